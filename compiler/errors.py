@@ -1,0 +1,92 @@
+"""The errors that people see: what is wrong, where, and what to do about it.
+
+Every error that bad input can cause is a `SparqcError`.  It knows how to show itself and with
+which exit code the command line ends; anything else that escapes is a bug in sparqc.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+#: Exit codes of the command line: a failed compile, and a wrong use of the program.
+FAILED, MISUSED = 1, 2
+
+
+@dataclass(frozen=True)
+class Span:
+    """A stretch of one line of a text file; `line` and `column` count from 1."""
+
+    file: str
+    line: int
+    column: int
+    width: int = 1
+    #: The text of the line, for the caret display; empty where the source is not at hand.
+    text: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+    def caret(self) -> str:
+        """The line and a caret below the stretch, or nothing without the source."""
+        if not self.text:
+            return ""
+        # A tab stays a tab below, so that the caret stands under the right letter.
+        pad = "".join("\t" if c == "\t" else " " for c in self.text[: self.column - 1])
+        return f"  {self.text}\n  {pad}{'^' * max(1, self.width)}"
+
+
+class SparqcError(Exception):
+    """A mistake or a limit that a person can act on.
+
+    `message` says what is wrong, `span` where in a file of theirs, `hint` what to do.
+    """
+
+    exit_code = FAILED
+
+    def __init__(self, message: str, *, span: Span | None = None, hint: str = "") -> None:
+        super().__init__(message)
+        self.message, self.span, self.hint = message, span, hint
+
+    def __str__(self) -> str:
+        lines = [f"{self.span}: {self.message}" if self.span else self.message]
+        if self.span and (caret := self.span.caret()):
+            lines.append(caret)
+        if self.hint:
+            lines.append(f"  {self.hint}")
+        return "\n".join(lines)
+
+
+class UsageError(SparqcError):
+    """The program was asked for something that does not exist or does not fit together."""
+
+    exit_code = MISUSED
+
+
+class PatternError(SparqcError):
+    """A pattern file is wrong; the span points into it."""
+
+    exit_code = MISUSED
+
+
+class ErrorGroup(SparqcError):
+    """Several errors of one file, shown one after the other."""
+
+    def __init__(self, errors: Iterable[SparqcError]) -> None:
+        self.errors = tuple(errors)
+        super().__init__("\n".join(str(e) for e in self.errors))
+        self.exit_code = max(e.exit_code for e in self.errors)
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A hint that names the closest known words, or lists them where they are few.
+
+    >>> did_you_mean("foldd", ["fold", "place"])
+    "did you mean 'fold'?"
+    """
+    known = sorted(set(known))
+    close = difflib.get_close_matches(word, known, n=3, cutoff=0.6)
+    if close:
+        return "did you mean " + " or ".join(f"'{c}'" for c in close) + "?"
+    return f"known: {', '.join(known)}" if 0 < len(known) <= 24 else ""

@@ -1,0 +1,329 @@
+"""The values that a pattern file is parsed into: declarations, patterns and expressions.
+
+Everything is frozen and compares by content (spans excepted), so that a formatter can check that
+it changed nothing and the Python decorator can build the very same rule.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal as OneOf
+
+from sparqc.errors import Span
+from sparqc.ir.graph import Level
+
+Scalar = None | bool | int | float | str
+
+
+def _span() -> Span | None:
+    return field(default=None, compare=False, repr=False)  # type: ignore[no-any-return]
+
+
+# -- patterns ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """What a binding demands of its value: `const f16|f32[n, 3, ...]`.
+
+    `dims` is None without brackets.  Each entry is an int (equal), a name (binds the dimension, or
+    must equal what it bound before), "_" (anything) or "..." (any number of dimensions; once).
+    """
+
+    const: bool = False
+    dtypes: tuple[str, ...] = ()
+    dims: tuple[int | str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Bind:
+    """A name in an operand slot: binds the value, or must be the value it bound before.
+
+    `b?` may be absent (binds None).  A name that a statement of the block defines stands for that
+    statement's value.  The name "_" binds nothing.
+    """
+
+    name: str
+    optional: bool = False
+    constraint: Constraint | None = None
+    span: Span | None = _span()
+
+
+@dataclass(frozen=True)
+class Number:
+    """A literal in an operand slot: a constant whose every element equals it exactly in its dtype
+    (a scalar, or a tensor filled with it)."""
+
+    value: int | float | bool
+    span: Span | None = _span()
+
+
+@dataclass(frozen=True)
+class AttributePattern:
+    """`k=literal` constrains an attribute, `k=name` binds it (or compares with what it bound)."""
+
+    name: str
+    literal: Scalar | tuple[Scalar, ...] = None
+    bind: str | None = None
+    span: Span | None = _span()
+
+
+@dataclass(frozen=True)
+class CallPattern:
+    """`maybe ordered {a, b}(x, w: const, ..., k=v)`, in a statement or nested in an operand slot.
+
+    Operands are closed: an operand slot that is neither named nor optional-and-absent fails the
+    match, unless the pattern is `open` (ends in `...`) or has a `rest` (`*xs`, which binds the
+    tuple of the remaining operands; for a variadic operand its values).
+    """
+
+    heads: tuple[str, ...]  # one operator or family, or several in braces
+    operands: tuple[Bind | Number | CallPattern, ...] = ()
+    open: bool = False
+    rest: str | None = None
+    attributes: tuple[AttributePattern, ...] = ()
+    maybe: bool = False
+    ordered: bool = False
+    span: Span | None = _span()
+
+
+@dataclass(frozen=True)
+class MatchStatement:
+    """`y, z = call`: names for the outputs of one matched operator.
+
+    `shared` (written before the call) lets the operator be read outside the match too.
+    """
+
+    targets: tuple[str, ...]
+    call: CallPattern
+    shared: bool = False
+    span: Span | None = _span()
+
+
+# -- expressions -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Name:
+    """A bound name: a value, an attribute, a dimension, a tuple of values, or absent (none)."""
+
+    id: str
+    span: Span | None = _span()
+
+
+@dataclass(frozen=True)
+class Literal:
+    """A number, a string, true, false or none."""
+
+    value: Scalar
+    span: Span | None = _span()
+
+
+@dataclass(frozen=True)
+class ListExpr:
+    """`[a, b]`."""
+
+    items: tuple[Expr, ...]
+    span: Span | None = _span()
+
+
+@dataclass(frozen=True)
+class Field:
+    """`x.shape`, `w.readers`, `c.groups`: a property of a value, else an attribute of the operator
+    that defines it."""
+
+    of: Expr
+    name: str
+    span: Span | None = _span()
+
+
+@dataclass(frozen=True)
+class Index:
+    """`w.shape[1]`, also negative."""
+
+    of: Expr
+    index: Expr
+    span: Span | None = _span()
+
+
+@dataclass(frozen=True)
+class Unary:
+    """`not a`, `-a`."""
+
+    op: OneOf["not", "-"]
+    operand: Expr
+    span: Span | None = _span()
+
+
+@dataclass(frozen=True)
+class Binary:
+    """Arithmetic `+ - * / // %`, comparison `== != < <= > >= in`, and `and`, `or`."""
+
+    op: str
+    left: Expr
+    right: Expr
+    span: Span | None = _span()
+
+
+@dataclass(frozen=True)
+class NativeCall:
+    """`@name(a, b)`: a registered pure Python function."""
+
+    name: str
+    arguments: tuple[Expr, ...]
+    span: Span | None = _span()
+
+
+Expr = Name | Literal | ListExpr | Field | Index | Unary | Binary | NativeCall
+
+
+@dataclass(frozen=True)
+class Template:
+    """A sentence with expressions in braces: "channels: {w.shape}"."""
+
+    text: str  # as written
+    parts: tuple[str | Expr, ...] = ()
+
+
+@dataclass(frozen=True)
+class Condition:
+    """`expression else "reason"`; the reason is shown where the condition does not hold."""
+
+    expr: Expr
+    reason: Template | None = None
+    span: Span | None = _span()
+
+
+# -- rewrites ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class BuildCall:
+    """`op(a, b, k=expr) like c` in a rewrite; operands are expressions or nested calls.
+
+    With `maybe`, the operator is built only where the `maybe` of the same operator was taken in
+    the match, and otherwise its first operand stands for it.  `like` carries attributes not given
+    here, the name, the origin, of the operator that defines the named value.
+    """
+
+    op: str
+    operands: tuple[Expr | BuildCall, ...] = ()
+    attributes: tuple[tuple[str, Expr], ...] = ()
+    rest: str | None = None  # *xs
+    like: str | None = None
+    maybe: bool = False
+    span: Span | None = _span()
+
+
+@dataclass(frozen=True)
+class RewriteStatement:
+    """`w2, b2 = @f(w, b)` / `y = op(...) like c` / `y = x`.
+
+    A target that the match bound is replaced in the graph; another is a new local name.
+    """
+
+    targets: tuple[str, ...]
+    expr: BuildCall | Expr
+    span: Span | None = _span()
+
+
+# -- declarations ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Example:
+    """An `example` block: statements of dump text, what becomes of them, or why they are refused."""
+
+    before: str
+    after: str | None = None
+    rejects: str | None = None
+    span: Span | None = _span()
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """What all five kinds share."""
+
+    name: str
+    match: tuple[MatchStatement, ...]
+    doc: str = ""
+    levels: tuple[Level, ...] = ("fx", "onnx")
+    #: A prefix of the target profiles it is for ("x" is for "x-10" and "x-11"); None: for any.
+    target: str | None = None
+    where: tuple[Condition, ...] = ()
+    examples: tuple[Example, ...] = ()
+    source: str = ""  # the reference it rests on
+    span: Span | None = _span()
+
+
+@dataclass(frozen=True)
+class OpDecl(Declaration):
+    """`op nn.silu(x): y = …` - another spelling of `name`, whose operands are `parameters`.
+
+    Several declarations of one name are alternatives; a name that is not in the operator table is
+    a family.  Fields and attributes asked of the result are looked up on the operators of the
+    spelling, the root first.
+    """
+
+    parameters: tuple[Bind, ...] = ()
+    open: bool = False  # parameters end in `...`
+
+
+@dataclass(frozen=True)
+class RuleDecl(Declaration):
+    """`rule` - match, conditions, rewrite."""
+
+    rewrite: tuple[RewriteStatement, ...] = ()
+    preserves: OneOf["exact", "close", "lossy"] = "exact"
+    decreases: str | None = None
+
+
+@dataclass(frozen=True)
+class QuantizedOperand:
+    """A line of an `int8` block: `x, r per tensor`, `w per channel`, or `output y per tensor`."""
+
+    names: tuple[str, ...]
+    granularity: OneOf["tensor", "channel"] = "tensor"
+    #: The quantizer stands behind the value that the fusion produces.
+    output: bool = False
+    span: Span | None = _span()
+
+
+@dataclass(frozen=True)
+class FusionDecl(Declaration):
+    """`fusion` - what the target runs as one kernel.
+
+    `int8_where` are the conditions of the `int8` block: where one fails, the fusion still is one
+    kernel, but in float, for that reason.  `sparse` names the operand that may be 2:4.
+    """
+
+    int8: tuple[QuantizedOperand, ...] = ()
+    int8_where: tuple[Condition, ...] = ()
+    sparse: str | None = None
+    sparse_where: tuple[Condition, ...] = ()
+
+
+@dataclass(frozen=True)
+class ShareDecl(Declaration):
+    """`share` - the named values of the match have one scale."""
+
+    scale: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class CheckDecl(Declaration):
+    """`check` - a match that is a finding."""
+
+    grade: OneOf["error", "slow", "note"] = "error"
+    message: Template = Template("")
+    cure: Template | None = None
+
+
+@dataclass(frozen=True)
+class PatternFile:
+    """A parsed file: its declarations in order, and its text."""
+
+    path: str
+    declarations: tuple[Declaration, ...]
+    text: str = field(default="", compare=False, repr=False)
+    doc: str = ""

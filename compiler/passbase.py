@@ -1,0 +1,81 @@
+"""What a pass is, and what it is given."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from sparqc.ir.graph import Array, Graph
+
+if TYPE_CHECKING:
+    from sparqc.engine.action import Action
+    from sparqc.engine.rulebook import RuleBook
+    from sparqc.ir.table import OperatorTable
+    from sparqc.targets import Profile
+
+#: One batch: an array for each graph input, in order.
+Batch = Sequence[Array]
+#: Called as progress(done, total, what) by passes that take long; total is None where unknown.
+Progress = Callable[[int, int | None, str], None]
+
+
+def _silent(done: int, total: int | None, what: str) -> None:
+    """No progress display."""
+
+
+@dataclass
+class Context:
+    """Everything a pass may know beside the graph and its own options."""
+
+    table: OperatorTable
+    rules: RuleBook
+    target: Profile
+    action: Action
+    #: The example inputs, one array for each graph input.
+    example: Batch = ()
+    #: Gives the calibration batches anew at each call; None where the user gave none.
+    calibration: Callable[[], Iterable[Batch]] | None = None
+    #: Where calibration data is random because the user asked for it explicitly.
+    random_calibration: bool = False
+    #: Structural selectors of operators that stay float (`--exclude`).
+    exclude: tuple[str, ...] = ()
+    progress: Progress = _silent
+    #: What passes found out and later passes or the report need, by the pass's name: plain data
+    #: (dataclasses, dicts) such as the placement plan, masks, and check findings.
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One transformation of a graph.  Subclasses are frozen dataclasses; every field is an option.
+
+    The class docstring is the help text.  `run` changes the graph in place and returns the number
+    of changes; a pass that changes the level (export) overrides `transform` instead.
+    """
+
+    name: ClassVar[str]
+    #: The level it runs on; "any" for both.
+    level: ClassVar[Literal["fx", "onnx", "any"]] = "any"
+    #: Its word on numbers: "exact" to the bit, "close" to rounding, "lossy" by intent.
+    preserves: ClassVar[Literal["exact", "close", "lossy"]] = "exact"
+
+    def run(self, graph: Graph, context: Context) -> int:
+        """Change the graph in place; return how many changes were made."""
+        raise TypeError(f"pass {self.name!r} implements neither run nor transform")
+
+    def transform(self, graph: Graph, context: Context) -> tuple[Graph, int]:
+        """The graph after the pass (the same object unless the level changes) and the changes."""
+        return graph, self.run(graph, context)
+
+    @classmethod
+    def help(cls) -> str:
+        """The help text: the class docstring."""
+        return inspect.cleandoc(cls.__doc__ or "")
+
+    @classmethod
+    def options(cls) -> Mapping[str, dataclasses.Field[Any]]:
+        """The options by name."""
+        return {f.name: f for f in dataclasses.fields(cls)}
