@@ -101,7 +101,7 @@ def main() -> None:
     minutes = (time.perf_counter() - start) / 60
     # The last epoch is taken as it is: the test set chooses nothing.
     top1 = accuracy(net, test_images, test_labels)
-    print(f"top-1 on all {len(test_images)} test images: {top1:.2f} %, trained in {minutes:.1f} min")
+    print(f"{minutes:.1f} minutes; top-1 on all {len(test_images)} test images: {top1:.2f} %")
 
     weights = {name: value.contiguous() for name, value in net.state_dict().items()}
     save_file(weights, WEIGHTS)

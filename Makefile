@@ -1,0 +1,66 @@
+# make example   compile the shipped network and show the report (the first run installs)
+# make test      everything that a change has to pass
+# make lint | types | pytest   one part of it
+# make clean     remove what the other targets wrote, .venv included
+
+PYTHON = python3.11 python3.12 python3.13 python3
+BIN = .venv/bin
+PIP = $(BIN)/python -m pip --disable-pip-version-check install -q -c constraints.txt
+
+.PHONY: example test lint types pytest clean
+
+example: .venv/example
+	mkdir -p build
+	$(BIN)/sparqc compile examples/fashion_mnist/model.py --passes default \
+	    --target tensorrt-11 -o build/fashion_mnist.onnx
+	$(BIN)/sparqc build build/fashion_mnist.onnx --target tensorrt-rtx --sm 86
+
+test: lint types pytest
+
+lint: .venv/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+# What is checked is the installed wheel: the source folders have other names than the packages,
+# and so the files that a wheel forgets are found here too.
+types: .venv/dev
+	rm -rf build/dist build/types
+	$(BIN)/python -m build --no-isolation --outdir build/dist . >/dev/null
+	$(PIP) --no-deps --target build/types build/dist/*.whl
+	MYPYPATH=build/types $(BIN)/mypy -p sparqc
+
+pytest: .venv/dev
+	$(BIN)/python -m pytest -n 2
+
+clean:
+	rm -rf .venv build dist sparqc.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The empty files .venv/created, .venv/example and .venv/dev say what is installed, so that a
+# second make installs nothing. The install is editable: only a changed list of packages repeats it.
+
+# A name on the PATH may not run (pyenv's shims), so each candidate is tried. An existing .venv is
+# completed, not replaced.
+.venv/created:
+	@for python in $(PYTHON); do \
+	    "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
+	    echo "creating .venv with $$python"; \
+	    "$$python" -m venv .venv && touch $@; exit; \
+	done; \
+	echo "Python 3.11 or newer was not found. Say where it is: make PYTHON=/path/to/python" >&2; \
+	exit 1
+
+# Without build isolation setuptools has a pinned version as well.
+.venv/example: .venv/created pyproject.toml constraints.txt
+	@echo "installing the pinned versions into .venv (once; some 400 MB)"
+	$(PIP) setuptools
+	$(PIP) --no-build-isolation -e '.[rtx]'
+	touch $@
+
+# torchvision comes without its dependencies: they would replace a CPU build of torch.
+.venv/dev: .venv/example
+	@echo "installing the development tools into .venv (once)"
+	$(PIP) --no-build-isolation -e '.[rtx,dev]'
+	$(PIP) pillow
+	$(PIP) --no-deps torchvision
+	touch $@

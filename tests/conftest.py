@@ -1,0 +1,25 @@
+"""What every test shares: the threads, the seed, and a torchvision that imports."""
+
+import pytest
+import torch
+
+torch.set_num_threads(2)
+
+# A torchvision built for CUDA does not load its C++ operators beside a CPU build of torch, and
+# its import stops at their missing names. The models that the tests use call none of them, so
+# their schemas are enough. The handle stays alive: torch forgets the names together with it.
+try:
+    import torchvision  # noqa: F401
+except RuntimeError:
+    torchvision_operators = torch.library.Library("torchvision", "DEF")
+    for schema in (
+        "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+        "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+    ):
+        torchvision_operators.define(schema)
+
+
+@pytest.fixture(autouse=True)
+def seed() -> None:
+    """The same random numbers in every test, in whichever order they run."""
+    torch.manual_seed(0)
