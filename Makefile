@@ -61,6 +61,5 @@ clean:
 .venv/dev: .venv/example
 	@echo "installing the development tools into .venv (once)"
 	$(PIP) --no-build-isolation -e '.[rtx,dev]'
-	$(PIP) pillow
 	$(PIP) --no-deps torchvision
 	touch $@

@@ -1,9 +1,14 @@
-"""What every test shares: the threads, the seed, and a torchvision that imports."""
+"""What every test shares: the threads, the seeds, and a torchvision that imports."""
 
 import pytest
 import torch
+from hypothesis import settings
 
 torch.set_num_threads(2)
+
+# The same examples on each run, and no deadline: how long one takes depends on who else computes.
+settings.register_profile("sparqc", deadline=None, derandomize=True)
+settings.load_profile("sparqc")
 
 # A torchvision built for CUDA does not load its C++ operators beside a CPU build of torch, and
 # its import stops at their missing names. The models that the tests use call none of them, so
