@@ -124,8 +124,18 @@ class Node:
     attribute of the operator, defaults filled in.  `raw` belongs to the adapter.
     """
 
-    __slots__ = ("_next", "_prev", "attributes", "graph", "id", "op", "operands", "origin",
-                 "outputs", "raw")  # fmt: skip
+    __slots__ = (
+        "_next",
+        "_prev",
+        "attributes",
+        "graph",
+        "id",
+        "op",
+        "operands",
+        "origin",
+        "outputs",
+        "raw",
+    )
 
     def __init__(self, graph: Graph, id: int, op: str) -> None:
         self.graph, self.id, self.op = graph, id, op
@@ -175,6 +185,9 @@ class Graph:
         self._count = 0
         self._size = 0
         self._values: dict[str, Value] = {}
+        self._serials: dict[str, int] = {}
+        #: Counts the changes of structure; analyses keep their results as long as it stands still.
+        self.version = 0
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -215,10 +228,6 @@ class Graph:
             number += 1
         self._serials[stem] = number + 1
         return f"{stem}_{number}"
-
-    @property
-    def _serials(self) -> dict[str, int]:
-        return self.__dict__.setdefault("_serial_table", {})  # type: ignore[no-any-return]
 
     def _register(self, value: Value) -> Value:
         if value.name in self._values:
@@ -284,6 +293,7 @@ class Graph:
         """Let every reader of `old`, and every graph output it is, take `new` instead."""
         if old is new:
             return
+        self.version += 1
         for node in old.readers:
             for slot, operand in node.operands.items():
                 if operand is old:
@@ -301,6 +311,7 @@ class Graph:
         self, node: Node, slot: str, operand: Value | Sequence[Value] | None
     ) -> None:
         """Let one operand of a node take another value (or values, or nothing)."""
+        self.version += 1
         for value in _values_of(node.operands.get(slot)):
             value._readers[node] -= 1
             if not value._readers[node]:
@@ -415,6 +426,7 @@ class Graph:
     # -- the linked list -------------------------------------------------------------------------
 
     def _link(self, node: Node, before: Node | None) -> None:
+        self.version += 1
         previous = self._last if before is None else before._prev
         node._prev, node._next = previous, before
         if previous is None:
@@ -428,6 +440,7 @@ class Graph:
         self._size += 1
 
     def _unlink(self, node: Node) -> None:
+        self.version += 1
         if node._prev is None:
             self._first = node._next
         else:

@@ -1,0 +1,26 @@
+"""Permutations of axes, and the shapes that a Reshape may be given."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sparqc.ir.graph import Array
+from sparqc.natives import native
+
+
+@native("compose")
+def compose(first: Sequence[int], second: Sequence[int]) -> tuple[int, ...]:
+    """The permutation that does `first`, then `second`: out axis i is in axis first[second[i]]."""
+    return tuple(first[axis] for axis in second)
+
+
+@native("undoes")
+def undoes(first: Sequence[int], second: Sequence[int]) -> bool:
+    """Whether `second` puts every axis back to where it was before `first`."""
+    return compose(first, second) == tuple(range(len(first)))
+
+
+@native("copies_no_dimension")
+def copies_no_dimension(shape: Array) -> bool:
+    """Whether a Reshape's target shape [rank] holds no 0, which would copy an input dimension."""
+    return bool((shape != 0).all())
