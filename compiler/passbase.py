@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from sparqc.ir.graph import Array, Graph
+from sparqc.ir.graph import Array, Graph, Level
 
 if TYPE_CHECKING:
     from sparqc.engine.action import Action
@@ -59,6 +59,8 @@ class Pass:
     name: ClassVar[str]
     #: The level it runs on; "any" for both.
     level: ClassVar[Literal["fx", "onnx", "any"]] = "any"
+    #: The level of the graph it returns, where that is another one (export: "onnx").
+    gives: ClassVar[Level | None] = None
     #: Its word on numbers: "exact" to the bit, "close" to rounding, "lossy" by intent.
     preserves: ClassVar[Literal["exact", "close", "lossy"]] = "exact"
 
