@@ -37,22 +37,28 @@ def bare_branch(branch: Value, other: Value) -> bool:
 
     Of two branches the one on the longer path to their common ancestor stays bare.  The part above
     the ancestor is common to both, so the branch whose value lies deeper in the graph has the
-    longer path.  Where both are equally long the value defined later is taken, which does not
-    depend on the order of the Add's operands.
+    longer path.  Between equally long ones the names decide, which depends neither on the order of
+    the Add's operands nor on the order of the nodes.
     """
-    if branch.producer is None or other.producer is None:
-        return other.producer is None
+    if branch.producer is None or not _can_be_bare(other):
+        return True
     table = depths(branch.producer.graph)
-    if table[branch] != table[other] or not _can_be_bare(other, branch):
-        return table[branch] > table[other] or not _can_be_bare(other, branch)
-    return branch.producer.id > other.producer.id
+    if table[branch] != table[other]:
+        return table[branch] > table[other]
+    return (len(branch.name), branch.name) > (len(other.name), other.name)
 
 
-def _can_be_bare(value: Value, like: Value) -> bool:
-    """Whether the other branch could stay bare just as well: the same operator, one reader."""
-    assert value.producer is not None and like.producer is not None
-    same = value.producer.op == like.producer.op
-    return same and len(value.readers) == 1 and not value.is_output
+def _can_be_bare(value: Value) -> bool:
+    """Whether the other branch could stay bare just as well: a convolution that only the Add reads."""
+    node = value.producer
+    if node is not None and node.op == "nn.batch_norm" and _only_read_here(value):
+        value = next(node.inputs)
+        node = value.producer
+    return node is not None and node.op == "nn.conv" and _only_read_here(value)
+
+
+def _only_read_here(value: Value) -> bool:
+    return len(value.readers) == 1 and not value.is_output
 
 
 @native("int8_channels")

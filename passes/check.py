@@ -1,0 +1,155 @@
+"""Hold the finished ONNX graph against every `check` declaration and every promise of a pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, cast
+
+from sparqc.engine.evaluate import render
+from sparqc.engine.match import Match, Matcher
+from sparqc.errors import SparqcError
+from sparqc.ir.constants import constant_value
+from sparqc.ir.graph import Array, Graph, Node, Value
+from sparqc.lang.ast import CheckDecl
+from sparqc.passbase import Context, Pass
+from sparqc.passes.natives.two_four import two_four_violations
+from sparqc.passes.prune import Mask
+from sparqc.registry import register
+
+Grade = Literal["error", "slow", "note"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One place in the graph that a check found."""
+
+    id: str
+    grade: Grade
+    nodes: tuple[str, ...]
+    message: str
+    cure: str = ""
+    source: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for `--json`."""
+        return asdict(self)
+
+
+@register
+@dataclass(frozen=True)
+class Check(Pass):
+    """Check the ONNX graph: the `check` rules of the target, and 2:4 on the stored INT8 codes.
+
+    A finding of grade `error` fails the compile; `strict=false` only reports it.
+    """
+
+    name = "check"
+    level = "onnx"
+    preserves = "exact"
+    strict: bool = True
+
+    def run(self, graph: Graph, context: Context) -> int:
+        """Collect the findings into the report; changes nothing."""
+        findings = [*findings_of(graph, context), *_broken_masks(graph, context)]
+        context.facts["check"] = findings
+        errors = [f for f in findings if f.grade == "error"]
+        if errors and self.strict:
+            lines = [f"{f.id}: {f.message} ({', '.join(f.nodes)})" for f in errors[:10]]
+            more = [f"and {len(errors) - 10} more"] if len(errors) > 10 else []
+            raise SparqcError(
+                "the ONNX graph breaks rules of its target:\n  " + "\n  ".join([*lines, *more]),
+                hint="check{strict=false} writes the file all the same",
+            )
+        return 0
+
+
+def findings_of(graph: Graph, context: Context) -> Iterator[Finding]:
+    """What the `check` declarations find, in the order of the graph."""
+    matcher = Matcher(context.rules, context.table)
+    checks = context.rules.checks(graph.level, context.target.name)
+    rooted: dict[str, list[CheckDecl]] = {}
+    for check in checks:
+        for root in matcher.roots(check):
+            rooted.setdefault(root, []).append(check)
+    for node in graph.nodes:
+        for check in rooted.get(node.op, ()):
+            match = matcher.first(check, node)
+            if match is not None:
+                yield _finding(match, matcher)
+
+
+def _finding(match: Match, matcher: Matcher) -> Finding:
+    check = cast(CheckDecl, match.decl)
+    return Finding(
+        id=check.name.replace("_", "-"),
+        grade=check.grade,
+        nodes=tuple(node.outputs[0].name for node in match.nodes if node.outputs),
+        message=render(check.message, match, matcher),
+        cure=render(check.cure, match, matcher) if check.cure else "",
+        source=check.source,
+    )
+
+
+def weight_codes(node: Node, weight: Value, context: Context) -> Array | None:
+    """The stored INT8 codes of a weight: behind its DequantizeLinear, or as its pair gives them."""
+    producer = weight.producer
+    if producer is None or producer.op != "q.dequantize":
+        return None
+    codes = producer.operands["x"]
+    return constant_value(codes, context.table) if isinstance(codes, Value) else None
+
+
+def weighted(graph: Graph, context: Context) -> Iterator[tuple[Node, Value, int]]:
+    """Each weighted operator with its weight operand and the axis along which it is reduced."""
+    for node in graph.nodes:
+        operator = context.table.get(node.op)
+        if operator is None or operator.weight is None:
+            continue
+        weight = node.operands[operator.weight.operand]
+        if isinstance(weight, Value) and constant_value(weight, context.table) is not None:
+            yield node, weight, operator.weight.reduction_axis(node)
+
+
+def layer_name(node: Node, known: set[str]) -> str:
+    """The name under which a pass before the export knew the layer.
+
+    A Linear becomes MatMul and Add; the Add then carries the layer's name.
+    """
+    name = node.output.name
+    if name not in known and len(node.output.readers) == 1:
+        reader = node.output.readers[0]
+        if reader.op == "nn.add" and reader.output.name in known:
+            return reader.output.name
+    return name
+
+
+def _broken_masks(graph: Graph, context: Context) -> Iterator[Finding]:
+    """Masked layers whose stored codes (or floats) are no longer 2:4, or that are gone."""
+    masks: dict[str, Mask] = dict(context.facts.get("prune", {}))
+    known = set(masks)
+    for node, weight, axis in weighted(graph, context):
+        mask = masks.pop(layer_name(node, known), None)
+        if mask is None:
+            continue
+        stored = weight_codes(node, weight, context)
+        if stored is None:
+            stored = constant_value(weight, context.table)
+        assert stored is not None
+        if broken := two_four_violations(stored, axis):
+            yield Finding(
+                "mask-lost",
+                "error",
+                (node.output.name,),
+                f"{mask.weight} was masked 2:4, but {broken} groups of four have more than two "
+                "non-zero values",
+                "find the pass that changed it with --check pass",
+            )
+    for mask in masks.values():
+        yield Finding(
+            "mask-gone",
+            "error",
+            (mask.layer,),
+            f"{mask.weight} was masked 2:4, but no layer of the ONNX graph carries it",
+            "inspect the graph after export with --dump",
+        )

@@ -1,0 +1,109 @@
+"""A histogram of |x| that grows with its data and does not depend on how the data was batched."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparqc.ir.graph import Array
+
+#: Bins of a histogram.  The data fills more than half of them, so that there are always at least
+#: the 2048 bins over [0, max] with which TensorRT's entropy calibrator works.
+BINS = 4096
+
+#: Elements that are counted at once: two such buffers stay in a core's cache.
+_BLOCK = 1 << 16
+
+#: A range below 2**-100 (8e-31) is not resolved further: BINS / limit must be a float32.
+_LEAST_EXPONENT = -100
+
+
+class Histogram:
+    """Counts of |x| in `BINS` equal bins over [0, limit), in one pass and in constant memory.
+
+    `limit` is the least power of two above every |x| seen so far.  When a larger value comes,
+    bins are merged in pairs until the range holds it.  An element's bin is floor(|x| * BINS /
+    limit); the factor is a power of two, hence the product exact, and floor(floor(2y) / 2) =
+    floor(y), hence the counts are the same however the data was split into batches.
+    """
+
+    __slots__ = ("counts", "exponent", "maximum", "total")
+
+    def __init__(self) -> None:
+        #: How many elements fell into each bin, int64.
+        self.counts: NDArray[np.int64] = np.zeros(BINS, np.int64)
+        #: log2 of the limit; None as long as every element was zero.
+        self.exponent: int | None = None
+        #: The largest |x| seen.
+        self.maximum = 0.0
+        #: How many elements were seen.
+        self.total = 0
+
+    @property
+    def width(self) -> float:
+        """The width of a bin."""
+        return 0.0 if self.exponent is None else math.ldexp(1.0 / BINS, self.exponent)
+
+    @property
+    def occupied(self) -> int:
+        """The number of bins up to and with the one that holds the largest element."""
+        return int(self.maximum / self.width) + 1 if self.width else 1
+
+    def centers(self) -> NDArray[np.float64]:
+        """The middle of each occupied bin, float64."""
+        return (np.arange(self.occupied) + 0.5) * self.width
+
+    def share_above(self, amax: float) -> float:
+        """The share of the elements above `amax`, to the resolution of a bin."""
+        if not self.total or amax >= self.maximum:
+            return 0.0
+        return float(self.counts[math.ceil(amax / self.width) :].sum()) / self.total
+
+    def add(self, x: Array, *, count: bool = True) -> None:
+        """Take in an array of any shape and float dtype; without `count` only its maximum.
+
+        Raises `ValueError` where an element is NaN or infinite; the histogram then is unchanged.
+        """
+        if not x.size:
+            return
+        maximum = largest_magnitude(x)
+        if not math.isfinite(maximum):
+            raise ValueError("not finite")
+        self.maximum = max(self.maximum, maximum)
+        self.total += x.size
+        if count:
+            self._reach(maximum)
+            self._count(x)
+
+    def _reach(self, maximum: float) -> None:
+        """Widen the range until it holds `maximum`."""
+        if maximum == 0.0:
+            return
+        exponent = max(math.frexp(maximum)[1], _LEAST_EXPONENT)  # maximum < 2**exponent
+        while self.exponent is not None and self.exponent < exponent:
+            self.counts[: BINS // 2] = self.counts[0::2] + self.counts[1::2]
+            self.counts[BINS // 2 :] = 0
+            self.exponent += 1
+        self.exponent = exponent if self.exponent is None else self.exponent
+
+    def _count(self, x: Array) -> None:
+        if self.exponent is None:
+            self.counts[0] += x.size
+            return
+        flat = x.reshape(-1)
+        factor = math.ldexp(BINS, -self.exponent)
+        buffer = np.empty(min(flat.size, _BLOCK), np.float64 if x.itemsize > 4 else np.float32)
+        for start in range(0, flat.size, _BLOCK):
+            block = flat[start : start + _BLOCK]
+            bins = buffer[: block.size]
+            np.copyto(bins, block, casting="unsafe")
+            np.abs(bins, out=bins)
+            bins *= factor
+            self.counts += np.bincount(bins.astype(np.int32), minlength=BINS)
+
+
+def largest_magnitude(x: Array) -> float:
+    """max|x| of a non-empty array; NaN where an element is NaN."""
+    return max(abs(float(x.max())), abs(float(x.min()))) if x.size else 0.0

@@ -1,0 +1,47 @@
+"""The placement plan: which layer runs in INT8 and which value carries which quantizer, and why."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Quantizer:
+    """One Q on one value, with a DQ for each reader."""
+
+    value: str
+    scale: str  # the constant that holds the scale; quantizers of one scale group name the same
+    axis: int | None  # None: per tensor
+    readers: tuple[str, ...]  # "conv.x"
+    reason: str  # the fusion that asks for it
+
+
+@dataclass(frozen=True)
+class Layer:
+    """What was decided for one operator that a kernel could run in INT8."""
+
+    name: str  # of the value that the operator defines
+    op: str
+    module: str
+    source: str
+    weight: str | None
+    shape: tuple[int | str, ...] | None  # of the weight
+    fusion: str | None
+    int8: bool
+    reason: str  # why it stays in float; "" where it does not
+
+
+@dataclass
+class Plan:
+    """All decisions of one placement."""
+
+    layers: list[Layer] = field(default_factory=list)
+    quantizers: list[Quantizer] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for `run.json`."""
+        return {
+            "layers": [asdict(layer) for layer in self.layers],
+            "quantizers": [asdict(quantizer) for quantizer in self.quantizers],
+        }
