@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparqc.ir.graph import Array
+from sparqc.passes.natives.finite import largest_magnitude
 
 #: Bins of a histogram.  The data fills more than half of them, so that there are always at least
 #: the 2048 bins over [0, max] with which TensorRT's entropy calibrator works.
@@ -102,8 +103,3 @@ class Histogram:
             np.abs(bins, out=bins)
             bins *= factor
             self.counts += np.bincount(bins.astype(np.int32), minlength=BINS)
-
-
-def largest_magnitude(x: Array) -> float:
-    """max|x| of a non-empty array; NaN where an element is NaN."""
-    return max(abs(float(x.max())), abs(float(x.min()))) if x.size else 0.0
