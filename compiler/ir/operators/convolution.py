@@ -1,0 +1,274 @@
+"""Convolutions."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from sparqc.ir.forms import Rng, emit_one, fx_call, normal, spread
+from sparqc.ir.graph import Node, Value
+from sparqc.ir.operator import (
+    Call,
+    FxCall,
+    FxForm,
+    OnnxEmitter,
+    OnnxForm,
+    OperandSpec,
+    Operator,
+    Reading,
+    Sample,
+    WeightSpec,
+)
+
+OPERANDS = (OperandSpec("x"), OperandSpec("w"), OperandSpec("b", optional=True))
+
+
+def spatial_rank(call_or_weight: Any) -> int | None:
+    """How many spatial dimensions a weight [K, C, ...] has."""
+    shape = call_or_weight.shape if isinstance(call_or_weight, Value) else None
+    return None if shape is None else len(shape) - 2
+
+
+def _geometry(node: Node, name: str) -> tuple[int, ...]:
+    """Strides, pads or dilations; the defaults are those of 2-D, other ranks spread them."""
+    items: tuple[int, ...] = tuple(node.attributes[name])  # type: ignore[arg-type]
+    rank = spatial_rank(node.operands["w"]) or 2
+    length = 2 * rank if name == "pads" else rank
+    return items if len(items) == length else (items[0],) * length
+
+
+def same_padding(kernel: tuple[int, ...], dilations: tuple[int, ...]) -> tuple[int, ...]:
+    """The pads of padding="same": an odd one goes behind, as in torch and in SAME_UPPER."""
+    total = [d * (k - 1) for k, d in zip(kernel, dilations, strict=True)]
+    return tuple(t // 2 for t in total) + tuple(t - t // 2 for t in total)
+
+
+# -- FX ------------------------------------------------------------------------------------------
+
+
+def _read_fx(call: Call) -> Reading | None:
+    given = call.arguments
+    rank = spatial_rank(given["weight"])
+    if rank is None or given.get("transposed") or call.types[0].rank != rank + 2:
+        return None  # torch also takes an input without batch dimension; ONNX does not
+    strides, dilations = spread(given["stride"], rank), spread(given["dilation"], rank)
+    pads = _read_padding(given["padding"], given["weight"], dilations, rank)
+    if strides is None or dilations is None or pads is None:
+        return None
+    attributes = {
+        "strides": strides, "pads": pads, "dilations": dilations, "groups": given["groups"],
+    }  # fmt: skip
+    return Reading({"x": given["input"], "w": given["weight"], "b": given["bias"]}, attributes)
+
+
+def _read_padding(
+    padding: Any, weight: Value, dilations: tuple[int, ...] | None, rank: int
+) -> tuple[int, ...] | None:
+    if not isinstance(padding, str):
+        pads = spread(padding, rank)
+        return None if pads is None else pads * 2
+    kernel = _static(weight.shape)
+    if kernel is None or dilations is None:
+        return None
+    return (0,) * (2 * rank) if padding == "valid" else same_padding(kernel[2:], dilations)
+
+
+def _static(shape: Any) -> tuple[int, ...] | None:
+    return shape if shape is not None and all(isinstance(d, int) for d in shape) else None
+
+
+def _write_fx(node: Node) -> FxCall:
+    x, w, b = node.operands["x"], node.operands["w"], node.operands["b"]
+    pads, dilations = _geometry(node, "pads"), _geometry(node, "dilations")
+    rank = len(dilations)
+    padding: Any = list(pads[:rank])
+    overload = "default"
+    if pads[:rank] != pads[rank:]:
+        assert isinstance(w, Value)
+        kernel = _static(w.shape)
+        if kernel is not None and pads == same_padding(kernel[2:], dilations):
+            padding, overload = "same", "padding"
+        else:
+            x, padding = fx_call("aten.constant_pad_nd.default", x, _torch_pads(pads)), [0] * rank
+    return fx_call(
+        f"aten.conv{rank}d.{overload}",
+        x, w, b, list(_geometry(node, "strides")), padding, list(dilations),
+        node.attributes["groups"],
+    )  # fmt: skip
+
+
+def _torch_pads(pads: tuple[int, ...]) -> list[int]:
+    """ONNX's begins and ends in torch's order: pairs, the last dimension first."""
+    rank = len(pads) // 2
+    return [p for axis in reversed(range(rank)) for p in (pads[axis], pads[axis + rank])]
+
+
+def _read_fx_transpose(call: Call) -> Reading | None:
+    given = call.arguments
+    rank = spatial_rank(given["weight"])
+    if rank is None or not given.get("transposed", True) or call.types[0].rank != rank + 2:
+        return None
+    names = ("stride", "padding", "dilation", "output_padding")
+    strides, pads, dilations, output_padding = (spread(given[name], rank) for name in names)
+    if strides is None or pads is None or dilations is None or output_padding is None:
+        return None
+    attributes = {
+        "strides": strides, "pads": pads * 2, "dilations": dilations, "groups": given["groups"],
+        "output_padding": output_padding,
+    }  # fmt: skip
+    return Reading({"x": given["input"], "w": given["weight"], "b": given["bias"]}, attributes)
+
+
+def _write_fx_transpose(node: Node) -> FxCall:
+    pads, output_padding = _geometry(node, "pads"), _geometry(node, "output_padding")
+    rank = len(pads) // 2
+    # torch crops both ends alike; what ONNX crops less at the end is output padding.
+    extra = [pads[axis] - pads[axis + rank] for axis in range(rank)]
+    return fx_call(
+        f"aten.conv_transpose{rank}d.{'default' if rank == 1 else 'input'}",
+        node.operands["x"], node.operands["w"], node.operands["b"],
+        list(_geometry(node, "strides")), list(pads[:rank]),
+        [o + e for o, e in zip(output_padding, extra, strict=True)],
+        node.attributes["groups"], list(_geometry(node, "dilations")),
+    )  # fmt: skip
+
+
+# -- ONNX ----------------------------------------------------------------------------------------
+
+
+def _read_onnx(call: Call) -> Reading | None:
+    given = call.arguments
+    rank = spatial_rank(given["W"])
+    if rank is None:
+        return None
+    dilations = tuple(given.get("dilations") or (1,) * rank)
+    strides = tuple(given.get("strides") or (1,) * rank)
+    pads = _onnx_pads(call, strides, dilations, rank)
+    if pads is None:
+        return None
+    attributes = {
+        "strides": strides, "pads": pads, "dilations": dilations, "groups": given["group"],
+    }  # fmt: skip
+    return Reading({"x": given["X"], "w": given["W"], "b": given.get("B")}, attributes)
+
+
+def _onnx_pads(
+    call: Call, strides: tuple[int, ...], dilations: tuple[int, ...], rank: int
+) -> tuple[int, ...] | None:
+    mode = call.arguments.get("auto_pad") or "NOTSET"
+    if mode == "NOTSET":
+        return tuple(call.arguments.get("pads") or (0,) * (2 * rank))
+    if mode == "VALID":
+        return (0,) * (2 * rank)
+    kernel = _static(call.arguments["W"].shape)
+    if mode != "SAME_UPPER" or kernel is None or set(strides) != {1}:
+        return None  # depends on the input's size, or crops in another order
+    return same_padding(kernel[2:], dilations)
+
+
+def _read_onnx_transpose(call: Call) -> Reading | None:
+    rank = spatial_rank(call.arguments["W"])
+    if call.arguments.get("output_shape") or (call.arguments.get("auto_pad") or "").startswith(
+        "SAME"
+    ):
+        return None
+    reading = _read_onnx(call)
+    if reading is None or rank is None:
+        return None
+    output_padding = tuple(call.arguments.get("output_padding") or (0,) * rank)
+    return Reading(reading.operands, {**reading.attributes, "output_padding": output_padding})
+
+
+def _write_onnx(node: Node, emitter: OnnxEmitter) -> None:
+    _emit(node, emitter, "Conv")
+
+
+def _write_onnx_transpose(node: Node, emitter: OnnxEmitter) -> None:
+    _emit(node, emitter, "ConvTranspose", output_padding=_geometry(node, "output_padding"))
+
+
+def _emit(node: Node, emitter: OnnxEmitter, op_type: str, **more: Any) -> None:
+    w = node.operands["w"]
+    assert isinstance(w, Value)
+    shape = _static(w.shape)
+    emit_one(
+        op_type, node, emitter, "x", "w", "b",
+        kernel_shape=None if shape is None else shape[2:],
+        strides=_geometry(node, "strides"), pads=_geometry(node, "pads"),
+        dilations=_geometry(node, "dilations"), group=node.attributes["groups"], **more,
+    )  # fmt: skip
+
+
+# -- samples -------------------------------------------------------------------------------------
+
+
+def _sample(rng: Rng) -> Sample:
+    rank, groups = int(rng.integers(1, 4)), int(rng.choice([1, 2]))
+    kernel = tuple(int(k) for k in rng.integers(1, 4, rank))
+    pads = tuple(int(p) for p in rng.integers(0, 2, rank))
+    w = normal(rng, 4, 6 // groups, *kernel) / np.float32(np.sqrt(6 * prod(kernel)))
+    attributes = {
+        "strides": tuple(int(s) for s in rng.integers(1, 3, rank)), "pads": pads * 2,
+        "dilations": tuple(int(d) for d in rng.integers(1, 3, rank)), "groups": groups,
+    }  # fmt: skip
+    b = normal(rng, 4) if rng.random() < 0.5 else None
+    x = normal(rng, 2, 6, *(7,) * rank)
+    return Sample({"x": x, "w": w, "b": b}, attributes, frozenset({"w", "b"}))
+
+
+def _sample_transpose(rng: Rng) -> Sample:
+    sample = _sample(rng)
+    w, groups = np.asarray(sample.operands["w"]), int(sample.attributes["groups"])  # type: ignore[call-overload]
+    # Stored as [C, K / groups, ...]; the output padding has to stay below stride and dilation.
+    turned = np.ascontiguousarray(w.reshape(6, 4 // groups, *w.shape[2:]))
+    attributes = {**sample.attributes, "output_padding": (0,) * (w.ndim - 2)}
+    if min(sample.attributes["strides"]) > 1:  # type: ignore[arg-type,type-var]
+        attributes["output_padding"] = (1,) * (w.ndim - 2)
+    return Sample({**sample.operands, "w": turned}, attributes, sample.constants)
+
+
+GEOMETRY: dict[str, Any] = {
+    "strides": (1, 1), "pads": (0, 0, 0, 0), "dilations": (1, 1), "groups": 1,
+}  # fmt: skip
+
+conv = Operator(
+    name="nn.conv",
+    doc="Convolution of x [N, C, ...] with w [K, C / groups, ...], plus b [K]; pads as in ONNX: "
+    "all begins, then all ends.",
+    operands=OPERANDS,
+    attributes=GEOMETRY,
+    weight=WeightSpec("w", lambda _: 0, lambda _: 1),
+    fx=FxForm(
+        (
+            "aten.conv2d.default", "aten.conv2d.padding", "aten.conv1d.default",
+            "aten.conv1d.padding", "aten.conv3d.default", "aten.conv3d.padding",
+            "aten.convolution.default",
+        ),
+        _read_fx,
+        _write_fx,
+    ),
+    onnx=OnnxForm(("Conv",), _read_onnx, _write_onnx),
+    sample=_sample,
+)  # fmt: skip
+
+conv_transpose = Operator(
+    name="nn.conv_transpose",
+    doc="Transposed convolution of x [N, C, ...] with w [C, K / groups, ...], plus b [K].",
+    operands=OPERANDS,
+    attributes={**GEOMETRY, "output_padding": (0, 0)},
+    weight=WeightSpec("w", lambda _: 1, lambda _: 0),
+    fx=FxForm(
+        (
+            "aten.conv_transpose2d.input", "aten.conv_transpose1d.default",
+            "aten.conv_transpose3d.input", "aten.convolution.default",
+        ),
+        _read_fx_transpose,
+        _write_fx_transpose,
+    ),
+    onnx=OnnxForm(("ConvTranspose",), _read_onnx_transpose, _write_onnx_transpose),
+    sample=_sample_transpose,
+)  # fmt: skip
+
+OPERATORS = (conv, conv_transpose)

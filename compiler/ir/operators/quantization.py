@@ -1,0 +1,327 @@
+"""Fake quantization, Q and DQ, and 2:4 masks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from sparqc.errors import SparqcError
+from sparqc.ir.forms import NUMPY_DTYPES, Rng, fx_call, normal, wrap
+from sparqc.ir.graph import Array, Node, Value
+from sparqc.ir.operator import (
+    Call,
+    FxCall,
+    FxForm,
+    OnnxEmitter,
+    OnnxForm,
+    OperandSpec,
+    Operator,
+    Reading,
+    Sample,
+)
+
+QUANTIZED = (OperandSpec("x"), OperandSpec("scale"), OperandSpec("zero_point", optional=True))
+#: The integers that (low, high) saturate to; codes of [-127, 127] are stored as i8 too.
+INTEGERS = {(-128, 127): "i8", (-127, 127): "i8", (0, 255): "u8"}
+
+
+# -- reference semantics ---------------------------------------------------------------------------
+
+
+def along(parameter: Array, axis: int | None, rank: int) -> Array:
+    """A scale or zero point, shaped so that it broadcasts along the channel axis."""
+    if axis is None:
+        return parameter.reshape(())
+    shape = [1] * rank
+    shape[axis] = -1
+    return parameter.reshape(shape)
+
+
+def codes_of(
+    x: Array, scale: Array, zero_point: Array | None, axis: int | None, low: int, high: int
+) -> Array:
+    """clamp(round_half_even(x / scale) + zero_point, low, high), as f32."""
+    step = along(scale, axis, x.ndim).astype(np.float32)
+    with np.errstate(invalid="ignore"):
+        codes = np.rint(x.astype(np.float32) / step)
+    if zero_point is not None:
+        codes = codes + along(zero_point, axis, x.ndim).astype(np.float32)
+    return np.clip(codes, low, high)
+
+
+def _evaluate_qdq(operands: Mapping[str, Any], attributes: Mapping[str, Any]) -> Sequence[Array]:
+    x, scale, zero_point = operands["x"], operands["scale"], operands.get("zero_point")
+    axis = attributes["axis"]
+    codes = codes_of(x, scale, zero_point, axis, attributes["low"], attributes["high"])
+    step = along(scale, axis, x.ndim).astype(np.float32)
+    if zero_point is not None:
+        codes = codes - along(zero_point, axis, x.ndim).astype(np.float32)
+    return (np.where(np.isnan(step), x, (codes * step).astype(x.dtype)),)
+
+
+def _evaluate_quantize(
+    operands: Mapping[str, Any], attributes: Mapping[str, Any]
+) -> Sequence[Array]:
+    target = NUMPY_DTYPES[attributes["to"]]
+    limits = np.iinfo(target)
+    codes = codes_of(
+        operands["x"], operands["scale"], operands.get("zero_point"), attributes["axis"],
+        int(limits.min), int(limits.max),
+    )  # fmt: skip
+    return (codes.astype(target),)
+
+
+def _evaluate_dequantize(
+    operands: Mapping[str, Any], attributes: Mapping[str, Any]
+) -> Sequence[Array]:
+    x, scale, zero_point = operands["x"], operands["scale"], operands.get("zero_point")
+    step = along(scale, attributes["axis"], x.ndim)
+    codes = x.astype(np.float32)
+    if zero_point is not None:
+        codes = codes - along(zero_point, attributes["axis"], x.ndim).astype(np.float32)
+    return ((codes * step.astype(np.float32)).astype(scale.dtype),)
+
+
+def _evaluate_mask(operands: Mapping[str, Any], _: Mapping[str, Any]) -> Sequence[Array]:
+    w = operands["w"]
+    return (np.where(operands["mask"] != 0, w, np.zeros((), w.dtype)),)
+
+
+# -- FX ------------------------------------------------------------------------------------------
+
+
+def _read_qdq(call: Call) -> Reading | None:
+    given = call.arguments
+    return Reading(
+        {"x": given["x"], "scale": given["scale"], "zero_point": None},
+        {name: given[name] for name in ("axis", "low", "high")},
+    )
+
+
+def _write_qdq(node: Node) -> FxCall:
+    zero_point = node.operands.get("zero_point")
+    if zero_point is not None:
+        raise SparqcError(
+            f"{node.output.name}: fake quantization in PyTorch is symmetric, but q.qdq has a "
+            "zero point",
+            hint="leave zero_point out; an asymmetric range has no INT8 kernel",
+        )
+    names = ("axis", "low", "high")
+    return fx_call(
+        "sparqc.qdq.default",
+        node.operands["x"], node.operands["scale"], *(node.attributes[n] for n in names),
+    )  # fmt: skip
+
+
+# -- ONNX ----------------------------------------------------------------------------------------
+
+
+def emit_quantize(
+    node: Node, emitter: OnnxEmitter, x: Value | str, axis: int | None, output: Value | str
+) -> None:
+    """Write the QuantizeLinear and DequantizeLinear of a q.qdq on `x`, in place of its own x."""
+    attributes = node.attributes
+    bounds = (int(attributes["low"]), int(attributes["high"]))  # type: ignore[arg-type]
+    if bounds not in INTEGERS:
+        raise SparqcError(
+            f"{node.output.name}: no ONNX integer type saturates at {bounds[0]}..{bounds[1]}",
+            hint=f"use one of {', '.join(f'{a}..{b}' for a, b in INTEGERS)}",
+        )
+    scale, zero = _parameters(node, emitter, INTEGERS[bounds])
+    codes = emitter.temp(f"{node.output.name}_codes")
+    given = {} if axis is None else {"axis": axis}
+    emitter.emit("QuantizeLinear", [x, scale, zero], given, outputs=[codes])
+    emitter.emit("DequantizeLinear", [codes, scale, zero], given, outputs=[output])
+
+
+def _parameters(node: Node, emitter: OnnxEmitter, dtype: str) -> tuple[Value | str, Value | str]:
+    """The scale in the type of the data, and the zero point, which old readers insist on."""
+    scale, zero_point = node.operands["scale"], node.operands.get("zero_point")
+    assert isinstance(scale, Value)
+    if scale.data is not None and np.isnan(scale.data).any():
+        raise SparqcError(
+            f"{node.output.name}: the quantizer has no scale yet", hint="calibrate the model first"
+        )
+    hint = f"{node.output.name}_zero_point"
+    if isinstance(zero_point, Value):
+        return scale, zero_point
+    shape = tuple(d for d in scale.shape or () if isinstance(d, int))
+    return scale, emitter.constant(np.zeros(shape, NUMPY_DTYPES[dtype]), hint)
+
+
+def _write_qdq_onnx(node: Node, emitter: OnnxEmitter) -> None:
+    x, axis = node.operands["x"], node.attributes["axis"]
+    assert isinstance(x, Value) and (axis is None or isinstance(axis, int))
+    emit_quantize(node, emitter, limited(node, emitter, x), axis, node.output)
+
+
+def limited(node: Node, emitter: OnnxEmitter, x: Value) -> Value | str:
+    """x, clipped where [-127, 127] must hold and an i8 code of -128 could arise."""
+    scale, axis = node.operands["scale"], node.attributes["axis"]
+    assert isinstance(scale, Value) and (axis is None or isinstance(axis, int))
+    if node.attributes["low"] != -127 or scale.data is None:
+        return x
+    if x.data is not None:
+        codes = codes_of(x.data, scale.data, None, axis, -(1 << 24), 127)
+        bound = -127 * along(scale.data, axis, x.data.ndim)
+        return emitter.constant(np.maximum(x.data, bound), x.name) if codes.min() < -127 else x
+    if x.producer is not None and x.producer.op == "sparse.mask":
+        return x  # a weight: its scale covers it
+    clipped = emitter.temp(f"{node.output.name}_clipped")
+    bound = -127 * along(scale.data, axis, x.type.rank or 0)
+    emitter.emit("Max", [x, emitter.constant(bound, f"{clipped}_low")], outputs=[clipped])
+    return clipped
+
+
+def _axis_of(call: Call, x: Value, scale: Value) -> int | None:
+    """The channel axis, counted from the front; None for one scale a tensor."""
+    axis = wrap(int(call.arguments.get("axis", 1)), x.type.rank or 0)
+    if scale.shape == () or x.shape is None:
+        return None if scale.shape == () else axis
+    if scale.shape == (1,):
+        return axis if axis < len(x.shape) and x.shape[axis] == 1 else None
+    return axis
+
+
+def _zero_point(value: Value | None) -> Value | None:
+    """An all-zero zero point says no more than its absence."""
+    return None if value is None or (value.data is not None and not value.data.any()) else value
+
+
+def _read_quantize(call: Call) -> Reading | None:
+    given = call.arguments
+    x, scale, zero_point = given["x"], given["y_scale"], given.get("y_zero_point")
+    to = call.types[0].dtype
+    if to == "?" and zero_point is not None:
+        to = zero_point.type.dtype
+    if given.get("block_size") or to not in ("i8", "u8"):
+        return None
+    return Reading(
+        {"x": x, "scale": scale, "zero_point": _zero_point(zero_point)},
+        {"axis": _axis_of(call, x, scale), "to": to},
+    )
+
+
+def _read_dequantize(call: Call) -> Reading | None:
+    given = call.arguments
+    x, scale = given["x"], given["x_scale"]
+    if given.get("block_size"):
+        return None
+    return Reading(
+        {"x": x, "scale": scale, "zero_point": _zero_point(given.get("x_zero_point"))},
+        {"axis": _axis_of(call, x, scale)},
+    )
+
+
+def _write_one(op_type: str, node: Node, emitter: OnnxEmitter, dtype: str) -> None:
+    x, axis = node.operands["x"], node.attributes["axis"]
+    assert isinstance(x, Value)
+    given = {} if axis is None else {"axis": axis}
+    if dtype == "i32":  # a bias: ONNX forbids a zero point other than 0, readers any
+        emitter.emit(op_type, [x, node.operands["scale"]], given, outputs=node.outputs)  # type: ignore[list-item]
+        return
+    emitter.emit(op_type, [x, *_parameters(node, emitter, dtype)], given, outputs=node.outputs)
+
+
+def _write_quantize(node: Node, emitter: OnnxEmitter) -> None:
+    _write_one("QuantizeLinear", node, emitter, str(node.attributes["to"]))
+
+
+def _write_dequantize(node: Node, emitter: OnnxEmitter) -> None:
+    x = node.operands["x"]
+    assert isinstance(x, Value)
+    dtype = x.type.dtype
+    if dtype == "?" and x.producer is not None:
+        dtype = str(x.producer.attributes.get("to", "i8"))
+    _write_one("DequantizeLinear", node, emitter, "i8" if dtype == "?" else dtype)
+
+
+def _write_mask_onnx(node: Node, emitter: OnnxEmitter) -> None:
+    """The product with the mask as 0 and 1 in the type of the weight."""
+    w, mask = node.operands["w"], node.operands["mask"]
+    assert isinstance(w, Value) and isinstance(mask, Value)
+    if mask.data is None:
+        raise SparqcError(
+            f"{node.output.name}: a mask that is computed cannot be written to ONNX",
+            hint="make the mask a constant",
+        )
+    ones = (mask.data != 0).astype(NUMPY_DTYPES.get(w.type.dtype, np.float32))
+    product = emitter.constant(ones, f"{node.output.name}_mask")
+    emitter.emit("Mul", [w, product], outputs=node.outputs)
+
+
+def _never(call: Call) -> Reading | None:
+    """ONNX spells it with several nodes; each is read as what it is."""
+    return None
+
+
+# -- samples -------------------------------------------------------------------------------------
+
+
+def _scaled(rng: Rng) -> tuple[Array, Array, int | None]:
+    """Data of [3, 4, 5], and a scale that saturates a little: one, or one for each channel."""
+    x = normal(rng, 3, 4, 5)
+    axis = None if rng.random() < 0.4 else int(rng.integers(3))
+    count: tuple[int, ...] = () if axis is None else (x.shape[axis],)
+    return x, rng.uniform(0.01, 0.03, count).astype(np.float32), axis
+
+
+def _sample_qdq(rng: Rng) -> Sample:
+    x, scale, axis = _scaled(rng)
+    low = int(rng.choice([-128, -127]))
+    attributes = {"axis": axis, "low": low, "high": 127}
+    return Sample({"x": x, "scale": scale, "zero_point": None}, attributes, frozenset({"scale"}))
+
+
+def _sample_quantize(rng: Rng) -> Sample:
+    x, scale, axis = _scaled(rng)
+    operands = {"x": x, "scale": scale, "zero_point": None}
+    return Sample(operands, {"axis": axis, "to": "i8"}, frozenset({"scale"}))
+
+
+def _sample_dequantize(rng: Rng) -> Sample:
+    x, scale, axis = _scaled(rng)
+    codes = rng.integers(-128, 128, x.shape).astype(np.int8)
+    operands = {"x": codes, "scale": scale, "zero_point": None}
+    return Sample(operands, {"axis": axis}, frozenset({"scale"}))
+
+
+def _sample_mask(rng: Rng) -> Sample:
+    operands = {"w": normal(rng, 4, 8), "mask": rng.random((4, 8)) < 0.5}
+    return Sample(operands, {}, frozenset({"w", "mask"}))
+
+
+OPERATORS = (
+    Operator(
+        "q.qdq",
+        "Fake quantization: clamp(round_half_even(x / scale), low, high) * scale. The scale is a "
+        "scalar, or one for each index of the axis; where it is NaN (not calibrated) x passes.",
+        QUANTIZED, {"axis": None, "low": -128, "high": 127},
+        constant_expression=True, evaluate=_evaluate_qdq, sample=_sample_qdq,
+        fx=FxForm(("sparqc.qdq.default",), _read_qdq, _write_qdq),
+        onnx=OnnxForm((), _never, _write_qdq_onnx),
+    ),
+    Operator(
+        "q.quantize", "round_half_even(x / scale) + zero_point, saturated to the integers of `to`.",
+        QUANTIZED, {"axis": None, "to": "i8"},
+        constant_expression=True, evaluate=_evaluate_quantize, sample=_sample_quantize,
+        onnx=OnnxForm(("QuantizeLinear",), _read_quantize, _write_quantize),
+    ),
+    Operator(
+        "q.dequantize", "(x - zero_point) * scale.",
+        QUANTIZED, {"axis": None},
+        constant_expression=True, evaluate=_evaluate_dequantize, sample=_sample_dequantize,
+        onnx=OnnxForm(("DequantizeLinear",), _read_dequantize, _write_dequantize),
+    ),
+    Operator(
+        "sparse.mask", "w where the mask is set, zero elsewhere; the gradient passes unchanged.",
+        (OperandSpec("w"), OperandSpec("mask")),
+        constant_expression=True, evaluate=_evaluate_mask, sample=_sample_mask,
+        fx=FxForm(("sparqc.mask.default",),
+                  lambda c: Reading({"w": c.arguments["w"], "mask": c.arguments["mask"]}),
+                  lambda n: fx_call("sparqc.mask.default", n.operands["w"], n.operands["mask"])),
+        onnx=OnnxForm((), _never, _write_mask_onnx),
+    ),
+)  # fmt: skip

@@ -1,0 +1,86 @@
+"""sparqc's own torch operators: fake quantization and 2:4 masks, both with gradients.
+
+They stay in the FX graph as single calls, so any training loop keeps them, and the exporter finds
+each as one node.  Importing the module registers them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+LIBRARY = torch.library.Library("sparqc", "DEF")
+LIBRARY.define("qdq(Tensor x, Tensor scale, int? axis, int low, int high) -> Tensor")
+LIBRARY.define("mask(Tensor w, Tensor mask) -> Tensor")
+
+
+def _along(scale: Tensor, axis: int | None, rank: int) -> Tensor:
+    """The scale, shaped so that it broadcasts along the channel axis."""
+    if axis is None:
+        return scale.reshape(())
+    shape = [1] * rank
+    shape[axis] = -1
+    return scale.reshape(shape)
+
+
+def _qdq(x: Tensor, scale: Tensor, axis: int | None, low: int, high: int) -> Tensor:
+    """clamp(round_half_even(x / scale), low, high) * scale, in at least f32; x where scale is NaN.
+
+    A true division, as in ONNX's QuantizeLinear: a product with 1 / scale rounds other values up.
+    """
+    step = _along(scale, axis, x.dim()).to(torch.promote_types(scale.dtype, torch.float32))
+    codes = torch.clamp(torch.round(x.to(step.dtype) / step), low, high)
+    return torch.where(torch.isnan(step), x, (codes * step).to(x.dtype))
+
+
+def _mask(w: Tensor, mask: Tensor) -> Tensor:
+    """w where the mask is set, zero elsewhere (also where w is infinite or NaN)."""
+    return torch.where(mask != 0, w, torch.zeros((), dtype=w.dtype, device=w.device))
+
+
+def _same(x: Tensor, *_: Any) -> Tensor:
+    return torch.empty_like(x, memory_format=torch.contiguous_format)
+
+
+class _QdqGradient:
+    """Straight through: the gradient passes where the code was not clipped."""
+
+    @staticmethod
+    def setup(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        x, scale, ctx.axis, ctx.low, ctx.high = inputs
+        ctx.save_for_backward(x, scale)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        x, scale = ctx.saved_tensors
+        step = _along(scale, ctx.axis, x.dim()).to(x.dtype)
+        ratio = x / step
+        passes = ((ratio >= ctx.low) & (ratio <= ctx.high)) | torch.isnan(step)
+        return gradient * passes.to(gradient.dtype), None, None, None, None
+
+
+def _mask_setup(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    """The gradient of a masked weight needs nothing."""
+
+
+def _mask_backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+    """Straight through: a masked weight may come back when the mask changes."""
+    return gradient, None
+
+
+def _register() -> None:
+    for name, kernel in (("qdq", _qdq), ("mask", _mask)):
+        LIBRARY.impl(name, kernel, "CompositeExplicitAutograd")
+    torch.library.register_fake("sparqc::qdq", _same, lib=LIBRARY)
+    torch.library.register_fake("sparqc::mask", _same, lib=LIBRARY)
+    torch.library.register_autograd(
+        "sparqc::qdq", _QdqGradient.backward, setup_context=_QdqGradient.setup, lib=LIBRARY
+    )
+    torch.library.register_autograd(
+        "sparqc::mask", _mask_backward, setup_context=_mask_setup, lib=LIBRARY
+    )
+
+
+_register()
