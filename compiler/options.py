@@ -1,0 +1,106 @@
+"""The values that passes take as options: how they are written, checked and described."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin
+
+Scalar = None | bool | int | float | str
+#: What an option in a pipeline can be.
+OptionValue = Scalar | tuple[Scalar, ...]
+
+_NAMES = {
+    bool: ("true or false", "truth values"),
+    int: ("an integer", "integers"),
+    float: ("a number", "numbers"),
+    str: ("a string", "strings"),
+    NoneType: ("none", "nones"),
+}
+_MISFIT = object()
+
+
+def spell(value: OptionValue | Sequence[Scalar]) -> str:
+    """A value as it is written in a pipeline.
+
+    >>> spell(("a", 1, None, True))
+    '["a", 1, none, true]'
+    """
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, (tuple, list)):
+        return f"[{', '.join(map(spell, value))}]"
+    return {None: "none", True: "true", False: "false"}[value] if _is_word(value) else repr(value)
+
+
+def _is_word(value: object) -> bool:
+    return value is None or isinstance(value, bool)
+
+
+def convert(value: Any, annotation: Any) -> Any:
+    """The value as its annotation wants it: an integer becomes a float, a list a tuple.
+
+    Annotations are bool, int, float, str, Literal, `tuple[T, ...]` and unions of these with None.
+    Raises ValueError where the value does not fit; the message continues "the option … ".
+    """
+    for kind in _alternatives(annotation):
+        fitting = _fit(value, kind)
+        if fitting is not _MISFIT:
+            return fitting
+    raise ValueError(f"takes {describe(annotation)}, not {spell(value)}")
+
+
+def describe(annotation: Any) -> str:
+    """What an option takes, in words: 'one of "max", "mse"', "an integer, or none"."""
+    kinds = sorted(_alternatives(annotation), key=lambda kind: kind is NoneType)
+    return ", or ".join(_describe(kind) for kind in kinds)
+
+
+def is_supported(annotation: Any) -> bool:
+    """Whether an option can have this annotation."""
+    return all(_is_supported(kind) for kind in _alternatives(annotation))
+
+
+def _alternatives(annotation: Any) -> tuple[Any, ...]:
+    if get_origin(annotation) in (Union, UnionType):
+        return get_args(annotation)
+    return (NoneType if annotation is None else annotation,)
+
+
+def _fit(value: Any, kind: Any) -> Any:
+    if get_origin(kind) is Literal:
+        same = (c for c in get_args(kind) if c == value and type(c) is type(value))
+        return next(same, _MISFIT)
+    if get_origin(kind) is tuple:
+        return _fit_items(value, get_args(kind)[0])
+    if kind is float and type(value) is int:
+        return float(value)
+    return value if type(value) is kind else _MISFIT  # True is no integer here
+
+
+def _fit_items(value: Any, kind: Any) -> Any:
+    if not isinstance(value, (tuple, list)):
+        return _MISFIT
+    items = tuple(_fit(item, kind) for item in value)
+    return _MISFIT if _MISFIT in items else items
+
+
+def _describe(kind: Any) -> str:
+    if get_origin(kind) is Literal:
+        choices = ", ".join(map(spell, get_args(kind)))
+        return choices if len(get_args(kind)) == 1 else f"one of {choices}"
+    if get_origin(kind) is tuple:
+        item = get_args(kind)[0]
+        plural = _NAMES[item][1] if item in _NAMES else f"values, each {_describe(item)}"
+        return f"a list of {plural}"
+    return _NAMES[kind][0]
+
+
+def _is_supported(kind: Any) -> bool:
+    if get_origin(kind) is Literal:
+        return True
+    if get_origin(kind) is tuple:
+        arguments = get_args(kind)
+        return len(arguments) == 2 and arguments[1] is Ellipsis and _is_supported(arguments[0])
+    return kind in _NAMES
