@@ -1,0 +1,150 @@
+"""Puts a declaration together from its header and its blocks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, cast
+
+from sparqc.errors import PatternError, Span, did_you_mean
+from sparqc.ir.graph import Level
+from sparqc.lang.ast import (
+    CheckDecl,
+    Condition,
+    Declaration,
+    Example,
+    FusionDecl,
+    MatchStatement,
+    OpDecl,
+    QuantizedOperand,
+    RewriteStatement,
+    RuleDecl,
+    ShareDecl,
+    Template,
+)
+from sparqc.lang.builder import Header
+from sparqc.lang.words import CLAUSES, GRADES, LEVELS, PRESERVES
+
+
+@dataclass
+class Parts:
+    """What the blocks of a declaration say."""
+
+    doc: str = ""
+    source: str = ""
+    match: list[MatchStatement] = field(default_factory=list)
+    where: list[Condition] = field(default_factory=list)
+    rewrite: list[RewriteStatement] = field(default_factory=list)
+    int8: list[QuantizedOperand] = field(default_factory=list)
+    int8_where: list[Condition] = field(default_factory=list)
+    sparse: str | None = None
+    sparse_where: list[Condition] = field(default_factory=list)
+    scale: tuple[str, ...] = ()
+    message: Template | None = None
+    cure: Template | None = None
+    examples: list[Example] = field(default_factory=list)
+
+
+def declare(header: Header, parts: Parts) -> Declaration:
+    """The declaration; raises `PatternError` where a part is missing or a word is unknown."""
+    _check_header(header)
+    if not parts.match:
+        hint = "match: and statements below" if header.kind != "op" else "y = nn.relu(x)"
+        raise PatternError(f"{header.name} matches nothing", span=header.span, hint=hint)
+    common = _common(header, parts)
+    match header.kind:
+        case "op":
+            return OpDecl(**common, parameters=header.parameters or (), open=header.open)
+        case "rule":
+            return _rule(header, parts, common)
+        case "fusion":
+            return FusionDecl(
+                **common,
+                int8=tuple(parts.int8),
+                int8_where=tuple(parts.int8_where),
+                sparse=parts.sparse,
+                sparse_where=tuple(parts.sparse_where),
+            )
+        case "share":
+            _demand(header, bool(parts.scale), "says not which values share a scale", "scale: x, y")
+            return ShareDecl(**common, scale=parts.scale)
+    return _check(header, parts, common)
+
+
+def _common(header: Header, parts: Parts) -> dict[str, Any]:
+    target = header.clauses.get("for")
+    return {
+        "name": header.name,
+        "match": tuple(parts.match),
+        "doc": parts.doc,
+        "levels": _levels(header),
+        "target": target[0][0] if target else None,
+        "where": tuple(parts.where),
+        "examples": tuple(parts.examples),
+        "source": parts.source,
+        "span": header.span,
+    }
+
+
+def _levels(header: Header) -> tuple[Level, ...]:
+    """The levels of the `on` clause, in the order of the table; all without one."""
+    if "on" not in header.clauses:
+        return LEVELS
+    words, span = header.clauses["on"]
+    for word in words:
+        _known(word, LEVELS, "level", span)
+    return tuple(level for level in LEVELS if level in words)
+
+
+def _rule(header: Header, parts: Parts, common: dict[str, Any]) -> RuleDecl:
+    _demand(header, bool(parts.rewrite), "has no rewrite", "rewrite: and statements below")
+    preserves = _word(header, "preserves", PRESERVES, "exact")
+    return RuleDecl(
+        **common,
+        rewrite=tuple(parts.rewrite),
+        preserves=cast(Literal["exact", "close", "lossy"], preserves),
+        decreases=header.clauses["decreases"][0][0] if "decreases" in header.clauses else None,
+    )
+
+
+def _check(header: Header, parts: Parts, common: dict[str, Any]) -> CheckDecl:
+    _demand(header, parts.message is not None, "has no message", 'message "what is wrong"')
+    grade = _word(header, "grade", GRADES, "error")
+    return CheckDecl(
+        **common,
+        grade=cast(Literal["error", "slow", "note"], grade),
+        message=parts.message or Template(""),
+        cure=parts.cure,
+    )
+
+
+def _check_header(header: Header) -> None:
+    for word, (_, span) in header.clauses.items():
+        if word not in CLAUSES[header.kind]:
+            hint = f"its first line may say: {', '.join(CLAUSES[header.kind])}"
+            raise PatternError(f"`{word}` does not belong to {header.kind}", span=span, hint=hint)
+    if header.kind == "op":
+        hint = "op nn.silu(x):"
+        _demand(header, header.parameters is not None, "says not which operands it has", hint)
+    elif header.parameters is not None:
+        raise PatternError("only an op has parameters", span=header.span)
+    elif "." in header.name:
+        hint = header.name.replace(".", "_")
+        raise PatternError("only an op's name may have a dot", span=header.span, hint=hint)
+
+
+def _demand(header: Header, given: bool, message: str, hint: str) -> None:
+    if not given:
+        raise PatternError(f"{header.name} {message}", span=header.span, hint=hint)
+
+
+def _word(header: Header, clause: str, known: tuple[str, ...], default: str) -> str:
+    if clause not in header.clauses:
+        return default
+    words, span = header.clauses[clause]
+    return _known(words[0], known, f"word behind `{clause}`:", span)
+
+
+def _known(word: str, known: tuple[str, ...], what: str, span: Span) -> str:
+    if word not in known:
+        raise PatternError(f"unknown {what} {word!r}", span=span, hint=did_you_mean(word, known))
+    return word

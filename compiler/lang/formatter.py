@@ -1,0 +1,193 @@
+"""The canonical text of declarations and of whole pattern files.
+
+`parse_text(format_file(f)) == f`, and formatting twice changes nothing.  Comments are kept: they
+are no part of the values, so they are taken from the text that the values were parsed from.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from sparqc.errors import Span
+from sparqc.lang.ast import (
+    CheckDecl,
+    Condition,
+    Declaration,
+    Example,
+    FusionDecl,
+    OpDecl,
+    PatternFile,
+    RuleDecl,
+    ShareDecl,
+)
+from sparqc.lang.comments import with_comments
+from sparqc.lang.layout import Line, read_layout
+from sparqc.lang.parser import parse_text
+from sparqc.lang.printer import (
+    format_bind,
+    format_expr,
+    format_match,
+    format_quantized,
+    format_rewrite,
+)
+from sparqc.lang.words import BLOCKS, LEVELS
+from sparqc.lang.wrap import PAGE, wrap_code, wrap_condition, wrap_sentence
+
+STEP = 4
+
+
+@dataclass(frozen=True)
+class Printed:
+    """A logical line of canonical text, and the physical line of the source that it stands for."""
+
+    depth: int
+    text: str  # may hold line breaks; further lines have their indentation relative to the first
+    line: int = 0
+
+
+def format_text(text: str, file: str = "<string>") -> str:
+    """The canonical form of a pattern file's text; raises `PatternError` where it is wrong."""
+    return format_file(parse_text(text, file))
+
+
+def format_file(file: PatternFile) -> str:
+    """The canonical text of a file, with the comments of the text it was parsed from."""
+    layout = read_layout(file.text, file.path)
+    heads = [line for line in layout.lines if line.word in BLOCKS]
+    known: Sequence[Line | None] = heads or [None] * len(file.declarations)
+    printed = [Printed(0, wrap_sentence("", file.doc, 0), 1)] if file.doc else []
+    if file.doc and layout.lines:
+        printed = [Printed(0, printed[0].text, layout.lines[0].number)]
+    for declaration, line in zip(file.declarations, known, strict=True):
+        printed += _Declaration(declaration, line).lines()
+    return with_comments(printed, layout)
+
+
+def format_declaration(declaration: Declaration) -> str:
+    """The canonical text of one declaration, without a line break at the end."""
+    return "\n".join(
+        textwrap.indent(p.text, " " * STEP * p.depth) for p in _Declaration(declaration).lines()
+    )
+
+
+class _Declaration:
+    """Prints one declaration; `line` is where it stands in the source, if anywhere."""
+
+    def __init__(self, declaration: Declaration, line: Line | None = None) -> None:
+        self.declaration, self.line = declaration, line
+
+    def lines(self) -> Iterator[Printed]:
+        d = self.declaration
+        yield Printed(0, wrap_code(_header(d), 0), self.line.number if self.line else 0)
+        if d.doc:
+            yield Printed(1, wrap_sentence("", d.doc, STEP), self.number('"'))
+        if d.source:
+            yield self.sentence("source", d.source)
+        yield from self.matched()
+        if d.where:
+            yield Printed(1, "where:", self.number("where"))
+            yield from _conditions(d.where)
+        yield from self.own()
+        for position, example in enumerate(d.examples):
+            yield from self.example(example, position)
+
+    def number(self, word: str, nth: int = 0) -> int:
+        """The source line of the nth block that begins with a word."""
+        blocks = self.blocks(word)
+        return blocks[nth].number if nth < len(blocks) else 0
+
+    def blocks(self, word: str) -> list[Line]:
+        children = self.line.children if self.line else []
+        return [c for c in children if (c.word or c.text[:1]) == word]
+
+    def sentence(self, word: str, text: str) -> Printed:
+        return Printed(1, wrap_sentence(f"{word} ", text, STEP), self.number(word))
+
+    def matched(self) -> Iterator[Printed]:
+        d = self.declaration
+        bare = isinstance(d, OpDecl) and not (d.source or d.where or d.examples)
+        if not bare:
+            yield Printed(1, "match:", self.number("match"))
+        depth = 1 if bare else 2
+        for statement in d.match:
+            yield _code(depth, format_match(statement), statement.span)
+
+    def own(self) -> Iterator[Printed]:
+        """The blocks that only this kind of declaration has."""
+        d = self.declaration
+        if isinstance(d, RuleDecl):
+            yield Printed(1, "rewrite:", self.number("rewrite"))
+            for statement in d.rewrite:
+                yield _code(2, format_rewrite(statement), statement.span)
+        elif isinstance(d, FusionDecl):
+            yield from self.fusion(d)
+        elif isinstance(d, ShareDecl):
+            yield Printed(1, f"scale: {', '.join(d.scale)}", self.number("scale"))
+        elif isinstance(d, CheckDecl):
+            yield self.sentence("message", d.message.text)
+            if d.cure is not None:
+                yield self.sentence("cure", d.cure.text)
+
+    def fusion(self, fusion: FusionDecl) -> Iterator[Printed]:
+        if fusion.int8 or fusion.int8_where:
+            yield Printed(1, "int8:", self.number("int8"))
+            for operand in fusion.int8:
+                yield _code(2, format_quantized(operand), operand.span)
+            yield from _conditions(fusion.int8_where)
+        if fusion.sparse is not None:
+            colon = ":" if fusion.sparse_where else ""
+            yield Printed(1, f"sparse {fusion.sparse}{colon}", self.number("sparse"))
+            yield from _conditions(fusion.sparse_where)
+
+    def example(self, example: Example, position: int) -> Iterator[Printed]:
+        blocks = self.blocks("example")
+        block = blocks[position] if position < len(blocks) else None
+        inner = {c.word: c.number for c in block.children} if block else {}
+        yield Printed(1, "example:", block.number if block else 0)
+        yield Printed(2, _raw("before:", example.before), inner.get("before", 0))
+        if example.after is not None:
+            yield Printed(2, _raw("after:", example.after), inner.get("after", 0))
+        if example.rejects is not None:
+            text = wrap_sentence("rejects ", example.rejects, 2 * STEP)
+            yield Printed(2, text, inner.get("rejects", 0))
+
+
+def _code(depth: int, text: str, span: Span | None) -> Printed:
+    return Printed(depth, wrap_code(text, STEP * depth), span.line if span else 0)
+
+
+def _raw(header: str, text: str) -> str:
+    return f"{header}\n{textwrap.indent(text, ' ' * STEP)}"
+
+
+def _conditions(conditions: Sequence[Condition]) -> Iterator[Printed]:
+    """The conditions of a block, their reasons below one another where they fit."""
+    texts = [(format_expr(c.expr), c.reason.text if c.reason else None) for c in conditions]
+    room = PAGE - 2 * STEP
+    short = [len(e) for e, reason in texts if reason and len(f"{e}  else {reason}") + 2 <= room]
+    for condition, (expr, reason) in zip(conditions, texts, strict=True):
+        text = wrap_condition(expr, reason, max(short, default=0), 2 * STEP)
+        yield Printed(2, text, condition.span.line if condition.span else 0)
+
+
+_KINDS = {"OpDecl": "op", "RuleDecl": "rule", "FusionDecl": "fusion", "ShareDecl": "share"}
+
+
+def _header(d: Declaration) -> str:
+    kind = _KINDS.get(type(d).__name__, "check")
+    words = [f"{kind} {d.name}"]
+    if isinstance(d, OpDecl):
+        parameters = [format_bind(p) for p in d.parameters] + (["..."] if d.open else [])
+        words[0] += f"({', '.join(parameters)})"
+    if not isinstance(d, OpDecl) or d.levels != LEVELS:
+        words.append(f"on {', '.join(d.levels)}")
+    if d.target is not None:
+        words.append(f"for {d.target}")
+    if isinstance(d, RuleDecl):
+        words.append(f"preserves {d.preserves}")
+        words += [f"decreases {d.decreases}"] if d.decreases else []
+    elif isinstance(d, CheckDecl):
+        words.append(f"grade {d.grade}")
+    return f"{' '.join(words)}:"

@@ -1,0 +1,62 @@
+"""The words of the language: kinds, blocks, levels, types, and how each kind of line is written."""
+
+from __future__ import annotations
+
+from typing import Final, get_args
+
+from sparqc.ir.graph import Level
+
+LEVELS: Final[tuple[Level, ...]] = get_args(Level)
+PRESERVES: Final = ("exact", "close", "lossy")
+GRADES: Final = ("error", "slow", "note")
+GRANULARITIES: Final = ("tensor", "channel")
+DTYPES: Final = ("f64", "f32", "f16", "bf16", "i64", "i32", "i16", "i8", "u8", "bool")
+
+#: Blocks that every kind of declaration may have.
+_COMMON: Final = ("source", "match", "where", "example")
+#: The blocks of each kind, in the order in which the formatter writes them.
+BLOCKS: Final[dict[str, tuple[str, ...]]] = {
+    "op": _COMMON,
+    "rule": ("source", "match", "where", "rewrite", "example"),
+    "fusion": ("source", "match", "where", "int8", "sparse", "example"),
+    "share": ("source", "match", "where", "scale", "example"),
+    "check": ("source", "match", "where", "message", "cure", "example"),
+}
+#: The header clauses of each kind.
+CLAUSES: Final[dict[str, tuple[str, ...]]] = {
+    "op": ("on", "for"),
+    "rule": ("on", "for", "preserves", "decreases"),
+    "fusion": ("on", "for"),
+    "share": ("on", "for"),
+    "check": ("on", "for", "grade"),
+}
+#: Words that open a block of lines of their own.
+OPENERS: Final = ("match", "where", "rewrite", "int8", "sparse", "example", "before", "after")
+
+#: How a block begins.
+BLOCK_USAGE: Final = {
+    "match": "match:",
+    "where": "where:",
+    "rewrite": "rewrite:",
+    "int8": "int8:",
+    "sparse": "sparse w:",
+    "scale": "scale: x, y",
+    "message": 'message "the weight {w.name} is shared"',
+    "cure": 'cure "give each layer a weight of its own"',
+    "source": 'source "the document and its section"',
+    "example": "example:",
+    "before": "before:",
+    "after": "after:",
+    "rejects": 'rejects "the weight is shared"',
+}
+
+#: How a line is written, by the start rule of the grammar that reads it.
+LINE_USAGE: Final = {
+    "header": "a declaration begins: rule NAME on fx, onnx preserves exact:",
+    "statement": "a match line reads: y = nn.relu(x)",
+    "condition": 'a condition reads: w.readers == 1  else "the weight is shared"',
+    "quantized": "an operand of an int8 block reads: x, r per tensor",
+    "rewrite": "a rewrite line reads: y = nn.conv(x, w2, b2) like c",
+    "names": "names are separated by commas: x, y",
+    "expr": "an expression reads: w.shape[1] % 4 == 0",
+}
