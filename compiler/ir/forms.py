@@ -67,6 +67,13 @@ def fx_call(target: str, *args: Any, **kwargs: Any) -> FxCall:
     return FxCall(overload(target), args, kwargs)
 
 
+def torch_dtype(name: str) -> Any:
+    """torch.float32 for "f32"."""
+    import torch
+
+    return getattr(torch, np.dtype(NUMPY_DTYPES[name]).name)
+
+
 def number(node: Node, slot: str) -> bool | int | float | None:
     """The Python number of a scalar constant operand; None for tensors.
 

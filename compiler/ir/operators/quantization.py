@@ -129,14 +129,16 @@ def emit_quantize(
             f"{node.output.name}: no ONNX integer type saturates at {bounds[0]}..{bounds[1]}",
             hint=f"use one of {', '.join(f'{a}..{b}' for a, b in INTEGERS)}",
         )
-    scale, zero = _parameters(node, emitter, INTEGERS[bounds])
+    scale, zero = emit_parameters(node, emitter, INTEGERS[bounds])
     codes = emitter.temp(f"{node.output.name}_codes")
     given = {} if axis is None else {"axis": axis}
     emitter.emit("QuantizeLinear", [x, scale, zero], given, outputs=[codes])
     emitter.emit("DequantizeLinear", [codes, scale, zero], given, outputs=[output])
 
 
-def _parameters(node: Node, emitter: OnnxEmitter, dtype: str) -> tuple[Value | str, Value | str]:
+def emit_parameters(
+    node: Node, emitter: OnnxEmitter, dtype: str
+) -> tuple[Value | str, Value | str]:
     """The scale in the type of the data, and the zero point, which old readers insist on."""
     scale, zero_point = node.operands["scale"], node.operands.get("zero_point")
     assert isinstance(scale, Value)
@@ -157,16 +159,26 @@ def _write_qdq_onnx(node: Node, emitter: OnnxEmitter) -> None:
     emit_quantize(node, emitter, limited(node, emitter, x), axis, node.output)
 
 
+def limited_data(node: Node) -> Array | None:
+    """The array of a constant x, clipped where a code would fall below `low`; None for tensors."""
+    x, scale, axis = node.operands["x"], node.operands["scale"], node.attributes["axis"]
+    assert isinstance(x, Value) and isinstance(scale, Value)
+    if x.data is None or node.attributes["low"] != -127 or scale.data is None:
+        return x.data
+    assert axis is None or isinstance(axis, int)
+    if codes_of(x.data, scale.data, None, axis, -(1 << 24), 127).min() >= -127:
+        return x.data
+    return np.maximum(x.data, -127 * along(scale.data, axis, x.data.ndim))
+
+
 def limited(node: Node, emitter: OnnxEmitter, x: Value) -> Value | str:
-    """x, clipped where [-127, 127] must hold and an i8 code of -128 could arise."""
+    """x, clipped where codes from -127 are asked for and an i8 code of -128 could arise."""
     scale, axis = node.operands["scale"], node.attributes["axis"]
     assert isinstance(scale, Value) and (axis is None or isinstance(axis, int))
     if node.attributes["low"] != -127 or scale.data is None:
         return x
-    if x.data is not None:
-        codes = codes_of(x.data, scale.data, None, axis, -(1 << 24), 127)
-        bound = -127 * along(scale.data, axis, x.data.ndim)
-        return emitter.constant(np.maximum(x.data, bound), x.name) if codes.min() < -127 else x
+    if (data := limited_data(node)) is not None:
+        return x if data is x.data else emitter.constant(data, x.name)
     if x.producer is not None and x.producer.op == "sparse.mask":
         return x  # a weight: its scale covers it
     clipped = emitter.temp(f"{node.output.name}_clipped")
@@ -222,7 +234,7 @@ def _write_one(op_type: str, node: Node, emitter: OnnxEmitter, dtype: str) -> No
     if dtype == "i32":  # a bias: ONNX forbids a zero point other than 0, readers any
         emitter.emit(op_type, [x, node.operands["scale"]], given, outputs=node.outputs)  # type: ignore[list-item]
         return
-    emitter.emit(op_type, [x, *_parameters(node, emitter, dtype)], given, outputs=node.outputs)
+    emitter.emit(op_type, [x, *emit_parameters(node, emitter, dtype)], given, outputs=node.outputs)
 
 
 def _write_quantize(node: Node, emitter: OnnxEmitter) -> None:

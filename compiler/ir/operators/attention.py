@@ -1,0 +1,134 @@
+"""Scaled dot-product attention."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sparqc.errors import SparqcError
+from sparqc.ir.forms import NUMPY_DTYPES, Rng, fx_call, normal
+from sparqc.ir.graph import Node, Value
+from sparqc.ir.operator import (
+    Call,
+    FxCall,
+    FxForm,
+    OnnxEmitter,
+    OnnxForm,
+    OperandSpec,
+    Operator,
+    Reading,
+    Sample,
+)
+
+OPERANDS = (
+    OperandSpec("q"), OperandSpec("k"), OperandSpec("v"), OperandSpec("mask", optional=True),
+)  # fmt: skip
+
+
+def _read(call: Call) -> Reading | None:
+    given = call.arguments
+    if given["dropout_p"] != 0 or given.get("enable_gqa"):
+        return None
+    operands = {
+        "q": given["query"], "k": given["key"], "v": given["value"], "mask": given["attn_mask"],
+    }  # fmt: skip
+    return Reading(operands, {name: given[name] for name in ("scale", "is_causal")})
+
+
+def _write(node: Node) -> FxCall:
+    operands = [node.operands[slot.name] for slot in OPERANDS]
+    scale = node.attributes["scale"]
+    more = {} if scale is None else {"scale": scale}
+    call = fx_call("aten.scaled_dot_product_attention.default", *operands)
+    if not node.attributes["is_causal"]:
+        return FxCall(call.target, call.args, more)
+    return FxCall(call.target, call.args, {"is_causal": True, **more})
+
+
+def _write_onnx(node: Node, emitter: OnnxEmitter) -> None:
+    """softmax(q @ k.T * scale + mask) @ v, the scale on q and k so that no product overflows."""
+    q, k, v, mask = (node.operands[slot.name] for slot in OPERANDS)
+    assert isinstance(q, Value) and isinstance(k, Value) and isinstance(v, Value)
+    hint, dtype = node.output.name, NUMPY_DTYPES.get(q.type.dtype, np.dtype("float32"))
+    root = emitter.constant(np.array(_scale(node, q) ** 0.5, dtype), f"{hint}_scale")
+    turned, scaled_q, scaled_k, scores, weights = (emitter.temp(hint) for _ in range(5))
+    rank = q.type.rank or 4
+    perm = (*range(rank - 2), rank - 1, rank - 2)
+    emitter.emit("Transpose", [k], {"perm": perm}, outputs=[turned])
+    emitter.emit("Mul", [q, root], outputs=[scaled_q])
+    emitter.emit("Mul", [turned, root], outputs=[scaled_k])
+    emitter.emit("MatMul", [scaled_q, scaled_k], outputs=[scores])
+    masked = _masked(node, emitter, scores, mask if isinstance(mask, Value) else None)
+    emitter.emit("Softmax", [masked], {"axis": -1}, outputs=[weights])
+    emitter.emit("MatMul", [weights, v], outputs=node.outputs)
+
+
+def _scale(node: Node, q: Value) -> float:
+    """The factor on the scores: 1 / sqrt(head size) where none is given."""
+    scale = node.attributes["scale"]
+    if isinstance(scale, int | float):
+        return float(scale)
+    size = q.shape[-1] if q.shape else None
+    if not isinstance(size, int):
+        raise SparqcError(f"{node.output.name}: the head size of the attention is unknown")
+    return float(size) ** -0.5
+
+
+def _masked(node: Node, emitter: OnnxEmitter, scores: str, mask: Value | None) -> str:
+    """The scores plus a float mask, or minus infinity where a bool mask or causality forbids."""
+    output = emitter.temp(node.output.name)
+    if node.attributes["is_causal"]:
+        emitter.emit("Add", [scores, _causal(node, emitter)], outputs=[output])
+    elif mask is None:
+        return scores
+    elif mask.type.dtype != "bool":
+        emitter.emit("Add", [scores, mask], outputs=[output])
+    else:
+        q = node.operands["q"]
+        assert isinstance(q, Value)
+        dtype = NUMPY_DTYPES.get(q.type.dtype, np.dtype("float32"))
+        low = emitter.constant(np.array(-np.inf, dtype), f"{output}_low")
+        emitter.emit("Where", [mask, scores, low], outputs=[output])
+    return output
+
+
+def _causal(node: Node, emitter: OnnxEmitter) -> str:
+    q, k = node.operands["q"], node.operands["k"]
+    assert isinstance(q, Value) and isinstance(k, Value)
+    rows, columns = (v.shape[-2] if v.shape else None for v in (q, k))
+    if not isinstance(rows, int) or not isinstance(columns, int):
+        raise SparqcError(
+            f"{node.output.name}: causal attention over a symbolic number of tokens",
+            hint="export with a fixed sequence length",
+        )
+    dtype = NUMPY_DTYPES.get(q.type.dtype, np.dtype("float32"))
+    allowed = np.tril(np.ones((rows, columns), bool))
+    mask = np.where(allowed, 0, -np.inf).astype(dtype)
+    return emitter.constant(mask, f"{node.output.name}_causal")
+
+
+def _never(call: Call) -> Reading | None:
+    """ONNX spells it with several nodes; each is read as what it is."""
+    return None
+
+
+def _sample(rng: Rng) -> Sample:
+    q, k, v = (normal(rng, 2, 2, 5, 4) for _ in range(3))
+    mask = [None, normal(rng, 5, 5), rng.random((2, 1, 5, 5)) < 0.7][int(rng.integers(3))]
+    if mask is not None and mask.dtype == bool:
+        mask[..., 0] = True  # a token that may look nowhere gives NaN
+    attributes = {"scale": [None, 0.5][int(rng.integers(2))], "is_causal": False}
+    if mask is None:
+        attributes["is_causal"] = bool(rng.integers(2))
+    return Sample({"q": q, "k": k, "v": v, "mask": mask}, attributes)
+
+
+OPERATORS = (
+    Operator(
+        "nn.attention",
+        "softmax(q @ k.T * scale + mask) @ v on [..., heads, tokens, head size]; the scale is "
+        "1 / sqrt(head size) where it is none.",
+        OPERANDS, {"scale": None, "is_causal": False}, sample=_sample,
+        fx=FxForm(("aten.scaled_dot_product_attention.default",), _read, _write),
+        onnx=OnnxForm((), _never, _write_onnx),
+    ),
+)  # fmt: skip

@@ -1,0 +1,249 @@
+"""Matrix products: linear, Gemm, MatMul."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from sparqc.ir.forms import Rng, emit_one, fx_call, normal, rank_of, same_type
+from sparqc.ir.graph import Array, Node, Value
+from sparqc.ir.operator import (
+    Call,
+    FxCall,
+    FxForm,
+    OnnxEmitter,
+    OnnxForm,
+    OperandSpec,
+    Operator,
+    Reading,
+    Sample,
+    WeightSpec,
+)
+from sparqc.ir.operators.quantization import emit_parameters, emit_quantize, limited_data
+
+XWB = (OperandSpec("x"), OperandSpec("w"), OperandSpec("b", optional=True))
+ABC = (OperandSpec("a"), OperandSpec("b"), OperandSpec("c", optional=True))
+AB = (OperandSpec("a"), OperandSpec("b"))
+
+
+# -- linear --------------------------------------------------------------------------------------
+
+
+def _read_linear(call: Call) -> Reading | None:
+    given = call.arguments
+    if rank_of(given["weight"]) != 2:
+        return None  # torch also takes a vector
+    return Reading({"x": given["input"], "w": given["weight"], "b": given["bias"]})
+
+
+def _read_linear_onnx(call: Call) -> Reading | None:
+    """A Gemm that is a linear layer: x @ w.T + b with b a vector."""
+    given = call.arguments
+    if (given["alpha"], given["beta"], given["transA"], given["transB"]) != (1, 1, 0, 1):
+        return None
+    bias = given.get("C")
+    if bias is not None and rank_of(bias) != 1:
+        return None
+    return Reading({"x": given["A"], "w": given["B"], "b": bias})
+
+
+def _write_linear_onnx(node: Node, emitter: OnnxEmitter) -> None:
+    """A Gemm for a matrix x; for more dimensions a MatMul with the transposed weight, and an Add.
+
+    The weight is transposed where it is stored, in front of its Q and DQ: a Transpose between DQ
+    and MatMul would keep the product in float.
+    """
+    x, w, b = node.operands["x"], node.operands["w"], node.operands["b"]
+    if rank_of(x) == 2:
+        emit_one("Gemm", node, emitter, "x", "w", "b", transB=1)
+        return
+    assert isinstance(x, Value) and isinstance(w, Value)
+    turned = _transposed(w, emitter)
+    if not isinstance(b, Value):
+        emitter.emit("MatMul", [x, turned], outputs=node.outputs)
+        return
+    product = emitter.temp(f"{node.output.name}_matmul")
+    emitter.emit("MatMul", [x, turned], outputs=[product])
+    emitter.emit("Add", [product, b], outputs=node.outputs)
+
+
+def _transposed(w: Value, emitter: OnnxEmitter) -> Value | str:
+    """The transposed matrix; Q, DQ and masks on the way to a constant move behind the transpose."""
+    if w.data is not None:
+        return emitter.constant(_turn(w.data), w.name)
+    producer = w.producer
+    write = None if producer is None else _MOVES.get(producer.op)
+    if producer is not None and write is not None:
+        return write(producer, emitter)
+    if producer is not None and producer.op == "nn.transpose":
+        source = producer.operands["x"]
+        assert isinstance(source, Value)
+        return source  # a matrix has one way only to be transposed
+    output = emitter.temp(f"{w.name}_transposed")
+    emitter.emit("Transpose", [w], {"perm": (1, 0)}, outputs=[output])
+    return output
+
+
+def _turn(array: Array) -> Array:
+    return np.ascontiguousarray(array.T)
+
+
+def _axis(node: Node) -> int | None:
+    """The channel axis of the transposed matrix."""
+    axis = node.attributes["axis"]
+    return None if axis is None else 1 - axis  # type: ignore[operator,return-value]
+
+
+def _source(node: Node, slot: str = "x") -> Value:
+    source = node.operands[slot]
+    assert isinstance(source, Value)
+    return source
+
+
+def _transposed_qdq(node: Node, emitter: OnnxEmitter) -> str:
+    x, data = _source(node), limited_data(node)
+    turned = _transposed(x, emitter) if data is None else emitter.constant(_turn(data), x.name)
+    output = emitter.temp(f"{node.output.name}_transposed")
+    emit_quantize(node, emitter, turned, _axis(node), output)
+    return output
+
+
+def _transposed_codes(node: Node, emitter: OnnxEmitter) -> str:
+    """QuantizeLinear or DequantizeLinear of the transposed matrix."""
+    op_type = "QuantizeLinear" if node.op == "q.quantize" else "DequantizeLinear"
+    dtype = str(node.attributes.get("to", _source(node).type.dtype))
+    turned, axis = _transposed(_source(node), emitter), _axis(node)
+    output = emitter.temp(f"{node.output.name}_transposed")
+    given = {} if axis is None else {"axis": axis}
+    inputs = [turned, *emit_parameters(node, emitter, dtype)]
+    emitter.emit(op_type, inputs, given, outputs=[output])
+    return output
+
+
+def _transposed_mask(node: Node, emitter: OnnxEmitter) -> Value | str:
+    w, mask = _source(node, "w"), _source(node, "mask")
+    if w.data is not None and mask.data is not None:
+        masked = np.where(mask.data != 0, w.data, np.zeros((), w.data.dtype))
+        return emitter.constant(_turn(masked), w.name)
+    output = emitter.temp(f"{node.output.name}_transposed")
+    emitter.emit("Transpose", [node.output], {"perm": (1, 0)}, outputs=[output])
+    return output
+
+
+_MOVES = {
+    "q.qdq": _transposed_qdq,
+    "q.quantize": _transposed_codes,
+    "q.dequantize": _transposed_codes,
+    "sparse.mask": _transposed_mask,
+}
+
+
+def _sample_linear(rng: Rng) -> Sample:
+    shape = [(2, 6), (2, 3, 6), (1, 2, 3, 6)][int(rng.integers(3))]
+    b = normal(rng, 4) if rng.random() < 0.6 else None
+    operands = {"x": normal(rng, *shape), "w": normal(rng, 4, 6), "b": b}
+    return Sample(operands, {}, frozenset({"w", "b"}))
+
+
+# -- gemm ----------------------------------------------------------------------------------------
+
+_GEMM: dict[str, Any] = {"alpha": 1.0, "beta": 1.0, "transA": 0, "transB": 0}
+
+
+def _read_addmm(call: Call) -> Reading | None:
+    given = call.arguments
+    reading = same_type(call, a=given["mat1"], b=given["mat2"], c=given["self"])
+    if reading is None or isinstance(given["alpha"], Value) or isinstance(given["beta"], Value):
+        return None
+    factors = {"alpha": float(given["alpha"]), "beta": float(given["beta"])}
+    return Reading(reading.operands, {**_GEMM, **factors})
+
+
+def _write_addmm(node: Node) -> FxCall:
+    attributes, c = node.attributes, node.operands["c"]
+    a, b = (
+        fx_call("aten.t.default", node.operands[slot]) if attributes[flag] else node.operands[slot]
+        for slot, flag in (("a", "transA"), ("b", "transB"))
+    )
+    alpha, beta = attributes["alpha"], attributes["beta"]
+    if c is not None:
+        return fx_call("aten.addmm.default", c, a, b, beta=beta, alpha=alpha)
+    product = fx_call("aten.mm.default", a, b)
+    return product if alpha == 1 else fx_call("aten.mul.Tensor", product, alpha)
+
+
+def _read_gemm_onnx(call: Call) -> Reading | None:
+    given = call.arguments
+    attributes = {name: given[name] for name in _GEMM}
+    return Reading({"a": given["A"], "b": given["B"], "c": given.get("C")}, attributes)
+
+
+def _write_gemm_onnx(node: Node, emitter: OnnxEmitter) -> None:
+    emit_one("Gemm", node, emitter, "a", "b", "c", **{k: node.attributes[k] for k in _GEMM})
+
+
+def _sample_gemm(rng: Rng) -> Sample:
+    trans_a, trans_b = int(rng.integers(2)), int(rng.integers(2))
+    a, b = normal(rng, 3, 6), normal(rng, 6, 4)
+    c = [normal(rng, 4), normal(rng, 3, 4), None][int(rng.integers(3))]
+    attributes = {"alpha": float(rng.choice([1, 0.5])), "beta": float(rng.choice([1, 2]))}
+    operands = {"a": a.T.copy() if trans_a else a, "b": b.T.copy() if trans_b else b, "c": c}
+    flags = {"transA": trans_a, "transB": trans_b}
+    return Sample(operands, {**attributes, **flags}, frozenset({"b"}))
+
+
+# -- matmul --------------------------------------------------------------------------------------
+
+
+def _read_matmul(call: Call) -> Reading | None:
+    given = call.arguments
+    return same_type(call, a=given["self"], b=given.get("other", given.get("mat2")))
+
+
+def _read_matmul_onnx(call: Call) -> Reading | None:
+    return Reading({"a": call.arguments["A"], "b": call.arguments["B"]})
+
+
+def _last(back: int, slot: str) -> Any:
+    """An axis of an operand counted from the end."""
+    return lambda node: max((rank_of(node.operands[slot]) or 2) - back, 0)
+
+
+def _sample_matmul(rng: Rng) -> Sample:
+    shapes = (
+        ((3, 6), (6, 4)),
+        ((2, 3, 6), (6, 4)),
+        ((2, 3, 6), (2, 6, 4)),
+        ((2, 1, 3, 6), (5, 6, 4)),
+    )
+    a, b = shapes[int(rng.integers(len(shapes)))]
+    constants = frozenset({"b"}) if rng.random() < 0.5 else frozenset()
+    return Sample({"a": normal(rng, *a), "b": normal(rng, *b)}, {}, constants)
+
+
+OPERATORS = (
+    Operator(
+        "nn.linear", "x @ w.T + b, with w [out, in].", XWB, sample=_sample_linear,
+        weight=WeightSpec("w", lambda _: 0, lambda _: 1),
+        fx=FxForm(("aten.linear.default",), _read_linear, lambda n: fx_call(
+            "aten.linear.default", n.operands["x"], n.operands["w"], n.operands["b"])),
+        onnx=OnnxForm(("Gemm",), _read_linear_onnx, _write_linear_onnx),
+    ),
+    Operator(
+        "nn.gemm", "alpha * a @ b + beta * c, with a and b transposed first where the flag is 1.",
+        ABC, _GEMM, sample=_sample_gemm,
+        weight=WeightSpec("b", lambda n: 0 if n.attributes["transB"] else 1,
+                          lambda n: 1 if n.attributes["transB"] else 0),
+        fx=FxForm(("aten.addmm.default",), _read_addmm, _write_addmm),
+        onnx=OnnxForm(("Gemm",), _read_gemm_onnx, _write_gemm_onnx),
+    ),
+    Operator(
+        "nn.matmul", "a @ b on the last two dimensions, the others broadcast.", AB,
+        sample=_sample_matmul, weight=WeightSpec("b", _last(1, "b"), _last(2, "b")),
+        fx=FxForm(("aten.matmul.default", "aten.mm.default", "aten.bmm.default"), _read_matmul,
+                  lambda n: fx_call("aten.matmul.default", n.operands["a"], n.operands["b"])),
+        onnx=OnnxForm(("MatMul",), _read_matmul_onnx,
+                      lambda n, e: emit_one("MatMul", n, e, "a", "b")),
+    ),
+)  # fmt: skip

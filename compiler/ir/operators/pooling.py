@@ -1,0 +1,255 @@
+"""Pooling."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sparqc.ir.forms import Rng, X, emit_one, fx_call, normal, rank_of, spread, static_ints
+from sparqc.ir.graph import Node, Value
+from sparqc.ir.operator import (
+    REQUIRED,
+    Call,
+    FxCall,
+    FxForm,
+    OnnxEmitter,
+    OnnxForm,
+    Operator,
+    Reading,
+    Sample,
+)
+
+
+def _dimensions(call: Call) -> int | None:
+    """The spatial rank that an overload such as max_pool2d stands for, if x has a batch too."""
+    packet = call.target.split(".")[1]
+    rank = int(packet[packet.index("d", packet.index("pool")) - 1])
+    return rank if rank_of(call.arguments["self"]) == rank + 2 else None
+
+
+def _windows(call: Call, rank: int) -> dict[str, Any] | None:
+    """Kernel, strides (the kernel where not given) and pads."""
+    given = call.arguments
+    kernel, padding = spread(given["kernel_size"], rank), spread(given["padding"], rank)
+    strides = spread(given["stride"] or given["kernel_size"], rank)
+    if kernel is None or padding is None or strides is None:
+        return None
+    return {"kernel_shape": kernel, "strides": strides, "pads": padding * 2}
+
+
+def _geometry(node: Node) -> tuple[int, list[int], list[int], list[int], Any]:
+    """Rank, kernel, strides, torch's one-sided padding, and x, padded first where uneven."""
+    attributes, x = node.attributes, node.operands["x"]
+    kernel = list(attributes["kernel_shape"])  # type: ignore[arg-type]
+    rank = len(kernel)
+    strides = list(attributes["strides"] or (1,) * rank)  # type: ignore[arg-type]
+    pads = list(attributes["pads"] or (0,) * 2 * rank)  # type: ignore[arg-type]
+    return rank, kernel, strides, pads, x
+
+
+def _even(pads: list[int], x: Any, fill: float) -> tuple[list[int], Any]:
+    """torch pads both ends alike; what differs is padded in a call of its own."""
+    rank = len(pads) // 2
+    if pads[:rank] == pads[rank:]:
+        return pads[:rank], x
+    pairs = [p for axis in reversed(range(rank)) for p in (pads[axis], pads[axis + rank])]
+    return [0] * rank, fx_call("aten.constant_pad_nd.default", x, pairs, fill)
+
+
+# -- max -----------------------------------------------------------------------------------------
+
+
+def _read_max(call: Call) -> Reading | None:
+    rank = _dimensions(call)
+    attributes = None if rank is None else _windows(call, rank)
+    if rank is None or attributes is None:
+        return None
+    attributes["dilations"] = spread(call.arguments["dilation"], rank)
+    attributes["ceil_mode"] = call.arguments["ceil_mode"]
+    return Reading({"x": call.arguments["self"]}, attributes)
+
+
+def _write_max(node: Node) -> FxCall:
+    rank, kernel, strides, pads, x = _geometry(node)
+    padding, x = _even(pads, x, float("-inf"))
+    dilations = list(node.attributes["dilations"] or (1,) * rank)  # type: ignore[arg-type]
+    return fx_call(
+        f"aten.max_pool{rank}d.default", x, kernel, strides, padding, dilations,
+        node.attributes["ceil_mode"],
+    )  # fmt: skip
+
+
+def _read_window_onnx(call: Call) -> dict[str, Any] | None:
+    given = call.arguments
+    kernel = tuple(given["kernel_shape"])
+    mode = given.get("auto_pad") or "NOTSET"
+    if len(call.types) > 1 or mode not in ("NOTSET", "VALID"):
+        return None  # the indices, and pads that depend on the size of x, are not in the vocabulary
+    pads = given.get("pads") if mode == "NOTSET" else None
+    return {
+        "kernel_shape": kernel,
+        "strides": tuple(given.get("strides") or (1,) * len(kernel)),
+        "pads": tuple(pads or (0,) * 2 * len(kernel)),
+        "ceil_mode": bool(given.get("ceil_mode")),
+    }
+
+
+def _read_max_onnx(call: Call) -> Reading | None:
+    attributes = _read_window_onnx(call)
+    if attributes is None or call.arguments.get("storage_order"):
+        return None
+    rank = len(attributes["kernel_shape"])
+    attributes["dilations"] = tuple(call.arguments.get("dilations") or (1,) * rank)
+    return Reading({"x": call.arguments["X"]}, attributes)
+
+
+def _window_attributes(node: Node) -> dict[str, Any]:
+    _, kernel, strides, pads, _ = _geometry(node)
+    ceil_mode = int(bool(node.attributes["ceil_mode"]))
+    return {"kernel_shape": kernel, "strides": strides, "pads": pads, "ceil_mode": ceil_mode}
+
+
+def _write_max_onnx(node: Node, emitter: OnnxEmitter) -> None:
+    attributes = _window_attributes(node)
+    dilations = node.attributes["dilations"] or (1,) * len(attributes["kernel_shape"])
+    # Readers refuse pools with dilations, some of them even where all are 1.
+    if any(d != 1 for d in dilations):  # type: ignore[union-attr]
+        attributes["dilations"] = dilations
+    emit_one("MaxPool", node, emitter, "x", **attributes)
+
+
+# -- average -------------------------------------------------------------------------------------
+
+
+def _read_average(call: Call) -> Reading | None:
+    rank, given = _dimensions(call), call.arguments
+    attributes = None if rank is None else _windows(call, rank)
+    if attributes is None or given.get("divisor_override") is not None:
+        return None
+    attributes |= {name: given[name] for name in ("ceil_mode", "count_include_pad")}
+    return Reading({"x": given["self"]}, attributes)
+
+
+def _write_average(node: Node) -> FxCall:
+    rank, kernel, strides, pads, x = _geometry(node)
+    padding, x = _even(pads, x, 0.0)
+    return fx_call(
+        f"aten.avg_pool{rank}d.default", x, kernel, strides, padding,
+        node.attributes["ceil_mode"], node.attributes["count_include_pad"],
+    )  # fmt: skip
+
+
+def _read_average_onnx(call: Call) -> Reading | None:
+    attributes = _read_window_onnx(call)
+    if attributes is None or any(d != 1 for d in call.arguments.get("dilations") or ()):
+        return None
+    attributes["count_include_pad"] = bool(call.arguments.get("count_include_pad"))
+    rank = len(attributes["kernel_shape"])
+    uneven = attributes["pads"][:rank] != attributes["pads"][rank:]
+    if uneven and not attributes["count_include_pad"]:
+        return None  # torch has no such pool
+    return Reading({"x": call.arguments["X"]}, attributes)
+
+
+def _write_average_onnx(node: Node, emitter: OnnxEmitter) -> None:
+    include = int(bool(node.attributes["count_include_pad"]))
+    attributes = _window_attributes(node)
+    emit_one("AveragePool", node, emitter, "x", **attributes, count_include_pad=include)
+
+
+# -- adaptive ------------------------------------------------------------------------------------
+
+
+def _read_adaptive(call: Call) -> Reading | None:
+    rank = _dimensions(call)
+    size = None if rank is None else spread(call.arguments["output_size"], rank)
+    return None if size is None else Reading({"x": call.arguments["self"]}, {"output_size": size})
+
+
+def _read_global(call: Call) -> Reading | None:
+    reading = _read_adaptive(call)
+    if reading is None or set(static_ints(reading.attributes["output_size"]) or ()) != {1}:
+        return None
+    return Reading(reading.operands)
+
+
+def _write_adaptive(node: Node) -> FxCall:
+    size = list(node.attributes["output_size"])  # type: ignore[arg-type]
+    return fx_call(f"aten.adaptive_avg_pool{len(size)}d.default", node.operands["x"], size)
+
+
+def _write_global(node: Node) -> FxCall:
+    x = node.operands["x"]
+    assert isinstance(x, Value)
+    rank = (x.type.rank or 4) - 2
+    return fx_call(f"aten.adaptive_avg_pool{rank}d.default", x, [1] * rank)
+
+
+# -- samples -------------------------------------------------------------------------------------
+
+
+def _sample_max(rng: Rng) -> Sample:
+    attributes = _sample_window(rng)
+    attributes["dilations"] = (int(rng.integers(1, 3)),) * len(attributes["kernel_shape"])
+    return Sample({"x": normal(rng, 2, 3, *(9,) * len(attributes["kernel_shape"]))}, attributes)
+
+
+def _sample_average(rng: Rng) -> Sample:
+    attributes = _sample_window(rng)
+    attributes["count_include_pad"] = bool(rng.integers(2))
+    return Sample({"x": normal(rng, 2, 3, *(9,) * len(attributes["kernel_shape"]))}, attributes)
+
+
+def _sample_window(rng: Rng) -> dict[str, Any]:
+    rank = int(rng.integers(1, 4))
+    pad = int(rng.integers(0, 2))
+    return {
+        "kernel_shape": tuple(int(k) for k in rng.integers(2, 4, rank)),
+        "strides": tuple(int(s) for s in rng.integers(1, 3, rank)),
+        "pads": (pad,) * 2 * rank,
+        "ceil_mode": False,
+    }
+
+
+def _sample_global(rng: Rng) -> Sample:
+    return Sample({"x": normal(rng, 2, 3, *(5,) * int(rng.integers(1, 4)))})
+
+
+def _sample_adaptive(rng: Rng) -> Sample:
+    size = tuple(int(s) for s in rng.integers(1, 4, 2))
+    return Sample({"x": normal(rng, 2, 3, 6, 6)}, {"output_size": size})
+
+
+def _overloads(packet: str) -> tuple[str, ...]:
+    return tuple(f"aten.{packet}{rank}d.default" for rank in (1, 2, 3))
+
+
+_WINDOW = {"kernel_shape": REQUIRED, "strides": (1, 1), "pads": (0, 0, 0, 0)}
+
+OPERATORS = (
+    Operator(
+        "nn.max_pool", "The largest number of each window.", X,
+        {**_WINDOW, "dilations": (1, 1), "ceil_mode": False}, sample=_sample_max,
+        fx=FxForm((*_overloads("max_pool"), "aten.max_pool2d_with_indices.default",
+                   "aten.max_pool3d_with_indices.default"), _read_max, _write_max),
+        onnx=OnnxForm(("MaxPool",), _read_max_onnx, _write_max_onnx),
+    ),
+    Operator(
+        "nn.average_pool", "The mean of each window, with or without the padding.", X,
+        {**_WINDOW, "ceil_mode": False, "count_include_pad": False}, sample=_sample_average,
+        fx=FxForm(_overloads("avg_pool"), _read_average, _write_average),
+        onnx=OnnxForm(("AveragePool",), _read_average_onnx, _write_average_onnx),
+    ),
+    Operator(
+        "nn.global_average_pool", "The mean over all spatial dimensions, which stay as 1.", X,
+        sample=_sample_global,
+        fx=FxForm(_overloads("adaptive_avg_pool"), _read_global, _write_global),
+        onnx=OnnxForm(("GlobalAveragePool",), lambda c: Reading({"x": c.arguments["X"]}),
+                      lambda n, e: emit_one("GlobalAveragePool", n, e, "x")),
+    ),
+    Operator(
+        "nn.adaptive_average_pool", "The means of windows that tile x to the output size.", X,
+        {"output_size": REQUIRED}, sample=_sample_adaptive,
+        fx=FxForm((*_overloads("adaptive_avg_pool"), "aten._adaptive_avg_pool2d.default"),
+                  _read_adaptive, _write_adaptive),
+    ),
+)  # fmt: skip

@@ -1,0 +1,137 @@
+"""Reductions along axes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from sparqc.ir.forms import Rng, X, axes_of, emit_one, fx_call, rank_of, sample_x, wrap
+from sparqc.ir.graph import Node, Value
+from sparqc.ir.operator import (
+    REQUIRED,
+    Call,
+    FxCall,
+    FxForm,
+    OnnxEmitter,
+    OnnxForm,
+    Operator,
+    Reading,
+    Sample,
+)
+
+
+def _axes(axes: Any, rank: int | None) -> tuple[int, ...] | None:
+    """Axes counted from the front, in order; all of them where none are named."""
+    if rank is None or isinstance(axes, Value):
+        return None
+    if axes is None or axes in ((), []):
+        return tuple(range(rank))
+    axes = (axes,) if isinstance(axes, int) else axes
+    return tuple(sorted(wrap(int(axis), rank) for axis in axes))
+
+
+def _read(call: Call) -> Reading | None:
+    given, x = call.arguments, call.arguments["self"]
+    axes = _axes(given.get("dim"), rank_of(x))
+    if axes is None or x.type.dtype != call.types[0].dtype:
+        return None
+    return Reading({"x": x}, {"axes": axes, "keepdims": bool(given.get("keepdim"))})
+
+
+def _list(node: Node) -> list[int]:
+    return list(node.attributes["axes"])  # type: ignore[arg-type]
+
+
+def _reduce(
+    name: str, doc: str, op_type: str, targets: tuple[str, ...], *, input_since: int
+) -> Operator:
+    """A row; the axes are a constant input from opset `input_since` on, an attribute before."""
+
+    def write_fx(node: Node) -> FxCall:
+        return fx_call(targets[0], node.operands["x"], _list(node), node.attributes["keepdims"])
+
+    def read_onnx(call: Call) -> Reading | None:
+        given, x = call.arguments, call.arguments["data"]
+        if isinstance(given.get("axes"), Value) and axes_of(call) is None:
+            return None
+        axes = axes_of(call)
+        if not axes and given.get("noop_with_empty_axes"):
+            return None
+        axes = _axes(axes, rank_of(x))
+        if axes is None:
+            return None
+        return Reading({"x": x}, {"axes": axes, "keepdims": bool(given["keepdims"])})
+
+    def write_onnx(node: Node, emitter: OnnxEmitter) -> None:
+        keepdims = int(bool(node.attributes["keepdims"]))
+        if emitter.opset < input_since:
+            emit_one(op_type, node, emitter, "x", axes=_list(node), keepdims=keepdims)
+            return
+        x = node.operands["x"]
+        assert isinstance(x, Value)
+        axes = emitter.constant(np.array(_list(node), np.int64), f"{node.output.name}_axes")
+        emitter.emit(op_type, [x, axes], {"keepdims": keepdims}, outputs=node.outputs)
+
+    return Operator(
+        name, doc, X, {"axes": REQUIRED, "keepdims": True}, sample=_sample,
+        fx=FxForm(targets, _read, write_fx),
+        onnx=OnnxForm((op_type,), read_onnx, write_onnx),
+    )  # fmt: skip
+
+
+def _sample(rng: Rng) -> Sample:
+    axes = [(1,), (0, 2), (1, 2), (0, 1, 2)][int(rng.integers(4))]
+    return Sample(sample_x(rng).operands, {"axes": axes, "keepdims": bool(rng.integers(2))})
+
+
+# -- argmax --------------------------------------------------------------------------------------
+
+
+def _read_argmax(call: Call) -> Reading | None:
+    given, rank = call.arguments, rank_of(call.arguments["self"])
+    if given["dim"] is None or rank is None:
+        return None
+    axis = wrap(given["dim"], rank)
+    return Reading({"x": given["self"]}, {"axis": axis, "keepdims": given["keepdim"]})
+
+
+def _write_argmax(node: Node) -> FxCall:
+    axis, keepdims = node.attributes["axis"], node.attributes["keepdims"]
+    return fx_call("aten.argmax.default", node.operands["x"], axis, keepdims)
+
+
+def _read_argmax_onnx(call: Call) -> Reading | None:
+    given, rank = call.arguments, rank_of(call.arguments["data"])
+    if given.get("select_last_index") or (rank is None and given["axis"] < 0):
+        return None
+    axis = wrap(given["axis"], rank or 0)
+    return Reading({"x": given["data"]}, {"axis": axis, "keepdims": bool(given["keepdims"])})
+
+
+def _write_argmax_onnx(node: Node, emitter: OnnxEmitter) -> None:
+    keepdims = int(bool(node.attributes["keepdims"]))
+    emit_one("ArgMax", node, emitter, "x", axis=node.attributes["axis"], keepdims=keepdims)
+
+
+def _sample_argmax(rng: Rng) -> Sample:
+    attributes = {"axis": int(rng.integers(3)), "keepdims": bool(rng.integers(2))}
+    return Sample(sample_x(rng).operands, attributes)
+
+
+OPERATORS = (
+    _reduce("nn.reduce_mean", "The mean along axes.", "ReduceMean",
+            ("aten.mean.dim", "aten.mean.default"), input_since=18),
+    _reduce("nn.reduce_sum", "The sum along axes.", "ReduceSum",
+            ("aten.sum.dim_IntList", "aten.sum.default"), input_since=13),
+    _reduce("nn.reduce_max", "The largest number along axes.", "ReduceMax",
+            ("aten.amax.default", "aten.max.default"), input_since=18),
+    _reduce("nn.reduce_min", "The smallest number along axes.", "ReduceMin",
+            ("aten.amin.default", "aten.min.default"), input_since=18),
+    Operator(
+        "nn.argmax", "The index of the first largest number along an axis.", X,
+        {"axis": 0, "keepdims": True}, sample=_sample_argmax,
+        fx=FxForm(("aten.argmax.default",), _read_argmax, _write_argmax),
+        onnx=OnnxForm(("ArgMax",), _read_argmax_onnx, _write_argmax_onnx),
+    ),
+)  # fmt: skip

@@ -1,0 +1,215 @@
+"""Changes of resolution."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from sparqc.errors import SparqcError
+from sparqc.ir.forms import Rng, X, emit_one, fx_call, normal, rank_of, static_ints
+from sparqc.ir.graph import Node, Value
+from sparqc.ir.operator import (
+    REQUIRED,
+    Call,
+    FxCall,
+    FxForm,
+    OnnxEmitter,
+    OnnxForm,
+    Operator,
+    Reading,
+    Sample,
+)
+
+# -- FX --------------------------------------------------------------------------------------------
+
+#: torch's upsample_* by their mode in ONNX, for each spatial rank.
+_PACKETS = {
+    ("nearest", 1): "upsample_nearest1d", ("nearest", 2): "upsample_nearest2d",
+    ("nearest", 3): "upsample_nearest3d", ("linear", 1): "upsample_linear1d",
+    ("linear", 2): "upsample_bilinear2d", ("linear", 3): "upsample_trilinear3d",
+    ("cubic", 2): "upsample_bicubic2d",
+}  # fmt: skip
+_MODES = {packet: mode for (mode, _), packet in _PACKETS.items()}
+
+
+def _read_upsample(call: Call) -> Reading | None:
+    """The sizes where the call names sizes, the factors where it names factors."""
+    given, mode = call.arguments, _MODES[call.target.split(".")[1]]
+    scales, size = given["scale_factors"], given["output_size"]
+    shape = call.types[0].shape
+    if mode == "nearest":
+        coordinates = "asymmetric"
+    else:
+        coordinates = "align_corners" if given["align_corners"] else "pytorch_half_pixel"
+    sizes = None if size is None or shape is None else static_ints(shape[2:])
+    if sizes is None and (size is not None or scales is None):
+        return None
+    attributes = {
+        "mode": mode, "sizes": sizes, "coordinate_mode": coordinates, "nearest_mode": "floor",
+        "scales": None if size is not None else tuple(float(s) for s in scales),
+    }  # fmt: skip
+    return Reading({"x": given["input"]}, attributes)
+
+
+def _write_upsample(node: Node) -> FxCall:
+    attributes = node.attributes
+    mode, sizes, scales = attributes["mode"], attributes["sizes"], attributes["scales"]
+    rank = len(sizes or scales or ())  # type: ignore[arg-type]
+    spelling = (attributes["coordinate_mode"], attributes["nearest_mode"])
+    if (str(mode), rank) not in _PACKETS or not _torch_has(str(mode), *map(str, spelling)):
+        raise SparqcError(
+            f"{node.output.name}: PyTorch has no {rank}-d {mode} resize with {spelling[0]} "
+            f"coordinates and {spelling[1]}"
+        )
+    align = [] if mode == "nearest" else [attributes["coordinate_mode"] == "align_corners"]
+    target = f"aten.{_PACKETS[str(mode), rank]}.vec"
+    size, factors = (None if v is None else list(v) for v in (sizes, scales))  # type: ignore[arg-type]
+    return FxCall(fx_call(target).target, (node.operands["x"], size, *align, factors))
+
+
+def _torch_has(mode: str, coordinates: str, nearest: str) -> bool:
+    if mode == "nearest":
+        return (coordinates, nearest) == ("asymmetric", "floor")
+    # half_pixel differs for a size of 1 only, where there is nothing to interpolate.
+    return coordinates in ("align_corners", "pytorch_half_pixel", "half_pixel")
+
+
+# -- ONNX ------------------------------------------------------------------------------------------
+
+
+def _read_resize_onnx(call: Call) -> Reading | None:
+    """Spatial dimensions only, by constant factors or to constant sizes."""
+    given, x = call.arguments, call.arguments["X"]
+    plain = not (given.get("antialias") or given.get("exclude_outside"))
+    policy = given.get("keep_aspect_ratio_policy", "stretch")
+    if not plain or policy != "stretch" or x.shape is None or call.opset < 11:
+        return None
+    if given.get("cubic_coeff_a", -0.75) != -0.75 and given["mode"] == "cubic":
+        return None
+    factors = _spatial(call, "scales", x)
+    sizes = None if factors is not None else _spatial(call, "sizes", x)
+    if factors is None and sizes is None:
+        return None
+    attributes = {
+        "mode": given["mode"], "nearest_mode": given["nearest_mode"],
+        "coordinate_mode": given["coordinate_transformation_mode"],
+        "scales": factors, "sizes": None if sizes is None else tuple(int(s) for s in sizes),
+    }  # fmt: skip
+    return Reading({"x": x}, attributes)
+
+
+def _spatial(call: Call, name: str, x: Value) -> tuple[float, ...] | None:
+    """The numbers for the axes from 2 on, where batch and channels stay as they are."""
+    array, shape = call.constant(name), x.shape or ()
+    if array is None or not array.size:
+        return None
+    if call.arguments.get("axes"):
+        spatial = tuple(call.arguments["axes"]) == tuple(range(2, len(shape)))
+        return tuple(float(v) for v in array) if spatial else None
+    kept = (1, 1) if name == "scales" else tuple(shape[:2])
+    if len(array) != len(shape) or tuple(array[:2].tolist()) != kept:
+        return None
+    return tuple(float(v) for v in array[2:])
+
+
+def _write_resize_onnx(node: Node, emitter: OnnxEmitter) -> None:
+    x, attributes, hint = node.operands["x"], node.attributes, node.output.name
+    assert isinstance(x, Value)
+    given: dict[str, Any] = {
+        "mode": attributes["mode"],
+        "coordinate_transformation_mode": attributes["coordinate_mode"],
+    }
+    if attributes["mode"] == "nearest":
+        given["nearest_mode"] = attributes["nearest_mode"]
+    scales = attributes["scales"]
+    if scales is not None:
+        factors = np.array([1, 1, *scales], np.float32)  # type: ignore[misc]
+        inputs = [x, None, emitter.constant(factors, f"{hint}_scales")]
+    else:
+        inputs = [x, None, None, _full_sizes(node, emitter, x)]
+    emitter.emit("Resize", inputs, given, outputs=node.outputs)
+
+
+def _full_sizes(node: Node, emitter: OnnxEmitter, x: Value) -> str:
+    """The sizes of all dimensions; batch and channels come from x where they are symbolic."""
+    sizes, hint = node.attributes["sizes"], f"{node.output.name}_sizes"
+    spatial = np.array(sizes, np.int64)
+    kept = static_ints((x.shape or (None,))[:2])
+    if kept is not None:
+        return emitter.constant(np.array([*kept, *spatial], np.int64), hint)
+    shape, front, full = (emitter.temp(hint) for _ in range(3))
+    emitter.emit("Shape", [x], outputs=[shape])
+    bounds = [emitter.constant(np.array([b], np.int64), f"{hint}_bound") for b in (0, 2)]
+    emitter.emit("Slice", [shape, *bounds], outputs=[front])
+    emitter.emit("Concat", [front, emitter.constant(spatial, hint)], {"axis": 0}, outputs=[full])
+    return full
+
+
+# -- depth to space ----------------------------------------------------------------------------------
+
+
+def _read_shuffle(call: Call) -> Reading | None:
+    if rank_of(call.arguments["self"]) != 4:
+        return None
+    attributes = {"blocksize": call.arguments["upscale_factor"], "mode": "CRD"}
+    return Reading({"x": call.arguments["self"]}, attributes)
+
+
+def _write_shuffle(node: Node) -> FxCall:
+    if node.attributes["mode"] != "CRD":
+        raise SparqcError(
+            f"{node.output.name}: PyTorch's pixel_shuffle has no {node.attributes['mode']} order"
+        )
+    return fx_call("aten.pixel_shuffle.default", node.operands["x"], node.attributes["blocksize"])
+
+
+def _read_depth_onnx(call: Call) -> Reading | None:
+    attributes = {name: call.arguments[name] for name in ("blocksize", "mode")}
+    return Reading({"x": call.arguments["input"]}, attributes)
+
+
+# -- samples -----------------------------------------------------------------------------------------
+
+
+def _sample_resize(rng: Rng) -> Sample:
+    mode = str(rng.choice(["nearest", "linear"]))
+    linear = ["pytorch_half_pixel", "align_corners"]
+    attributes: dict[str, Any] = {
+        "mode": mode, "nearest_mode": "floor",
+        "coordinate_mode": "asymmetric" if mode == "nearest" else str(rng.choice(linear)),
+        "scales": None, "sizes": None,
+    }  # fmt: skip
+    if rng.random() < 0.5:
+        attributes["scales"] = (2.0, 2.0)
+    else:
+        attributes["sizes"] = tuple(int(s) for s in rng.integers(3, 12, 2))
+    return Sample({"x": normal(rng, 2, 3, 4, 5)}, attributes)
+
+
+def _sample_depth(rng: Rng) -> Sample:
+    return Sample({"x": normal(rng, 2, 8, 3, 4)}, {"blocksize": 2, "mode": "CRD"})
+
+
+OPERATORS = (
+    Operator(
+        "nn.resize",
+        "x with other spatial sizes: by `scales` or to `sizes`, one number for each axis from 2 "
+        "on; the modes are ONNX's.",
+        X,
+        {"mode": "nearest", "scales": None, "sizes": None, "coordinate_mode": "asymmetric",
+         "nearest_mode": "floor"},
+        sample=_sample_resize,
+        fx=FxForm(tuple(f"aten.{packet}.vec" for packet in _MODES), _read_upsample,
+                  _write_upsample),
+        onnx=OnnxForm(("Resize",), _read_resize_onnx, _write_resize_onnx),
+    ),
+    Operator(
+        "nn.depth_to_space", "Blocks of channels become blocks of pixels; pixel_shuffle is CRD.",
+        X, {"blocksize": REQUIRED, "mode": "DCR"}, sample=_sample_depth,
+        fx=FxForm(("aten.pixel_shuffle.default",), _read_shuffle, _write_shuffle),
+        onnx=OnnxForm(("DepthToSpace",), _read_depth_onnx, lambda n, e: emit_one(
+            "DepthToSpace", n, e, "x", blocksize=n.attributes["blocksize"],
+            mode=n.attributes["mode"])),
+    ),
+)  # fmt: skip

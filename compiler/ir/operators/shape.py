@@ -1,0 +1,344 @@
+"""Operators that change the shape and move no number: reshape, flatten, transpose, squeeze, …"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from sparqc.errors import SparqcError
+from sparqc.ir.forms import (
+    Rng,
+    X,
+    axes_of,
+    emit_one,
+    fx_call,
+    normal,
+    rank_of,
+    static_ints,
+    wrap,
+)
+from sparqc.ir.graph import Array, Node, Shape, Value
+from sparqc.ir.operator import (
+    REQUIRED,
+    Call,
+    FxCall,
+    FxForm,
+    OnnxEmitter,
+    OnnxForm,
+    OperandSpec,
+    Operator,
+    Reading,
+    Sample,
+)
+
+XSHAPE = (OperandSpec("x"), OperandSpec("shape"))
+
+
+def constant_ints(node: Node, slot: str) -> list[int]:
+    """The numbers of a constant operand, as FX wants them."""
+    value = node.operands[slot]
+    assert isinstance(value, Value)
+    if value.data is None:
+        raise SparqcError(f"{node.output.name}: the {slot} of {node.op} must be a constant here")
+    return [int(i) for i in value.data.reshape(-1)]
+
+
+def _int64(*numbers: int) -> Array:
+    return np.array(numbers, np.int64)
+
+
+# -- reshape and flatten -----------------------------------------------------------------------------
+
+
+def _read_reshape(call: Call) -> Reading | None:
+    """The shape of the result, with -1 for the one dimension that may be symbolic."""
+    shape = call.types[0].shape
+    if shape is None or sum(isinstance(d, str) for d in shape) > 1:
+        return None
+    target = _int64(*(-1 if isinstance(d, str) else d for d in shape))
+    return Reading({"x": call.arguments["self"], "shape": target})
+
+
+def _write_reshape(node: Node) -> FxCall:
+    return fx_call("aten.reshape.default", node.operands["x"], constant_ints(node, "shape"))
+
+
+def _evaluate_reshape(operands: Mapping[str, Any], _: Mapping[str, Any]) -> Sequence[Array]:
+    x, shape = operands["x"], [int(d) for d in operands["shape"]]
+    return (x.reshape([x.shape[i] if d == 0 else d for i, d in enumerate(shape)]),)
+
+
+def _read_reshape_onnx(call: Call) -> Reading | None:
+    shape = call.constant("shape")
+    if call.arguments.get("allowzero") and (shape is None or not shape.all()):
+        return None  # a 0 that means zero, not "as before"
+    return Reading({"x": call.arguments["data"], "shape": call.arguments["shape"]})
+
+
+def _read_flatten(call: Call) -> Reading | None:
+    """Everything behind the first dimension in one: flatten(1), view(n, -1), reshape(n, -1)."""
+    x, shape = call.arguments["self"], call.types[0].shape
+    if shape is None or x.shape is None or len(x.shape) < 2 or len(shape) != 2:
+        return None
+    return Reading({"x": x}, {"axis": 1}) if shape[0] == x.shape[0] else None
+
+
+def _write_flatten(node: Node) -> FxCall:
+    x, axis = node.operands["x"], int(node.attributes["axis"])  # type: ignore[arg-type]
+    if axis == 0:
+        return fx_call("aten.reshape.default", x, [1, -1])
+    rows: Any = x if axis == 1 else fx_call("aten.flatten.using_ints", x, 0, axis - 1)
+    return fx_call("aten.flatten.using_ints", rows, 1)
+
+
+def _read_flatten_onnx(call: Call) -> Reading | None:
+    x, axis = call.arguments["input"], call.arguments["axis"]
+    if axis < 0 and rank_of(x) is None:
+        return None
+    return Reading({"x": x}, {"axis": wrap(axis, rank_of(x) or 0)})
+
+
+def _evaluate_flatten(
+    operands: Mapping[str, Any], attributes: Mapping[str, Any]
+) -> Sequence[Array]:
+    x, axis = operands["x"], attributes["axis"]
+    return (x.reshape(prod(x.shape[:axis]), -1),)
+
+
+# -- transpose ---------------------------------------------------------------------------------------
+
+
+def _read_permute(call: Call) -> Reading | None:
+    perm = static_ints(call.arguments["dims"])
+    if perm is None:
+        return None
+    x = call.arguments["self"]
+    return Reading({"x": x}, {"perm": tuple(wrap(p, len(perm)) for p in perm)})
+
+
+def _read_swap(call: Call) -> Reading | None:
+    """transpose(i, j), and t() of a matrix."""
+    given, rank = call.arguments, rank_of(call.arguments["self"])
+    if rank is None or (rank < 2 and call.target == "aten.t.default"):
+        return None
+    first, second = wrap(given.get("dim0", 0), rank), wrap(given.get("dim1", 1), rank)
+    perm = list(range(rank))
+    perm[first], perm[second] = second, first
+    return Reading({"x": given["self"]}, {"perm": tuple(perm)})
+
+
+def _read_transpose(call: Call) -> Reading | None:
+    return _read_permute(call) if call.target == "aten.permute.default" else _read_swap(call)
+
+
+def _write_transpose(node: Node) -> FxCall:
+    return fx_call("aten.permute.default", node.operands["x"], list(node.attributes["perm"]))  # type: ignore[arg-type]
+
+
+def _read_transpose_onnx(call: Call) -> Reading | None:
+    x = call.arguments["data"]
+    perm = call.arguments.get("perm")
+    if perm is None and rank_of(x) is None:
+        return None
+    return Reading({"x": x}, {"perm": tuple(perm or reversed(range(rank_of(x) or 0)))})
+
+
+# -- squeeze and unsqueeze -----------------------------------------------------------------------------
+
+
+def _ones(shape: Shape | None) -> tuple[int, ...] | None:
+    """The axes that squeeze() without axes removes."""
+    if shape is None or any(isinstance(d, str) for d in shape):
+        return None
+    return tuple(axis for axis, size in enumerate(shape) if size == 1)
+
+
+def _read_squeeze(call: Call) -> Reading | None:
+    x = call.arguments["self"]
+    dim = call.arguments.get("dim")
+    return _squeeze(x, (dim,) if isinstance(dim, int) else dim)
+
+
+def _squeeze(x: Value, axes: Sequence[int] | None) -> Reading | None:
+    """torch's squeeze passes over axes whose size is not 1; those calls stay raw."""
+    axes = _ones(x.shape) if axes is None else axes
+    if axes is None or x.shape is None:
+        return None
+    normal_axes = tuple(sorted(wrap(axis, len(x.shape)) for axis in axes))
+    if any(x.shape[axis] != 1 for axis in normal_axes):
+        return None
+    return Reading({"x": x}, {"axes": normal_axes})
+
+
+def _read_squeeze_onnx(call: Call) -> Reading | None:
+    axes, x = axes_of(call), call.arguments["data"]
+    if axes is None and call.arguments.get("axes") is not None:
+        return None
+    if axes is None or rank_of(x) is None:
+        return _squeeze(x, axes)
+    return Reading({"x": x}, {"axes": tuple(sorted(wrap(a, rank_of(x) or 0) for a in axes))})
+
+
+def _read_unsqueeze(call: Call) -> Reading | None:
+    x, dim = call.arguments["self"], call.arguments["dim"]
+    rank = rank_of(x)
+    if rank is None or isinstance(dim, Value):
+        return None
+    return Reading({"x": x}, {"axes": (wrap(dim, rank + 1),)})
+
+
+def _read_unsqueeze_onnx(call: Call) -> Reading | None:
+    axes, x = axes_of(call), call.arguments["data"]
+    rank = rank_of(x)
+    if axes is None or (rank is None and min(axes) < 0):
+        return None
+    axes = tuple(sorted(wrap(axis, (rank or 0) + len(axes)) for axis in axes))
+    return Reading({"x": x}, {"axes": axes})
+
+
+def _list(node: Node) -> list[int]:
+    return list(node.attributes["axes"])  # type: ignore[arg-type]
+
+
+def _write_unsqueeze(node: Node) -> FxCall:
+    call: Any = node.operands["x"]
+    for axis in sorted(_list(node)):
+        call = fx_call("aten.unsqueeze.default", call, axis)
+    assert isinstance(call, FxCall)
+    return call
+
+
+def _axes_onnx(op_type: str) -> Any:
+    """The axes are a constant input from opset 13 on, an attribute before."""
+
+    def write(node: Node, emitter: OnnxEmitter) -> None:
+        if emitter.opset < 13:
+            emit_one(op_type, node, emitter, "x", axes=_list(node))
+            return
+        x = node.operands["x"]
+        assert isinstance(x, Value)
+        axes = emitter.constant(_int64(*_list(node)), f"{node.output.name}_axes")
+        emitter.emit(op_type, [x, axes], outputs=node.outputs)
+
+    return write
+
+
+# -- expand --------------------------------------------------------------------------------------------
+
+
+def _read_expand(call: Call) -> Reading | None:
+    """ONNX's shape: 1 keeps what is there, as -1 does in torch."""
+    given, x = call.arguments, call.arguments["self"]
+    size = given["size"]
+    if x.shape is None or isinstance(size, Value):
+        return None
+    padded = (1,) * (len(size) - len(x.shape)) + tuple(x.shape)
+    result = call.types[0].shape or ()
+    sizes = [1 if after == before else after for before, after in zip(padded, result, strict=False)]
+    if len(result) != len(padded) or not all(isinstance(s, int) for s in sizes):
+        return None  # stretches to a symbolic size
+    return Reading({"x": x, "shape": _int64(*sizes)})  # type: ignore[arg-type]
+
+
+def _write_expand(node: Node) -> FxCall:
+    sizes = constant_ints(node, "shape")
+    new = len(sizes) - (rank_of(node.operands["x"]) or 0)
+    kept = [-1 if size == 1 and axis >= new else size for axis, size in enumerate(sizes)]
+    return fx_call("aten.expand.default", node.operands["x"], kept)
+
+
+def _read_expand_onnx(call: Call) -> Reading | None:
+    x, shape = call.arguments["input"], call.constant("shape")
+    if shape is not None and rank_of(x) is not None and len(shape) < (rank_of(x) or 0):
+        shape = np.concatenate([np.ones((rank_of(x) or 0) - len(shape), np.int64), shape])
+        return Reading({"x": x, "shape": shape})
+    return Reading({"x": x, "shape": call.arguments["shape"]})
+
+
+# -- samples -------------------------------------------------------------------------------------------
+
+
+def _sample_reshape(rng: Rng) -> Sample:
+    shape = [_int64(2, 12), _int64(-1, 4), _int64(4, 3, -1), _int64(24)][int(rng.integers(4))]
+    return Sample({"x": normal(rng, 2, 3, 4), "shape": shape}, {}, frozenset({"shape"}))
+
+
+def _sample_flatten(rng: Rng) -> Sample:
+    return Sample({"x": normal(rng, 2, 3, 4, 5)}, {"axis": 1})
+
+
+def _sample_transpose(rng: Rng) -> Sample:
+    perm = tuple(int(p) for p in rng.permutation(4))
+    return Sample({"x": normal(rng, 2, 3, 4, 5)}, {"perm": perm})
+
+
+def _sample_squeeze(rng: Rng) -> Sample:
+    axes = [(1,), (3,), (1, 3)][int(rng.integers(3))]
+    return Sample({"x": normal(rng, 2, 1, 3, 1)}, {"axes": axes})
+
+
+def _sample_unsqueeze(rng: Rng) -> Sample:
+    return Sample({"x": normal(rng, 2, 3)}, {"axes": (int(rng.integers(3)),)})
+
+
+def _sample_expand(rng: Rng) -> Sample:
+    shape = [_int64(2, 5, 4), _int64(6, 1, 3, 1), _int64(1, 5, 1)][int(rng.integers(3))]
+    x = normal(rng, 3, 4) if len(shape) == 4 else normal(rng, 2, 1, 4)
+    return Sample({"x": x, "shape": shape}, {}, frozenset({"shape"}))
+
+
+OPERATORS = (
+    Operator(
+        "nn.flatten", "A matrix: the axes in front of `axis` in one, the others in one.", X,
+        {"axis": 1}, sample=_sample_flatten,
+        constant_expression=True, evaluate=_evaluate_flatten,
+        fx=FxForm(("aten.flatten.using_ints", "aten.view.default", "aten.reshape.default",
+                   "aten._unsafe_view.default"), _read_flatten, _write_flatten),
+        onnx=OnnxForm(("Flatten",), _read_flatten_onnx,
+                      lambda n, e: emit_one("Flatten", n, e, "x", axis=n.attributes["axis"])),
+    ),
+    Operator(
+        "nn.reshape", "The same numbers in another shape (i64); one size may be -1.", XSHAPE,
+        sample=_sample_reshape, constant_expression=True, evaluate=_evaluate_reshape,
+        fx=FxForm(("aten.view.default", "aten.reshape.default", "aten._unsafe_view.default",
+                   "aten.flatten.using_ints", "aten.unflatten.int"),
+                  _read_reshape, _write_reshape),
+        onnx=OnnxForm(("Reshape",), _read_reshape_onnx,
+                      lambda n, e: emit_one("Reshape", n, e, "x", "shape")),
+    ),
+    Operator(
+        "nn.transpose", "The axes in another order: axis i of y is axis perm[i] of x.", X,
+        {"perm": REQUIRED}, sample=_sample_transpose, constant_expression=True,
+        evaluate=lambda o, a: (np.transpose(o["x"], a["perm"]),),
+        fx=FxForm(("aten.permute.default", "aten.transpose.int", "aten.t.default"),
+                  _read_transpose, _write_transpose),
+        onnx=OnnxForm(("Transpose",), _read_transpose_onnx,
+                      lambda n, e: emit_one("Transpose", n, e, "x", perm=n.attributes["perm"])),
+    ),
+    Operator(
+        "nn.squeeze", "x without these axes, all of size 1.", X,
+        {"axes": REQUIRED}, sample=_sample_squeeze, constant_expression=True,
+        evaluate=lambda o, a: (np.squeeze(o["x"], tuple(a["axes"])),),
+        fx=FxForm(("aten.squeeze.dim", "aten.squeeze.dims", "aten.squeeze.default"),
+                  _read_squeeze,
+                  lambda n: fx_call("aten.squeeze.dims", n.operands["x"], _list(n))),
+        onnx=OnnxForm(("Squeeze",), _read_squeeze_onnx, _axes_onnx("Squeeze")),
+    ),
+    Operator(
+        "nn.unsqueeze", "x with new axes of size 1 at these places of the result.", X,
+        {"axes": REQUIRED}, sample=_sample_unsqueeze, constant_expression=True,
+        evaluate=lambda o, a: (np.expand_dims(o["x"], tuple(a["axes"])),),
+        fx=FxForm(("aten.unsqueeze.default",), _read_unsqueeze, _write_unsqueeze),
+        onnx=OnnxForm(("Unsqueeze",), _read_unsqueeze_onnx, _axes_onnx("Unsqueeze")),
+    ),
+    Operator(
+        "nn.expand", "x broadcast to a shape (i64), where 1 keeps the size that is there.",
+        XSHAPE, sample=_sample_expand,
+        fx=FxForm(("aten.expand.default",), _read_expand, _write_expand),
+        onnx=OnnxForm(("Expand",), _read_expand_onnx,
+                      lambda n, e: emit_one("Expand", n, e, "x", "shape")),
+    ),
+)  # fmt: skip
