@@ -29,7 +29,7 @@ def register(cls: type[P]) -> type[P]:
     """
     _check(cls)
     known = _passes.get(cls.name)
-    # The same class again is a reloaded module or a repeated notebook cell.
+    # The same class again is a reloaded module, a repeated notebook cell, or a file read again.
     if known is not None and _path(known) != _path(cls):
         raise SparqcError(
             f"two passes are named {cls.name!r}: {_owner(known)} and {_owner(cls)}",
@@ -40,8 +40,15 @@ def register(cls: type[P]) -> type[P]:
 
 
 def passes() -> Mapping[str, type[Pass]]:
-    """Every pass by name, sorted.  The first call imports what entry points name."""
+    """Every pass by name, sorted.  The first call imports what entry points name.
+
+    A pattern file with rules is a pass too.
+    """
+    # The library parses pattern files, which it finds through this module.
+    from sparqc.library import register_rule_passes
+
     load_group(PASSES)
+    register_rule_passes()
     return MappingProxyType(dict(sorted(_passes.items())))
 
 
@@ -151,7 +158,8 @@ def _check_option(
 
 
 def _path(cls: type[Pass]) -> str:
-    return f"{cls.__module__}.{cls.__qualname__}"
+    file: str | None = getattr(cls, "file", None)  # of a pass that a pattern file makes
+    return file or f"{cls.__module__}.{cls.__qualname__}"
 
 
 def _owner(cls: type[Pass]) -> str:

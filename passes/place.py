@@ -67,7 +67,9 @@ class _Placement:
             decision = next(iter(slots[value].values())) if value in slots else behind[value]
             readers = list(slots.get(value, {}))
             if value in behind:  # every reader takes the codes that the sparse kernel writes
-                readers = [(n, s) for n in value.readers for s, v in n.operands.items() if v is value]
+                readers = [
+                    (n, s) for n in value.readers for s, v in n.operands.items() if v is value
+                ]
             scale = self._scale(groups[value], np.array(np.nan, np.float32), value)
             readers.sort(key=lambda slot: (order[slot[0]], slot[1]))
             self._quantize(value, scale, None, ACTIVATION_RANGE, readers, decision)
@@ -85,7 +87,9 @@ class _Placement:
                 if not isinstance(weight, Value) or not is_constant(weight, self.context.table):
                     continue
                 axis = self._weight_axis(node, operator.weight.channel_axis(node))
-                channels = () if axis is None or weight.shape is None else (int(weight.shape[axis]),)
+                channels = (
+                    () if axis is None or weight.shape is None else (int(weight.shape[axis]),)
+                )
                 scale = self.graph.constant(
                     np.full(channels, np.nan, np.float32), f"{weight.name}.scale"
                 )
@@ -192,7 +196,9 @@ def _layers(graph: Graph, decider: Decider, context: Context) -> Iterable[Layer]
     owners = {node: d for d in decider.decisions for node in d.match.nodes}
     for node in graph.nodes:
         operator = context.table.get(node.op)
-        weight = node.operands.get(operator.weight.operand) if operator and operator.weight else None
+        weight = (
+            node.operands.get(operator.weight.operand) if operator and operator.weight else None
+        )
         decision = owners.get(node)
         if not isinstance(weight, Value) and (decision is None or decision.match.root is not node):
             continue

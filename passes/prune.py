@@ -133,7 +133,9 @@ def _other_reader(candidate: _Candidate, candidates: list[_Candidate]) -> str:
     alike = {c.node for c in candidates if c.weight is candidate.weight and not c.reason
              and c.axis == candidate.axis}  # fmt: skip
     others = [n for n in candidate.weight.readers if n not in alike]
-    return f"the weight is shared with {others[0].output.name}, which is not sparse" if others else ""
+    return (
+        f"the weight is shared with {others[0].output.name}, which is not sparse" if others else ""
+    )
 
 
 def _apply(graph: Graph, context: Context, candidate: _Candidate) -> float:

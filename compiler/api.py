@@ -1,0 +1,233 @@
+"""Compile a model: the one way in, for Python and for the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx
+
+from sparqc import pipeline as pipelines
+from sparqc.engine.action import Action
+from sparqc.errors import SparqcError, UsageError
+from sparqc.ir.execute import open_runner
+from sparqc.ir.graph import Array, Graph, TensorType
+from sparqc.ir.onnx import load_onnx, read_onnx, save_onnx, write_onnx
+from sparqc.ir.table import default_table
+from sparqc.lang.ast import PatternFile, RuleDecl
+from sparqc.library import pass_name, read_own, rulebook
+from sparqc.passbase import Batch, Context, Progress
+from sparqc.targets import default_profile, profile
+from sparqc.verify import Difference, check_model, difference
+
+if TYPE_CHECKING:
+    import torch
+
+#: How many random batches stand for calibration data where a person asked for that.
+RANDOM_BATCHES = 4
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a person may wish of one compile, beside the model and its data."""
+
+    passes: str = "default"
+    #: A target profile's name; "" for the default one.
+    target: str = ""
+    #: Pattern files of their own.
+    patterns: tuple[Path, ...] = ()
+    exclude: tuple[str, ...] = ()
+    random_calibration: bool = False
+    #: "off", "pass" or "rule": where each step is held to its word by running it.
+    check: str = "off"
+    #: Stop applying rules after so many applications, to find the one that breaks something.
+    limit: int | None = None
+    #: Names of rules and passes that are not applied.
+    skip: tuple[str, ...] = ()
+
+
+@dataclass
+class Compiled:
+    """A finished compile."""
+
+    graph: Graph  # of the ONNX level
+    model: onnx.ModelProto
+    context: Context
+    pipeline: pipelines.Pipeline
+    #: Passes of the pipeline that do not apply to this kind of model.
+    skipped: tuple[str, ...]
+    #: Operators outside the table, which passed through untouched: name -> how many.
+    opaque: dict[str, int]
+    #: Against the model before any pass, on the example inputs; None where there are none.
+    difference: Difference | None
+    #: What was noted while the model was captured.
+    notes: tuple[str, ...] = ()
+    files: list[Path] = field(default_factory=list)
+
+    def save(self, path: Path | str) -> None:
+        """Write the ONNX file, all of it or nothing.  SparqcError where that fails."""
+        self.files += save_onnx(self.model, Path(path))
+
+
+def compile(
+    model: torch.nn.Module | onnx.ModelProto | str | Path,
+    inputs: tuple[torch.Tensor, ...] | None = None,
+    *,
+    calibration: Callable[[], Iterable[Sequence[torch.Tensor | Array]]] | None = None,
+    options: Options | None = None,
+    progress: Progress | None = None,
+    observers: Sequence[object] = (),
+    submodule: str | None = None,
+    **wishes: object,
+) -> Compiled:
+    """Compile a PyTorch module with example inputs, or a float ONNX model, into an ONNX graph.
+
+    `calibration` gives the batches anew at each call, each one tensor or array for every input.
+    Further keywords are fields of `Options`: `passes=`, `target=`, `exclude=`, …
+
+    Raises SparqcError for everything that a person can mend, UsageError where the call is wrong.
+    """
+    options = options or make_options(**wishes)
+    own = [read_own(path) for path in options.patterns]
+    line = _with_own(pipelines.parse(options.passes), own)
+    graph, notes = _graph(model, inputs, submodule)
+    example = [_array(x) for x in inputs] if inputs is not None else []
+    context = Context(
+        table=default_table(),
+        rules=rulebook(own),
+        target=profile(options.target) if options.target else default_profile(),
+        action=Action(
+            limit=options.limit, skip=options.skip, check=options.check, listeners=observers
+        ),
+        example=example,
+        calibration=_batches(graph, calibration, options, example),
+        random_calibration=options.random_calibration,
+        exclude=options.exclude,
+    )
+    if progress:
+        context.progress = progress
+    return _run(graph, line, context, notes)
+
+
+def _with_own(line: pipelines.Pipeline, own: Sequence[PatternFile]) -> pipelines.Pipeline:
+    """The pipeline with the passes of a person's own files, where it does not name them itself.
+
+    They run first, or, where their rules are for ONNX only, right behind the export.
+    """
+    named = {step.name for step in line.steps}
+    for file in own:
+        rules = [d for d in file.declarations if isinstance(d, RuleDecl)]
+        name = pass_name(file)
+        if not rules or name in named:
+            continue
+        late = all(rule.levels == ("onnx",) for rule in rules)
+        borders = [i for i, item in enumerate(line.items) if any(s.cls.gives for s in item.steps)]
+        at = borders[0] + 1 if late and borders else 0
+        line = pipelines.Pipeline((*line.items[:at], pipelines.Step(name), *line.items[at:]))
+    return line
+
+
+def make_options(**wishes: object) -> Options:
+    """The options by name; UsageError for one that does not exist."""
+    try:
+        return Options(**wishes)  # type: ignore[arg-type]
+    except TypeError as error:
+        known = ", ".join(Options.__dataclass_fields__)
+        raise UsageError(f"compile: {error}", hint=f"known options: {known}") from error
+
+
+def _run(
+    graph: Graph, line: pipelines.Pipeline, context: Context, notes: tuple[str, ...]
+) -> Compiled:
+    fitting, skipped = line.for_level(graph.level)
+    opaque = _opaque(graph, context)
+    expected = None
+    if context.example:
+        expected, _ = open_runner(graph, context.table).run(context.example)
+        context.example = list(context.example)
+    final = pipelines.run(fitting, graph, context)
+    if final.level != "onnx":
+        raise UsageError(
+            f"the pipeline ends on a graph of the level {final.level}: {fitting}",
+            hint="end it with `export`, and the ONNX passes behind it",
+        )
+    final.drop_dead()
+    model = write_onnx(final, context.table)
+    check_model(model)
+    gap = None
+    if expected is not None:
+        actual, _ = open_runner(final, context.table, model=model).run(context.example)
+        gap = difference(expected, actual)
+    return Compiled(final, model, context, fitting, skipped, opaque, gap, notes)
+
+
+def _graph(
+    model: torch.nn.Module | onnx.ModelProto | str | Path,
+    inputs: tuple[torch.Tensor, ...] | None,
+    submodule: str | None,
+) -> tuple[Graph, tuple[str, ...]]:
+    """The graph of a model of any kind, and what is worth a note."""
+    table = default_table()
+    if isinstance(model, (str, Path)):
+        model = load_onnx(Path(model))
+    if isinstance(model, onnx.ModelProto):
+        if submodule:
+            raise UsageError("a submodule can be taken from a PyTorch model only, not from ONNX")
+        return read_onnx(model, table), ()
+    if inputs is None:
+        raise UsageError("a PyTorch model needs example inputs: compile(module, (tensor, …))")
+    # Only here is torch needed, which takes seconds to import.
+    from sparqc.capture import capture
+
+    captured = capture(model, inputs, submodule=submodule)
+    return captured.graph, tuple(captured.notes)
+
+
+def _batches(
+    graph: Graph,
+    calibration: Callable[[], Iterable[Sequence[torch.Tensor | Array]]] | None,
+    options: Options,
+    example: Batch,
+) -> Callable[[], Iterable[Batch]] | None:
+    if calibration is not None:
+        return lambda: (_batch(batch) for batch in calibration())
+    if options.random_calibration:
+        return lambda: _random(graph, example)
+    return None
+
+
+def _batch(batch: object) -> Batch:
+    """A batch as arrays; a lone tensor is a batch for the only input."""
+    if isinstance(batch, (list, tuple)):
+        return [_array(x) for x in batch]
+    return [_array(batch)]
+
+
+def _array(x: object) -> Array:
+    detach = getattr(x, "detach", None)
+    return np.asarray(detach().cpu().numpy() if detach else x)
+
+
+def _random(graph: Graph, example: Batch) -> Iterable[Batch]:
+    """Standard normal noise, with the shapes of the example inputs (seeded)."""
+    generator = np.random.default_rng(0)
+    shapes = [x.shape for x in example] or [_sizes(v.type) for v in graph.inputs]
+    for _ in range(RANDOM_BATCHES):
+        yield [generator.standard_normal(shape, np.float32) for shape in shapes]
+
+
+def _sizes(type: TensorType) -> tuple[int, ...]:
+    if type.shape is None:
+        raise SparqcError("an input of the ONNX model has no rank: random data cannot be made")
+    return tuple(d if isinstance(d, int) else 1 for d in type.shape)
+
+
+def _opaque(graph: Graph, context: Context) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for node in graph.nodes:
+        if context.table.get(node.op) is None:
+            counts[node.op] = counts.get(node.op, 0) + 1
+    return counts

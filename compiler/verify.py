@@ -1,0 +1,59 @@
+"""Check a finished ONNX file against the model it came from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import onnx
+
+from sparqc.errors import SparqcError
+from sparqc.ir.graph import Array
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How far the outputs of the compiled graph lie from the original's on the example inputs."""
+
+    #: Signal-to-noise ratio in dB, 10 log10(sum x^2 / sum (x - y)^2); infinite where equal.
+    snr_db: float
+    #: The largest absolute difference, and that over the largest absolute value.
+    max_abs: float
+    max_relative: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data; an infinite ratio becomes None."""
+        data = asdict(self)
+        return {k: v if np.isfinite(v) else None for k, v in data.items()}
+
+
+def difference(expected: Sequence[Array], actual: Sequence[Array]) -> Difference:
+    """Compare outputs one by one; SparqcError where number or shape differ or one is not finite."""
+    if len(expected) != len(actual):
+        raise SparqcError(f"the graph gives {len(actual)} outputs, the model {len(expected)}")
+    signal = noise = largest = scale = 0.0
+    for index, (x, y) in enumerate(zip(expected, actual, strict=True)):
+        if x.shape != y.shape:
+            raise SparqcError(f"output {index} has the shape {y.shape}, the model's is {x.shape}")
+        a, b = x.astype(np.float64), y.astype(np.float64)
+        if not np.isfinite(b).all() and np.isfinite(a).all():
+            raise SparqcError(f"output {index} of the compiled graph is not finite")
+        finite = np.isfinite(a)
+        a, b = a[finite], b[finite]
+        signal += float((a * a).sum())
+        noise += float(((a - b) ** 2).sum())
+        largest = max(largest, float(np.abs(a - b).max(initial=0.0)))
+        scale = max(scale, float(np.abs(a).max(initial=0.0)))
+    snr = float("inf") if noise == 0 else 10 * float(np.log10(max(signal, 1e-300) / noise))
+    return Difference(snr, largest, largest / scale if scale else largest)
+
+
+def check_model(model: onnx.ModelProto) -> None:
+    """Run onnx.checker; SparqcError with its words where it objects."""
+    try:
+        onnx.checker.check_model(model)
+    except onnx.checker.ValidationError as error:
+        first = str(error).strip().splitlines()[0]
+        raise SparqcError(f"onnx.checker refuses the compiled graph: {first}") from error
