@@ -1,0 +1,61 @@
+"""The operators of an ONNX graph that have weights, and which initializer each one's is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import onnx
+
+#: The operators that TensorRT may run in INT8 on tensor cores, and where their weight stands.
+#: MatMul has no fixed place; the second operand is asked first.
+_WEIGHT_OPERANDS = {"Conv": (1,), "ConvTranspose": (1,), "Gemm": (1, 0), "MatMul": (1, 0)}
+
+#: What may stand between an initializer and the operator that it is the weight of.
+_TRANSPARENT = {
+    "QuantizeLinear",
+    "DequantizeLinear",
+    "Cast",
+    "Identity",
+    "Transpose",
+    "Reshape",
+    "Squeeze",
+    "Unsqueeze",
+}
+
+
+@dataclass(frozen=True)
+class WeightedNode:
+    """An ONNX node with a constant weight; `weight` names the initializer or Constant output."""
+
+    node: str
+    op_type: str
+    weight: str
+
+
+def weighted_nodes(model: onnx.ModelProto) -> tuple[WeightedNode, ...]:
+    """The Conv, ConvTranspose, Gemm and MatMul nodes with a constant weight, in graph order."""
+    constants = {i.name for i in model.graph.initializer}
+    producers = {out: n for n in model.graph.node for out in n.output if out}
+    found = []
+    for node in model.graph.node:
+        for operand in _WEIGHT_OPERANDS.get(node.op_type, ()):
+            weight = _constant(node.input[operand], constants, producers)
+            if weight:
+                found.append(WeightedNode(node.name, node.op_type, weight))
+                break
+    return tuple(found)
+
+
+def _constant(value: str, constants: set[str], producers: Mapping[str, onnx.NodeProto]) -> str:
+    """The constant that a value is made of, or "" where it depends on an input."""
+    while value not in constants:
+        producer = producers.get(value)
+        if producer is None:
+            return ""
+        if producer.op_type == "Constant":
+            return value
+        if producer.op_type not in _TRANSPARENT:
+            return ""
+        value = producer.input[0]
+    return value
