@@ -10,11 +10,12 @@ from sparqc.engine.evaluate import render
 from sparqc.engine.match import Match, Matcher
 from sparqc.errors import SparqcError
 from sparqc.ir.constants import constant_value
-from sparqc.ir.graph import Array, Graph, Node, Value
+from sparqc.ir.graph import Graph, Node
 from sparqc.lang.ast import CheckDecl
 from sparqc.passbase import Context, Pass
 from sparqc.passes.natives.two_four import two_four_violations
 from sparqc.passes.prune import Mask
+from sparqc.passes.weighted import stored_codes, weighted
 from sparqc.registry import register
 
 Grade = Literal["error", "slow", "note"]
@@ -91,26 +92,6 @@ def _finding(match: Match, matcher: Matcher) -> Finding:
     )
 
 
-def weight_codes(node: Node, weight: Value, context: Context) -> Array | None:
-    """The stored INT8 codes of a weight: behind its DequantizeLinear, or as its pair gives them."""
-    producer = weight.producer
-    if producer is None or producer.op != "q.dequantize":
-        return None
-    codes = producer.operands["x"]
-    return constant_value(codes, context.table) if isinstance(codes, Value) else None
-
-
-def weighted(graph: Graph, context: Context) -> Iterator[tuple[Node, Value, int]]:
-    """Each weighted operator with its weight operand and the axis along which it is reduced."""
-    for node in graph.nodes:
-        operator = context.table.get(node.op)
-        if operator is None or operator.weight is None:
-            continue
-        weight = node.operands[operator.weight.operand]
-        if isinstance(weight, Value) and constant_value(weight, context.table) is not None:
-            yield node, weight, operator.weight.reduction_axis(node)
-
-
 def layer_name(node: Node, known: set[str]) -> str:
     """The name under which a pass before the export knew the layer.
 
@@ -128,19 +109,19 @@ def _broken_masks(graph: Graph, context: Context) -> Iterator[Finding]:
     """Masked layers whose stored codes (or floats) are no longer 2:4, or that are gone."""
     masks: dict[str, Mask] = dict(context.facts.get("prune", {}))
     known = set(masks)
-    for node, weight, axis in weighted(graph, context):
-        mask = masks.pop(layer_name(node, known), None)
+    for found in weighted(graph, context.table):
+        mask = masks.pop(layer_name(found.node, known), None)
         if mask is None:
             continue
-        stored = weight_codes(node, weight, context)
+        stored = stored_codes(found.weight, context.table)
         if stored is None:
-            stored = constant_value(weight, context.table)
+            stored = constant_value(found.weight, context.table)
         assert stored is not None
-        if broken := two_four_violations(stored, axis):
+        if broken := two_four_violations(stored, found.reduction_axis):
             yield Finding(
                 "mask-lost",
                 "error",
-                (node.output.name,),
+                (found.node.output.name,),
                 f"{mask.weight} was masked 2:4, but {broken} groups of four have more than two "
                 "non-zero values",
                 "find the pass that changed it with --check pass",

@@ -12,10 +12,8 @@ from sparqc.engine.match import Match, Matcher
 from sparqc.ir.graph import Graph, Node, Value
 from sparqc.lang.ast import FusionDecl, ShareDecl
 from sparqc.passbase import Context
+from sparqc.passes.insert_quantizers import Slot
 from sparqc.passes.select import select
-
-#: One operand slot of one node.
-Slot = tuple[Node, str]
 
 
 @dataclass

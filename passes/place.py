@@ -8,17 +8,21 @@ from dataclasses import dataclass, field
 import numpy as np
 from networkx.utils import UnionFind
 
-from sparqc.ir.constants import is_constant
-from sparqc.ir.graph import Graph, Node, TensorType, Value
+from sparqc.errors import SparqcError
+from sparqc.ir.graph import Graph, Node, Value
+from sparqc.lang.ast import FusionDecl
 from sparqc.passbase import Context, Pass
-from sparqc.passes.decide import Decider, Decision, Slot
+from sparqc.passes.decide import Decider, Decision
+from sparqc.passes.insert_quantizers import Slot, insert_quantizer
 from sparqc.passes.plan import Layer, Plan, Quantizer
 from sparqc.passes.prune import Mask
+from sparqc.passes.weighted import Weighted, weight_of
 from sparqc.registry import register
 
 ACTIVATION_RANGE = (-128, 127)
 #: Weights leave out -128, so that the range is symmetric.
 WEIGHT_RANGE = (-127, 127)
+QUANTIZERS = {"q.qdq", "q.quantize", "q.dequantize"}
 
 
 @register
@@ -36,6 +40,7 @@ class Place(Pass):
 
     def run(self, graph: Graph, context: Context) -> int:
         """Insert the quantizers; returns how many."""
+        _refuse_quantized(graph)
         decider = Decider(graph, context)
         plan = Plan(layers=list(_layers(graph, decider, context)))
         placement = _Placement(graph, context, decider, plan)
@@ -64,15 +69,13 @@ class _Placement:
         order = {node: index for index, node in enumerate(self.graph.nodes)}
         values = sorted({*slots, *behind}, key=lambda v: _position(v, order, self.graph))
         for value in values:
-            decision = next(iter(slots[value].values())) if value in slots else behind[value]
-            readers = list(slots.get(value, {}))
-            if value in behind:  # every reader takes the codes that the sparse kernel writes
-                readers = [
-                    (n, s) for n in value.readers for s, v in n.operands.items() if v is value
-                ]
-            scale = self._scale(groups[value], np.array(np.nan, np.float32), value)
+            asked = slots.get(value, {})
+            decision = behind[value] if value in behind else next(iter(asked.values()))
+            # Behind a mask every reader takes the codes that the sparse kernel writes.
+            readers = _reading(value) if value in behind else list(asked)
             readers.sort(key=lambda slot: (order[slot[0]], slot[1]))
-            self._quantize(value, scale, None, ACTIVATION_RANGE, readers, decision)
+            scale = self._scale(groups[value], value)
+            self._quantize(value, scale, None, ACTIVATION_RANGE, readers, decision.fusion)
 
     def weights(self) -> None:
         """A quantizer for each weight of an INT8 fusion, per output channel."""
@@ -80,21 +83,17 @@ class _Placement:
             if decision.reason:
                 continue
             for node in decision.match.nodes:
-                operator = self.context.table.get(node.op)
-                if operator is None or operator.weight is None:
-                    continue
-                weight = node.operands[operator.weight.operand]
-                if not isinstance(weight, Value) or not is_constant(weight, self.context.table):
-                    continue
-                axis = self._weight_axis(node, operator.weight.channel_axis(node))
-                channels = (
-                    () if axis is None or weight.shape is None else (int(weight.shape[axis]),)
-                )
-                scale = self.graph.constant(
-                    np.full(channels, np.nan, np.float32), f"{weight.name}.scale"
-                )
-                slot = (node, operator.weight.operand)
-                self._quantize(weight, scale, axis, WEIGHT_RANGE, [slot], decision)
+                if found := weight_of(node, self.context.table):
+                    self._weight(found, decision)
+
+    def _weight(self, found: Weighted, decision: Decision) -> None:
+        weight = found.weight
+        axis = self._weight_axis(found.node, found.channel_axis)
+        channels = () if axis is None or weight.shape is None else (int(weight.shape[axis]),)
+        nan = np.full(channels, np.nan, np.float32)
+        scale = self.graph.constant(nan, f"{weight.name}.scale")
+        readers = [(found.node, found.operand)]
+        self._quantize(weight, scale, axis, WEIGHT_RANGE, readers, decision.fusion)
 
     def _weight_axis(self, node: Node, axis: int) -> int | None:
         """The axis of the scales; some targets want transposed convolutions per tensor."""
@@ -126,8 +125,9 @@ class _Placement:
             found[value] = decision
         return found
 
-    def _scale(self, group: Value, nan: np.ndarray, value: Value) -> Value:
+    def _scale(self, group: Value, value: Value) -> Value:
         if group not in self.scales:
+            nan = np.array(np.nan, np.float32)
             self.scales[group] = self.graph.constant(nan, f"{value.name}.scale")
         return self.scales[group]
 
@@ -138,50 +138,12 @@ class _Placement:
         axis: int | None,
         limits: tuple[int, int],
         readers: list[Slot],
-        decision: Decision,
+        fusion: FusionDecl,
     ) -> None:
-        before = readers[0][0]
-        origin = before.origin.after(f"{decision.fusion.span or ''} {decision.fusion.name}".strip())
-        if self.graph.level == "fx":
-            node = self.graph.create(
-                "q.qdq",
-                {"x": value, "scale": scale, "zero_point": None},
-                {"axis": axis, "low": limits[0], "high": limits[1]},
-                types=[value.type],
-                names=[f"{value.name}.qdq"],
-                before=before,
-                origin=origin,
-            )
-            for reader, slot in readers:
-                self.graph.set_operand(reader, slot, node.output)
-        else:
-            zero = self.graph.constant(
-                np.zeros(() if axis is None else scale.shape, np.int8), f"{value.name}.zero_point"
-            )
-            codes = self.graph.create(
-                "q.quantize",
-                {"x": value, "scale": scale, "zero_point": zero},
-                {"axis": axis},
-                types=[TensorType("i8", value.shape)],
-                names=[f"{value.name}.q"],
-                before=before,
-                origin=origin,
-            )
-            for reader, slot in readers:
-                node = self.graph.create(
-                    "q.dequantize",
-                    {"x": codes.output, "scale": scale, "zero_point": zero},
-                    {"axis": axis},
-                    types=[value.type],
-                    names=[f"{value.name}.dq"],
-                    before=reader,
-                    origin=origin,
-                )
-                self.graph.set_operand(reader, slot, node.output)
+        origin = readers[0][0].origin.after(f"{fusion.span or ''} {fusion.name}".strip())
+        insert_quantizer(self.graph, value, scale, axis, limits, readers, origin)
         names = tuple(f"{reader.output.name}.{slot}" for reader, slot in readers)
-        self.plan.quantizers.append(
-            Quantizer(value.name, scale.name, axis, names, decision.fusion.name)
-        )
+        self.plan.quantizers.append(Quantizer(value.name, scale.name, axis, names, fusion.name))
 
 
 def _position(value: Value, order: dict[Node, int], graph: Graph) -> tuple[int, int]:
@@ -191,27 +153,39 @@ def _position(value: Value, order: dict[Node, int], graph: Graph) -> tuple[int, 
     return order[value.producer], value.index
 
 
+def _reading(value: Value) -> list[Slot]:
+    return [(n, slot) for n in value.readers for slot, v in n.operands.items() if v is value]
+
+
 def _layers(graph: Graph, decider: Decider, context: Context) -> Iterable[Layer]:
-    """A row for each weighted operator and each other operator that a fusion could run in INT8."""
+    """A row for each weighted operator, and for each fusion that has no weight."""
     owners = {node: d for d in decider.decisions for node in d.match.nodes}
     for node in graph.nodes:
-        operator = context.table.get(node.op)
-        weight = (
-            node.operands.get(operator.weight.operand) if operator and operator.weight else None
-        )
         decision = owners.get(node)
-        if not isinstance(weight, Value) and (decision is None or decision.match.root is not node):
+        found = weight_of(node, context.table)
+        if found is None and (
+            decision is None or decision.weighted or decision.match.root is not node
+        ):
             continue
-        if decision and not isinstance(weight, Value) and decision.weighted:
-            continue  # the tail of a fusion whose weighted operator has its own row
         yield Layer(
             name=node.output.name,
             op=node.op,
             module=node.origin.module,
             source=node.origin.source,
-            weight=weight.name if isinstance(weight, Value) else None,
-            shape=weight.shape if isinstance(weight, Value) else None,
+            weight=found.weight.name if found else None,
+            shape=found.weight.shape if found else None,
             fusion=decision.fusion.name if decision else None,
             int8=decision is not None and not decision.reason,
             reason=decision.reason if decision else "no fusion of the target covers it",
         )
+
+
+def _refuse_quantized(graph: Graph) -> None:
+    """A second quantizer on top of the first would round twice, with two scales."""
+    for node in graph.nodes:
+        if node.op in QUANTIZERS:
+            raise SparqcError(
+                f"the model already carries quantizers ({node.output.name} is a {node.op}); place "
+                "needs a float model",
+                hint="start from the float model, or check and build this one as it is",
+            )

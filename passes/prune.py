@@ -17,6 +17,7 @@ from sparqc.lang.ast import FusionDecl
 from sparqc.passbase import Context, Pass
 from sparqc.passes.natives.two_four import two_four_mask
 from sparqc.passes.select import select
+from sparqc.passes.weighted import weighted
 from sparqc.registry import register
 
 
@@ -99,20 +100,14 @@ def _candidates(graph: Graph, context: Context) -> Iterator[_Candidate]:
     fusions = context.rules.fusions(graph.level, context.target.name)
     owners = {n: m for m in cover(graph, matcher, fusions) for n in m.nodes}
     excluded = select(graph, context.exclude, context.table)
-    for node in graph.nodes:
-        operator = context.table.get(node.op)
-        if operator is None or operator.weight is None:
-            continue
-        weight = node.operands[operator.weight.operand]
-        data = constant_value(weight, context.table) if isinstance(weight, Value) else None
-        if data is None:
-            continue
-        assert isinstance(weight, Value)
-        if node in excluded:
-            reason = f"excluded by --exclude {excluded[node]}"
+    for found in weighted(graph, context.table):
+        data = constant_value(found.weight, context.table)
+        assert data is not None
+        if found.node in excluded:
+            reason = f"excluded by --exclude {excluded[found.node]}"
         else:
-            reason = _refusal(owners.get(node), weight, matcher)
-        yield _Candidate(node, weight, data, operator.weight.reduction_axis(node), reason)
+            reason = _refusal(owners.get(found.node), found.weight, matcher)
+        yield _Candidate(found.node, found.weight, data, found.reduction_axis, reason)
 
 
 def _refusal(match: Match | None, weight: Value, matcher: Matcher) -> str:
@@ -130,8 +125,8 @@ def _other_reader(candidate: _Candidate, candidates: list[_Candidate]) -> str:
     """A shared weight is masked only where every one of its readers may be sparse alike."""
     if len(candidate.weight.readers) == 1:
         return ""
-    alike = {c.node for c in candidates if c.weight is candidate.weight and not c.reason
-             and c.axis == candidate.axis}  # fmt: skip
+    same = (c for c in candidates if c.weight is candidate.weight and c.axis == candidate.axis)
+    alike = {c.node for c in same if not c.reason}
     others = [n for n in candidate.weight.readers if n not in alike]
     return (
         f"the weight is shared with {others[0].output.name}, which is not sparse" if others else ""

@@ -77,7 +77,7 @@ def _unshare(graph: Graph, node: Node) -> int:
 
 
 def _slots(node: Node, value: Value) -> list[str]:
-    """The slots in which a node reads a value itself (Concat's operands move, they do not count)."""
+    """The slots in which a node reads a value itself, those of a variadic operand left out."""
     return [slot for slot, operand in node.operands.items() if operand is value]
 
 

@@ -49,7 +49,7 @@ def bare_branch(branch: Value, other: Value) -> bool:
 
 
 def _can_be_bare(value: Value) -> bool:
-    """Whether the other branch could stay bare just as well: a convolution that only the Add reads."""
+    """Whether the other branch could stay bare too: a convolution that only the Add reads."""
     node = value.producer
     if node is not None and node.op == "nn.batch_norm" and _only_read_here(value):
         value = next(node.inputs)
@@ -63,7 +63,7 @@ def _only_read_here(value: Value) -> bool:
 
 @native("int8_channels")
 def int8_channels(weight: Sequence[int], groups: int, first: bool) -> bool:
-    """Whether a convolution with this weight shape [K, C / groups, ...] has an INT8 kernel worth it.
+    """Whether a convolution of this weight shape [K, C / groups, ...] has a good INT8 kernel.
 
     Ungrouped: C and K of at least 16, or a square first convolution with K % 8 == 0.  Depthwise:
     from 32 channels.  Otherwise grouped: channels per group a multiple of 4.

@@ -49,7 +49,7 @@ def is_dequantized(value: Value) -> bool:
 
 @native("comes_from_conv")
 def comes_from_conv(codes: Value) -> bool:
-    """Whether INT8 codes were quantized from a convolution's own result, which nobody else reads."""
+    """Whether codes were quantized from a convolution's own result, which nobody else reads."""
     quantize = codes.producer
     if quantize is None or quantize.op != "q.quantize":
         return False
