@@ -1,0 +1,1 @@
+"""Pattern files of the toy plug-in."""
