@@ -16,7 +16,6 @@ from typing import Any, ClassVar, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from sparqc.errors import UsageError
 from sparqc.passes.histogram import Histogram
 
 Method = Literal["max", "percentile", "entropy", "mse"]
@@ -34,8 +33,9 @@ Integers = NDArray[np.int64]
 class Calibrator(Protocol):
     """Chooses the range of a quantizer."""
 
-    #: Whether it looks at the counts, or at the maximum alone.
-    counts: ClassVar[bool]
+    @property
+    def counts(self) -> bool:
+        """Whether it looks at the counts, or at the maximum alone."""
 
     def amax(self, histogram: Histogram) -> float:
         """The range for a histogram that saw at least one element; 0.0 where all were zero."""
@@ -64,9 +64,7 @@ class Percentile:
 
     def __post_init__(self) -> None:
         if not 0.0 < self.percentile <= 100.0:
-            raise UsageError(
-                f"the percentile {self.percentile} is not in (0, 100]", hint="usual: 99.9 to 99.999"
-            )
+            raise ValueError(f"the percentile {self.percentile} is not above 0 and at most 100")
 
     def amax(self, histogram: Histogram) -> float:
         """The upper edge of the bin that the percentile falls into."""
@@ -81,8 +79,11 @@ class Entropy:
     the same distribution on 128 levels is the smallest.
 
     The bin of the zeros counts as much as its neighbour, else the exact zeros that a ReLU leaves
-    decide alone.  Source: S. Migacz, 8-bit inference with TensorRT, GTC 2017, as in NVIDIA's
-    pytorch-quantization (`_compute_amax_entropy`); of equal divergences the widest range wins.
+    decide alone.  Another value that is very frequent, such as the background of an image, still
+    may pull the range down to itself.
+
+    Source: S. Migacz, 8-bit inference with TensorRT, GTC 2017, as in NVIDIA's pytorch-quantization
+    (`_compute_amax_entropy`); of equal divergences the widest range wins.
     """
 
     counts: ClassVar[bool] = True
@@ -120,7 +121,8 @@ class MeanSquaredError:
 
 
 def calibrator(method: Method, percentile: float = 99.99) -> Calibrator:
-    """The calibrator of that name; `UsageError` where there is none."""
+    """The calibrator of that name; `ValueError` where there is none, or for a percentile that is
+    none."""
     known: dict[str, Calibrator] = {
         "max": Max(),
         "percentile": Percentile(percentile),
@@ -128,9 +130,7 @@ def calibrator(method: Method, percentile: float = 99.99) -> Calibrator:
         "mse": MeanSquaredError(),
     }
     if method not in known:
-        raise UsageError(
-            f"there is no calibration method {method!r}", hint=f"known: {', '.join(known)}"
-        )
+        raise ValueError(f"there is no method {method!r}; known: {', '.join(known)}")
     return known[method]
 
 

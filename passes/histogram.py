@@ -75,17 +75,27 @@ class Histogram:
         self.maximum = max(self.maximum, maximum)
         self.total += x.size
         if count:
-            self._reach(maximum)
+            if maximum:  # < 2**frexp(maximum)[1]
+                self._reach(max(math.frexp(maximum)[1], _LEAST_EXPONENT))
             self._count(x)
 
-    def _reach(self, maximum: float) -> None:
-        """Widen the range until it holds `maximum`."""
-        if maximum == 0.0:
+    def merge(self, other: Histogram) -> None:
+        """Take in everything that `other` saw; it stays as it is."""
+        self.maximum = max(self.maximum, other.maximum)
+        self.total += other.total
+        if other.exponent is None:
+            self.counts[0] += other.counts[0]
             return
-        exponent = max(math.frexp(maximum)[1], _LEAST_EXPONENT)  # maximum < 2**exponent
+        self._reach(other.exponent)
+        counts, exponent = other.counts, other.exponent
+        while self.exponent is not None and exponent < self.exponent:
+            counts, exponent = _in_pairs(counts), exponent + 1
+        self.counts += counts
+
+    def _reach(self, exponent: int) -> None:
+        """Widen the range to 2**exponent at least."""
         while self.exponent is not None and self.exponent < exponent:
-            self.counts[: BINS // 2] = self.counts[0::2] + self.counts[1::2]
-            self.counts[BINS // 2 :] = 0
+            self.counts = _in_pairs(self.counts)
             self.exponent += 1
         self.exponent = exponent if self.exponent is None else self.exponent
 
@@ -103,3 +113,10 @@ class Histogram:
             np.abs(bins, out=bins)
             bins *= factor
             self.counts += np.bincount(bins.astype(np.int32), minlength=BINS)
+
+
+def _in_pairs(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The counts over twice the range."""
+    wider = np.zeros_like(counts)
+    wider[: BINS // 2] = counts[0::2] + counts[1::2]
+    return wider
