@@ -26,7 +26,7 @@ class Bottleneck(nn.Module):
             skip = nn.Conv2d(cin, cout, 1, stride, bias=False)
             self.downsample = nn.Sequential(skip, nn.BatchNorm2d(cout))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:  # noqa: D102
         y = relu(self.bn1(self.conv1(x)))
         y = relu(self.bn2(self.conv2(y)))
         y = self.bn3(self.conv3(y))
@@ -51,7 +51,7 @@ class ResNet50(nn.Module):
         self.pool = nn.AdaptiveAvgPool2d(1)
         self.fc = nn.Linear(cin, 1000)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:  # noqa: D102
         x = self.maxpool(relu(self.bn1(self.conv1(x))))
         return self.fc(self.pool(self.blocks(x)).flatten(1))
 
