@@ -16,7 +16,7 @@ Scalar = None | bool | int | float | str
 
 
 def _span() -> Span | None:
-    return field(default=None, compare=False, repr=False)  # type: ignore[no-any-return]
+    return field(default=None, compare=False, repr=False)
 
 
 # -- patterns ----------------------------------------------------------------------------------
@@ -232,7 +232,7 @@ class RewriteStatement:
 
 @dataclass(frozen=True)
 class Example:
-    """An `example` block: statements of dump text, what becomes of them, or why they are refused."""
+    """An `example` block: statements of dump text; what becomes of them, or why they stay."""
 
     before: str
     after: str | None = None

@@ -188,7 +188,7 @@ class _BlockReader:
             hint = f"{article} {self.kind} has: {', '.join(BLOCKS[self.kind])}"
             self.wrong(line, f"{article} {self.kind} has no `{word}`", hint)
         elif self.well_formed(word, line):
-            getattr(self, f"block_{word}")(line)
+            _READ[word](self, line)
 
     def well_formed(self, word: str, line: Line) -> bool:
         """Whether a block's first line has its shape, and lines below where it needs them."""
@@ -275,6 +275,15 @@ class _BlockReader:
             return line.raw
         text: str | None = self.file.attempt(lambda: unquote(self.tail(line)))
         return text or ""
+
+
+_READ: dict[str, Callable[[_BlockReader, Line], None]] = {
+    "match": _BlockReader.block_match, "where": _BlockReader.block_where,
+    "rewrite": _BlockReader.block_rewrite, "int8": _BlockReader.block_int8,
+    "sparse": _BlockReader.block_sparse, "scale": _BlockReader.block_scale,
+    "message": _BlockReader.block_message, "cure": _BlockReader.block_cure,
+    "source": _BlockReader.block_source, "example": _BlockReader.block_example,
+}  # fmt: skip
 
 
 def parse_line(start: str, text: str, file: str = "<string>", line: int = 1) -> Any:

@@ -64,9 +64,7 @@ def read_template(source: Source, read: Callable[[Source], Expr]) -> Template:
             plain, at = "", end + 1
         elif text[at] == "}":
             hint = "a brace that means itself is written }}"
-            raise PatternError(
-                "this '}' closes nothing", span=source.at(written[at][1]), hint=hint
-            )
+            raise PatternError("this '}' closes nothing", span=source.at(written[at][1]), hint=hint)
         else:
             plain, at = plain + text[at], at + 1
     return Template(text, (*parts, plain) if plain else tuple(parts))

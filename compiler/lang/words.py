@@ -60,3 +60,15 @@ LINE_USAGE: Final = {
     "names": "names are separated by commas: x, y",
     "expr": "an expression reads: w.shape[1] % 4 == 0",
 }
+
+#: What `x.field` says of a value; any other field is an attribute of the operator that defines it.
+PROPERTIES: Final = {
+    "shape": "its dimensions, as a list; those of symbolic size cannot be compared",
+    "rank": "how many dimensions it has",
+    "dtype": 'its element type, such as "f32"',
+    "readers": "how many operators read it; being a graph output counts as one",
+    "is_const": "whether it is known at compile time",
+    "is_input": "whether it is an input of the graph",
+    "is_output": "whether it is an output of the graph",
+    "name": "what it is called in the graph",
+}

@@ -1,0 +1,66 @@
+"""Static checks of a pattern file: everything that can be known without a graph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from sparqc.errors import PatternError
+from sparqc.ir.table import OperatorTable
+from sparqc.lang.ast import Declaration, OpDecl, PatternFile, RuleDecl
+from sparqc.lang.check_expressions import check_expressions
+from sparqc.lang.check_names import check_names
+from sparqc.lang.check_operators import check_operators
+from sparqc.lang.check_rewrites import check_rewrite
+from sparqc.lang.findings import Findings, PatternWarning, failures, in_order
+from sparqc.lang.overlap import check_overlap
+from sparqc.lang.scope import scope_of
+from sparqc.lang.termination import check_termination
+from sparqc.lang.vocabulary import Vocabulary
+from sparqc.natives import Native
+
+__all__ = ["PatternWarning", "check_file", "failures"]
+
+
+def check_file(
+    file: PatternFile,
+    table: OperatorTable,
+    natives: Mapping[str, Native],
+    other_files: Iterable[PatternFile] = (),
+) -> list[PatternError]:
+    """What is wrong with a file, in the order of its lines; warnings are `PatternWarning`s.
+
+    `other_files` are the files it is used together with: their families may be named, their other
+    declarations' names are taken.  A file of the same declarations is the file itself.
+    """
+    others = [other for other in other_files if other.declarations != file.declarations]
+    spellings = [d for f in (file, *others) for d in f.declarations if isinstance(d, OpDecl)]
+    vocabulary = Vocabulary(table, spellings)
+    findings = [*_duplicates(file, others)]
+    for declaration in file.declarations:
+        findings += check_declaration(declaration, vocabulary, natives)
+    findings += check_overlap(d for d in file.declarations if isinstance(d, RuleDecl))
+    return in_order(findings)
+
+
+def check_declaration(
+    declaration: Declaration, vocabulary: Vocabulary, natives: Mapping[str, Native]
+) -> Findings:
+    """What is wrong with one declaration, looked at by itself."""
+    scope = scope_of(declaration)
+    yield from check_names(declaration, scope)
+    yield from check_operators(declaration, scope, vocabulary)
+    yield from check_expressions(declaration, scope, vocabulary, natives)
+    if isinstance(declaration, RuleDecl):
+        yield from check_rewrite(declaration, scope, vocabulary, natives)
+        yield from check_termination(declaration, vocabulary)
+
+
+def _duplicates(file: PatternFile, others: Sequence[PatternFile]) -> Findings:
+    """Names declared twice; several `op` declarations of one name are alternatives."""
+    known = {d.name: d for other in others for d in other.declarations}
+    for declaration in file.declarations:
+        first = known.setdefault(declaration.name, declaration)
+        both_ops = isinstance(first, OpDecl) and isinstance(declaration, OpDecl)
+        if first is not declaration and not both_ops:
+            message = f"{declaration.name!r} is declared twice: here and at {first.span}"
+            yield PatternError(message, span=declaration.span, hint="rename one of them")
