@@ -34,7 +34,7 @@ from sparqc.ir.operator import (
     Sample,
 )
 
-# -- functions of x with attributes ----------------------------------------------------------------
+# -- functions of x with attributes --------------------------------------------------------------
 
 
 def _attributed(
@@ -147,7 +147,7 @@ def _sample_gelu(rng: Rng) -> Sample:
     return Sample(sample_x(rng).operands, {"approximate": str(rng.choice(["none", "tanh"]))})
 
 
-# -- functions that ONNX spells with several nodes -------------------------------------------------
+# -- functions that ONNX spells with several nodes -----------------------------------------------
 
 
 def _plain(packet: str, *, inplace: bool = True) -> FxForm:
@@ -211,7 +211,7 @@ def _simple_onnx(op_type: str) -> OnnxForm:
     return OnnxForm((op_type,), read, lambda node, emitter: emit_one(op_type, node, emitter, "x"))
 
 
-# -- clip ------------------------------------------------------------------------------------------
+# -- clip ----------------------------------------------------------------------------------------
 
 
 _CLIP = (OperandSpec("x"), OperandSpec("min", optional=True), OperandSpec("max", optional=True))
@@ -269,7 +269,7 @@ def _sample_clip(rng: Rng) -> Sample:
     return Sample(operands, {}, frozenset({"min", "max"}))
 
 
-# -- prelu -----------------------------------------------------------------------------------------
+# -- prelu ---------------------------------------------------------------------------------------
 
 
 def _read_prelu_onnx(call: Call) -> Reading | None:
@@ -302,7 +302,7 @@ def _sample_prelu(rng: Rng) -> Sample:
     return Sample({"x": normal(rng, *shape), "slope": slope}, {}, frozenset({"slope"}))
 
 
-# -- softmax ---------------------------------------------------------------------------------------
+# -- softmax -------------------------------------------------------------------------------------
 
 
 def _read_softmax(call: Call) -> Reading | None:

@@ -105,8 +105,9 @@ OPERATORS = (
         fx=FxForm(
             ("aten.alias.default", "aten.clone.default", "aten.contiguous.default",
              "aten.detach.default", "aten.detach_.default", "aten.dropout.default",
-             "aten.dropout_.default", "aten.feature_dropout.default", "aten.lift_fresh_copy.default",
-             "aten.native_dropout.default", "aten.slice.Tensor", "aten.to.device", *_CASTS),
+             "aten.dropout_.default", "aten.feature_dropout.default",
+             "aten.lift_fresh_copy.default", "aten.native_dropout.default",
+             "aten.slice.Tensor", "aten.to.device", *_CASTS),
             _read_identity, lambda n: fx_call("aten.alias.default", n.operands["x"])),
         onnx=OnnxForm(("Identity", "Dropout"), _read_identity_onnx,
                       lambda n, e: emit_one("Identity", n, e, "x")),

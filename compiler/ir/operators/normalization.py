@@ -69,7 +69,7 @@ def _sample_affine(rng: Rng, channels: int) -> dict[str, Any]:
 _CONST = frozenset({"scale", "bias", "mean", "var"})
 
 
-# -- batch_norm ------------------------------------------------------------------------------------
+# -- batch_norm ----------------------------------------------------------------------------------
 
 
 def _read_batch_norm(call: Call) -> Reading | None:
@@ -120,7 +120,7 @@ def _sample_batch_norm(rng: Rng) -> Sample:
     return Sample(operands, {"epsilon": float(rng.choice([1e-5, 1e-3]))}, _CONST)
 
 
-# -- layer_norm ------------------------------------------------------------------------------------
+# -- layer_norm ----------------------------------------------------------------------------------
 
 
 def _read_layer_norm(call: Call) -> Reading | None:
@@ -189,7 +189,7 @@ def _sample_layer_norm(rng: Rng) -> Sample:
     return Sample(operands, attributes, _CONST)
 
 
-# -- instance_norm and group_norm --------------------------------------------------------------------
+# -- instance_norm and group_norm ----------------------------------------------------------------
 
 
 def _read_instance_norm(call: Call) -> Reading | None:

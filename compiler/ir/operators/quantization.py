@@ -27,7 +27,7 @@ QUANTIZED = (OperandSpec("x"), OperandSpec("scale"), OperandSpec("zero_point", o
 INTEGERS = {(-128, 127): "i8", (-127, 127): "i8", (0, 255): "u8"}
 
 
-# -- reference semantics ---------------------------------------------------------------------------
+# -- reference semantics -------------------------------------------------------------------------
 
 
 def along(parameter: Array, axis: int | None, rank: int) -> Array:

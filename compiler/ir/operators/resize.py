@@ -21,7 +21,7 @@ from sparqc.ir.operator import (
     Sample,
 )
 
-# -- FX --------------------------------------------------------------------------------------------
+# -- FX ------------------------------------------------------------------------------------------
 
 #: torch's upsample_* by their mode in ONNX, for each spatial rank.
 _PACKETS = {
@@ -75,7 +75,7 @@ def _torch_has(mode: str, coordinates: str, nearest: str) -> bool:
     return coordinates in ("align_corners", "pytorch_half_pixel", "half_pixel")
 
 
-# -- ONNX ------------------------------------------------------------------------------------------
+# -- ONNX ----------------------------------------------------------------------------------------
 
 
 def _read_resize_onnx(call: Call) -> Reading | None:
@@ -146,7 +146,7 @@ def _full_sizes(node: Node, emitter: OnnxEmitter, x: Value) -> str:
     return full
 
 
-# -- depth to space ----------------------------------------------------------------------------------
+# -- depth to space ------------------------------------------------------------------------------
 
 
 def _read_shuffle(call: Call) -> Reading | None:
@@ -169,7 +169,7 @@ def _read_depth_onnx(call: Call) -> Reading | None:
     return Reading({"x": call.arguments["input"]}, attributes)
 
 
-# -- samples -----------------------------------------------------------------------------------------
+# -- samples -------------------------------------------------------------------------------------
 
 
 def _sample_resize(rng: Rng) -> Sample:

@@ -50,7 +50,7 @@ def _int64(*numbers: int) -> Array:
     return np.array(numbers, np.int64)
 
 
-# -- reshape and flatten -----------------------------------------------------------------------------
+# -- reshape and flatten -------------------------------------------------------------------------
 
 
 def _read_reshape(call: Call) -> Reading | None:
@@ -108,7 +108,7 @@ def _evaluate_flatten(
     return (x.reshape(prod(x.shape[:axis]), -1),)
 
 
-# -- transpose ---------------------------------------------------------------------------------------
+# -- transpose -----------------------------------------------------------------------------------
 
 
 def _read_permute(call: Call) -> Reading | None:
@@ -146,7 +146,7 @@ def _read_transpose_onnx(call: Call) -> Reading | None:
     return Reading({"x": x}, {"perm": tuple(perm or reversed(range(rank_of(x) or 0)))})
 
 
-# -- squeeze and unsqueeze -----------------------------------------------------------------------------
+# -- squeeze and unsqueeze -----------------------------------------------------------------------
 
 
 def _ones(shape: Shape | None) -> tuple[int, ...] | None:
@@ -226,7 +226,7 @@ def _axes_onnx(op_type: str) -> Any:
     return write
 
 
-# -- expand --------------------------------------------------------------------------------------------
+# -- expand --------------------------------------------------------------------------------------
 
 
 def _read_expand(call: Call) -> Reading | None:
@@ -258,7 +258,7 @@ def _read_expand_onnx(call: Call) -> Reading | None:
     return Reading({"x": x, "shape": call.arguments["shape"]})
 
 
-# -- samples -------------------------------------------------------------------------------------------
+# -- samples -------------------------------------------------------------------------------------
 
 
 def _sample_reshape(rng: Rng) -> Sample:
