@@ -1,0 +1,43 @@
+"""Running a graph on arrays, at either level, and looking at values inside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, Protocol
+
+from sparqc.ir.graph import Array, Graph, Value
+from sparqc.ir.table import OperatorTable
+
+#: What an executor may do to the graph: nothing, so that every rounding is the graph's own, or
+#: its safe optimizations, or all, which is fast but computes other sums.
+Optimize = Literal["none", "basic", "all"]
+
+
+class Runner(Protocol):
+    """Runs one graph.  The graph must not change while a runner for it is in use."""
+
+    def run(
+        self, batch: Sequence[Array], observe: Sequence[Value] = ()
+    ) -> tuple[list[Array], list[Array]]:
+        """The graph's outputs and the observed values, for one array for each graph input.
+
+        Raises SparqcError where the arrays do not fit the inputs, or a node fails.
+        """
+
+
+def open_runner(
+    graph: Graph, table: OperatorTable, *, optimize: Optimize = "none", threads: int | None = None
+) -> Runner:
+    """A runner for a graph: PyTorch on FX, onnxruntime on ONNX.
+
+    `optimize` matters on ONNX only; `threads` is by default what PyTorch uses, where it is loaded,
+    else the number of cores.
+    """
+    # Each half imports a large library that work on the other level does without.
+    if graph.level == "fx":
+        from sparqc.ir.fx_run import FxRunner
+
+        return FxRunner(graph, table)
+    from sparqc.ir.onnx_run import OnnxRunner
+
+    return OnnxRunner(graph, table, optimize=optimize, threads=threads)

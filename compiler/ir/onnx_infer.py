@@ -1,0 +1,176 @@
+"""Types of ONNX values, through onnx's own shape inference."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx_graphsurgeon as gs
+from onnx_graphsurgeon.exporters.onnx_exporter import OnnxExporter, dtype_to_onnx
+
+from sparqc.errors import SparqcError
+from sparqc.ir.graph import Array, Attribute, Graph, Node, TensorType, Value, dtype_name
+from sparqc.ir.onnx_schema import schema_of
+from sparqc.ir.onnx_skeleton import SMALL
+from sparqc.ir.onnx_types import merged, proto_of_type, type_of_proto
+from sparqc.ir.onnx_write import attribute_proto, write_node
+from sparqc.ir.raw import opsets_of
+from sparqc.ir.table import OperatorTable
+
+#: Operators that the runner may have to skip, and whose output has the type of their first operand.
+_SAME_TYPE = frozenset({"q.qdq", "sparse.mask"})
+
+
+def infer_types(graph: Graph, node: Node, table: OperatorTable) -> None:
+    """Set the types of a node's outputs, as ONNX infers them for the ONNX nodes it is written as.
+
+    Raises SparqcError where the operator does not take operands of these types.
+    """
+    if node.op in _SAME_TYPE:
+        node.output.type = next(node.inputs).type
+        return
+    opsets = opsets_of(graph)
+    sheet = _Sheet(opsets)
+    write_node(node, table, sheet)
+    try:
+        types = sheet.infer(list(node.inputs))
+    except onnx.shape_inference.InferenceError as error:
+        raise SparqcError(f"{node.op} does not fit its operands: {_reason(error)}") from error
+    for value in node.outputs:
+        value.type = types.get(value.name, TensorType())
+
+
+def _reason(error: Exception) -> str:
+    return str(error).rpartition("] ")[2].strip() or str(error)
+
+
+@dataclass
+class _Sheet:
+    """An `OnnxEmitter` that keeps the nodes for single-node inference."""
+
+    opsets: Mapping[str, int]
+    nodes: list[onnx.NodeProto] = field(default_factory=list)
+    arrays: dict[str, Array] = field(default_factory=dict)
+    names: int = 0
+
+    @property
+    def opset(self) -> int:
+        return self.opsets[""]
+
+    def emit(
+        self,
+        op_type: str,
+        inputs: Sequence[Value | str | None],
+        attributes: Mapping[str, Attribute] | None = None,
+        *,
+        outputs: Sequence[Value | str],
+        domain: str = "",
+    ) -> None:
+        proto = onnx.NodeProto(op_type=op_type, domain=domain)
+        proto.input.extend(_name(i) for i in inputs)
+        proto.output.extend(_name(o) for o in outputs)
+        schema = schema_of(op_type, domain, self.opsets.get(domain, 1))
+        proto.attribute.extend(
+            attribute_proto(k, v, schema) for k, v in (attributes or {}).items() if v is not None
+        )
+        self.nodes.append(proto)
+
+    def constant(self, array: Array, hint: str) -> str:
+        name = self.temp(hint)
+        self.arrays[name] = np.asarray(array)
+        return name
+
+    def temp(self, hint: str) -> str:
+        self.names += 1
+        return f"{self.names} {hint}"
+
+    def infer(self, inputs: Sequence[Value]) -> dict[str, TensorType]:
+        """The types of everything the nodes define."""
+        types = {v.name: v.type for v in inputs}
+        arrays = self.arrays | {v.name: v.data for v in inputs if v.data is not None}
+        for name, array in self.arrays.items():
+            types[name] = TensorType(dtype_name(array.dtype), array.shape)
+        small = {n: a for n, a in arrays.items() if a.nbytes <= SMALL and a.dtype != object}
+        data = {n: onnx.numpy_helper.from_array(a, n) for n, a in small.items()}
+        for proto in self.nodes:
+            types.update(self.infer_one(proto, types, data))
+        return types
+
+    def infer_one(
+        self,
+        proto: onnx.NodeProto,
+        types: Mapping[str, TensorType],
+        data: Mapping[str, onnx.TensorProto],
+    ) -> Iterator[tuple[str, TensorType]]:
+        schema = schema_of(proto.op_type, proto.domain, self.opsets.get(proto.domain, 1))
+        known = {n: proto_of_type(types[n]) for n in proto.input if n in types}
+        if schema is None or None in known.values():
+            return
+        found = onnx.shape_inference.infer_node_outputs(
+            schema,
+            proto,
+            {n: t for n, t in known.items() if t is not None},
+            dict(data),
+            opset_imports=[onnx.helper.make_opsetid(d, v) for d, v in self.opsets.items()],
+        )
+        for name, type_proto in found.items():
+            yield name, type_of_proto(type_proto, name)
+
+
+def _name(operand: Value | str | None) -> str:
+    if operand is None:
+        return ""
+    return operand if isinstance(operand, str) else operand.name
+
+
+def complete_types(
+    surgeon: gs.Graph, stated: Mapping[str, TensorType], opsets: Mapping[str, int]
+) -> dict[str, TensorType]:
+    """The types the model states, completed by inference over the whole graph.
+
+    Works on a skeleton: of large tensors only the types are looked at.
+    """
+    graph = onnx.GraphProto(name="types")
+    for node in surgeon.nodes:
+        tensor = node.attrs.get("value") if node.op == "Constant" else None
+        if isinstance(tensor, gs.Constant):
+            _add_constant(graph, node.outputs[0].name, tensor)
+        else:
+            graph.node.append(OnnxExporter.export_node(node))
+    graph.input.extend(_info(t.name, stated[t.name]) for t in surgeon.inputs)
+    graph.output.extend(_info(t.name, stated.get(t.name, TensorType())) for t in surgeon.outputs)
+    graph.value_info.extend(_info(n, t) for n, t in stated.items() if proto_of_type(t) is not None)
+    for tensor in surgeon.tensors().values():
+        if isinstance(tensor, gs.Constant):
+            _add_constant(graph, tensor.name, tensor)
+    imports = [onnx.helper.make_opsetid(d, v) for d, v in opsets.items()]
+    model = onnx.helper.make_model(graph, opset_imports=imports)
+    found = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
+    inferred = {
+        info.name: type_of_proto(info.type, info.name)
+        for info in [*found.value_info, *found.output]
+    }
+    names = dict.fromkeys([*stated, *inferred])
+    return {n: merged(stated.get(n, TensorType()), inferred.get(n, TensorType())) for n in names}
+
+
+def _info(name: str, type: TensorType) -> onnx.ValueInfoProto:
+    info = onnx.ValueInfoProto(name=name)
+    proto: Any = proto_of_type(type)
+    if proto is not None:
+        info.type.CopyFrom(proto)
+    return info
+
+
+def _add_constant(graph: onnx.GraphProto, name: str, constant: gs.Constant) -> None:
+    """A tensor that inference may look into, or only the type of a large one."""
+    number, shape = dtype_to_onnx(constant.dtype), tuple(constant.shape)
+    if int(np.prod(shape)) * 8 > SMALL:
+        graph.input.append(onnx.helper.make_tensor_value_info(name, number, shape))
+        return
+    added = graph.initializer.add()
+    added.CopyFrom(OnnxExporter.export_tensor_proto(constant))
+    added.name = name

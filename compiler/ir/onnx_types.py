@@ -1,0 +1,103 @@
+"""Types of values: this package's, graphsurgeon's and ONNX's own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import onnx
+
+from sparqc.ir.graph import Shape, TensorType, dtype_name
+
+
+def numpy_dtype(name: str) -> np.dtype[Any] | None:
+    """The numpy dtype of "f32", "bf16", "float8_e4m3fn", …; None of "?" and what is no tensor."""
+    if name == "?":  # numpy's own sign for bool
+        return None
+    try:
+        return np.dtype(_LONG.get(name) or getattr(ml_dtypes, name, name))
+    except TypeError:
+        return None
+
+
+_LONG = {
+    "f64": "float64", "f32": "float32", "f16": "float16", "bf16": ml_dtypes.bfloat16,
+    "i64": "int64", "i32": "int32", "i16": "int16", "i8": "int8", "u8": "uint8", "bool": "bool",
+}  # fmt: skip
+
+
+def element_type(name: str) -> int:
+    """ONNX's number for a dtype (TensorProto.DataType), 0 where unknown."""
+    dtype = numpy_dtype(name)
+    return 0 if dtype is None else int(onnx.helper.np_dtype_to_tensor_dtype(dtype))
+
+
+def dtype_of_element(number: int) -> str:
+    """The inverse of `element_type`; "?" of 0."""
+    return dtype_name(onnx.helper.tensor_dtype_to_np_dtype(number)) if number else "?"
+
+
+def shape_of(dims: Sequence[int | str | None], name: str) -> Shape:
+    """A shape in which every dimension has a size or a name.
+
+    An unknown dimension gets a name of its own, made from the tensor's: two of them never compare
+    equal, and none is written to a model.
+    """
+    return tuple(f"?{name}.{i}" if d in (None, "") else d for i, d in enumerate(dims))  # type: ignore[misc]
+
+
+def known_dims(shape: Shape) -> list[int | str | None]:
+    """The shape as ONNX writes it: without the names that `shape_of` made up."""
+    return [None if isinstance(d, str) and d.startswith("?") else d for d in shape]
+
+
+def type_of_proto(proto: onnx.TypeProto, name: str) -> TensorType:
+    """The type that a TypeProto states for the tensor `name`."""
+    if not proto.HasField("tensor_type"):
+        return TensorType("list") if proto.WhichOneof("value") else TensorType()
+    tensor = proto.tensor_type
+    dtype = dtype_of_element(tensor.elem_type)
+    if not tensor.HasField("shape"):
+        return TensorType(dtype)
+    return TensorType(dtype, shape_of([_dim(d) for d in tensor.shape.dim], name))
+
+
+def _dim(dim: Any) -> int | str | None:
+    kind = dim.WhichOneof("value")
+    return getattr(dim, kind) if kind else None
+
+
+def proto_of_type(type: TensorType) -> onnx.TypeProto | None:
+    """The TypeProto of a tensor type, None where the dtype is unknown."""
+    number = element_type(type.dtype)
+    if not number:
+        return None
+    dims = None if type.shape is None else known_dims(type.shape)
+    return onnx.helper.make_tensor_type_proto(number, dims)
+
+
+def is_complete(type: TensorType) -> bool:
+    """Whether dtype and rank are known."""
+    return type.dtype != "?" and (type.shape is not None or type.dtype == "list")
+
+
+def tensor_type(tensor: Any) -> TensorType:
+    """The type that a graphsurgeon Variable states."""
+    if tensor.type != "tensor_type":
+        return TensorType("list")
+    dtype = tensor.dtype
+    if dtype is not None:
+        dtype = dtype_of_element(dtype) if isinstance(dtype, int) else dtype_name(dtype)
+    shape = None if tensor.shape is None else shape_of(tensor.shape, tensor.name)
+    return TensorType(dtype or "?", shape)
+
+
+def merged(stated: TensorType, inferred: TensorType) -> TensorType:
+    """What the model states, completed by what inference found out."""
+    dtype = stated.dtype if stated.dtype != "?" else inferred.dtype
+    if stated.shape is None or inferred.rank != stated.rank or inferred.shape is None:
+        return TensorType(dtype, inferred.shape if stated.shape is None else stated.shape)
+    pairs = zip(stated.shape, inferred.shape, strict=True)
+    return TensorType(dtype, tuple(b if str(a).startswith("?") else a for a, b in pairs))
