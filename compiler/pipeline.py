@@ -7,17 +7,15 @@ that can be checked before it changes anything.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from types import MappingProxyType
+from collections.abc import Sequence
 
 from sparqc.errors import SparqcError, UsageError
 from sparqc.ir.graph import Graph
-from sparqc.passbase import Context, Pass
+from sparqc.passbase import Context
 from sparqc.pipeline_edit import insert, remove
 from sparqc.pipeline_parse import Entry, Insert, Remove, parse_entries
 from sparqc.presets import presets
-from sparqc.registry import catalogue, find
+from sparqc.registry import find, passes
 from sparqc.steps import Item, Items, Option, Pipeline, Repeat, Step, mapped
 
 __all__ = ["Item", "Items", "Option", "Pipeline", "Repeat", "Step", "parse", "run"]
@@ -26,58 +24,55 @@ __all__ = ["Item", "Items", "Option", "Pipeline", "Repeat", "Step", "parse", "ru
 MOST_ROUNDS = 100
 
 
-def parse(
-    text: str, extra: Mapping[str, type[Pass]] = MappingProxyType({}), file: str = "--passes"
-) -> Pipeline:
+def parse(text: str, file: str = "--passes") -> Pipeline:
     """The pipeline that a text stands for: presets expanded, edits carried out.
 
-    `extra` are passes beside the registered ones, by name.  Raises UsageError, with the place in
-    `file`, for text that is no pipeline, an unknown pass, an edit that finds no pass to work on,
-    and a preset that contains itself.  Options and levels are the business of `Pipeline.check`.
+    Raises UsageError, with the place in `file`, for text that is no pipeline, an unknown pass, an
+    edit that finds no pass to work on, and a preset that contains itself.  Options and levels are
+    the business of `Pipeline.check`.
     """
-    return Pipeline(_Reader(catalogue(extra)).expand(parse_entries(text, file), ()))
+    return Pipeline(_expand(parse_entries(text, file), ()))
 
 
-@dataclass(frozen=True)
-class _Reader:
-    known: Mapping[str, type[Pass]]
+def _expand(entries: Sequence[Entry], inside: tuple[str, ...]) -> Items:
+    """The items of the entries; `inside` are the presets that are being expanded."""
 
-    def expand(self, entries: Sequence[Entry], inside: tuple[str, ...]) -> Items:
-        """The items of the entries; `inside` are the presets being expanded."""
-        items: Items = ()
-        for entry in entries:
-            if isinstance(entry, Remove):
-                items = remove(items, entry)
-            elif isinstance(entry, Insert):
-                items = insert(items, entry, mapped((entry.item,), self._resolver(inside)))
-            else:
-                items += mapped((entry,), self._resolver(inside))
-        return items
+    def resolve(item: Item) -> Items:
+        return mapped((item,), lambda step: _resolve(step, inside))
 
-    def _resolver(self, inside: tuple[str, ...]) -> Callable[[Step], Items]:
-        return lambda step: self.resolve(step, inside)
+    items: Items = ()
+    for entry in entries:
+        if isinstance(entry, Remove):
+            items = remove(items, entry)
+        elif isinstance(entry, Insert):
+            items = insert(items, entry, resolve(entry.item))
+        else:
+            items += resolve(entry)
+    return items
 
-    def resolve(self, step: Step, inside: tuple[str, ...]) -> Items:
-        """The step with its pass, or what the preset of that name holds."""
-        preset = presets().get(step.name)
-        if preset is None:
-            return (replace(step, kind=find(step.name, self.known, step.span)),)
-        self._check_preset(step, inside)
-        entries = parse_entries(preset.passes, f"preset {preset.name}")
-        return self.expand(entries, (*inside, preset.name))
 
-    def _check_preset(self, step: Step, inside: tuple[str, ...]) -> None:
-        if step.name in self.known:
-            raise UsageError(f"{step.name!r} names both a pass and a preset", span=step.span)
-        if step.name in inside:
-            path = " -> ".join((*inside, step.name))
-            raise UsageError(f"the preset {step.name!r} contains itself: {path}", span=step.span)
-        if step.options:
-            raise UsageError(
-                f"{step.name!r} is a preset, which takes no options",
-                span=step.options[0].span,
-                hint=f"exchange one of its passes: {step.name}, +PASS{{…}}@instead=PASS",
-            )
+def _resolve(step: Step, inside: tuple[str, ...]) -> Items:
+    """The step, or what the preset of that name holds."""
+    preset = presets().get(step.name)
+    if preset is None:
+        find(step.name, step.span, presets())
+        return (step,)
+    _check_preset(step, inside)
+    return _expand(parse_entries(preset.passes, f"preset {preset.name}"), (*inside, preset.name))
+
+
+def _check_preset(step: Step, inside: tuple[str, ...]) -> None:
+    if step.name in passes():
+        raise UsageError(f"{step.name!r} names both a pass and a preset", span=step.span)
+    if step.name in inside:
+        path = " -> ".join((*inside, step.name))
+        raise UsageError(f"the preset {step.name!r} contains itself: {path}", span=step.span)
+    if step.options:
+        raise UsageError(
+            f"{step.name!r} is a preset, which takes no options",
+            span=step.options[0].span,
+            hint=f"exchange one of its passes: {step.name}, +PASS{{…}}@instead=PASS",
+        )
 
 
 def run(pipeline: Pipeline, graph: Graph, context: Context) -> Graph:

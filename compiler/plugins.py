@@ -100,12 +100,12 @@ def load_group(group: str) -> None:
 
 
 def distribution_of(module: str) -> str:
-    """The distribution that a module came with, for error messages; "?" where none is known."""
+    """The distribution that a module came with, for error messages; "" where none is known."""
     for plugin in (p for group in GROUPS for p in plugins(group)):
         if f"{module}.".startswith(f"{plugin.module}."):
             return plugin.distribution
     owners = importlib.metadata.packages_distributions().get(module.partition(".")[0], ())
-    return owners[0] if owners else "?"
+    return owners[0] if owners else ""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, TypeVar, get_type_hints
 
@@ -63,25 +63,11 @@ def annotations(cls: type[Pass]) -> Mapping[str, Any]:
     return {name: hints[name] for name in cls.options()}
 
 
-def catalogue(extra: Mapping[str, type[Pass]] = MappingProxyType({})) -> Mapping[str, type[Pass]]:
-    """The registered passes, and others such as those that a person's pattern files make.
-
-    Raises UsageError where another one has the name of a registered pass.
-    """
+def find(name: str, span: Span | None = None, others: Iterable[str] = ()) -> type[Pass]:
+    """The pass of that name; UsageError where there is none, with `others` among the guesses."""
     known = passes()
-    for name, cls in extra.items():
-        if name in known and known[name] is not cls:
-            raise UsageError(
-                f"two passes are named {name!r}: {_owner(known[name])} and {_owner(cls)}",
-                hint="rename one of them; a pattern file gives its name to the pass of its rules",
-            )
-    return MappingProxyType({**known, **extra})
-
-
-def find(name: str, known: Mapping[str, type[Pass]], span: Span | None = None) -> type[Pass]:
-    """The pass of that name; UsageError where there is none."""
     if name not in known:
-        hint = did_you_mean(name, known) or "list them with: sparqc passes"
+        hint = did_you_mean(name, [*known, *others]) or "list them with: sparqc passes"
         raise UsageError(f"there is no pass {name!r}", span=span, hint=hint)
     return known[name]
 
@@ -91,7 +77,7 @@ def make(name: str, options: Mapping[str, OptionValue] = MappingProxyType({})) -
 
     Raises UsageError for an unknown pass, an unknown option, and a value it does not take.
     """
-    return build(find(name, passes()), options)
+    return build(find(name), options)
 
 
 def build(
@@ -131,7 +117,7 @@ def _check(cls: type[Pass]) -> None:
     if not isinstance(name, str) or not _KEBAB.fullmatch(name) or name in RESERVED:
         raise SparqcError(
             f"the pass {_path(cls)} has the name {name!r}",
-            hint='give it a kebab-case name of its own: name = "drop-zero-bias"',
+            hint='give it a kebab-case name: name = "drop-zero-bias", or drop_zero_bias.spq',
         )
     if "__dataclass_params__" not in vars(cls):
         raise SparqcError(
@@ -163,6 +149,8 @@ def _path(cls: type[Pass]) -> str:
 
 
 def _owner(cls: type[Pass]) -> str:
-    if file := getattr(cls, "file", None):
-        return f"that of the rules in {file}"
-    return f"{_path(cls)} of the distribution {distribution_of(cls.__module__)!r}"
+    """The pass, and the distribution it came with; without one it is a person's own."""
+    path = _path(cls)
+    from_files = (f.distribution for f in pattern_files() if f.label == path)
+    owner = next(from_files, "") if hasattr(cls, "file") else distribution_of(cls.__module__)
+    return f"{path} of the distribution {owner!r}" if owner else path

@@ -35,21 +35,18 @@ class Step:
     name: str
     options: tuple[Option, ...] = ()
     span: Span | None = field(default=None, compare=False, repr=False)
-    #: The pass itself; None for the registered one of that name.
-    kind: type[Pass] | None = field(default=None, compare=False, repr=False)
 
     @classmethod
     def of(cls, instance: Pass) -> Step:
         """The step that makes such a pass: the options that are not the default."""
         plain = type(instance)()
         names = [n for n in type(instance).options() if getattr(plain, n) != getattr(instance, n)]
-        options = tuple(Option(n, getattr(instance, n)) for n in names)
-        return cls(instance.name, options, kind=type(instance))
+        return cls(instance.name, tuple(Option(n, getattr(instance, n)) for n in names))
 
     @property
     def cls(self) -> type[Pass]:
         """The class of the pass; UsageError for an unknown one."""
-        return self.kind or find(self.name, passes(), self.span)
+        return find(self.name, self.span)
 
     def make(self) -> Pass:
         """The pass; UsageError for an unknown pass or option, or a value that does not fit."""

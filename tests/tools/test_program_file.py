@@ -4,7 +4,7 @@ import io
 import json
 import pickle
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -65,20 +65,26 @@ def edited(change: Callable[[Any], None]) -> Callable[[bytes], bytes]:
     return edit
 
 
+fired: list[str] = []
+
+
 class Bomb:
     """Leaves a mark when it is unpickled."""
 
-    fired: list[str] = []  # noqa: RUF012
-
     def __reduce__(self) -> tuple[Any, ...]:
-        return Bomb.fired.append, ("fired",)
+        return fire, ("unpickled",)
+
+
+def fire(mark: str) -> str:
+    fired.append(mark)
+    return mark
 
 
 @pytest.fixture(autouse=True)
-def nothing_ran() -> Any:
-    Bomb.fired.clear()
+def nothing_ran() -> Iterator[None]:
+    fired.clear()
     yield
-    assert not Bomb.fired, "the file ran code"
+    assert not fired, "the file ran code"
 
 
 def test_a_program_with_a_dynamic_batch(saved: Path) -> None:
