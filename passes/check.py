@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, cast
 
 from sparqc.engine.evaluate import render
-from sparqc.engine.match import Match, Matcher
+from sparqc.engine.match import Index, Match, Matcher
 from sparqc.errors import SparqcError
 from sparqc.ir.constants import constant_value
 from sparqc.ir.graph import Graph, Node
@@ -67,16 +67,11 @@ class Check(Pass):
 
 def findings_of(graph: Graph, context: Context) -> Iterator[Finding]:
     """What the `check` declarations find, in the order of the graph."""
-    matcher = Matcher(context.rules, context.table)
-    checks = context.rules.checks(graph.level, context.target.name)
-    rooted: dict[str, list[CheckDecl]] = {}
-    for check in checks:
-        for root in matcher.roots(check):
-            rooted.setdefault(root, []).append(check)
+    matcher = Matcher(context.rules, context.table, context.target.name)
+    index = Index(matcher, context.rules.checks(graph.level, context.target.name))
     for node in graph.nodes:
-        for check in rooted.get(node.op, ()):
-            match = matcher.first(check, node)
-            if match is not None:
+        for check in index.at(node):
+            if match := matcher.first(check, node):
                 yield _finding(match, matcher)
 
 

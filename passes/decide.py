@@ -8,7 +8,7 @@ from typing import cast
 
 from sparqc.engine.cover import cover
 from sparqc.engine.evaluate import failing
-from sparqc.engine.match import Match, Matcher
+from sparqc.engine.match import Index, Match, Matcher
 from sparqc.ir.graph import Graph, Node, Value
 from sparqc.lang.ast import FusionDecl, ShareDecl
 from sparqc.passbase import Context
@@ -52,16 +52,15 @@ class Movement:
     rule: str
 
 
-def movements(graph: Graph, context: Context) -> dict[Node, Movement]:
+def movements(graph: Graph, context: Context, matcher: Matcher) -> dict[Node, Movement]:
     """The operators that the `share` declarations match, by their root."""
-    shares = context.rules.shares(graph.level, context.target.name)
-    matcher = Matcher(context.rules, context.table)
+    index = Index(matcher, context.rules.shares(graph.level, context.target.name))
     found: dict[Node, Movement] = {}
-    for share in shares:
-        roots = matcher.roots(share)
-        for node in graph.nodes:
-            if node.op in roots and node not in found and (match := matcher.first(share, node)):
+    for node in graph.nodes:
+        for share in index.at(node):
+            if match := matcher.first(share, node):
                 found[node] = _movement(match)
+                break
     return found
 
 
@@ -81,10 +80,11 @@ class Decider:
 
     def __init__(self, graph: Graph, context: Context) -> None:
         self.graph, self.context = graph, context
-        self.matcher = Matcher(context.rules, context.table)
-        self.movements = movements(graph, context)
+        self.matcher = Matcher(context.rules, context.table, context.target.name)
+        self.movements = movements(graph, context, self.matcher)
         fusions = context.rules.fusions(graph.level, context.target.name)
-        self.decisions = [Decision(m) for m in cover(graph, self.matcher, fusions)]
+        self.cover = cover(graph, self.matcher, fusions)
+        self.decisions = [Decision(match) for match in self.cover]
         self.roots = {d.match.root: d for d in self.decisions}
         self._apply_conditions()
         self._follow_neighbours()

@@ -176,8 +176,13 @@ def _layers(graph: Graph, decider: Decider, context: Context) -> Iterable[Layer]
             shape=found.weight.shape if found else None,
             fusion=decision.fusion.name if decision else None,
             int8=decision is not None and not decision.reason,
-            reason=decision.reason if decision else "no fusion of the target covers it",
+            reason=decision.reason if decision else _uncovered(node, decider),
         )
+
+
+def _uncovered(node: Node, decider: Decider) -> str:
+    miss = decider.cover.why_not_covered(node)
+    return miss.reason if miss else "no fusion of the target covers it"
 
 
 def _refuse_quantized(graph: Graph) -> None:

@@ -8,16 +8,16 @@ from typing import Literal, cast
 
 import numpy as np
 
-from sparqc.engine.cover import cover
+from sparqc.engine.cover import Cover, cover
 from sparqc.engine.evaluate import failing
-from sparqc.engine.match import Match, Matcher
+from sparqc.engine.match import Matcher
 from sparqc.ir.constants import constant_value
 from sparqc.ir.graph import Array, Graph, Node, Value
 from sparqc.lang.ast import FusionDecl
 from sparqc.passbase import Context, Pass
 from sparqc.passes.natives.two_four import two_four_mask
 from sparqc.passes.select import select
-from sparqc.passes.weighted import weighted
+from sparqc.passes.weighted import Weighted, weighted
 from sparqc.registry import register
 
 
@@ -96,9 +96,8 @@ class _Candidate:
 
 def _candidates(graph: Graph, context: Context) -> Iterator[_Candidate]:
     """Every operator with a constant weight, in graph order, with the reason against 2:4."""
-    matcher = Matcher(context.rules, context.table)
-    fusions = context.rules.fusions(graph.level, context.target.name)
-    owners = {n: m for m in cover(graph, matcher, fusions) for n in m.nodes}
+    matcher = Matcher(context.rules, context.table, context.target.name)
+    covered = cover(graph, matcher, context.rules.fusions(graph.level, context.target.name))
     excluded = select(graph, context.exclude, context.table)
     for found in weighted(graph, context.table):
         data = constant_value(found.weight, context.table)
@@ -106,19 +105,21 @@ def _candidates(graph: Graph, context: Context) -> Iterator[_Candidate]:
         if found.node in excluded:
             reason = f"excluded by --exclude {excluded[found.node]}"
         else:
-            reason = _refusal(owners.get(found.node), found.weight, matcher)
+            reason = _refusal(covered, found, matcher)
         yield _Candidate(found.node, found.weight, data, found.reduction_axis, reason)
 
 
-def _refusal(match: Match | None, weight: Value, matcher: Matcher) -> str:
+def _refusal(covered: Cover, found: Weighted, matcher: Matcher) -> str:
     """Why the fusion that took the operator does not let it be sparse; "" where it does."""
+    match = covered.of(found.node)
     if match is None:
-        return "no fusion of the target covers it"
+        miss = covered.why_not_covered(found.node)
+        return miss.reason if miss else "no fusion of the target covers it"
     fusion = cast(FusionDecl, match.decl)
-    if fusion.sparse is None or match.bindings.get(fusion.sparse) is not weight:
+    if fusion.sparse is None or match.bindings.get(fusion.sparse) is not found.weight:
         return f"the target has no sparse kernel for {fusion.name}"
-    miss = failing(fusion.sparse_where, match, matcher)
-    return miss[1] if miss else ""
+    failed = failing(fusion.sparse_where, match, matcher)
+    return failed[1] if failed else ""
 
 
 def _other_reader(candidate: _Candidate, candidates: list[_Candidate]) -> str:

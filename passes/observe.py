@@ -1,0 +1,109 @@
+"""Values of a graph on the calibration data, as they are without the quantizers to be calibrated.
+
+What is observed at once is bounded: the batches are cut into parts where the batch size is free,
+and the values are split over several runs where one image alone is too large.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import numpy as np
+
+from sparqc.ir.execute import Runner, open_runner
+from sparqc.ir.graph import Array, Graph, Node, Value
+from sparqc.ir.table import OperatorTable
+from sparqc.passbase import Batch
+
+#: Bytes of observed values that are held at once.
+LIMIT = 128 << 20
+
+QUANTIZERS = frozenset({"q.qdq", "q.quantize"})
+_BYTES = {"f64": 8, "i64": 8, "f16": 2, "bf16": 2, "i16": 2, "i8": 1, "u8": 1, "bool": 1}
+
+
+def is_uncalibrated(node: Node) -> bool:
+    """Whether the node quantizes or dequantizes with a scale that is still NaN."""
+    scale = node.operands.get("scale")
+    return (
+        (node.op in QUANTIZERS or node.op == "q.dequantize")
+        and isinstance(scale, Value)
+        and scale.data is not None
+        and bool(np.isnan(scale.data).any())
+    )
+
+
+def source(node: Node) -> Value:
+    """What a quantizer quantizes, seen through uncalibrated quantizers in front of it."""
+    value = node.operands["x"]
+    assert isinstance(value, Value)
+    before = value.producer
+    return source(before) if before is not None and is_uncalibrated(before) else value
+
+
+class Observer:
+    """Runs a graph and shows the given values of it, each read in float.
+
+    Values are observed on a copy in which uncalibrated quantizers are left out, since a NaN scale
+    would make everything behind it NaN.
+    """
+
+    def __init__(self, graph: Graph, values: Sequence[Value], table: OperatorTable) -> None:
+        copy = _without_quantizers(graph)
+        self._runs: list[tuple[Runner, list[tuple[Value, Value]]]] = [
+            (open_runner(copy, table, optimize="all"), [(v, copy.value(v.name)) for v in chunk])
+            for chunk in _chunks(v for v in values if v.name in copy)
+        ]
+        self._cuttable = _is_free(graph.inputs)
+        self._step = max(1, LIMIT // max(1, *(_size(chunk) for chunk in _chunks(values)), 1))
+
+    def run(self, batch: Batch, show: Callable[[Value, Array], None]) -> None:
+        """Run a batch; `show(value, array)` is called for every value, once for each part."""
+        for part in self._parts(batch):
+            for runner, pairs in self._runs:
+                _, arrays = runner.run(part, [copy for _, copy in pairs])
+                for (value, _), array in zip(pairs, arrays, strict=True):
+                    show(value, array)
+
+    def _parts(self, batch: Batch) -> Iterator[Batch]:
+        if not self._cuttable:
+            yield batch
+            return
+        for start in range(0, len(batch[0]), self._step):
+            yield [array[start : start + self._step] for array in batch]
+
+
+def _without_quantizers(graph: Graph) -> Graph:
+    copy = graph.clone()
+    for node in copy.nodes:
+        if is_uncalibrated(node):
+            value = node.operands["x"]
+            assert isinstance(value, Value)
+            copy.replace(node.output, value)
+    copy.drop_dead()
+    return copy
+
+
+def _is_free(inputs: Sequence[Value]) -> bool:
+    """Whether all inputs have one symbolic first dimension: the batch."""
+    first = {value.shape[0] if value.shape else 0 for value in inputs}
+    return len(first) == 1 and isinstance(first.pop(), str)
+
+
+def _chunks(values: Iterable[Value]) -> list[list[Value]]:
+    """The values, in order, in runs that stay below the limit."""
+    chunks: list[list[Value]] = [[]]
+    for value in values:
+        if chunks[-1] and _size([*chunks[-1], value]) > LIMIT:
+            chunks.append([])
+        chunks[-1].append(value)
+    return chunks
+
+
+def _size(values: Iterable[Value]) -> int:
+    """Bytes of the values for one image; symbolic dimensions count as 1."""
+    return sum(
+        _BYTES.get(v.type.dtype, 4) * math.prod(d for d in v.shape or () if isinstance(d, int))
+        for v in values
+    )
