@@ -216,6 +216,25 @@ class Graph:
     def __contains__(self, name: str) -> bool:
         return name in self._values
 
+    def clone(self) -> Graph:
+        """A copy with values and nodes of its own; arrays and the adapter's data are shared."""
+        copy = Graph(self.level, self.name, native=self.native)
+        values = {
+            v: Value(v.name, v.type, index=v.index, data=v.data) for v in self._values.values()
+        }
+        nodes = {node: _copy_node(node, copy, values) for node in self.nodes}
+        for old, new in values.items():
+            new._readers = {nodes[reader]: count for reader, count in old._readers.items()}
+            new.outputs = old.outputs
+            copy._values[new.name] = new
+        for node in nodes.values():
+            copy._link(node, None)
+        copy.inputs = [values[v] for v in self.inputs]
+        copy.outputs = [values[v] for v in self.outputs]
+        copy.output_names = list(self.output_names)
+        copy._count, copy._serials = self._count, dict(self._serials)
+        return copy
+
     # -- building --------------------------------------------------------------------------------
 
     def fresh(self, hint: str) -> str:
@@ -362,13 +381,14 @@ class Graph:
                 if value.producer is not None:
                     stack.append(value.producer)
                 elif candidates is not None:
-                    self._drop_constant(value)
+                    self.drop_constant(value)
         if candidates is None:
             for value in self.constants:
-                self._drop_constant(value)
+                self.drop_constant(value)
         return len(dropped)
 
-    def _drop_constant(self, value: Value) -> None:
+    def drop_constant(self, value: Value) -> None:
+        """Forget a value if it is a constant that nobody reads."""
         if value.is_const and not value._readers and not value.is_output:
             self._values.pop(value.name, None)
 
@@ -453,6 +473,21 @@ class Graph:
         self._size -= 1
 
 
+def _copy_node(node: Node, graph: Graph, values: Mapping[Value, Value]) -> Node:
+    """The node over other values, not yet linked into its graph."""
+    copy = Node(graph, node.id, node.op)
+    for slot, operand in node.operands.items():
+        one = operand is None or isinstance(operand, Value)
+        copied = tuple(values[v] for v in _values_of(operand))
+        copy.operands[slot] = next(iter(copied), None) if one else copied
+    copy.attributes = dict(node.attributes)
+    copy.origin, copy.raw = node.origin, node.raw
+    copy.outputs = tuple(values[v] for v in node.outputs)
+    for value in copy.outputs:
+        value.producer = copy
+    return copy
+
+
 def _values_of(operand: Value | tuple[Value, ...] | None) -> tuple[Value, ...]:
     if operand is None:
         return ()
@@ -467,5 +502,5 @@ _DTYPES = {
 
 def dtype_name(dtype: Any) -> str:
     """The short name of a numpy dtype: float32 -> "f32"; the dtype's own name for others."""
-    name = np.dtype(dtype).name
+    name: str = np.dtype(dtype).name
     return _DTYPES.get(name, name)

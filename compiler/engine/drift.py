@@ -1,0 +1,96 @@
+"""How far the outputs of a graph moved, and whether a word on numbers was kept."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparqc.ir.graph import Array
+
+Word = Literal["exact", "close", "lossy"]
+#: What "close" allows, relative to the largest magnitude of an output.
+CLOSE = 1e-4
+
+
+@dataclass(frozen=True)
+class Drift:
+    """The difference between the outputs before and after, over all of them.
+
+    `exact`: every number is equal (0.0 equals -0.0, NaN equals NaN).  `relative`: the largest
+    difference in one output, by the largest magnitude in it.  `snr_db`: 10 log10 of the power of
+    the outputs by that of the difference, infinite where nothing moved.
+    """
+
+    exact: bool
+    relative: float
+    snr_db: float
+    #: The name of the output that moved most.
+    worst: str = ""
+
+    def keeps(self, word: Word) -> bool:
+        """Whether the drift is what a pass or rule of that word may cause."""
+        if word == "lossy":
+            return True
+        return self.exact or (word == "close" and self.relative <= CLOSE)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data; JSON has no infinity, so what is infinite or undefined is null."""
+        numbers = {"relative": self.relative, "snr_db": self.snr_db}
+        finite = {k: v if math.isfinite(v) else None for k, v in numbers.items()}
+        return {"exact": self.exact, **finite, "worst": self.worst}
+
+    def __str__(self) -> str:
+        if self.exact:
+            return "unchanged"
+        return f"{self.relative:.2g} of the largest magnitude, SNR {self.snr_db:.1f} dB"
+
+
+def measure(before: Sequence[Array], after: Sequence[Array], names: Sequence[str]) -> Drift:
+    """The drift between two runs; outputs of another number or shape drift without bound."""
+    if [a.shape for a in before] != [a.shape for a in after]:
+        return Drift(False, math.inf, -math.inf, "the shapes")
+    relative = [_relative(_wide(a), _wide(b)) for a, b in zip(before, after, strict=True)]
+    worst = int(np.argmax(relative)) if relative else 0
+    exact = all(_equal(a, b) for a, b in zip(before, after, strict=True))
+    name = names[worst] if worst < len(names) else ""
+    return Drift(exact, max(relative, default=0.0), _snr(before, after), name)
+
+
+def _equal(a: Array, b: Array) -> bool:
+    if a.dtype != b.dtype:
+        return False
+    return np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
+
+
+def _wide(array: Array) -> NDArray[np.float64]:
+    return np.asarray(array, np.float64)
+
+
+def _relative(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+    if not a.size:
+        return 0.0
+    same = (a == b) | (np.isnan(a) & np.isnan(b))
+    if same.all():
+        return 0.0
+    difference = np.abs(a - b)[~same]
+    if not np.isfinite(difference).all():
+        return math.inf
+    scale = float(np.max(np.abs(a), where=np.isfinite(a), initial=0.0))
+    return float(difference.max()) / scale if scale else math.inf
+
+
+def _snr(before: Sequence[Array], after: Sequence[Array]) -> float:
+    """Over all outputs together, leaving out what is not finite on either side."""
+    signal = noise = 0.0
+    for a, b in ((_wide(a), _wide(b)) for a, b in zip(before, after, strict=True)):
+        finite = np.isfinite(a) & np.isfinite(b)
+        signal += float(np.square(a, where=finite, out=np.zeros_like(a)).sum())
+        noise += float(np.square(np.subtract(a, b, where=finite, out=np.zeros_like(a))).sum())
+    if noise == 0.0:
+        return math.inf
+    return 10 * math.log10(signal / noise) if signal else -math.inf

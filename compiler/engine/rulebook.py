@@ -1,0 +1,145 @@
+"""Every declaration that is known, whichever file it stands in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
+
+from sparqc.errors import PatternError, UsageError, did_you_mean
+from sparqc.ir.graph import Level
+from sparqc.ir.table import OperatorTable, default_table
+from sparqc.lang.ast import (
+    CheckDecl,
+    Declaration,
+    FusionDecl,
+    OpDecl,
+    PatternFile,
+    RuleDecl,
+    ShareDecl,
+)
+from sparqc.natives import Native, natives
+
+D = TypeVar("D", bound=Declaration)
+
+
+class RuleBook:
+    """Declarations by kind and name, always in the order of their names.
+
+    In which order files are added therefore changes nothing.  Level None means every level, and
+    target None every target.
+    """
+
+    def __init__(
+        self,
+        declarations: Iterable[Declaration] = (),
+        table: OperatorTable | None = None,
+        registered: Mapping[str, Native] | None = None,
+    ) -> None:
+        self.table = default_table() if table is None else table
+        self.natives = natives() if registered is None else registered
+        self._files: dict[str, PatternFile] = {}
+        self._named: dict[str, Declaration] = {}
+        self._spellings: dict[str, list[OpDecl]] = {}
+        for declaration in declarations:
+            self.add(declaration)
+
+    # -- adding ----------------------------------------------------------------------------------
+
+    def add_file(self, file: PatternFile) -> None:
+        """Add the declarations of a file; the same file twice counts once.
+
+        Raises PatternError where a name is taken.
+        """
+        if self._files.get(file.path) == file:
+            return
+        for declaration in file.declarations:
+            self.add(declaration)
+        self._files[file.path] = file
+
+    def add(self, declaration: Declaration) -> None:
+        """Add one declaration; PatternError, naming both places, where its name is taken."""
+        name = declaration.name
+        known = self._named.get(name)
+        if known is None and not isinstance(declaration, OpDecl):
+            known = next(iter(self._spellings.get(name, ())), None)
+        if known is not None:
+            raise PatternError(
+                f"{name!r} is declared twice: here and at {known.span or 'an unknown place'}",
+                span=declaration.span,
+                hint="rename one of them",
+            )
+        if isinstance(declaration, OpDecl):
+            self._add_spelling(declaration)
+        else:
+            self._named[name] = declaration
+
+    def _add_spelling(self, declaration: OpDecl) -> None:
+        """Spellings of one name are alternatives; by their content, they have an order."""
+        known = self._spellings.setdefault(declaration.name, [])
+        if declaration not in known:
+            known.append(declaration)
+            known.sort(key=repr)
+
+    # -- asking ----------------------------------------------------------------------------------
+
+    @property
+    def files(self) -> tuple[PatternFile, ...]:
+        """The files, in the order of their paths."""
+        return tuple(self._files[path] for path in sorted(self._files))
+
+    @property
+    def declarations(self) -> tuple[Declaration, ...]:
+        """Everything, in the order of the names."""
+        spellings = [d for alternatives in self._spellings.values() for d in alternatives]
+        return tuple(sorted([*self._named.values(), *spellings], key=lambda d: d.name))
+
+    def rules(self, level: Level | None = None, target: str | None = None) -> tuple[RuleDecl, ...]:
+        """The rules for a level and a target profile."""
+        return self._select(RuleDecl, level, target)
+
+    def fusions(
+        self, level: Level | None = None, target: str | None = None
+    ) -> tuple[FusionDecl, ...]:
+        """The fusions for a level and a target profile."""
+        return self._select(FusionDecl, level, target)
+
+    def shares(
+        self, level: Level | None = None, target: str | None = None
+    ) -> tuple[ShareDecl, ...]:
+        """The shares for a level and a target profile."""
+        return self._select(ShareDecl, level, target)
+
+    def checks(
+        self, level: Level | None = None, target: str | None = None
+    ) -> tuple[CheckDecl, ...]:
+        """The checks for a level and a target profile."""
+        return self._select(CheckDecl, level, target)
+
+    def spellings(
+        self, name: str, level: Level | None = None, target: str | None = None
+    ) -> tuple[OpDecl, ...]:
+        """The other ways to write an operator, or the members of a family."""
+        found = self._spellings.get(name, ())
+        return tuple(d for d in found if is_for(d, level, target))
+
+    def find(self, name: str) -> Declaration:
+        """The declaration of that name, or the first spelling; UsageError where there is none."""
+        found = self._named.get(name) or next(iter(self._spellings.get(name, ())), None)
+        if found is None:
+            raise UsageError(
+                f"no rule is named {name!r}",
+                hint=did_you_mean(name, [*self._named, *self._spellings]),
+            )
+        return found
+
+    def _select(self, kind: type[D], level: Level | None, target: str | None) -> tuple[D, ...]:
+        found = (self._named[name] for name in sorted(self._named))
+        return tuple(d for d in found if isinstance(d, kind) and is_for(d, level, target))
+
+
+def is_for(declaration: Declaration, level: Level | None, target: str | None) -> bool:
+    """Whether a declaration holds at a level and for a target profile: "x" is for "x-10" too."""
+    if level is not None and level not in declaration.levels:
+        return False
+    wanted = declaration.target
+    return wanted is None or target is None or target == wanted or target.startswith(f"{wanted}-")
