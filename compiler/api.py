@@ -90,7 +90,40 @@ def compile(
 
     Raises SparqcError for everything that a person can mend, UsageError where the call is wrong.
     """
-    options = options or make_options(**wishes)
+    return finish(
+        prepare(
+            model,
+            inputs,
+            calibration=calibration,
+            options=options or make_options(**wishes),
+            progress=progress,
+            observers=observers,
+            submodule=submodule,
+        )
+    )
+
+
+@dataclass
+class Prepared:
+    """A model that was read, and what is about to be done to it."""
+
+    graph: Graph
+    pipeline: pipelines.Pipeline
+    context: Context
+    notes: tuple[str, ...] = ()
+
+
+def prepare(
+    model: torch.nn.Module | onnx.ModelProto | str | Path,
+    inputs: tuple[torch.Tensor, ...] | None = None,
+    *,
+    calibration: Callable[[], Iterable[Sequence[torch.Tensor | Array]]] | None = None,
+    options: Options,
+    progress: Progress | None = None,
+    observers: Sequence[object] = (),
+    submodule: str | None = None,
+) -> Prepared:
+    """Read the model and everything that is asked for, and run no pass yet; as `compile`."""
     own = [read_own(path) for path in options.patterns]
     line = _with_own(pipelines.parse(options.passes), own)
     graph, notes = _graph(model, inputs, submodule)
@@ -109,7 +142,7 @@ def compile(
     )
     if progress:
         context.progress = progress
-    return _run(graph, line, context, notes)
+    return Prepared(graph, line, context, notes)
 
 
 def _with_own(line: pipelines.Pipeline, own: Sequence[PatternFile]) -> pipelines.Pipeline:
@@ -139,10 +172,13 @@ def make_options(**wishes: object) -> Options:
         raise UsageError(f"compile: {error}", hint=f"known options: {known}") from error
 
 
-def _run(
-    graph: Graph, line: pipelines.Pipeline, context: Context, notes: tuple[str, ...]
-) -> Compiled:
-    fitting, skipped = line.for_level(graph.level)
+def finish(prepared: Prepared) -> Compiled:
+    """Run the passes, write the ONNX graph, and compare it with what was read.
+
+    Raises SparqcError where a pass fails or the result is no valid ONNX graph.
+    """
+    graph, context = prepared.graph, prepared.context
+    fitting, skipped = prepared.pipeline.for_level(graph.level)
     opaque = _opaque(graph, context)
     expected = None
     if context.example:
@@ -161,7 +197,7 @@ def _run(
     if expected is not None:
         actual, _ = open_runner(final, context.table, model=model).run(context.example)
         gap = difference(expected, actual)
-    return Compiled(final, model, context, fitting, skipped, opaque, gap, notes)
+    return Compiled(final, model, context, fitting, skipped, opaque, gap, prepared.notes)
 
 
 def _graph(
