@@ -1,0 +1,143 @@
+"""The command line `sparqc`: its commands, and what a person sees where one fails.
+
+A command is imported only when it is asked for, so that `--help` does not wait for torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import click
+
+import sparqc
+from sparqc.errors import SparqcError, did_you_mean
+
+#: Where each command is defined, in the order of a person's work.
+COMMANDS = {
+    "compile": "sparqc.tools.compile:compile_command",
+    "check": "sparqc.tools.check_command:check_command",
+    "build": "sparqc.tools.build:build",
+    "inspect": "sparqc.tools.inspect:inspect_command",
+    "why": "sparqc.tools.why:why_command",
+    "whynot": "sparqc.tools.whynot:whynot_command",
+    "passes": "sparqc.tools.passes_command:passes_command",
+    "rules": "sparqc.tools.rules_command:rules_group",
+    "targets": "sparqc.tools.targets_command:targets_command",
+}
+
+#: Exit codes beside those of `sparqc.errors`: a bug in sparqc (EX_SOFTWARE), and Ctrl-C.
+BUG, INTERRUPTED = 70, 130
+
+
+class _Shown(click.ClickException):
+    """A SparqcError on its way to the terminal, in the form in which click shows errors."""
+
+    def __init__(self, error: SparqcError) -> None:
+        super().__init__(str(error))
+        self.exit_code = error.exit_code
+
+    def show(self, file: Any = None) -> None:
+        """Write the message to stderr."""
+        click.echo(f"error: {self.message}", file=file, err=True)
+
+
+class _Commands(click.Group):
+    """The commands of `COMMANDS`, each imported when it is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names, in the order in which help shows them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name, None where there is none."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name].partition(":")
+        command = getattr(importlib.import_module(module), name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that the first argument names, with a suggestion where there is none."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            hint = did_you_mean(args[0], COMMANDS)
+            ctx.fail(f"there is no command '{args[0]}'; {hint}")
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; an error for people is shown as one, with its exit code."""
+        try:
+            return super().invoke(ctx)
+        except SparqcError as error:
+            if ctx.params.get("debug"):
+                traceback.print_exc()
+            raise _Shown(error) from error
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(sparqc.__version__, prog_name="sparqc")
+@click.option("--debug", is_flag=True, help="Show the Python traceback of an error.")
+def cli(debug: bool) -> None:
+    """Compile trained networks into 2:4 sparse INT8 ONNX graphs.
+
+    \b
+    MODEL is one of
+      model.py[:name]            a file with model() and example_inputs()
+      package.module:callable    for example torchvision.models:resnet34
+      model.pt2                  a saved torch.export program
+      model.onnx                 a float ONNX graph
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and end the process: 0, 1 (failed), 2 (misused), 70 (a bug), 130."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code, whatever happens."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        result = cli.main(words, prog_name="sparqc", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        return INTERRUPTED
+    except BrokenPipeError:  # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:  # noqa: BLE001  the last resort: say that the fault is ours
+        _report_bug(error, shown="--debug" in words)
+        return BUG
+
+
+def _report_bug(error: Exception, shown: bool) -> None:
+    """Say that sparqc itself is wrong, and where the traceback lies."""
+    text = "".join(traceback.format_exception(error))
+    if shown:
+        click.echo(text, err=True)
+    click.echo(f"this is a bug in sparqc: {type(error).__name__}: {error}", err=True)
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="sparqc-bug-", suffix=".txt", delete=False, encoding="utf-8"
+        ) as file:
+            file.write(f"sparqc {sparqc.__version__}\n{sys.argv}\n\n{text}")
+    except OSError:
+        click.echo("  run it again with `sparqc --debug …` to see where, and report it", err=True)
+        return
+    click.echo(f"  please report it, with the traceback in {file.name}", err=True)
+
+
+if __name__ == "__main__":
+    main()

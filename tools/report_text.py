@@ -1,0 +1,284 @@
+"""The report as a person reads it: in a terminal, or plain and 100 columns wide in a pipe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from sparqc.tools.console import show
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from sparqc.passes.check import Finding
+    from sparqc.tools.report import Report
+    from sparqc.tools.report_layers import LayerRow, OtherRow
+
+#: Longer models show their layers in groups, unless all are asked for.
+MOST_ROWS = 40
+#: How many members of a group are named.
+NAMED = 3
+
+_LABEL = 10
+#: The grades of findings, the worst first, and how each is shown.
+_STYLES = {"error": "bold red", "slow": "yellow", "note": "dim"}
+
+
+def render(report: Report, console: Console, *, verbose: bool = False) -> None:
+    """Print the report; `verbose` shows every layer and every pass whatever their number."""
+    page = _Page(console)
+    _head(report, page)
+    page.blank()
+    _layers(report, page, verbose)
+    page.blank()
+    _numbers(report, page)
+    _findings(report, page)
+    page.blank()
+    _passes(report, page)
+    page.blank()
+    _files(report, page)
+
+
+class _Page:
+    """Lines with a label in front, and tables below."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+
+    def line(self, label: str, text: str | Text, style: str = "") -> None:
+        """One line, or several: what does not fit goes on below the text, not the label."""
+        grid = Table.grid(padding=(0, 0))
+        grid.add_column(width=_LABEL, no_wrap=True)
+        grid.add_column(overflow="fold")
+        grid.add_row(
+            Text(label, style="bold"), text if isinstance(text, Text) else Text(text, style)
+        )
+        show(self.console, grid)
+
+    def copyable(self, label: str, text: str) -> None:
+        """A line that is never broken, because people copy it."""
+        words = Text(f"{label:<{_LABEL}}", style="bold") + Text(text)
+        show(self.console, words, soft_wrap=True)
+
+    def table(self, table: Table) -> None:
+        """A table, moved in a little."""
+        show(self.console, Padding(table, (0, 0, 0, 2)))
+
+    def blank(self) -> None:
+        """An empty line."""
+        show(self.console, "")
+
+
+# -- the parts ---------------------------------------------------------------------------------
+
+
+def _head(report: Report, page: _Page) -> None:
+    page.line("model", report.model)
+    page.line("target", f"{report.target}  (sparqc {report.version})")
+    page.line("passes", report.pipeline)
+    if report.skipped:
+        page.line("skipped", f"{', '.join(report.skipped)}: for PyTorch models only")
+
+
+def _layers(report: Report, page: _Page, verbose: bool) -> None:
+    total = len(report.layers)
+    page.line(
+        "layers",
+        f"{total} with weights: {report.int8_layers} in INT8, {report.sparse_layers} sparse 2:4",
+    )
+    if verbose or total <= MOST_ROWS:
+        page.table(_layer_table(report.layers))
+    else:
+        page.table(_group_table(report.layers))
+    for line in _other_lines(report.others):
+        page.line("", line)
+    if adds := _adds(report):
+        page.line("adds", adds)
+
+
+def _numbers(report: Report, page: _Page) -> None:
+    for metric in report.metrics:
+        change = metric.compiled - metric.original
+        page.line(
+            "accuracy",
+            f"{metric.name}: {metric.original:.2f} -> {metric.compiled:.2f} ({change:+.2f})",
+        )
+    page.line("outputs", _difference(report))
+    for note in report.notes:
+        page.line("note", note)
+    if report.opaque:
+        names = ", ".join(f"{name} ({count})" for name, count in sorted(report.opaque.items()))
+        page.line("opaque", f"{names}: not in the operator table, passed through as they are")
+
+
+def _findings(report: Report, page: _Page) -> None:
+    for line in finding_lines(report.findings) or [Text("nothing found")]:
+        page.line("checks", line)
+
+
+def finding_lines(findings: Sequence[Finding]) -> list[Text]:
+    """Findings by grade, the worst first; places of which the same is said share a line."""
+    lines = []
+    for grade in _STYLES:
+        found: dict[tuple[str, str, str], list[str]] = {}
+        for f in findings:
+            if f.grade == grade:
+                found.setdefault((f.id, f.message, f.cure), []).append(f.nodes[0])
+        for (id, message, cure), nodes in found.items():
+            line = Text(f"{grade} ", style=_STYLES[grade])
+            line.append(f"{id}: {message} (at {shortened(nodes)})", style="not bold not dim")
+            lines.append(line + Text(f"\n  {cure}" if cure else ""))
+    return lines
+
+
+def _passes(report: Report, page: _Page) -> None:
+    measured = any(row.snr_db is not None for row in report.passes)
+    table = _plain_table("pass", "changes", "seconds", "CPU s", *(["SNR dB"] if measured else []))
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for row in report.passes:
+        drift = [_decibels(row.snr_db)] if measured else []
+        changes = f"skipped ({row.skipped})" if row.skipped else str(row.changes)
+        table.add_row(row.name, changes, f"{row.seconds:.2f}", f"{row.cpu_seconds:.2f}", *drift)
+    page.table(table)
+    page.line("total", f"{report.seconds:.1f} s, {report.cpu_seconds:.1f} s of CPU time")
+
+
+def _files(report: Report, page: _Page) -> None:
+    for path in report.files:
+        page.line("written", str(path))
+    sizes = report.sizes
+    if sizes.float_bytes:
+        share = 100 * sizes.file_bytes / sizes.float_bytes
+        page.line(
+            "size",
+            f"{size_text(sizes.file_bytes)}; the parameters in FP32: "
+            f"{size_text(sizes.float_bytes)} ({share:.0f} %)",
+        )
+    page.copyable("build", report.build_line)
+
+
+# -- layers ------------------------------------------------------------------------------------
+
+
+def _plain_table(*titles: str) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for title in titles:
+        table.add_column(title)
+    return table
+
+
+def _layer_table(rows: Sequence[LayerRow]) -> Table:
+    table = _plain_table("layer", "operator", "weight", "INT8", "2:4")
+    for name in ("operator", "weight"):
+        next(c for c in table.columns if c.header == name).no_wrap = True
+    for row in rows:
+        table.add_row(row.name, operator_text(row.op), shape_text(row.shape), *_verdict(row))
+    return table
+
+
+def _verdict(row: LayerRow) -> tuple[Text, Text]:
+    return (
+        _yes("INT8") if row.int8 else _no(f"float: {row.float_reason}"),
+        _yes("2:4") if row.sparse else _no(f"dense: {row.dense_reason}"),
+    )
+
+
+def _yes(text: str) -> Text:
+    return Text(text, style="green")
+
+
+def _no(text: str) -> Text:
+    return Text(text, style="yellow")
+
+
+def _group_table(rows: Sequence[LayerRow]) -> Table:
+    """Layers that fared alike in one row, the most common fate first."""
+    groups: dict[tuple[str, str, str], list[LayerRow]] = {}
+    for row in rows:
+        int8, sparse = _verdict(row)
+        groups.setdefault((operator_text(row.op), int8.plain, sparse.plain), []).append(row)
+    table = _plain_table("", "operator", "INT8", "2:4", "layers")
+    table.columns[0].justify = "right"
+    for (op, _, _), members in sorted(groups.items(), key=lambda item: -len(item[1])):
+        names = shortened([m.name for m in members])
+        table.add_row(str(len(members)), op, *_verdict(members[0]), names)
+    return table
+
+
+def _other_lines(rows: Sequence[OtherRow]) -> Iterator[str]:
+    """`without weights: max_pool (1) INT8`, and a line for each reason against it."""
+    groups: dict[str, list[OtherRow]] = {}
+    for row in rows:
+        fate = "INT8" if row.int8 else f"float: {row.float_reason}"
+        groups.setdefault(fate, []).append(row)
+    for fate, members in groups.items():
+        yield f"without weights: {_counted(operator_text(m.op) for m in members)} {fate}"
+
+
+def _adds(report: Report) -> str:
+    adds = report.adds
+    parts = {
+        "with one INT8 input, which the convolution's kernel takes in": adds.one,
+        "with two INT8 inputs": adds.both,
+        "in float": adds.none,
+    }
+    return ", ".join(f"{count} {what}" for what, count in parts.items() if count)
+
+
+# -- words -------------------------------------------------------------------------------------
+
+
+def operator_text(op: str) -> str:
+    """`conv` for `nn.conv`; other names as they are."""
+    return op.removeprefix("nn.")
+
+
+def shape_text(shape: Sequence[int]) -> str:
+    """`64x3x7x7`."""
+    return "x".join(map(str, shape))
+
+
+def shortened(names: Sequence[str]) -> str:
+    """The first few names, and how many more there are."""
+    rest = len(names) - NAMED
+    return ", ".join(names[:NAMED]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def _counted(names: Iterable[str]) -> str:
+    counts: dict[str, int] = {}
+    for name in names:
+        counts[name] = counts.get(name, 0) + 1
+    return _list(counts)
+
+
+def _list(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in counts.items())
+
+
+def size_text(size: int) -> str:
+    """`85.1 kB`, `102.3 MB`."""
+    return f"{size / 1e3:.1f} kB" if size < 1e6 else f"{size / 1e6:.1f} MB"
+
+
+def _decibels(snr: float | None) -> str:
+    if snr is None:
+        return "-"
+    return "equal" if snr == float("inf") else f"{snr:.1f}"
+
+
+def _difference(report: Report) -> str:
+    gap = report.difference
+    if gap is None:
+        return "not compared: there are no example inputs"
+    if gap.snr_db == float("inf"):
+        return "equal to the original's on the example inputs"
+    return (
+        f"{gap.snr_db:.1f} dB signal-to-noise against the original on the example inputs; the "
+        f"largest difference is {gap.max_abs:.3g}, {100 * gap.max_relative:.2g} % of the largest "
+        "value"
+    )
