@@ -31,11 +31,9 @@ def spell(value: OptionValue | Sequence[Scalar]) -> str:
         return json.dumps(value, ensure_ascii=False)
     if isinstance(value, (tuple, list)):
         return f"[{', '.join(map(spell, value))}]"
-    return {None: "none", True: "true", False: "false"}[value] if _is_word(value) else repr(value)
-
-
-def _is_word(value: object) -> bool:
-    return value is None or isinstance(value, bool)
+    if value is None or isinstance(value, bool):
+        return str(value).lower()
+    return repr(value)
 
 
 def convert(value: Any, annotation: Any) -> Any:

@@ -57,7 +57,7 @@ def pattern_files() -> tuple[DataFile, ...]:
     return data_files(".spq")
 
 
-def annotations(cls: type[Pass]) -> Mapping[str, Any]:
+def option_types(cls: type[Pass]) -> Mapping[str, Any]:
     """The type of each option of a pass."""
     hints = get_type_hints(cls)
     return {name: hints[name] for name in cls.options()}
@@ -101,7 +101,7 @@ def build(
 
 
 def _converted(cls: type[Pass], option: str, value: OptionValue, span: Span | None) -> Any:
-    known = annotations(cls)
+    known = option_types(cls)
     if option not in known:
         hint = did_you_mean(option, known) if known else "it takes no options"
         raise UsageError(f"pass {cls.name!r} has no option {option!r}", span=span, hint=hint)
@@ -124,7 +124,7 @@ def _check(cls: type[Pass]) -> None:
             f"the pass {_path(cls)} is no dataclass",
             hint="write @dataclass(frozen=True) between @register and the class",
         )
-    hints = annotations(cls)
+    hints = option_types(cls)
     for option, field in cls.options().items():
         _check_option(cls, option, field, hints[option])
 

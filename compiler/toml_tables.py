@@ -39,7 +39,7 @@ class Table:
             optional = field.default is not MISSING or field.default_factory is not MISSING
             if key != "name" and key not in values and not optional:
                 raise self.error(f"{key!r} is missing")
-        return cls(name=self.name, **values)
+        return cls(**{"name": self.name, **values})
 
     def _value(self, key: str, kinds: Mapping[str, Any], known: Mapping[str, Any]) -> Any:
         if key not in known or key == "name":

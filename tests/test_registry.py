@@ -10,7 +10,7 @@ from sparqc import registry
 from sparqc.errors import SparqcError, UsageError
 from sparqc.passbase import Pass
 from sparqc.presets import presets
-from sparqc.registry import annotations, make, passes, pattern_files, register
+from sparqc.registry import make, option_types, passes, pattern_files, register
 
 
 @pytest.fixture(autouse=True)
@@ -123,8 +123,8 @@ def adjustable() -> None:
 
 
 def test_options_come_with_their_types() -> None:
-    assert annotations(Adjustable)["label"] == str | None
-    assert list(annotations(Adjustable)) == list(Adjustable.options())
+    assert option_types(Adjustable)["label"] == str | None
+    assert list(option_types(Adjustable)) == list(Adjustable.options())
 
 
 @pytest.mark.usefixtures("adjustable")

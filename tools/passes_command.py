@@ -94,9 +94,9 @@ def explanation(cls: type[Pass]) -> Iterator[str]:
 
 
 def _options(cls: type[Pass]) -> Iterator[str]:
-    from sparqc.registry import annotations
+    from sparqc.registry import option_types
 
-    kinds = annotations(cls)
+    kinds = option_types(cls)
     if not kinds:
         yield "  It takes no options."
         return

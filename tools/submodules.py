@@ -17,7 +17,7 @@ Batch = tuple[Tensor, ...]
 
 def find(module: nn.Module, path: str) -> nn.Module:
     """The submodule at a dotted path; UsageError where there is none."""
-    known = dict(module.named_modules())
+    known: dict[str, nn.Module] = dict(module.named_modules())
     if path not in known or not path:
         raise UsageError(
             f"the model has no submodule {path!r}",
