@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -298,6 +299,26 @@ def test_a_pass_prints_as_a_step() -> None:
     assert str(Step.of(ToyFold(limit=0.5, names=("a",)))) == 'toy-fold{limit=0.5, names=["a"]}'
     assert str(Step.of(ToyFold())) == "toy-fold"
     assert Step.of(ToyFold(method="x")).make() == ToyFold(method="x")
+
+
+PAGE = Path(__file__).parent.parent / "docs/passes.md"
+
+
+def documented(pattern: str) -> list[str]:
+    return re.findall(pattern, PAGE.read_text(), re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("shown", documented(r"^```\n(--passes:.*?)\n```"))
+def test_the_errors_in_the_documentation_are_real(shown: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse(shown.splitlines()[1].strip()).check("fx")
+    # Other tests of this file add a second pass that gives ONNX.
+    assert str(caught.value).replace(" or 'toy-export'", "") == shown
+
+
+@pytest.mark.parametrize("text", documented(r"--passes '([^\n]*)'$"))
+def test_the_pipelines_in_the_documentation_are_pipelines(text: str) -> None:
+    assert parse(text).check("fx") == "onnx"
 
 
 # -- running ---------------------------------------------------------------------------------------
