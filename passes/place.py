@@ -16,7 +16,7 @@ from sparqc.passes.decide import Decider, Decision
 from sparqc.passes.insert_quantizers import Slot, insert_quantizer
 from sparqc.passes.plan import Layer, Plan, Quantizer
 from sparqc.passes.prune import Mask
-from sparqc.passes.weighted import Weighted, weight_of
+from sparqc.passes.weighted import Weighted, weight_of, weighted
 from sparqc.registry import register
 
 ACTIVATION_RANGE = (-128, 127)
@@ -79,12 +79,10 @@ class _Placement:
 
     def weights(self) -> None:
         """A quantizer for each weight of an INT8 fusion, per output channel."""
-        for decision in self.decider.decisions:
-            if decision.reason:
-                continue
-            for node in decision.match.nodes:
-                if found := weight_of(node, self.context.table):
-                    self._weight(found, decision)
+        owners = {n: d for d in self.decider.decisions if not d.reason for n in d.match.nodes}
+        for found in list(weighted(self.graph, self.context.table)):
+            if decision := owners.get(found.node):
+                self._weight(found, decision)
 
     def _weight(self, found: Weighted, decision: Decision) -> None:
         weight = found.weight
