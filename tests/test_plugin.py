@@ -16,7 +16,7 @@ import pytest
 
 PLUGIN = Path(__file__).parent / "plugin"
 
-Change = Callable[[Path], None]
+Change = Callable[[Path], object]
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +91,7 @@ def test_its_pass_is_listed(found: dict[str, Any]) -> None:
 
 
 def test_its_pattern_file_is_found_and_its_rules_are_a_pass(found: dict[str, Any]) -> None:
-    assert found["files"]["sparqc_toy/patterns/deeper/toy_algebra.spq"] == "sparqc-toy"
+    assert found["files"]["sparqc_toy/patterns/algebra/toy_algebra.spq"] == "sparqc-toy"
     assert "toy-algebra" in found["passes"]
 
 
@@ -167,7 +167,7 @@ def remove(*names: str) -> Change:
 
 
 def test_two_passes_of_one_name(second: Callable[..., tuple[Path, ...]]) -> None:
-    said = failure("passes()", second(remove("patterns/deeper")))
+    said = failure("passes()", second(remove("patterns/algebra")))
     assert "two passes are named 'drop-zero-bias'" in said
     assert "of the distribution 'sparqc-toy'" in said
     assert "of the distribution 'sparqc-copy'" in said
@@ -194,6 +194,20 @@ def test_a_pass_that_cannot_be_imported(second: Callable[..., tuple[Path, ...]])
     assert "drop_zero_bias.py:1" in said
     assert "entry point: toy = 'sparqc_copy.passes' in [sparqc.passes]" in said
     assert "pip uninstall sparqc-copy" in said
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("1 / 0", "the plug-in 'sparqc-copy' cannot be loaded: ZeroDivisionError"),
+        ("OPERATORS = 3", "entry point 'toy' of sparqc-copy gives no operators"),
+    ],
+)
+def test_operators_that_cannot_be_taken(
+    second: Callable[..., tuple[Path, ...]], text: str, says: str
+) -> None:
+    paths = second(lambda folder: (folder / "sparqc_copy/operators.py").write_text(text))
+    assert says in failure("default_table()", paths)
 
 
 def test_patterns_that_are_no_package(second: Callable[..., tuple[Path, ...]]) -> None:

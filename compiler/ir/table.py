@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
 
 from sparqc.errors import Span, UsageError, did_you_mean
 from sparqc.ir.operator import Operator
-
-GROUP = "sparqc.operators"
+from sparqc.plugins import OPERATORS, Plugin, plugins
 
 
 class OperatorTable:
@@ -85,30 +83,23 @@ def _domain(domain: str) -> str:
 def default_table() -> OperatorTable:
     """The table of every installed distribution: the entry-point group `sparqc.operators`.
 
-    An entry point is a module with `OPERATORS`, or an iterable of `Operator`.
+    An entry point is a module with `OPERATORS`, or an iterable of `Operator`.  Raises SparqcError
+    for one that cannot be imported, UsageError for one that gives anything else, or a taken name.
     """
     table = OperatorTable()
-    for point in sorted(entry_points(group=GROUP), key=_builtin_first):
-        for operator in _operators_of(point):
-            table.add(operator, _distribution(point))
+    for plugin in plugins(OPERATORS):
+        for operator in _operators_of(plugin):
+            table.add(operator, plugin.distribution)
     return table
 
 
-def _builtin_first(point: EntryPoint) -> tuple[bool, str, str]:
-    return _distribution(point) != "sparqc", _distribution(point), point.name
-
-
-def _distribution(point: EntryPoint) -> str:
-    return point.dist.name if point.dist else point.value
-
-
-def _operators_of(point: EntryPoint) -> Iterable[Operator]:
-    loaded = point.load()
+def _operators_of(plugin: Plugin) -> Iterable[Operator]:
+    loaded = plugin.load()
     rows = getattr(loaded, "OPERATORS", ()) if isinstance(loaded, ModuleType) else loaded
-    rows = tuple(rows)
+    rows = tuple(rows) if isinstance(rows, Iterable) else ()
     if not rows or not all(isinstance(row, Operator) for row in rows):
         raise UsageError(
-            f"entry point {point.name!r} of {_distribution(point)} gives no operators",
-            hint=f"{GROUP} takes a module with OPERATORS, or an iterable of Operator",
+            f"entry point {plugin.name!r} of {plugin.distribution} gives no operators",
+            hint=f"{OPERATORS} takes a module with OPERATORS, or an iterable of Operator",
         )
     return rows
