@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparqc import pipeline as pipelines
@@ -127,6 +127,7 @@ items = st.recursive(
 random_pipelines = st.builds(Pipeline, st.lists(items, max_size=4).map(tuple))
 
 
+@settings(deadline=None)
 @given(random_pipelines)
 def test_what_is_printed_parses_back(pipeline: Pipeline) -> None:
     again = parse(str(pipeline))
@@ -134,6 +135,7 @@ def test_what_is_printed_parses_back(pipeline: Pipeline) -> None:
     assert str(again) == str(pipeline)
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="ab-+@=,(){}[]\"'\\\n 1.e", max_size=30))
 def test_any_text_is_read_or_refused_with_its_place(text: str) -> None:
     try:
