@@ -115,6 +115,7 @@ def _session_options(optimize: Optimize, threads: int | None) -> Any:
     options.graph_optimization_level = _LEVELS[optimize]
     options.intra_op_num_threads = threads or default_threads()
     options.inter_op_num_threads = 1
+    options.enable_cpu_mem_arena = False  # as fast without, and what is freed is free
     options.log_severity_level = 4  # what fails is raised anyway
     return options
 

@@ -12,7 +12,8 @@ elements are known by their hash only, unless their weights are printed or hande
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -95,17 +96,36 @@ def _return(graph: Graph) -> str:
 
 
 def _operands(node: Node, row: Operator | None) -> Iterator[str]:
-    """Operands by position; the values of a variadic last slot stand by themselves."""
+    """Operands by position; the values of a variadic last slot stand by themselves.
+
+    Those of a raw operator that are no tensors in its schema stand by name: `size=[%a, %b]`.
+    """
     variadic = {o.name for o in row.operands[-1:] if o.variadic} if row else set()
-    for slot, operand in node.operands.items():
-        if operand is None:
-            yield "none"
-        elif isinstance(operand, Value):
-            yield name_text(operand.name)
-        elif slot in variadic:
+    slots = positional_slots(node.operands, row)
+    for slot in slots:
+        operand = node.operands[slot]
+        if slot in variadic and isinstance(operand, tuple):
             yield from (name_text(v.name) for v in operand)
         else:
-            yield f"[{', '.join(name_text(v.name) for v in operand)}]"
+            yield _operand(operand)
+    for slot, operand in node.operands.items():
+        if slot not in slots and operand is not None:
+            yield f"{name_text(slot)}={_operand(operand, sign='%')}"
+
+
+def _operand(operand: Value | tuple[Value, ...] | None, sign: str = "") -> str:
+    if operand is None:
+        return "none"
+    if isinstance(operand, Value):
+        return sign + name_text(operand.name)
+    return f"[{', '.join(sign + name_text(v.name) for v in operand)}]"
+
+
+def positional_slots(slots: Iterable[str], row: Operator | None) -> list[str]:
+    """The operand slots that stand where the row, or the count of i0, i1, …, expects them."""
+    expected = (o.name for o in row.operands) if row else (f"i{n}" for n in itertools.count())
+    pairs = zip(slots, expected, strict=False)
+    return [slot for slot, _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs)]
 
 
 def _attributes(node: Node, row: Operator | None, weights: bool) -> Iterator[str]:

@@ -22,7 +22,7 @@ input: name ":" type
 names: "(" (name ("," name)*)? ")"
 
 _line: header | (constant | declared | applied | returned) _NL | COMMENT _NL
-constant: name ":" "const" type ["=" data] [COMMENT]
+constant: name ":" CONST type ["=" data] [COMMENT]
 declared: name ":" type [COMMENT]
 applied: targets "=" call types [COMMENT]
 returned: "return" (result ("," result)*)? [COMMENT]
@@ -33,7 +33,9 @@ result: name ["as" name]
 
 call: name "(" (_argument ("," _argument)*)? ")"
 _argument: operand | keyword
-keyword: name "=" attribute
+keyword: name "=" (attribute | reference | references)
+?reference: "%" name
+references: "[" reference ("," reference)* "]"
 ?operand: name | absent | number | call | operands
 operands: "[" (operand ("," operand)*)? "]"
 absent: "none"
@@ -52,12 +54,16 @@ string: STRING
 
 type: dtype ["[" dimensions "]"]
 dimensions: (dimension ("," dimension)*)?
-?dtype: name | unknown
+?dtype: NAME -> unknown
+    | unknown
 ?dimension: number | name | unknown
 unknown: UNKNOWN
 ?word: name
-name: NAME | STRING -> quoted
+name: NAME
+    | CONST
+    | STRING -> quoted
 
+CONST: "const"
 NAME: /[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)*/
 UNKNOWN: /\?[A-Za-z0-9_.]*/
 NUMBER.2: /-?((inf|nan)(?![\w.])|\d+(\.\d*)?([eE][+-]?\d+)?(?!\w))/
@@ -100,6 +106,8 @@ class Called:
 
     op: Word
     operands: tuple[Operand, ...]
+    #: Operands of raw operators may stand by name, behind those by position.
+    named: tuple[tuple[Word, Word | tuple[Word, ...]], ...]
     attributes: tuple[tuple[Word, Attribute | ArrayText], ...]
 
 
@@ -203,7 +211,9 @@ class _Reader(lark.Transformer[lark.Token, Any]):
     def names(self, *names: Word) -> tuple[Word, ...]:
         return names
 
-    def constant(self, name: Word, type: TensorType, data: Any, _: Any) -> ConstantLine:
+    def constant(
+        self, name: Word, _: lark.Token, type: TensorType, data: Any, comment: Any
+    ) -> ConstantLine:
         return ConstantLine(name, type, data[0] if data else None, data is not None)
 
     def declared(self, name: Word, type: TensorType, _: Any) -> InputLine:
@@ -229,13 +239,18 @@ class _Reader(lark.Transformer[lark.Token, Any]):
     def call(self, op: Word, *arguments: Any) -> Called:
         keywords = tuple(a for a in arguments if isinstance(a, _Keyword))
         operands = tuple(a for a in arguments if not isinstance(a, _Keyword))
-        return Called(op, operands, tuple((k.name, k.value) for k in keywords))
+        named = tuple((k.name, k.value) for k in keywords if k.is_operand)
+        attributes = tuple((k.name, k.value) for k in keywords if not k.is_operand)
+        return Called(op, operands, named, attributes)
 
     def keyword(self, name: Word, value: Any) -> _Keyword:
         return _Keyword(name, value)
 
     def operands(self, *items: Operand) -> tuple[Operand, ...]:
         return items
+
+    def references(self, *names: Word) -> tuple[Word, ...]:
+        return names
 
     def absent(self) -> None:
         return None
@@ -267,8 +282,8 @@ class _Reader(lark.Transformer[lark.Token, Any]):
     def string(self, token: lark.Token) -> str:
         return str(json.loads(token))
 
-    def type(self, dtype: Word | str, shape: Any) -> TensorType:
-        return TensorType(_text(dtype), shape)
+    def type(self, dtype: str, shape: Any) -> TensorType:
+        return TensorType(dtype, shape)
 
     def dimensions(self, *dimensions: Any) -> tuple[int | str, ...]:
         return tuple(d if isinstance(d, int) else _text(d) for d in dimensions)
@@ -287,6 +302,11 @@ class _Reader(lark.Transformer[lark.Token, Any]):
 class _Keyword:
     name: Word
     value: Any
+
+    @property
+    def is_operand(self) -> bool:
+        items = self.value if isinstance(self.value, tuple) and self.value else (self.value,)
+        return isinstance(items[0], Word)
 
 
 def _text(word: Word | str) -> str:
@@ -331,7 +351,8 @@ def _explained(error: lark.UnexpectedInput, text: str, file: str) -> PatternErro
 
 _SPOKEN = {
     "NAME": "a name", "STRING": "a quoted name", "NUMBER": "a number", "HASH": "#hash",
-    "UNKNOWN": "?", "COMMENT": "a comment", "_NL": "the end of the line", "LPAR": "'('", "RPAR": "')'",
+    "UNKNOWN": "?", "COMMENT": "a comment", "_NL": "the end of the line", "LPAR": "'('",
+    "RPAR": "')'",
     "LSQB": "'['", "RSQB": "']'", "COMMA": "','", "COLON": "':'", "EQUAL": "'='", "NONE": "none",
     "TRUE": "true", "FALSE": "false", "CONST": "const", "RETURN": "return", "GRAPH": "graph",
     "ON": "on", "AS": "as", "$END": "the end",

@@ -251,9 +251,12 @@ class _Builder:
         self, call: Called, row: Operator | None, values: list[Value | tuple[Value, ...] | None]
     ) -> dict[str, Value | tuple[Value, ...] | None]:
         """Operands by name; those behind the last are absent, or the values of a variadic one."""
+        named = {word.text: self.operand(operand) for word, operand in call.named}
         if row is None:
-            return {f"i{index}": value for index, value in enumerate(values)}
-        specs = list(row.operands)
+            return {f"i{index}": value for index, value in enumerate(values)} | named
+        if named and self.table.get(row.name):
+            raise self.error(call.named[0][0], f"operands of {row.name} stand by position only")
+        specs = [o for o in row.operands if o.name not in named]
         slots: dict[str, Value | tuple[Value, ...] | None] = {}
         if specs and specs[-1].variadic and not isinstance(_at(values, len(specs) - 1), tuple):
             rest = values[len(specs) - 1 :]
@@ -265,12 +268,15 @@ class _Builder:
         for spec, value in zip(specs, given, strict=True):
             if value is None and not spec.optional:
                 raise self.error(call.op, f"{row.name} needs its operand {spec.name!r}")
-        return {spec.name: value for spec, value in zip(specs, given, strict=True)} | slots
+        return {spec.name: value for spec, value in zip(specs, given, strict=True)} | slots | named
 
     def attributes(self, call: Called, row: Operator | None) -> dict[str, Attribute]:
         given = {word.text: self.attribute(word, value) for word, value in call.attributes}
         if row is None:
             return given
+        if self.table.get(row.name) is None:
+            operands = {word.text for word, _ in call.named}
+            return {k: v for k, v in _defaults(row).items() if k not in operands} | given
         for word, _ in call.attributes:
             if word.text not in row.attributes:
                 hint = did_you_mean(word.text, row.attributes)
@@ -278,8 +284,7 @@ class _Builder:
         missing = [k for k, v in row.attributes.items() if isinstance(v, Required)]
         if absent := [k for k in missing if k not in given]:
             raise self.error(call.op, f"{row.name} needs its attribute {absent[0]!r}")
-        defaults = {k: v for k, v in row.attributes.items() if not isinstance(v, Required)}
-        return {k: given.get(k, defaults.get(k)) for k in row.attributes}
+        return {k: given.get(k, _defaults(row).get(k)) for k in row.attributes}
 
     def attribute(self, word: Word, value: Attribute | ArrayText) -> Attribute:
         if isinstance(value, ArrayText):
@@ -293,6 +298,10 @@ class _Builder:
             raise
         except SparqcError as error:
             raise self.error(op, error.message, error.hint) from error
+
+
+def _defaults(row: Operator) -> dict[str, Attribute]:
+    return {k: v for k, v in row.attributes.items() if not isinstance(v, Required)}
 
 
 def _native(level: Level, opsets: Mapping[str, int]) -> OnnxNative | None:

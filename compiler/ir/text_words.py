@@ -13,7 +13,7 @@ from sparqc.ir.graph import Array, Attribute, Origin, Shape, TensorType, Value, 
 
 #: Words that the grammar keeps for itself; a value of such a name is quoted.
 KEYWORDS = frozenset(
-    {"graph", "on", "const", "return", "as", "by", "none", "true", "false", "inf", "nan"}
+    {"graph", "on", "return", "as", "by", "none", "true", "false", "inf", "nan"}
 )
 NAME = re.compile(r"[A-Za-z_]\w*(\.\w+)*", re.ASCII)
 _UNKNOWN = re.compile(r"\?[\w.]*", re.ASCII)
