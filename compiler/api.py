@@ -195,7 +195,7 @@ def finish(prepared: Prepared) -> Compiled:
     check_model(model)
     gap = None
     if expected is not None:
-        actual, _ = open_runner(final, context.table, model=model).run(context.example)
+        actual, _ = open_runner(final, context.table).run(context.example)
         gap = difference(expected, actual)
     return Compiled(final, model, context, fitting, skipped, opaque, gap, prepared.notes)
 
