@@ -158,15 +158,19 @@ def _fitted(path: Path, array: Array, slot: Slot) -> Array:
             f"{path}: the array for the input {slot} holds {have}, not {slot.dtype}",
             hint="store the data as the model takes it: normalized, in the right type",
         )
-    if slot.shape is None:
-        return array
-    fits = array.ndim == len(slot.shape) and all(
-        not isinstance(want, int) or want == got
-        for want, got in zip(slot.shape[1:], array.shape[1:], strict=True)
-    )
-    if not fits:
+    if not _fits(array, slot.shape):
         raise SparqcError(
             f"{path}: the array for the input {slot} has the shape {list(array.shape)}",
             hint="the first axis counts samples, the others are those of one input",
         )
     return array
+
+
+def _fits(array: Array, shape: Shape | None) -> bool:
+    """Whether the array holds samples of the shape; how many is another question."""
+    if shape is None:
+        return array.ndim > 0
+    return array.ndim == len(shape) > 0 and all(
+        not isinstance(want, int) or want == got
+        for want, got in zip(shape[1:], array.shape[1:], strict=True)
+    )

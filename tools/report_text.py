@@ -121,18 +121,21 @@ def _findings(report: Report, page: _Page) -> None:
 
 
 def finding_lines(findings: Sequence[Finding]) -> list[Text]:
-    """Findings by grade, the worst first; places of which the same is said share a line."""
-    lines = []
+    """Findings by grade, the worst first; those of one check share their cure."""
+    groups: dict[tuple[str, str, str], list[str]] = {}
     for grade in _STYLES:
-        found: dict[tuple[str, str, str], list[str]] = {}
-        for f in findings:
-            if f.grade == grade:
-                found.setdefault((f.id, f.message, f.cure), []).append(f.nodes[0])
-        for (id, message, cure), nodes in found.items():
-            line = Text(f"{grade} ", style=_STYLES[grade])
-            line.append(f"{id}: {message} (at {shortened(nodes)})", style="not bold not dim")
-            lines.append(line + Text(f"\n  {cure}" if cure else ""))
-    return lines
+        for f in (f for f in findings if f.grade == grade):
+            groups.setdefault((f.grade, f.id, f.cure), []).append(f.message)
+    return [_finding_line(*key, messages) for key, messages in groups.items()]
+
+
+def _finding_line(grade: str, id: str, cure: str, messages: Sequence[str]) -> Text:
+    line = Text(f"{grade} ", style=_STYLES[grade])
+    shown = messages if len(messages) <= NAMED else messages[:1]
+    line.append(f"{id}: {'; '.join(shown)}", style="not bold not dim")
+    if len(messages) > len(shown):
+        line.append(f", and {len(messages) - 1} more like it", style="not bold not dim")
+    return line + Text(f"\n  {cure}" if cure else "")
 
 
 def _passes(report: Report, page: _Page) -> None:
