@@ -15,13 +15,18 @@ from sparqc.ir.table import OperatorTable
 from sparqc.natives import Native, Parameter
 
 
+class NativeFailure(SparqcError):
+    """A native broke off with an exception of Python: a mistake in it, not a refusal."""
+
+
 def call_native(
     native: Native, arguments: Sequence[Term], table: OperatorTable, rule: str, span: Span | None
 ) -> Any:
     """The result of `@native(arguments)`; lists come as tuples.
 
     Raises Undetermined where an argument is not known or not constant, PatternError for the wrong
-    number of arguments, and SparqcError where the native fails.
+    number of arguments, NativeFailure where the native breaks off, and the SparqcError with which it
+    refuses.
     """
     if not native.takes(len(arguments)):
         raise PatternError(
@@ -34,7 +39,7 @@ def call_native(
     except SparqcError:
         raise
     except Exception as error:
-        raise SparqcError(
+        raise NativeFailure(
             f"{rule}: @{native.name} of {native.module} failed: {type(error).__name__}: {error}",
             span=span,
             hint="natives must not fail: this is a mistake in the function or in how it is called",

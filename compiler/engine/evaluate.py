@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from sparqc.engine.call import call_native
+from sparqc.engine.call import NativeFailure, call_native
 from sparqc.engine.terms import Symbol, Term, Undetermined, Unknown, dimensions, equal, show
 from sparqc.errors import PatternError, Span, SparqcError, did_you_mean
 from sparqc.ir.constants import is_constant
@@ -72,7 +72,7 @@ def failing(
             cause = ""
         except Undetermined as unknown:
             cause = unknown.reason
-        except PatternError:
+        except (PatternError, NativeFailure):
             raise
         except SparqcError as error:
             cause = error.message

@@ -78,3 +78,6 @@ class Miss:
     #: The `where` line that does not hold, and the match it was asked of.
     condition: Condition | None = None
     match: Match | None = None
+
+    def __str__(self) -> str:
+        return self.reason

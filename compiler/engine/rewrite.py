@@ -181,7 +181,7 @@ def _identity(builder: Builder, old: Value, new: Value) -> Value:
         origin=builder.origin(old.producer),
     )
     builder.created.append(node)
-    builder.wishes[node.output] = (old.name,)
+    builder.wishes = {node.output: (old.name,), **builder.wishes}  # before a constant takes it
     return node.output
 
 

@@ -67,7 +67,7 @@ def _floats_equal(a: Attribute, b: Attribute) -> bool:
     if not isinstance(a, numbers) or not isinstance(b, numbers):
         return False
     # ONNX stores float attributes in single precision.
-    return a == b or (abs(a) < 3e38 and abs(b) < 3e38 and np.float32(a) == np.float32(b))
+    return a == b or (max(abs(a), abs(b)) < 3e38 and float(np.float32(a)) == float(np.float32(b)))
 
 
 def same(a: Term, b: Term) -> bool:
@@ -125,7 +125,7 @@ def show(term: Any) -> str:
         return {None: "none", True: "true", False: "false"}[term]
     if isinstance(term, Value):
         return term.name
-    if isinstance(term, Unknown):
+    if isinstance(term, Unknown) or (isinstance(term, Symbol) and term.startswith("?")):
         return "?"
     if isinstance(term, (tuple, list)):
         return f"[{', '.join(map(show, term))}]"
