@@ -36,7 +36,7 @@ def insert_quantizer(
     codes = graph.create(
         "q.quantize",
         {"x": value, **operands},
-        {"axis": axis},
+        {"axis": axis, "to": "i8"},
         types=[TensorType("i8", value.shape)],
         names=[f"{value.name}.q"],
         before=readers[0][0],
