@@ -25,8 +25,8 @@ def call_native(
     """The result of `@native(arguments)`; lists come as tuples.
 
     Raises Undetermined where an argument is not known or not constant, PatternError for the wrong
-    number of arguments, NativeFailure where the native breaks off, and the SparqcError with which it
-    refuses.
+    number of arguments, NativeFailure where the native breaks off, and the SparqcError with which
+    it refuses.
     """
     if not native.takes(len(arguments)):
         raise PatternError(

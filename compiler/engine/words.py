@@ -54,7 +54,8 @@ def unnamed_operand(value: Value, extra: Value | None) -> str:
 
 def two_terms(name: str, known: Term, other: Term) -> str:
     """A name that would have to stand for two things."""
-    return f"{name} would be both {show(known)} and {show(other)}"
+    one, two = sorted((show(known), show(other)))
+    return f"{name} would be both {one} and {two}"
 
 
 def not_constant(value: Value, name: str) -> str:

@@ -224,7 +224,8 @@ def test_sentences_show_shapes_names_and_numbers():
     source = (
         "check k on onnx grade note:\n    match:\n        c = shared nn.conv(x, w, b?, strides=s)\n"
         "        y = nn.relu(c)\n"
-        '    message "{w.name}: {w.shape} on {x.shape}, {s}, {c.groups}, {w.is_const}, {b}, {y.zoom}"\n'
+        '    message "{w.name}: {w.shape} on {x.shape}, {s}, {c.groups}, {w.is_const}, {b}, '
+        '{y.zoom}"\n'
     )
     (check,) = parse_text(source).declarations
     graph = graph_of(GRAPH)

@@ -271,7 +271,12 @@ def test_a_node_of_several_outputs_may_be_built():
 
 # -- maybe, rest, families -----------------------------------------------------------------------
 
-TAIL = "op tail(x):\n    y = {nn.relu, nn.clip}(x, ...)\nop tail(x):\n    y = nn.mul(x, nn.sigmoid(x))\n"
+TAIL = """
+op tail(x):
+    y = {nn.relu, nn.clip}(x, ...)
+op tail(x):
+    y = nn.mul(x, nn.sigmoid(x))
+"""
 
 
 @pytest.mark.parametrize(
@@ -301,7 +306,8 @@ def test_maybe_builds_what_was_taken(tail, after):
 
 
 def test_maybe_as_an_operand():
-    text = "x: f32[2, 8]\nw: const f32[4, 8]\nm: const bool[4, 8]\n{}y = nn.linear(x, {})\nz = nn.neg(y)"
+    text = "x: f32[2, 8]\nw: const f32[4, 8]\nm: const bool[4, 8]\n{}y = nn.linear(x, {})\n"
+    text += "z = nn.neg(y)"
     r = rule(
         "k = maybe sparse.mask(w: const, m: const)\nl = nn.linear(x, k)\ny = nn.neg(l)",
         "y = nn.linear(x, maybe sparse.mask(@double(w), m)) like l",
@@ -378,7 +384,7 @@ def test_mistakes_are_errors_and_leave_the_graph_as_it_was(rewrite, message):
 
 def test_operators_that_nobody_reads_any_more_are_removed_and_others_stay():
     graph = graph_of(
-        "x: f32[4]\nk: const f32[4]\na = nn.mul(x, k)\nb = nn.exp(a)\ny = nn.sub(b, b)\nz = nn.neg(x)"
+        "x: f32[4]\nk: const f32[4]\na = nn.mul(x, k)\nb = nn.exp(a)\ny = nn.sub(b, b)"
     )
     run(graph, rule("y = nn.sub(a, a)", "y = nn.mul(a, 0)"))
     assert "b = nn.exp(a)" in lines(graph)
