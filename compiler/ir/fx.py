@@ -1,0 +1,7 @@
+"""The FX adapter: exported torch.fx graph modules in, torch.fx graph modules out."""
+
+from sparqc.ir.fx_alias import InPlaceError
+from sparqc.ir.fx_read import read_fx
+from sparqc.ir.fx_write import write_fx
+
+__all__ = ["InPlaceError", "read_fx", "write_fx"]
