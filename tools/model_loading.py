@@ -122,12 +122,20 @@ def _program(spec: str, submodule: str | None, inputs: Sequence[str]) -> LoadedM
         hint = "take the submodule before torch.export.save"
         raise UsageError("an exported program has no submodules any more", hint=hint)
     program = read_program(path)
-    module = program.module(check_guards=False)
+    module = _module_of(program)
     example = random_inputs(inputs, module) if inputs else _stored_inputs(program)
     if example is None:
         hint = "describe each input: --input x:f32[8,3,224,224]"
         raise UsageError(f"{shown(path)} holds no example inputs", hint=hint)
     return LoadedModel(spec, "program", path, module, program, example)
+
+
+def _module_of(program: ExportedProgram) -> nn.Module:
+    module: nn.Module = program.module(check_guards=False)
+    # The graph is of one mode. torch lets both methods raise; here they just change nothing.
+    for method in ("train", "eval"):
+        vars(module).pop(method, None)
+    return module
 
 
 def _stored_inputs(program: ExportedProgram) -> Batch | None:

@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import nn
 
+from sparqc.capture import capture
 from sparqc.errors import SparqcError
 from sparqc.tools.model_loading import load
 from sparqc.tools.program_file import read_program
@@ -94,6 +95,13 @@ def test_a_program_with_a_dynamic_batch(saved: Path) -> None:
     x = torch.ones(6, 3, 8, 8)
     torch.testing.assert_close(loaded.module(x), loaded.program.module()(x))
     assert loaded.module(x).shape == (12, 72)
+
+
+def test_the_module_of_a_program_can_be_captured(saved: Path) -> None:
+    loaded = load(str(saved))
+    graph = capture(loaded.module, loaded.inputs).graph
+    assert [node.op for node in graph.nodes][:3] == ["nn.conv", "nn.mul", "nn.add"]
+    assert graph.inputs[0].shape[1:] == (3, 8, 8)
 
 
 def test_described_inputs_replace_the_stored_ones(saved: Path) -> None:
