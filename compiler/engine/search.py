@@ -324,17 +324,15 @@ class Search:
         """The operators of the steps since `start`, each once, in the order of the pattern."""
         return tuple(dict.fromkeys(n for _, _, m in self._steps[start:] for n in m.nodes))
 
-    def _read_outside(self, nodes: Sequence[Node]) -> tuple[Value, Node | None] | None:
-        """A value inside the match that something outside reads; with no node, a graph output."""
+    def _read_outside(self, nodes: Sequence[Node]) -> tuple[Value, list[Node]] | None:
+        """A value inside the match that is read outside, by these nodes or as a graph output."""
         inside = set(nodes)
         exempt = {m.nodes[0] for _, goal, m in self._steps if goal.shared and m.nodes}
         for node in nodes[1:]:
             for value in node.outputs if node not in exempt else ():
-                if value.is_output:
-                    return value, None
-                for reader in value.readers:
-                    if reader not in inside:
-                        return value, reader
+                outside = [reader for reader in value.readers if reader not in inside]
+                if outside or value.is_output:
+                    return value, outside
         return None
 
     def _match(self, frame: _Frame, root: Node, nodes: tuple[Node, ...]) -> Match:
