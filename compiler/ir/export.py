@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from sparqc.errors import SparqcError
 from sparqc.ir.constants import constant_value
 from sparqc.ir.graph import Array, Graph, Node, Value
-from sparqc.ir.onnx_read import read_onnx
+from sparqc.ir.onnx_read import read_written
 from sparqc.ir.onnx_schema import DEFAULT_OPSET
 from sparqc.ir.onnx_write import is_uncalibrated, write_surgeon
 from sparqc.ir.table import OperatorTable
@@ -52,9 +52,10 @@ def to_onnx(
 
 def _direct(graph: Graph, table: OperatorTable, opset: int) -> Graph:
     """The ONNX graph of a graph whose operators all have ONNX forms."""
-    exported = read_onnx(write_surgeon(graph, table, opset=opset).surgeon, table)
+    exported = read_written(write_surgeon(graph, table, opset=opset), table)
     exported.name = graph.name
     _restore_constants(exported, graph)
+    _restore_outputs(exported, graph)
     return exported
 
 
@@ -64,6 +65,17 @@ def _restore_constants(exported: Graph, graph: Graph) -> None:
         stem = re.sub(r"_\d+$", "", constant.name)
         if constant.name not in graph and stem in graph and stem not in exported:
             exported.rename(constant, stem)
+
+
+def _restore_outputs(exported: Graph, graph: Graph) -> None:
+    """Give the values behind the outputs the names that they had; the outputs keep theirs.
+
+    The file calls a value that is an output by the output's name.  What is known of a layer is
+    known under the value's.
+    """
+    for value, before in zip(exported.outputs, graph.outputs, strict=True):
+        if value.producer is not None and before.name not in exported:
+            exported.rename(value, before.name)
 
 
 def _prepared(graph: Graph, table: OperatorTable) -> Graph:
