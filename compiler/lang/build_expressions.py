@@ -27,6 +27,7 @@ from sparqc.lang.ast import (
 )
 from sparqc.lang.source import Source
 from sparqc.lang.strings import read_template, unquote
+from sparqc.lang.words import RESERVED
 
 _KEYWORDS: dict[str, Scalar] = {"true": True, "false": False, "none": None}
 _LONGEST_NUMBER = 40
@@ -105,7 +106,7 @@ class ExpressionBuilder(Transformer[Token, Any]):
         return Index(items[0], items[1], self.place(meta))
 
     def name(self, meta: Meta, items: list[Token]) -> Name:
-        return Name(str(items[0]), self.place(meta))
+        return Name(self._name(items[0]), self.place(meta))
 
     def literal(self, meta: Meta, items: list[Token]) -> Literal:
         return Literal(self._scalar(items[0]), self.place(meta))
@@ -126,6 +127,15 @@ class ExpressionBuilder(Transformer[Token, Any]):
         if item.type == "INT":
             return self._integer(item)
         return float(item) if item.type == "FLOAT" else _KEYWORDS[str(item)]
+
+    def _name(self, token: Token) -> str:
+        """A name that is being bound or looked up."""
+        if token in RESERVED:
+            hint = "take another name"
+            if token == "none":
+                hint = "an operand that may be absent is written `b?`; ask `b is none` in `where:`"
+            raise self.fail(f"{str(token)!r} is no name", self.token_place(token), hint)
+        return str(token)
 
     def _integer(self, token: Token) -> int:
         if len(token) > _LONGEST_NUMBER:

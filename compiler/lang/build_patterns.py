@@ -90,7 +90,7 @@ class PatternBuilder(ExpressionBuilder):
         name, *others = items
         constraint = others[-1] if others and isinstance(others[-1], Constraint) else None
         optional = bool(others) and isinstance(others[0], Token)
-        return Bind(str(name), optional, constraint, self.place(meta))
+        return Bind(self._name(name), optional, constraint, self.place(meta))
 
     def constraint(self, meta: Meta, items: list[Any]) -> Constraint:
         if not items:
@@ -107,16 +107,21 @@ class PatternBuilder(ExpressionBuilder):
     def dims(self, meta: Meta, items: list[Token]) -> list[int | str]:
         if sum(item.type == "ELLIPSIS" for item in items) > 1:
             raise self.fail("`...` stands for any number of dimensions once", self.place(meta))
-        return [self._integer(i) if i.type == "INT" else str(i) for i in items]
+        return [self._dim(item) for item in items]
+
+    def _dim(self, item: Token) -> int | str:
+        if item.type == "INT":
+            return self._integer(item)
+        return str(item) if item.type == "ELLIPSIS" else self._name(item)
 
     def rest(self, meta: Meta, items: list[Token]) -> Rest:
-        return Rest(str(items[-1]), self.place(meta))
+        return Rest(self._name(items[-1]), self.place(meta))
 
     def operand_number(self, meta: Meta, items: list[Any]) -> Number:
         return Number(items[0], self.place(meta))
 
     def attribute_bind(self, meta: Meta, items: list[Token]) -> AttributePattern:
-        return AttributePattern(str(items[0]), bind=str(items[1]), span=self.place(meta))
+        return AttributePattern(str(items[0]), bind=self._name(items[1]), span=self.place(meta))
 
     def attribute_literal(self, meta: Meta, items: list[Any]) -> AttributePattern:
         literal = items[1] if isinstance(items[1], tuple) else self._scalar(items[1])

@@ -78,7 +78,7 @@ class Builder(PatternBuilder):
         return f"{name}({', '.join(arguments)})" if arguments else name
 
     def names(self, meta: Meta, items: list[Token]) -> tuple[str, ...]:
-        return tuple(map(str, items))
+        return tuple(map(self._name, items))
 
     def quantized(self, meta: Meta, items: list[Any]) -> QuantizedOperand:
         *first, names, _, granularity = items

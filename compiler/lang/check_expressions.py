@@ -17,7 +17,7 @@ from sparqc.lang.ast import (
     Template,
 )
 from sparqc.lang.findings import Findings
-from sparqc.lang.scope import VALUES, Scope
+from sparqc.lang.scope import KIND_NAMES, VALUES, Scope
 from sparqc.lang.vocabulary import Vocabulary
 from sparqc.lang.walk import walk
 from sparqc.lang.words import PROPERTIES
@@ -96,8 +96,7 @@ def _field(field: Field, scope: Scope, vocabulary: Vocabulary) -> Findings:
         return
     name, kind = field.of.id, scope.kinds[field.of.id]
     if kind not in VALUES:
-        what = "a list of values" if kind == "operands" else f"one {kind}"
-        message = f"{name!r} is {what} and has no field {field.name!r}"
+        message = f"{name!r} is {KIND_NAMES[kind]} and has no field {field.name!r}"
         yield PatternError(message, span=field.span)
     elif field.name not in PROPERTIES:
         known = _attributes(name, scope, vocabulary)

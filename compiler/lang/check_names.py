@@ -7,15 +7,8 @@ from collections.abc import Iterable, Iterator
 from sparqc.errors import PatternError, Span, did_you_mean
 from sparqc.lang.ast import Declaration, FusionDecl, MatchStatement, OpDecl, RuleDecl, ShareDecl
 from sparqc.lang.findings import Findings
-from sparqc.lang.scope import IGNORED, VALUES, Kind, Scope, calls_of, reads, roots_of
+from sparqc.lang.scope import IGNORED, KIND_NAMES, VALUES, Scope, calls_of, reads, roots_of
 
-_ARTICLES: dict[Kind, str] = {
-    "result": "the result of an operator",
-    "operand": "a value",
-    "operands": "a list of values",
-    "attribute": "an attribute",
-    "dimension": "a dimension",
-}
 _NUMBERS = frozenset({"attribute", "dimension"})
 
 
@@ -65,7 +58,7 @@ def _mixed_kinds(scope: Scope) -> Findings:
         first = scope.kinds[binding.name]
         kinds = {binding.kind, first}
         if len(kinds) > 1 and not kinds <= _NUMBERS and not kinds <= VALUES:
-            is_one, and_another = _ARTICLES[first], _ARTICLES[binding.kind]
+            is_one, and_another = KIND_NAMES[first], KIND_NAMES[binding.kind]
             message = f"{binding.name!r} is {is_one} and cannot be {and_another} too"
             yield PatternError(message, span=binding.span, hint="take two names")
 
@@ -170,5 +163,5 @@ def _value(name: str, scope: Scope, span: Span | None, block: str) -> Findings:
         hint = did_you_mean(name, scope.kinds)
         yield PatternError(f"{block}: the match binds no {name!r}", span=span, hint=hint)
     elif kind in _NUMBERS:
-        message = f"{block}: {name!r} is {_ARTICLES[kind]}, not a value"
+        message = f"{block}: {name!r} is {KIND_NAMES[kind]}, not a value"
         yield PatternError(message, span=span)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from sparqc.errors import PatternError, Span, did_you_mean
 from sparqc.ir.operator import Operator
@@ -31,8 +32,14 @@ def check_operators(declaration: Declaration, scope: Scope, vocabulary: Vocabula
 def unknown(name: str, span: Span | None, vocabulary: Vocabulary) -> Findings:
     """The finding that no operator and no family has a name."""
     if not vocabulary.knows(name):
-        hint = did_you_mean(name, vocabulary.names)
-        yield PatternError(f"unknown operator {name!r}", span=span, hint=hint)
+        hint = vocabulary.suggestion(name)
+        yield PatternError(f"unknown operator {name!r}", span=_word(name, span), hint=hint)
+
+
+def _word(name: str, span: Span | None) -> Span | None:
+    """The place of a word in the line of a span."""
+    at = span.text.find(name, span.column - 1) if span else -1
+    return replace(span, column=at + 1, width=len(name)) if span and at >= 0 else span
 
 
 def count(number: int, names: Sequence[str]) -> str:

@@ -30,8 +30,8 @@ def check_rewrite(
 ) -> Findings:
     """What is wrong with the rewrite of a rule."""
     yield from _targets(rule, scope)
-    yield from _replaced(rule, scope)
-    yield from _unused(rule, scope)
+    kept = list(_replaced(rule, scope))
+    yield from kept or _unused(rule, scope)
     local: set[str] = set()
     for statement in rule.rewrite:
         for part in _expressions(statement.expr):

@@ -35,11 +35,14 @@ def check_file(
     others = [other for other in other_files if other.declarations != file.declarations]
     spellings = [d for f in (file, *others) for d in f.declarations if isinstance(d, OpDecl)]
     vocabulary = Vocabulary(table, spellings)
-    findings = [*_duplicates(file, others)]
+    findings = list(_duplicates(file, others))
+    sound: list[RuleDecl] = []
     for declaration in file.declarations:
-        findings += check_declaration(declaration, vocabulary, natives)
-    findings += check_overlap(d for d in file.declarations if isinstance(d, RuleDecl))
-    return in_order(findings)
+        found = list(check_declaration(declaration, vocabulary, natives))
+        if isinstance(declaration, RuleDecl) and not failures(found):
+            sound.append(declaration)
+        findings += found
+    return in_order([*findings, *check_overlap(sound)])
 
 
 def check_declaration(
@@ -47,12 +50,16 @@ def check_declaration(
 ) -> Findings:
     """What is wrong with one declaration, looked at by itself."""
     scope = scope_of(declaration)
-    yield from check_names(declaration, scope)
-    yield from check_operators(declaration, scope, vocabulary)
-    yield from check_expressions(declaration, scope, vocabulary, natives)
+    findings = [
+        *check_names(declaration, scope),
+        *check_operators(declaration, scope, vocabulary),
+        *check_expressions(declaration, scope, vocabulary, natives),
+    ]
     if isinstance(declaration, RuleDecl):
-        yield from check_rewrite(declaration, scope, vocabulary, natives)
-        yield from check_termination(declaration, vocabulary)
+        findings += check_rewrite(declaration, scope, vocabulary, natives)
+        # What a rule does in the end can be asked only where it makes sense in itself.
+        findings += () if failures(findings) else check_termination(declaration, vocabulary)
+    yield from findings
 
 
 def _duplicates(file: PatternFile, others: Sequence[PatternFile]) -> Findings:

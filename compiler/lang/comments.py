@@ -6,14 +6,12 @@ below it, or behind the line above where it is indented deeper than the one belo
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from sparqc.lang.layout import Comment, Layout, Line
-
-_STEP = 4
+from sparqc.lang.wrap import indented
 
 
 class PrintedLine(Protocol):
@@ -69,13 +67,19 @@ def _attach(places: list[_Place], layout: Layout) -> list[Comment]:
         below = [line for line in lines if line.number > comment.line]
         if inside and inside[0].number in of_line:
             of_line[inside[0].number].behind.append(comment)
-        elif above and comment.alone and comment.column > (below[0].column if below else 1):
+        elif above and _belongs_above(comment, above[-1], below):
             of_line[above[-1].number].after.append(comment)
         elif below:
             of_line[below[0].number].before.append(comment)
         else:
             tail.append(comment)
     return tail
+
+
+def _belongs_above(comment: Comment, above: Line, below: Sequence[Line]) -> bool:
+    """Whether a comment on a line of its own ends the block above it."""
+    in_block = above.parent is not None or above.opens
+    return in_block and comment.column > (below[0].column if below else 1)
 
 
 def _flat(lines: Sequence[Line]) -> Iterator[Line]:
@@ -86,12 +90,11 @@ def _flat(lines: Sequence[Line]) -> Iterator[Line]:
 
 def _render(place: _Place, layout: Layout) -> Iterator[str]:
     printed = place.printed
-    indent = " " * _STEP * printed.depth
     before, behind = place.before, place.behind
     if len(behind) > 1 or "\n" in printed.text:
         before, behind = [*before, *behind], []
     yield from _own(before, printed.depth, layout, below=printed.line)
-    text = textwrap.indent(printed.text, indent)
+    text = indented(printed.text, printed.depth)
     yield from (f"{text}  {behind[0].text}" if behind else text).split("\n")
     yield from _own(place.after, printed.depth + place.opens, layout)
 
@@ -101,7 +104,7 @@ def _own(
 ) -> Iterator[str]:
     """Comments on lines of their own; at the top level an empty line between them is kept."""
     for position, comment in enumerate(comments):
-        yield f"{' ' * _STEP * depth}{comment.text}"
+        yield indented(comment.text, depth)
         rest = comments[position + 1 : position + 2]
         following = rest[0].line if rest else below
         if depth == 0 and following and _gap(layout, comment.line, following):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
-from sparqc.errors import PatternError, Span, did_you_mean
+from sparqc.errors import PatternError, did_you_mean
 from sparqc.ir.graph import Level
 from sparqc.lang.ast import (
     CheckDecl,
@@ -23,6 +23,8 @@ from sparqc.lang.ast import (
 )
 from sparqc.lang.builder import Header
 from sparqc.lang.words import CLAUSES, GRADES, LEVELS, PRESERVES
+
+_WORDS: dict[str, tuple[str, ...]] = {"on": LEVELS, "preserves": PRESERVES, "grade": GRADES}
 
 
 @dataclass
@@ -45,8 +47,7 @@ class Parts:
 
 
 def declare(header: Header, parts: Parts) -> Declaration:
-    """The declaration; raises `PatternError` where a part is missing or a word is unknown."""
-    _check_header(header)
+    """The declaration; raises `PatternError` where a part is missing."""
     if not parts.match:
         hint = "match: and statements below" if header.kind != "op" else "y = nn.relu(x)"
         raise PatternError(f"{header.name} matches nothing", span=header.span, hint=hint)
@@ -89,15 +90,13 @@ def _levels(header: Header) -> tuple[Level, ...]:
     """The levels of the `on` clause, in the order of the table; all without one."""
     if "on" not in header.clauses:
         return LEVELS
-    words, span = header.clauses["on"]
-    for word in words:
-        _known(word, LEVELS, "level", span)
+    words, _ = header.clauses["on"]
     return tuple(level for level in LEVELS if level in words)
 
 
 def _rule(header: Header, parts: Parts, common: dict[str, Any]) -> RuleDecl:
     _demand(header, bool(parts.rewrite), "has no rewrite", "rewrite: and statements below")
-    preserves = _word(header, "preserves", PRESERVES, "exact")
+    preserves = _word(header, "preserves", "exact")
     return RuleDecl(
         **common,
         rewrite=tuple(parts.rewrite),
@@ -108,7 +107,7 @@ def _rule(header: Header, parts: Parts, common: dict[str, Any]) -> RuleDecl:
 
 def _check(header: Header, parts: Parts, common: dict[str, Any]) -> CheckDecl:
     _demand(header, parts.message is not None, "has no message", 'message "what is wrong"')
-    grade = _word(header, "grade", GRADES, "error")
+    grade = _word(header, "grade", "error")
     return CheckDecl(
         **common,
         grade=cast(Literal["error", "slow", "note"], grade),
@@ -117,11 +116,13 @@ def _check(header: Header, parts: Parts, common: dict[str, Any]) -> CheckDecl:
     )
 
 
-def _check_header(header: Header) -> None:
+def check_header(header: Header) -> None:
+    """Raise `PatternError` for words that a declaration of its kind does not know."""
     for word, (_, span) in header.clauses.items():
         if word not in CLAUSES[header.kind]:
             hint = f"its first line may say: {', '.join(CLAUSES[header.kind])}"
             raise PatternError(f"`{word}` does not belong to {header.kind}", span=span, hint=hint)
+        _check_words(header, word)
     if header.kind == "op":
         hint = "op nn.silu(x):"
         _demand(header, header.parameters is not None, "says not which operands it has", hint)
@@ -137,14 +138,14 @@ def _demand(header: Header, given: bool, message: str, hint: str) -> None:
         raise PatternError(f"{header.name} {message}", span=header.span, hint=hint)
 
 
-def _word(header: Header, clause: str, known: tuple[str, ...], default: str) -> str:
-    if clause not in header.clauses:
-        return default
+def _check_words(header: Header, clause: str) -> None:
     words, span = header.clauses[clause]
-    return _known(words[0], known, f"word behind `{clause}`:", span)
+    known = _WORDS.get(clause, words)
+    for word in words:
+        if word not in known:
+            hint = did_you_mean(word, known)
+            raise PatternError(f"`{clause} {word}` does not exist", span=span, hint=hint)
 
 
-def _known(word: str, known: tuple[str, ...], what: str, span: Span) -> str:
-    if word not in known:
-        raise PatternError(f"unknown {what} {word!r}", span=span, hint=did_you_mean(word, known))
-    return word
+def _word(header: Header, clause: str, default: str) -> str:
+    return header.clauses[clause][0][0] if clause in header.clauses else default

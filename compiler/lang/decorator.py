@@ -28,7 +28,7 @@ from sparqc.lang.ast import (
     RuleDecl,
 )
 from sparqc.lang.builder import Header
-from sparqc.lang.declare import Parts, declare
+from sparqc.lang.declare import Parts, check_header, declare
 from sparqc.lang.grammar import read, read_expr
 from sparqc.lang.source import Source
 from sparqc.lang.strings import quote, read_template
@@ -72,6 +72,7 @@ class RuleBuilder:
 
     def build(self, header: Header, doc: str) -> RuleDecl:
         """The rule; raises PatternError where a part is missing."""
+        check_header(header)
         self._parts.doc = doc
         declaration = declare(header, self._parts)
         assert isinstance(declaration, RuleDecl)

@@ -6,7 +6,6 @@ are no part of the values, so they are taken from the text that the values were 
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -33,9 +32,7 @@ from sparqc.lang.printer import (
     format_rewrite,
 )
 from sparqc.lang.words import BLOCKS, LEVELS
-from sparqc.lang.wrap import PAGE, wrap_code, wrap_condition, wrap_sentence
-
-STEP = 4
+from sparqc.lang.wrap import PAGE, STEP, indented, wrap_code, wrap_condition, wrap_sentence
 
 
 @dataclass(frozen=True)
@@ -67,9 +64,7 @@ def format_file(file: PatternFile) -> str:
 
 def format_declaration(declaration: Declaration) -> str:
     """The canonical text of one declaration, without a line break at the end."""
-    return "\n".join(
-        textwrap.indent(p.text, " " * STEP * p.depth) for p in _Declaration(declaration).lines()
-    )
+    return "\n".join(indented(p.text, p.depth) for p in _Declaration(declaration).lines())
 
 
 class _Declaration:
@@ -83,7 +78,7 @@ class _Declaration:
         yield Printed(0, wrap_code(_header(d), 0), self.line.number if self.line else 0)
         if d.doc:
             yield Printed(1, wrap_sentence("", d.doc, STEP), self.number('"'))
-        if d.source:
+        if d.source and not isinstance(d, CheckDecl):
             yield self.sentence("source", d.source)
         yield from self.matched()
         if d.where:
@@ -129,6 +124,8 @@ class _Declaration:
             yield self.sentence("message", d.message.text)
             if d.cure is not None:
                 yield self.sentence("cure", d.cure.text)
+            if d.source:
+                yield self.sentence("source", d.source)
 
     def fusion(self, fusion: FusionDecl) -> Iterator[Printed]:
         if fusion.int8 or fusion.int8_where:
@@ -159,7 +156,7 @@ def _code(depth: int, text: str, span: Span | None) -> Printed:
 
 
 def _raw(header: str, text: str) -> str:
-    return f"{header}\n{textwrap.indent(text, ' ' * STEP)}"
+    return f"{header}\n{indented(text, 1)}"
 
 
 def _conditions(conditions: Sequence[Condition]) -> Iterator[Printed]:

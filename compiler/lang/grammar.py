@@ -98,12 +98,13 @@ def _explain(error: UnexpectedInput, start: str, source: Source) -> PatternError
 
 
 def _hint(token: Token, expected: set[str], start: str) -> str:
+    """What may have been meant by a word that does not fit."""
+    if token == "=" and start in ("statement", "rewrite") and "EQUAL" not in expected:
+        return "a name is defined with one ="
     if token == "=" and start in ("condition", "expr"):
         return "two things are compared with =="
     if token == "(" and start in ("condition", "expr"):
         return "a Python function is called as @name(...)"
-    if token == "none" and start == "statement":
-        return "an operand that may be absent is written `b?`; ask `b is none` in `where:`"
     if "COMMA" in expected and (token[0].isalnum() or token[0] == "_"):
         return "is a comma missing in front of it?"
     return LINE_USAGE[start]

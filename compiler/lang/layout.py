@@ -1,7 +1,8 @@
 """Lines, blocks and comments: the outer structure of a pattern file, before any grammar.
 
 A logical line is one physical line, or several: it goes on inside brackets, on deeper lines that
-begin with a closing bracket, a string, or one of `else and or like`, and from a string to the next.
+begin with a closing bracket, a string, or one of `else and or like`, and a description goes on from
+string to string.
 A line that ends in a colon opens a block of deeper lines.  The blocks `before:` and `after:` hold
 raw text.
 """
@@ -14,13 +15,16 @@ from dataclasses import dataclass, field
 
 from sparqc.errors import PatternError, Span
 from sparqc.lang.source import Source
-from sparqc.lang.words import BLOCKS, OPENERS
+from sparqc.lang.words import BLOCKS
 
 #: What a deeper line begins with when it continues the line above instead of opening a block.
 _CONTINUES = re.compile(r'(?:"|[)\]}]|(?:else|and|or|like)\b)')
 _PIECE = re.compile(r'"(?:[^"\\]|\\.)*"|#.*|[()\[\]{}]|[^"#()\[\]{}]+|"')
-#: The first words of lines that end in a colon.
-_OPENERS = frozenset((*BLOCKS, *OPENERS))
+#: Lines that end in a colon, which may be missing.
+_DECLARES = re.compile(rf"(?:{'|'.join(BLOCKS)})\s+\w.*", re.DOTALL)
+_OPENS_BLOCK = re.compile(
+    r"(?:(?:match|where|rewrite|int8|example|before|after)\b|sparse\s+\w+)\s*:?"
+)
 #: Lines whose block is kept as it stands.
 _RAW = re.compile(r"(?:before|after)\s*:")
 
@@ -46,6 +50,17 @@ class Line:
     def opens(self) -> bool:
         """Whether it ends in a colon."""
         return self.text.endswith(":")
+
+    @property
+    def describes(self) -> bool:
+        """Whether it is the string that describes a file or a declaration."""
+        return self.text.startswith('"') and (self.parent is None or self.parent.parent is None)
+
+    @property
+    def begins_block(self) -> bool:
+        """Whether it begins a declaration or a block, even if its colon is missing."""
+        pattern = _OPENS_BLOCK if self.parent else _DECLARES
+        return bool(pattern.fullmatch(self.text))
 
     @property
     def word(self) -> str:
@@ -97,6 +112,7 @@ class _Reader:
         self.layout = layout
         self.current: Line | None = None
         self.brackets: list[tuple[str, Span]] = []
+        self.tabs = False
 
     def read(self) -> None:
         number = 0
@@ -108,19 +124,30 @@ class _Reader:
         self.close_brackets()
 
     def physical(self, number: int) -> None:
-        text = self.layout.source[number - 1]
-        column = len(text) - len(text.lstrip(" \t")) + 1
+        text = self.untabbed(number)
+        column = len(text) - len(text.lstrip(" ")) + 1
         if not text.strip():
             return
-        if text.lstrip(" \t").startswith("#"):
+        if text.lstrip(" ").startswith("#"):
             self.layout.comments.append(Comment(number, column, text.strip(), alone=True))
             return
-        if "\t" in text[: column - 1]:
-            self.error("indent with spaces, not with tabs", number, 1, column - 1)
         if self.continues(text[column - 1 :], column):
             self.extend(number, column)
         else:
             self.start(number, column)
+
+    def untabbed(self, number: int) -> str:
+        """A physical line; tabs in front of it are reported once, and taken for four columns."""
+        text = self.layout.source[number - 1]
+        bare = text.lstrip(" \t")
+        indent = text[: len(text) - len(bare)]
+        if "\t" not in indent or not bare:
+            return text
+        if not self.tabs:
+            self.error("indent with spaces, not with tabs", number, 1, len(indent))
+        self.tabs = True
+        self.layout.source[number - 1] = indent.expandtabs(4) + bare
+        return self.layout.source[number - 1]
 
     def continues(self, text: str, column: int) -> bool:
         """Whether a physical line belongs to the logical line above."""
@@ -130,9 +157,9 @@ class _Reader:
         deeper = column > line.column
         if self.brackets:
             return deeper or (column == line.column and text[0] in ")]}")
-        if text[0] == '"' and line.text.startswith('"'):
+        if text[0] == '"' and line.describes:
             return column >= line.column
-        if line.opens or line.word in _OPENERS:
+        if line.opens or line.begins_block:
             return False
         return deeper and bool(_CONTINUES.match(text))
 
@@ -169,7 +196,7 @@ class _Reader:
 
     def unopened(self, above: Line, number: int, column: int) -> Line | None:
         """A deeper line below one without a colon: a forgotten colon, or a slip of the indent."""
-        if above.word not in _OPENERS:
+        if not above.begins_block:
             message = "this line is indented deeper than the one above, which opens no block"
             self.error(message, number, column)
             return above.parent

@@ -10,7 +10,7 @@ from typing import Any
 from sparqc.errors import ErrorGroup, PatternError, Span, UsageError, did_you_mean
 from sparqc.lang.ast import Declaration, Example, PatternFile, Template
 from sparqc.lang.builder import Header
-from sparqc.lang.declare import Parts, declare
+from sparqc.lang.declare import Parts, check_header, declare
 from sparqc.lang.grammar import read, read_expr
 from sparqc.lang.layout import Layout, Line, read_layout
 from sparqc.lang.source import Source
@@ -127,6 +127,8 @@ class _FileReader:
         if line.broken:
             return None
         header: Header | None = self.attempt(lambda: read("header", source))
+        if header is not None:
+            self.attempt(lambda: check_header(header))
         return header
 
 

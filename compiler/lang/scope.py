@@ -13,6 +13,13 @@ from sparqc.lang.walk import walk
 #: The result of a matched operator, another value it reads, the tuple of the remaining operands,
 #: or a number, string or list.
 Kind = Literal["result", "operand", "operands", "attribute", "dimension"]
+KIND_NAMES: dict[Kind, str] = {
+    "result": "the result of an operator",
+    "operand": "a value",
+    "operands": "a list of values",
+    "attribute": "an attribute",
+    "dimension": "a dimension",
+}
 VALUES: frozenset[Kind] = frozenset({"result", "operand"})
 IGNORED = "_"
 

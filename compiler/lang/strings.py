@@ -9,14 +9,14 @@ from sparqc.errors import PatternError
 from sparqc.lang.ast import Expr, Template
 from sparqc.lang.source import Source
 
-_ESCAPES = {"n": "\n", "t": "\t", '"': '"', "\\": "\\"}
+_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", '"': '"', "\\": "\\"}
+_WRITTEN = str.maketrans({character: f"\\{letter}" for letter, character in _ESCAPES.items()})
 _STRING = re.compile(r'"(?:[^"\\\n]|\\.)*"')
 
 
 def quote(text: str) -> str:
     """A string as it stands in a pattern file: `say "a"` -> `"say \\"a\\""`."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'.replace("\n", "\\n").replace("\t", "\\t")
+    return f'"{text.translate(_WRITTEN)}"'
 
 
 def unquote(source: Source) -> str:
@@ -79,10 +79,10 @@ def _inner(source: Source, text: str, offset: int, read: Callable[[Source], Expr
 
 def _closing(text: str, start: int) -> int | None:
     """Where the brace that opens at `start` closes; braces in inner strings do not count."""
-    quoted = False
-    for at in range(start + 1, len(text)):
-        if text[at] == '"' and text[at - 1] != "\\":
-            quoted = not quoted
-        elif text[at] == "}" and not quoted:
+    at = start + 1
+    while at < len(text):
+        if text[at] == "}":
             return at
+        inner = _STRING.match(text, at)
+        at = inner.end() if inner else at + 1
     return None

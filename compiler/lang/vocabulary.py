@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import cache
 
+from sparqc.errors import did_you_mean
 from sparqc.ir.operator import Operator
 from sparqc.ir.table import OperatorTable
 from sparqc.lang.ast import CallPattern, OpDecl
@@ -31,6 +32,10 @@ class Vocabulary:
     def knows(self, name: str) -> bool:
         """Whether a pattern may name it."""
         return bool(self.family(name)) or self.operator(name) is not None or _foreign(name)
+
+    def suggestion(self, name: str) -> str:
+        """A hint for an unknown name."""
+        return _raw_suggestion(name) or did_you_mean(name, self.names)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -64,6 +69,22 @@ class Vocabulary:
 def _foreign(name: str) -> bool:
     """Whether it is an ONNX operator of a domain that has no schemas here."""
     return name.startswith("onnx.") and name.count(".") > 1
+
+
+def _raw_suggestion(name: str) -> str:
+    """The overloads of an ATen operator that is named without one, or similar ONNX operators."""
+    namespace, _, rest = name.partition(".")
+    if namespace == "aten":
+        import torch
+
+        packet = getattr(torch.ops.aten, rest.partition(".")[0], None)
+        overloads = packet.overloads() if packet is not None else ()
+        return did_you_mean(name, [f"{namespace}.{rest}.{o}" for o in overloads])
+    if namespace == "onnx":
+        import onnx
+
+        return did_you_mean(name, [f"onnx.{s.name}" for s in onnx.defs.get_all_schemas()])
+    return ""
 
 
 @cache

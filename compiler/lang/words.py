@@ -20,7 +20,7 @@ BLOCKS: Final[dict[str, tuple[str, ...]]] = {
     "rule": ("source", "match", "where", "rewrite", "example"),
     "fusion": ("source", "match", "where", "int8", "sparse", "example"),
     "share": ("source", "match", "where", "scale", "example"),
-    "check": ("source", "match", "where", "message", "cure", "example"),
+    "check": ("match", "where", "message", "cure", "source", "example"),
 }
 #: The header clauses of each kind.
 CLAUSES: Final[dict[str, tuple[str, ...]]] = {
@@ -30,8 +30,12 @@ CLAUSES: Final[dict[str, tuple[str, ...]]] = {
     "share": ("on", "for"),
     "check": ("on", "for", "grade"),
 }
-#: Words that open a block of lines of their own.
-OPENERS: Final = ("match", "where", "rewrite", "int8", "sparse", "example", "before", "after")
+
+#: Words that are no names, wherever they stand.
+RESERVED: Final = frozenset(
+    ("and", "or", "not", "in", "is", "none", "true", "false", "else", "like", "maybe", "shared",
+     "ordered", "const")
+)  # fmt: skip
 
 #: How a block begins.
 BLOCK_USAGE: Final = {

@@ -11,9 +11,16 @@ import re
 from sparqc.lang.strings import quote
 
 PAGE = 100
-_MORE = "    "
+STEP = 4
+_MORE = " " * STEP
 _WORD = re.compile(r"(?:\{[^{}]*\}|[^\s])+\s*|\s+")
 _PIECE = re.compile(r'"(?:[^"\\]|\\.)*"|[(\[{]|[)\]}]|, | (?:and|or) |[^"()\[\]{},]|,')
+
+
+def indented(text: str, depth: int) -> str:
+    """The text with each line that holds something moved to the right by `depth` steps."""
+    margin = " " * STEP * depth
+    return "\n".join(margin + line if line else line for line in text.split("\n"))
 
 
 def wrap_string(text: str, width: int) -> list[str]:

@@ -1,0 +1,47 @@
+"""What the formatter writes, the parser reads back; formatting twice changes nothing."""
+
+from collections import Counter
+
+from hypothesis import given
+from hypothesis import strategies as st
+from lang.declaration_strategies import declarations, expressions, files, no_examples
+
+from sparqc.lang.ast import Declaration, Expr, PatternFile
+from sparqc.lang.formatter import format_declaration, format_file, format_text
+from sparqc.lang.layout import read_layout
+from sparqc.lang.parser import parse_line, parse_text
+from sparqc.lang.printer import format_expr
+
+
+@given(expressions)
+def test_an_expression_reads_back(expr: Expr) -> None:
+    assert parse_line("expr", format_expr(expr)) == expr
+
+
+@given(declarations())
+def test_a_declaration_reads_back(declaration: Declaration) -> None:
+    assert parse_text(format_declaration(declaration)).declarations == (declaration,)
+
+
+@given(files())
+def test_a_file_reads_back_and_is_stable(file: PatternFile) -> None:
+    text = format_file(file)
+    assert parse_text(text) == file
+    assert format_text(text) == text
+
+
+@given(files(no_examples), st.data())
+def test_comments_anywhere_are_kept_and_change_nothing(file: PatternFile, data: st.DataObject):
+    lines = format_file(file).split("\n")
+    for number in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, len(lines)))
+        if at < len(lines) and data.draw(st.booleans()):
+            lines[at] += f"  #{number}"
+        else:
+            lines.insert(at, f"{' ' * data.draw(st.integers(0, 13))}#{number}")
+    text = "\n".join(lines)
+    formatted = format_text(text)
+    assert parse_text(formatted) == file
+    assert format_text(formatted) == formatted
+    found = Counter(c.text for c in read_layout(formatted, "").comments)
+    assert found == Counter(c.text for c in read_layout(text, "").comments)
