@@ -79,7 +79,7 @@ class RuleBuilder:
         return declaration
 
     def _source(self, text: str) -> Source:
-        return Source(self._file, text, self._line)
+        return Source.of(text, self._file, self._line)
 
     def _read(self, start: str, line: Any) -> Any:
         return read(start, self._source(line.strip())) if isinstance(line, str) else line
@@ -102,12 +102,12 @@ def rule(
     def decorate(function: Callable[[RuleBuilder], None]) -> RuleDecl:
         code = function.__code__
         span = Span(code.co_filename, code.co_firstlineno, 1)
-        words = {"on": tuple(on), "preserves": (preserves,)}
-        words |= {"for": (target,)} if target else {}
-        words |= {"decreases": (decreases,)} if decreases else {}
+        words = {"on": on, "preserves": [preserves], "for": [target], "decreases": [decreases]}
         builder = RuleBuilder(code.co_filename, code.co_firstlineno)
         function(builder)
-        clauses = {word: (given, span) for word, given in words.items()}
+        clauses = {
+            word: (tuple(filter(None, given)), span) for word, given in words.items() if any(given)
+        }
         header = Header("rule", name or function.__name__, span, clauses=clauses)
         return builder.build(header, " ".join((function.__doc__ or "").split()))
 

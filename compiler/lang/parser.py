@@ -295,4 +295,4 @@ def parse_line(start: str, text: str, file: str = "<string>", line: int = 1) -> 
     """
     if start not in LINE_USAGE:
         raise ValueError(f"unknown kind of line {start!r}")
-    return read(start, Source(file, text.strip(), line))
+    return read(start, Source.of(text.strip(), file, line))

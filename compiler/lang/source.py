@@ -17,18 +17,22 @@ class Source:
 
     file: str
     text: str
-    line: int = 1
-    column: int = 1
-    #: The lines of the whole file, for the caret display; without them the text's own.
-    lines: Sequence[str] = ()
+    line: int
+    column: int
+    #: Lines of the file for the caret display, and the number of the first of them.
+    lines: Sequence[str]
+    first: int = 1
+
+    @classmethod
+    def of(cls, text: str, file: str, line: int = 1) -> Source:
+        """Text of which no more is known than the line on which it begins."""
+        return cls(file, text, line, 1, text.split("\n"), line)
 
     def span(self, line: int, column: int, width: int = 1) -> Span:
         """The place of `width` characters at a 1-based line and column of this text."""
         at = column + self.column - 1 if line == 1 else column
         number = self.line + line - 1
-        if self.lines:
-            return Span(self.file, number, at, width, self.lines[number - 1])
-        return Span(self.file, number, column, width, self.text.split("\n")[line - 1])
+        return Span(self.file, number, at, width, self.lines[number - self.first])
 
     def at(self, offset: int, width: int = 1) -> Span:
         """The place of the character at a 0-based offset."""
@@ -44,4 +48,4 @@ class Source:
     def piece(self, text: str, offset: int) -> Source:
         """A part of this text that begins at a 0-based offset."""
         span = self.at(offset)
-        return Source(self.file, text, span.line, span.column, self.lines or self.text.split("\n"))
+        return Source(self.file, text, span.line, span.column, self.lines, self.first)

@@ -9,7 +9,7 @@ from sparqc.lang.parser import parse_text
 from sparqc.lang.words import PROPERTIES
 
 FAMILY = """\
-op activation(x, alpha?):
+op activation(x):
     y = {nn.relu, nn.clip}(x, ...)
 """
 RULE = """\
