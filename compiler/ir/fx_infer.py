@@ -45,9 +45,14 @@ def infer_types(graph: Graph, node: Node, table: OperatorTable) -> None:
     if any(_is_unknown(value) for value in node.inputs):
         types = None
     else:
-        types = _sizes_of(graph).types(node, table)
+        types = _fake_of(graph).types(node, table)
     for index, value in enumerate(node.outputs):
         value.type = types[index] if types and index < len(types) else TensorType()
+
+
+def types_of_call(graph: Graph, call: FxCall) -> tuple[TensorType, ...] | None:
+    """The types of what a call on values of a graph gives; None where they cannot be told."""
+    return _fake_of(graph).types_of_call(call)
 
 
 def _is_unknown(value: Value) -> bool:
@@ -58,6 +63,9 @@ class _Fake:
     """Fake tensors whose symbolic sizes are the graph's."""
 
     def __init__(self) -> None:
+        self._start()
+
+    def _start(self) -> None:
         self.env = ShapeEnv()
         self.mode = FakeTensorMode(shape_env=self.env)
         self.symbols: dict[str, sympy.Symbol] = {}
@@ -68,13 +76,20 @@ class _Fake:
         row = table.get(node.op)
         try:
             call = row.fx.write(node) if row is not None and row.fx else raw_fx_call(node)
+        except (SparqcError, *_REFUSALS):
+            return None
+        return self.types_of_call(call)
+
+    def types_of_call(self, call: FxCall) -> tuple[TensorType, ...] | None:
+        """The types of what a call gives; None where it fails or fixes a symbolic size."""
+        try:
             with self.mode, enable_python_dispatcher(), torch.no_grad():
                 result = self._run(call)
         except (SparqcError, *_REFUSALS):
             return None
         if self.env.replacements:
             # The call is only valid for one size: nothing known of it holds in general.
-            self.__init__()  # type: ignore[misc]
+            self._start()
             return None
         items = result if isinstance(result, list | tuple) else [result]
         return tuple(self._type(item) for item in items)
@@ -162,7 +177,7 @@ def parse_size(text: str, symbol: Callable[[str], sympy.Symbol]) -> Any:
 _FAKES: WeakKeyDictionary[Graph, _Fake] = WeakKeyDictionary()
 
 
-def _sizes_of(graph: Graph) -> _Fake:
+def _fake_of(graph: Graph) -> _Fake:
     if graph not in _FAKES:
         _FAKES[graph] = _Fake()
     return _FAKES[graph]

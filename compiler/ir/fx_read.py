@@ -20,7 +20,7 @@ from sparqc.ir.fx_origin import origin_of
 from sparqc.ir.fx_schema import bind, map_values, raw_call, target_name
 from sparqc.ir.fx_tensor import Symbols, array_of
 from sparqc.ir.graph import Graph, Node, Origin, TensorType, Value
-from sparqc.ir.operator import Call, Operator, Reading
+from sparqc.ir.operator import Call, FxCall, Operator, Reading
 from sparqc.ir.table import OperatorTable
 
 #: Checks that guard the trace and compute nothing.
@@ -93,11 +93,22 @@ class _Reader:
             written: Written = node.meta["sparqc"]
             return written.types
         if "val" not in node.meta:
+            return self._inferred(node)
+        return self.symbols.types_of(node.meta["val"])
+
+    def _inferred(self, node: fx.Node) -> tuple[TensorType, ...]:
+        from sparqc.ir.fx_infer import types_of_call
+
+        args, kwargs = (map_values(a, self.value, fx.Node) for a in (node.args, dict(node.kwargs)))
+        types = None
+        if node.op == "call_function":
+            types = types_of_call(self.graph, FxCall(node.target, args, kwargs))
+        if types is None:
             raise SparqcError(
                 f"{node.name}: the graph module has no shapes noted on its nodes",
                 hint="pass torch.export.export(model, args).module(check_guards=False)",
             )
-        return self.symbols.types_of(node.meta["val"])
+        return types
 
     # -- inputs and constants -------------------------------------------------------------------
 

@@ -89,6 +89,8 @@ def target_of(name: str) -> Any:
 
 def bind(target: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments of a call by name, defaults filled in."""
+    if not isinstance(target, torch._ops.OpOverload):
+        return {**dict(zip(_SLOTS, args, strict=False)), **kwargs}
     bound: dict[str, Any] = {}
     positional = iter(args)
     for argument in signature(target):

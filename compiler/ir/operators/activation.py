@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from sparqc.ir.forms import (
@@ -13,12 +11,10 @@ from sparqc.ir.forms import (
     emit_one,
     fx_call,
     normal,
-    number,
     onnx_inputs,
     rank_of,
     same_type,
     sample_x,
-    tensor_operand,
     unary,
 )
 from sparqc.ir.graph import Attribute, Node, Value
@@ -211,64 +207,6 @@ def _simple_onnx(op_type: str) -> OnnxForm:
     return OnnxForm((op_type,), read, lambda node, emitter: emit_one(op_type, node, emitter, "x"))
 
 
-# -- clip ----------------------------------------------------------------------------------------
-
-
-_CLIP = (OperandSpec("x"), OperandSpec("min", optional=True), OperandSpec("max", optional=True))
-_BOUNDS = {"min": ("min", "min_val"), "max": ("max", "max_val")}
-
-
-def _read_clip(call: Call) -> Reading | None:
-    """clamp, hardtanh and relu6: bounds that are numbers or scalar tensors of the type of x."""
-    given, x = call.arguments, call.arguments["self"]
-    if call.target.startswith("aten.relu6"):
-        given = {"min": 0.0, "max": 6.0}
-    bounds = {
-        slot: next((given[n] for n in names if given.get(n) is not None), None)
-        for slot, names in _BOUNDS.items()
-    }
-    return _clip(call, x, bounds)
-
-
-def _clip(call: Call, x: Value, bounds: dict[str, Any]) -> Reading | None:
-    if x.type.dtype != call.types[0].dtype and "?" not in (x.type.dtype, call.types[0].dtype):
-        return None
-    operands: dict[str, Any] = {"x": x}
-    for slot, bound in bounds.items():
-        operands[slot] = None if bound is None else tensor_operand(bound, x.type.dtype)
-        if bound is not None and operands[slot] is None:
-            return None
-        if isinstance(bound, Value) and bound.type.rank != 0:
-            return None
-    return Reading(operands)
-
-
-def _write_clip(node: Node) -> FxCall:
-    slots = ("min", "max")
-    bounds = [number(node, slot) for slot in slots]
-    if all(b is not None or node.operands[s] is None for b, s in zip(bounds, slots, strict=True)):
-        return fx_call("aten.clamp.default", node.operands["x"], *bounds)
-    return fx_call(
-        "aten.clamp.Tensor", node.operands["x"], node.operands["min"], node.operands["max"]
-    )
-
-
-def _read_clip_onnx(call: Call) -> Reading | None:
-    """Bounds are attributes before opset 11, where their defaults are the largest numbers."""
-    bounds = {slot: call.arguments.get(slot) for slot in ("min", "max")}
-    huge = float(np.finfo(np.float32).max)
-    bounds = {s: None if isinstance(b, float) and abs(b) >= huge else b for s, b in bounds.items()}
-    return _clip(call, call.arguments["input"], bounds)
-
-
-def _sample_clip(rng: Rng) -> Sample:
-    bounds = [np.array(b, np.float32) for b in (-0.5, 0.75)]
-    keep = [bool(k) for k in ((1, 1), (1, 0), (0, 1))[int(rng.integers(3))]]
-    low, high = (b if k else None for b, k in zip(bounds, keep, strict=True))
-    operands = {"x": normal(rng, 2, 3, 4), "min": low, "max": high}
-    return Sample(operands, {}, frozenset({"min", "max"}))
-
-
 # -- prelu ---------------------------------------------------------------------------------------
 
 
@@ -300,48 +238,6 @@ def _sample_prelu(rng: Rng) -> Sample:
     slope = normal(rng, int(rng.choice([1, 3])))
     shape = [(2, 3), (2, 3, 4), (2, 3, 4, 5)][int(rng.integers(3))]
     return Sample({"x": normal(rng, *shape), "slope": slope}, {}, frozenset({"slope"}))
-
-
-# -- softmax -------------------------------------------------------------------------------------
-
-
-def _read_softmax(call: Call) -> Reading | None:
-    x = call.arguments["self"]
-    return _softmax(call, x, call.arguments["dim"])
-
-
-def _softmax(call: Call, x: Value, axis: int) -> Reading | None:
-    """The axis is counted from the end, as attention does."""
-    rank = rank_of(x)
-    if x.type.dtype != call.types[0].dtype or rank is None:
-        return None
-    return Reading({"x": x}, {"axis": axis - rank if axis >= 0 else axis})
-
-
-def _softmax_row(name: str, packet: str, op_type: str, doc: str) -> Operator:
-    def read_onnx(call: Call) -> Reading | None:
-        x, axis = call.arguments["input"], call.arguments["axis"]
-        rank = rank_of(x)
-        # Before opset 13 everything from the axis on was flattened first.
-        if call.opset < 13 and (rank is None or axis not in (-1, rank - 1)):
-            return None
-        return _softmax(call, x, axis)
-
-    def write_fx(node: Node) -> FxCall:
-        return fx_call(f"aten.{packet}.int", node.operands["x"], node.attributes["axis"])
-
-    def write_onnx(node: Node, emitter: OnnxEmitter) -> None:
-        emit_one(op_type, node, emitter, "x", axis=node.attributes["axis"])
-
-    def sample(rng: Rng) -> Sample:
-        return Sample(sample_x(rng).operands, {"axis": int(rng.integers(-3, 0))})
-
-    targets = (f"aten.{packet}.int", f"aten._{packet}.default", f"aten.special_{packet}.int")
-    return Operator(
-        name, doc, X, {"axis": -1}, sample=sample,
-        fx=FxForm(targets, _read_softmax, write_fx),
-        onnx=OnnxForm((op_type,), read_onnx, write_onnx),
-    )  # fmt: skip
 
 
 def _overloads(*packets: str) -> tuple[str, ...]:
@@ -377,14 +273,6 @@ OPERATORS = (
         onnx=OnnxForm(("PRelu",), _read_prelu_onnx, _write_prelu_onnx),
     ),
     Operator(
-        "nn.clip", "x limited to [min, max], both scalars; ReLU6 is a clip from 0 to 6.",
-        _CLIP, sample=_sample_clip,
-        fx=FxForm((*_overloads("clamp", "hardtanh", "relu6", "clamp_min", "clamp_max", "clip"),
-                   "aten.clamp.Tensor", "aten.clamp_.Tensor"), _read_clip, _write_clip),
-        onnx=OnnxForm(("Clip",), _read_clip_onnx,
-                      lambda n, e: emit_one("Clip", n, e, "x", "min", "max")),
-    ),
-    Operator(
         "nn.silu", "x * sigmoid(x).", X, sample=sample_x, fx=_plain("silu"),
         onnx=OnnxForm((), _never, _write_silu),
     ),
@@ -413,6 +301,4 @@ OPERATORS = (
             "aten.gelu.default", n.operands["x"], approximate=n.attributes["approximate"])),
         onnx=OnnxForm(("Gelu",), _read_gelu_onnx, _write_gelu),
     ),
-    _softmax_row("nn.softmax", "softmax", "Softmax", "exp(x) / sum(exp(x)) along an axis."),
-    _softmax_row("nn.log_softmax", "log_softmax", "LogSoftmax", "log(softmax(x)) along an axis."),
 )  # fmt: skip

@@ -43,8 +43,8 @@ def _read_identity(call: Call) -> Reading | None:
         return None
     if call.target == "aten.slice.Tensor":
         return _read_whole_slice(call)
-    if any(given.get("pad") or ()):
-        return None
+    if any(given.get("pad") or ()) or set(given.get("output_size") or ()) == {1}:
+        return None  # a global pool of a single pixel stays one: the next image may be larger
     return Reading({"x": x})
 
 
@@ -109,8 +109,9 @@ OPERATORS = (
              "aten.detach.default", "aten.detach_.default", "aten.dropout.default",
              "aten.dropout_.default", "aten.feature_dropout.default",
              "aten.lift_fresh_copy.default", "aten.native_dropout.default",
-             "aten.slice.Tensor", "aten.to.device", "aten.pad.default", "aten.constant_pad_nd.default",
-             *_CASTS),
+             "aten.slice.Tensor", "aten.to.device", "aten.pad.default",
+             "aten.constant_pad_nd.default",
+             "aten.adaptive_avg_pool2d.default", *_CASTS),
             _read_identity, lambda n: fx_call("aten.alias.default", n.operands["x"])),
         onnx=OnnxForm(("Identity", "Dropout"), _read_identity_onnx,
                       lambda n, e: emit_one("Identity", n, e, "x")),

@@ -42,6 +42,8 @@ def _read_pair(call: Call) -> Reading | None:
     given = call.arguments
     if given.get("alpha", 1) != 1 or given.get("rounding_mode") is not None:
         return None
+    if call.target == "aten.square.default":
+        return same_type(call, a=given["self"], b=given["self"])
     if call.target.startswith("aten.rsub."):
         return same_type(call, a=given["other"], b=given["self"])
     return same_type(call, a=given["self"], b=given["other"])
@@ -148,7 +150,7 @@ OPERATORS = (
     ),
     Operator(
         "nn.mul", "a * b.", AB, commutes=_SWAP, sample=_sample, onnx=_onnx("Mul"),
-        fx=FxForm(_overloads("mul", "Tensor", "Scalar"), _read_pair,
+        fx=FxForm((*_overloads("mul", "Tensor", "Scalar"), "aten.square.default"), _read_pair,
                   _writes("aten.mul.Tensor", swaps=True)),
     ),
     Operator(

@@ -9,6 +9,7 @@ import numpy as np
 from sparqc.ir.forms import Rng, emit_one, fx_call, normal, rank_of, same_type
 from sparqc.ir.graph import Array, Node, Value
 from sparqc.ir.operator import (
+    REQUIRED,
     Call,
     FxCall,
     FxForm,
@@ -30,11 +31,31 @@ AB = (OperandSpec("a"), OperandSpec("b"))
 # -- linear --------------------------------------------------------------------------------------
 
 
+def _untransposed(value: Value) -> Value | None:
+    """The matrix that a value is the transpose of, None where it is no transpose."""
+    producer = value.producer
+    if producer is None or producer.op != "nn.transpose" or value.type.rank != 2:
+        return None
+    source = producer.operands["x"]
+    return source if isinstance(source, Value) else None
+
+
 def _read_linear(call: Call) -> Reading | None:
+    if call.target == "aten.addmm.default":
+        return _read_linear_addmm(call)
     given = call.arguments
     if rank_of(given["weight"]) != 2:
         return None  # torch also takes a vector
     return Reading({"x": given["input"], "w": given["weight"], "b": given["bias"]})
+
+
+def _read_linear_addmm(call: Call) -> Reading | None:
+    """A linear layer after torch's decompositions: addmm(b, x, w.t())."""
+    given = call.arguments
+    weight = _untransposed(given["mat2"])
+    if weight is None or rank_of(given["self"]) != 1 or (given["alpha"], given["beta"]) != (1, 1):
+        return None
+    return Reading({"x": given["mat1"], "w": weight, "b": given["self"]})
 
 
 def _read_linear_onnx(call: Call) -> Reading | None:
@@ -156,8 +177,13 @@ def _read_addmm(call: Call) -> Reading | None:
     reading = same_type(call, a=given["mat1"], b=given["mat2"], c=given["self"])
     if reading is None or isinstance(given["alpha"], Value) or isinstance(given["beta"], Value):
         return None
-    factors = {"alpha": float(given["alpha"]), "beta": float(given["beta"])}
-    return Reading(reading.operands, {**_GEMM, **factors})
+    attributes = {**_GEMM, "alpha": float(given["alpha"]), "beta": float(given["beta"])}
+    operands = dict(reading.operands)
+    for slot, flag in (("a", "transA"), ("b", "transB")):
+        source = _untransposed(given["mat1" if slot == "a" else "mat2"])
+        if source is not None:
+            operands[slot], attributes[flag] = source, 1
+    return Reading(operands, attributes)
 
 
 def _write_addmm(node: Node) -> FxCall:
@@ -222,11 +248,37 @@ def _sample_matmul(rng: Rng) -> Sample:
     return Sample({"a": normal(rng, *a), "b": normal(rng, *b)}, {}, constants)
 
 
+# -- einsum --------------------------------------------------------------------------------------
+
+
+def _equation(text: str) -> str:
+    """One spelling: no spaces."""
+    return text.replace(" ", "")
+
+
+def _read_einsum(call: Call) -> Reading | None:
+    given = call.arguments
+    if given.get("path") is not None or len({x.type.dtype for x in given["tensors"]}) > 1:
+        return None
+    return Reading({"xs": tuple(given["tensors"])}, {"equation": _equation(given["equation"])})
+
+
+def _read_einsum_onnx(call: Call) -> Reading | None:
+    given = call.arguments
+    return Reading({"xs": tuple(given["Inputs"])}, {"equation": _equation(given["equation"])})
+
+
+def _sample_einsum(rng: Rng) -> Sample:
+    equation = str(rng.choice(["bij,bjk->bik", "bij,bkj->bik", "bij,bjk->bki"]))
+    shape = (2, 5, 4) if "bkj" in equation else (2, 4, 5)
+    return Sample({"xs": [normal(rng, 2, 3, 4), normal(rng, *shape)]}, {"equation": equation})
+
+
 OPERATORS = (
     Operator(
         "nn.linear", "x @ w.T + b, with w [out, in].", XWB, sample=_sample_linear,
         weight=WeightSpec("w", lambda _: 0, lambda _: 1),
-        fx=FxForm(("aten.linear.default",), _read_linear, lambda n: fx_call(
+        fx=FxForm(("aten.linear.default", "aten.addmm.default"), _read_linear, lambda n: fx_call(
             "aten.linear.default", n.operands["x"], n.operands["w"], n.operands["b"])),
         onnx=OnnxForm(("Gemm",), _read_linear_onnx, _write_linear_onnx),
     ),
@@ -245,5 +297,13 @@ OPERATORS = (
                   lambda n: fx_call("aten.matmul.default", n.operands["a"], n.operands["b"])),
         onnx=OnnxForm(("MatMul",), _read_matmul_onnx,
                       lambda n, e: emit_one("MatMul", n, e, "a", "b")),
+    ),
+    Operator(
+        "nn.einsum", "Einstein's sum of products, by its equation.",
+        (OperandSpec("xs", variadic=True),), {"equation": REQUIRED}, sample=_sample_einsum,
+        fx=FxForm(("aten.einsum.default",), _read_einsum, lambda n: fx_call(
+            "aten.einsum.default", n.attributes["equation"], list(n.operands["xs"] or ()))),
+        onnx=OnnxForm(("Einsum",), _read_einsum_onnx, lambda n, e: emit_one(
+            "Einsum", n, e, "xs", equation=n.attributes["equation"])),
     ),
 )  # fmt: skip

@@ -7,18 +7,14 @@ from typing import Any
 import numpy as np
 
 from sparqc.ir.forms import (
-    FLOATS,
-    NUMPY_DTYPES,
     Rng,
     X,
     axes_of,
     emit_one,
     fx_call,
     normal,
-    number,
     rank_of,
     static_ints,
-    tensor_operand,
     wrap,
 )
 from sparqc.ir.graph import Node, Value
@@ -37,6 +33,11 @@ from sparqc.ir.operator import (
 
 #: "To the end": the largest i64, as both torch and ONNX write it.
 END = 2**63 - 1
+
+
+def _never(call: Call) -> Reading | None:
+    """ONNX spells it with several nodes; each is read as what it is."""
+    return None
 
 
 # -- concat --------------------------------------------------------------------------------------
@@ -186,182 +187,97 @@ def _sample_slice(rng: Rng) -> Sample:
     return Sample({"x": normal(rng, 2, 5, 7)}, sample)
 
 
-# -- pad -----------------------------------------------------------------------------------------
-
-_MODES = {"constant": "constant", "reflect": "reflect", "replicate": "edge"}
-_TORCH_MODES = {onnx: torch for torch, onnx in _MODES.items()}
+# -- stack and unbind ----------------------------------------------------------------------------
 
 
-def _read_pad(call: Call) -> Reading | None:
-    """torch lists pairs, the last dimension first; ONNX all begins, then all ends."""
-    given, rank = call.arguments, rank_of(call.arguments["self"])
-    pairs, mode = static_ints(given["pad"]), _MODES.get(given.get("mode", "constant"))
-    value = given.get("value") or 0.0
-    if pairs is None or rank is None or mode is None or isinstance(value, Value):
+def _read_stack(call: Call) -> Reading | None:
+    tensors, rank = call.arguments["tensors"], call.types[0].rank
+    if rank is None or len({t.type.dtype for t in tensors}) > 1:
         return None
-    pairs = pairs + (0,) * (2 * rank - len(pairs))
-    begins, ends = pairs[-2::-2], pairs[::-2]
-    attributes = {"pads": begins + ends, "mode": mode, "value": float(value)}
-    return Reading({"x": given["self"]}, attributes)
+    return Reading({"xs": tuple(tensors)}, {"axis": wrap(call.arguments["dim"], rank)})
 
 
-def _write_pad(node: Node) -> FxCall:
-    pads = list(node.attributes["pads"])  # type: ignore[arg-type]
-    rank = len(pads) // 2
-    pairs = [p for axis in reversed(range(rank)) for p in (pads[axis], pads[axis + rank])]
-    if node.attributes["mode"] == "constant":
-        while len(pairs) > 2 and pairs[-2:] == [0, 0]:
-            del pairs[-2:]
-        x, value = node.operands["x"], node.attributes["value"]
-        return fx_call("aten.constant_pad_nd.default", x, pairs, value)
-    # torch reflects and replicates spatial dimensions only, and wants all of them.
-    spatial = pairs[: 2 * max(rank - 2, 1)]
-    mode = _TORCH_MODES[str(node.attributes["mode"])]
-    return fx_call("aten.pad.default", node.operands["x"], spatial, mode)
+def _write_stack_onnx(node: Node, emitter: OnnxEmitter) -> None:
+    xs, axis, hint = node.operands["xs"], node.attributes["axis"], node.output.name
+    assert isinstance(xs, tuple)
+    axes = emitter.constant(np.array([axis], np.int64), f"{hint}_axes")
+    parts = [emitter.temp(hint) for _ in xs]
+    for x, part in zip(xs, parts, strict=True):
+        emitter.emit("Unsqueeze", [x, axes], outputs=[part])
+    emitter.emit("Concat", parts, {"axis": axis}, outputs=node.outputs)
 
 
-def _read_pad_onnx(call: Call) -> Reading | None:
-    given, rank = call.arguments, rank_of(call.arguments["data"])
-    pads, mode, value = axes_of(call, "pads"), given["mode"], _fill(call)
-    if pads is None or rank is None or value is None or mode not in _TORCH_MODES:
-        return None
-    if given.get("axes") is not None:
-        axes = axes_of(call)
-        if axes is None:
-            return None
-        full = [0] * (2 * rank)
-        for index, axis in enumerate(axes):
-            axis = wrap(axis, rank)
-            full[axis], full[axis + rank] = pads[index], pads[index + len(axes)]
-        pads = tuple(full)
-    return Reading({"x": given["data"]}, {"pads": pads, "mode": mode, "value": value})
+def _sample_stack(rng: Rng) -> Sample:
+    xs = [normal(rng, 2, 3) for _ in range(int(rng.integers(1, 4)))]
+    return Sample({"xs": xs}, {"axis": int(rng.integers(3))})
 
 
-def _fill(call: Call) -> float | None:
-    """The number to pad with: an attribute before opset 11, a scalar input since."""
-    value = call.arguments.get("constant_value", call.arguments.get("value"))
-    if isinstance(value, Value):
-        return None if value.data is None else float(value.data.reshape(-1)[0])
-    return float(value or 0.0)
+def _read_unbind(call: Call) -> Reading | None:
+    x, rank = call.arguments["self"], rank_of(call.arguments["self"])
+    return None if rank is None else Reading({"x": x}, {"axis": wrap(call.arguments["dim"], rank)})
 
 
-def _write_pad_onnx(node: Node, emitter: OnnxEmitter) -> None:
-    x, hint, mode = node.operands["x"], node.output.name, node.attributes["mode"]
+def _write_unbind_onnx(node: Node, emitter: OnnxEmitter) -> None:
+    x, axis, hint = node.operands["x"], node.attributes["axis"], node.output.name
     assert isinstance(x, Value)
-    inputs: list[Value | str] = [
-        x, emitter.constant(np.array(node.attributes["pads"], np.int64), f"{hint}_pads"),
-    ]  # fmt: skip
-    if mode == "constant":
-        dtype = NUMPY_DTYPES.get(x.type.dtype, np.dtype("float32"))
-        fill = np.array(node.attributes["value"]).astype(dtype)
-        inputs.append(emitter.constant(fill, f"{hint}_value"))
-    emitter.emit("Pad", inputs, {"mode": mode}, outputs=node.outputs)
+    sizes = emitter.constant(np.ones(len(node.outputs), np.int64), f"{hint}_sizes")
+    axes = emitter.constant(np.array([axis], np.int64), f"{hint}_axes")
+    parts = [emitter.temp(hint) for _ in node.outputs]
+    emitter.emit("Split", [x, sizes], {"axis": axis}, outputs=parts)
+    for part, output in zip(parts, node.outputs, strict=True):
+        emitter.emit("Squeeze", [part, axes], outputs=[output])
 
 
-def _sample_pad(rng: Rng) -> Sample:
-    mode = str(rng.choice(list(_TORCH_MODES)))
-    pads = (0, 0, *(int(p) for p in rng.integers(0, 3, 2)))
-    pads += (0, 0, *(int(p) for p in rng.integers(0, 3, 2)))
-    value = float(rng.choice([0, -1.5])) if mode == "constant" else 0.0
-    return Sample({"x": normal(rng, 2, 3, 4, 5)}, {"pads": pads, "mode": mode, "value": value})
+def _sample_unbind(rng: Rng) -> Sample:
+    return Sample({"x": normal(rng, 3, 4, 3)}, {"axis": int(rng.choice([0, 2]))})
 
 
-# -- gather --------------------------------------------------------------------------------------
+# -- roll ----------------------------------------------------------------------------------------
 
 
-def _read_gather(call: Call) -> Reading | None:
-    """select takes one index, index_select a vector, embedding and index[…] any shape."""
-    given, packet = call.arguments, call.target.split(".")[1]
-    if packet == "embedding":
-        operands, axis = {"x": given["weight"], "indices": given["indices"]}, 0
-    elif packet == "index":
-        return _read_index(call)
-    else:
-        rank = rank_of(given["self"])
-        if rank is None or not isinstance(given["index"], int | Value):
-            return None
-        operands, axis = {"x": given["self"], "indices": given["index"]}, wrap(given["dim"], rank)
-    operands["indices"] = tensor_operand(operands["indices"], "i64")
-    if operands["indices"] is None:
-        return None  # i32 indices, which torch takes too, and symbolic ones
-    return Reading(operands, {"axis": axis})
+def _read_roll(call: Call) -> Reading | None:
+    shifts, dims = static_ints(call.arguments["shifts"]), static_ints(call.arguments["dims"])
+    rank = rank_of(call.arguments["self"])
+    if not dims or shifts is None or rank is None:
+        return None  # without axes torch rolls the flattened tensor
+    axes = tuple(wrap(axis, rank) for axis in dims)
+    return Reading({"x": call.arguments["self"]}, {"shifts": shifts, "axes": axes})
 
 
-def _read_index(call: Call) -> Reading | None:
-    """x[:, :, i]: one tensor of indices; several at once, and masks, are another operator."""
-    indices = call.arguments["indices"]
-    tensors = [(axis, i) for axis, i in enumerate(indices) if i is not None]
-    if len(tensors) != 1 or tensors[0][1].type.dtype != "i64":
-        return None
-    axis, index = tensors[0]
-    return Reading({"x": call.arguments["self"], "indices": index}, {"axis": axis})
+def _write_roll(node: Node) -> FxCall:
+    shifts, axes = (list(node.attributes[name]) for name in ("shifts", "axes"))  # type: ignore[arg-type]
+    return fx_call("aten.roll.default", node.operands["x"], shifts, axes)
 
 
-def _write_gather(node: Node) -> FxCall:
-    x, indices, axis = node.operands["x"], node.operands["indices"], node.attributes["axis"]
-    assert isinstance(axis, int)
-    if (index := number(node, "indices")) is not None:
-        return fx_call("aten.select.int", x, axis, index)
-    if axis == 0 and rank_of(x) == 2:
-        return fx_call("aten.embedding.default", x, indices)
-    return fx_call("aten.index.Tensor", x, [*([None] * axis), indices])
+def _write_roll_onnx(node: Node, emitter: OnnxEmitter) -> None:
+    """For each axis, the last numbers in front of the others."""
+    x, hint = node.operands["x"], node.output.name
+    assert isinstance(x, Value)
+    shape = x.shape or ()
+    current: Value | str = x
+    for shift, axis in zip(node.attributes["shifts"], node.attributes["axes"], strict=True):  # type: ignore[arg-type]
+        size = shape[axis]  # type: ignore[call-overload,index]
+        if isinstance(size, int):
+            shift = shift % size  # type: ignore[operator]
+        rolled, tail, head = (emitter.temp(hint) for _ in range(3))
+        _cut(emitter, current, -shift, END, axis, tail, hint)  # type: ignore[operator,arg-type]
+        _cut(emitter, current, 0, -shift, axis, head, hint)  # type: ignore[operator,arg-type]
+        emitter.emit("Concat", [tail, head], {"axis": axis}, outputs=[rolled])
+        current = current if shift == 0 else rolled
+    emitter.emit("Identity", [current], outputs=node.outputs)
 
 
-def _read_gather_onnx(call: Call) -> Reading | None:
-    given, rank = call.arguments, rank_of(call.arguments["data"])
-    if given["axis"] < 0 and rank is None:
-        return None
-    operands = {"x": given["data"], "indices": given["indices"]}
-    return Reading(operands, {"axis": wrap(given["axis"], rank or 0)})
+def _cut(
+    emitter: OnnxEmitter, x: Value | str, start: int, end: int, axis: int, output: str, hint: str
+) -> None:
+    bounds = [emitter.constant(np.array([n], np.int64), f"{hint}_cut") for n in (start, end, axis)]
+    emitter.emit("Slice", [x, *bounds], outputs=[output])
 
 
-def _sample_gather(rng: Rng) -> Sample:
-    axis = int(rng.integers(2))
-    shape: tuple[int, ...] = [(), (3,), (2, 2)][int(rng.integers(3))]
-    indices = np.asarray(rng.integers(0, 4, shape), np.int64)
-    operands = {"x": normal(rng, 4, 5), "indices": indices}
-    return Sample(operands, {"axis": axis}, frozenset({"indices"}))
+def _sample_roll(rng: Rng) -> Sample:
+    shifts = tuple(int(s) for s in rng.integers(-2, 3, 2))
+    return Sample({"x": normal(rng, 2, 5, 4)}, {"shifts": shifts, "axes": (1, 2)})
 
-
-# -- where ---------------------------------------------------------------------------------------
-
-
-def _read_where(call: Call) -> Reading | None:
-    given, dtype = call.arguments, call.types[0].dtype
-    if call.target.startswith("aten.masked_fill"):
-        condition, a, b = given["mask"], given["value"], given["self"]
-    else:
-        condition, a, b = given["condition"], given["self"], given["other"]
-    operands = {"a": tensor_operand(a, dtype), "b": tensor_operand(b, dtype)}
-    if any(o is None for o in operands.values()) or condition.type.dtype != "bool":
-        return None
-    return Reading({"condition": condition, **operands})
-
-
-def _write_where(node: Node) -> FxCall:
-    condition, a, b = (node.operands[slot] for slot in ("condition", "a", "b"))
-    first, second = number(node, "a"), number(node, "b")
-    float_result = isinstance(a, Value) and a.type.dtype in FLOATS
-    if first is not None and second is None and float_result:
-        return fx_call("aten.where.ScalarSelf", condition, first, b)
-    if second is not None and first is None and float_result:
-        return fx_call("aten.where.ScalarOther", condition, a, second)
-    return fx_call("aten.where.self", condition, a, b)
-
-
-def _read_where_onnx(call: Call) -> Reading | None:
-    given = call.arguments
-    return Reading({"condition": given["condition"], "a": given["X"], "b": given["Y"]})
-
-
-def _sample_where(rng: Rng) -> Sample:
-    shape = [(2, 3), (3,), ()][int(rng.integers(3))]
-    operands = {"condition": rng.random((2, 3)) < 0.5, "a": normal(rng, *shape)}
-    constants = frozenset({"a"}) if not shape else frozenset()
-    return Sample({**operands, "b": normal(rng, 2, 3)}, {}, constants)
-
-
-_WHERE = (OperandSpec("condition"), OperandSpec("a"), OperandSpec("b"))
 
 OPERATORS = (
     Operator(
@@ -388,26 +304,23 @@ OPERATORS = (
         onnx=OnnxForm(("Slice",), _read_slice_onnx, _write_slice_onnx),
     ),
     Operator(
-        "nn.pad", "x with a margin: pads lists all begins, then all ends; mode is constant, "
-        "reflect or edge.", X,
-        {"pads": REQUIRED, "mode": "constant", "value": 0.0}, sample=_sample_pad,
-        fx=FxForm(("aten.constant_pad_nd.default", "aten.pad.default"), _read_pad, _write_pad),
-        onnx=OnnxForm(("Pad",), _read_pad_onnx, _write_pad_onnx),
+        "nn.stack", "The tensors, put together along a new axis.",
+        (OperandSpec("xs", variadic=True),), {"axis": 0}, sample=_sample_stack,
+        fx=FxForm(("aten.stack.default",), _read_stack, lambda n: fx_call(
+            "aten.stack.default", list(n.operands["xs"] or ()), n.attributes["axis"])),
+        onnx=OnnxForm((), _never, _write_stack_onnx),
     ),
     Operator(
-        "nn.gather", "The slices of x at these indices along an axis; an embedding is one.",
-        (OperandSpec("x"), OperandSpec("indices")), {"axis": 0}, sample=_sample_gather,
-        fx=FxForm(("aten.select.int", "aten.index_select.default", "aten.embedding.default",
-                   "aten.index.Tensor"), _read_gather, _write_gather),
-        onnx=OnnxForm(("Gather",), _read_gather_onnx, lambda n, e: emit_one(
-            "Gather", n, e, "x", "indices", axis=n.attributes["axis"])),
+        "nn.unbind", "The slices of x along an axis, without that axis.", X, {"axis": 0},
+        outputs=("y*",), sample=_sample_unbind,
+        fx=FxForm(("aten.unbind.int",), _read_unbind, lambda n: fx_call(
+            "aten.unbind.int", n.operands["x"], n.attributes["axis"])),
+        onnx=OnnxForm((), _never, _write_unbind_onnx),
     ),
     Operator(
-        "nn.where", "a where the condition holds, b elsewhere.", _WHERE, sample=_sample_where,
-        fx=FxForm(("aten.where.self", "aten.where.ScalarSelf", "aten.where.ScalarOther",
-                   "aten.masked_fill.Scalar", "aten.masked_fill_.Scalar",
-                   "aten.masked_fill.Tensor"), _read_where, _write_where),
-        onnx=OnnxForm(("Where",), _read_where_onnx,
-                      lambda n, e: emit_one("Where", n, e, "condition", "a", "b")),
+        "nn.roll", "x moved along axes; what falls off one end comes in at the other.", X,
+        {"shifts": REQUIRED, "axes": REQUIRED}, sample=_sample_roll,
+        fx=FxForm(("aten.roll.default",), _read_roll, _write_roll),
+        onnx=OnnxForm((), _never, _write_roll_onnx),
     ),
 )  # fmt: skip

@@ -215,7 +215,7 @@ def _sample_global(rng: Rng) -> Sample:
 
 
 def _sample_adaptive(rng: Rng) -> Sample:
-    size = tuple(int(s) for s in rng.integers(1, 4, 2))
+    size = tuple(int(s) for s in rng.integers(2, 5, 2))
     return Sample({"x": normal(rng, 2, 3, 6, 6)}, {"output_size": size})
 
 

@@ -33,6 +33,8 @@ def _axes(axes: Any, rank: int | None) -> tuple[int, ...] | None:
 
 def _read(call: Call) -> Reading | None:
     given, x = call.arguments, call.arguments["self"]
+    if given.get("ord", 2) != 2:
+        return None
     axes = _axes(given.get("dim"), rank_of(x))
     if axes is None or x.type.dtype != call.types[0].dtype:
         return None
@@ -49,7 +51,9 @@ def _reduce(
     """A row; the axes are a constant input from opset `input_since` on, an attribute before."""
 
     def write_fx(node: Node) -> FxCall:
-        return fx_call(targets[0], node.operands["x"], _list(node), node.attributes["keepdims"])
+        norm = [2] if op_type == "ReduceL2" else []
+        keepdims = node.attributes["keepdims"]
+        return fx_call(targets[0], node.operands["x"], *norm, _list(node), keepdims)
 
     def read_onnx(call: Call) -> Reading | None:
         given, x = call.arguments, call.arguments["data"]
@@ -128,6 +132,8 @@ OPERATORS = (
             ("aten.amax.default", "aten.max.default"), input_since=18),
     _reduce("nn.reduce_min", "The smallest number along axes.", "ReduceMin",
             ("aten.amin.default", "aten.min.default"), input_since=18),
+    _reduce("nn.reduce_l2", "The square root of the sum of squares along axes.", "ReduceL2",
+            ("aten.linalg_vector_norm.default",), input_since=18),
     Operator(
         "nn.argmax", "The index of the first largest number along an axis.", X,
         {"axis": 0, "keepdims": True}, sample=_sample_argmax,

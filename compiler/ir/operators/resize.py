@@ -92,7 +92,8 @@ def _read_resize_onnx(call: Call) -> Reading | None:
     if factors is None and sizes is None:
         return None
     attributes = {
-        "mode": given["mode"], "nearest_mode": given["nearest_mode"],
+        "mode": given["mode"],
+        "nearest_mode": given["nearest_mode"] if given["mode"] == "nearest" else "floor",
         "coordinate_mode": given["coordinate_transformation_mode"],
         "scales": factors, "sizes": None if sizes is None else tuple(int(s) for s in sizes),
     }  # fmt: skip

@@ -46,7 +46,8 @@ def constant_ints(node: Node, slot: str) -> list[int]:
     return [int(i) for i in value.data.reshape(-1)]
 
 
-def _int64(*numbers: int) -> Array:
+def int64(*numbers: int) -> Array:
+    """A vector of i64."""
     return np.array(numbers, np.int64)
 
 
@@ -58,7 +59,7 @@ def _read_reshape(call: Call) -> Reading | None:
     shape = call.types[0].shape
     if shape is None or sum(isinstance(d, str) for d in shape) > 1:
         return None
-    target = _int64(*(-1 if isinstance(d, str) else d for d in shape))
+    target = int64(*(-1 if isinstance(d, str) else d for d in shape))
     return Reading({"x": call.arguments["self"], "shape": target})
 
 
@@ -124,7 +125,8 @@ def _read_swap(call: Call) -> Reading | None:
     given, rank = call.arguments, rank_of(call.arguments["self"])
     if rank is None or (rank < 2 and call.target == "aten.t.default"):
         return None
-    first, second = wrap(given.get("dim0", 0), rank), wrap(given.get("dim1", 1), rank)
+    one, other = given.get("dim0", given.get("axis0", 0)), given.get("dim1", given.get("axis1", 1))
+    first, second = wrap(one, rank), wrap(other, rank)
     perm = list(range(rank))
     perm[first], perm[second] = second, first
     return Reading({"x": given["self"]}, {"perm": tuple(perm)})
@@ -220,49 +222,17 @@ def _axes_onnx(op_type: str) -> Any:
             return
         x = node.operands["x"]
         assert isinstance(x, Value)
-        axes = emitter.constant(_int64(*_list(node)), f"{node.output.name}_axes")
+        axes = emitter.constant(int64(*_list(node)), f"{node.output.name}_axes")
         emitter.emit(op_type, [x, axes], outputs=node.outputs)
 
     return write
-
-
-# -- expand --------------------------------------------------------------------------------------
-
-
-def _read_expand(call: Call) -> Reading | None:
-    """ONNX's shape: 1 keeps what is there, as -1 does in torch."""
-    given, x = call.arguments, call.arguments["self"]
-    size = given["size"]
-    if x.shape is None or isinstance(size, Value):
-        return None
-    padded = (1,) * (len(size) - len(x.shape)) + tuple(x.shape)
-    result = call.types[0].shape or ()
-    sizes = [1 if after == before else after for before, after in zip(padded, result, strict=False)]
-    if len(result) != len(padded) or not all(isinstance(s, int) for s in sizes):
-        return None  # stretches to a symbolic size
-    return Reading({"x": x, "shape": _int64(*sizes)})  # type: ignore[arg-type]
-
-
-def _write_expand(node: Node) -> FxCall:
-    sizes = constant_ints(node, "shape")
-    new = len(sizes) - (rank_of(node.operands["x"]) or 0)
-    kept = [-1 if size == 1 and axis >= new else size for axis, size in enumerate(sizes)]
-    return fx_call("aten.expand.default", node.operands["x"], kept)
-
-
-def _read_expand_onnx(call: Call) -> Reading | None:
-    x, shape = call.arguments["input"], call.constant("shape")
-    if shape is not None and rank_of(x) is not None and len(shape) < (rank_of(x) or 0):
-        shape = np.concatenate([np.ones((rank_of(x) or 0) - len(shape), np.int64), shape])
-        return Reading({"x": x, "shape": shape})
-    return Reading({"x": x, "shape": call.arguments["shape"]})
 
 
 # -- samples -------------------------------------------------------------------------------------
 
 
 def _sample_reshape(rng: Rng) -> Sample:
-    shape = [_int64(2, 12), _int64(-1, 4), _int64(4, 3, -1), _int64(24)][int(rng.integers(4))]
+    shape = [int64(2, 12), int64(-1, 4), int64(4, 3, -1), int64(24)][int(rng.integers(4))]
     return Sample({"x": normal(rng, 2, 3, 4), "shape": shape}, {}, frozenset({"shape"}))
 
 
@@ -282,12 +252,6 @@ def _sample_squeeze(rng: Rng) -> Sample:
 
 def _sample_unsqueeze(rng: Rng) -> Sample:
     return Sample({"x": normal(rng, 2, 3)}, {"axes": (int(rng.integers(3)),)})
-
-
-def _sample_expand(rng: Rng) -> Sample:
-    shape = [_int64(2, 5, 4), _int64(6, 1, 3, 1), _int64(1, 5, 1)][int(rng.integers(3))]
-    x = normal(rng, 3, 4) if len(shape) == 4 else normal(rng, 2, 1, 4)
-    return Sample({"x": x, "shape": shape}, {}, frozenset({"shape"}))
 
 
 OPERATORS = (
@@ -313,7 +277,8 @@ OPERATORS = (
         "nn.transpose", "The axes in another order: axis i of y is axis perm[i] of x.", X,
         {"perm": REQUIRED}, sample=_sample_transpose, constant_expression=True,
         evaluate=lambda o, a: (np.transpose(o["x"], a["perm"]),),
-        fx=FxForm(("aten.permute.default", "aten.transpose.int", "aten.t.default"),
+        fx=FxForm(("aten.permute.default", "aten.transpose.int", "aten.t.default",
+                   "aten.swapaxes.default", "aten.swapdims.default"),
                   _read_transpose, _write_transpose),
         onnx=OnnxForm(("Transpose",), _read_transpose_onnx,
                       lambda n, e: emit_one("Transpose", n, e, "x", perm=n.attributes["perm"])),
@@ -333,12 +298,5 @@ OPERATORS = (
         evaluate=lambda o, a: (np.expand_dims(o["x"], tuple(a["axes"])),),
         fx=FxForm(("aten.unsqueeze.default",), _read_unsqueeze, _write_unsqueeze),
         onnx=OnnxForm(("Unsqueeze",), _read_unsqueeze_onnx, _axes_onnx("Unsqueeze")),
-    ),
-    Operator(
-        "nn.expand", "x broadcast to a shape (i64), where 1 keeps the size that is there.",
-        XSHAPE, sample=_sample_expand,
-        fx=FxForm(("aten.expand.default",), _read_expand, _write_expand),
-        onnx=OnnxForm(("Expand",), _read_expand_onnx,
-                      lambda n, e: emit_one("Expand", n, e, "x", "shape")),
     ),
 )  # fmt: skip
