@@ -77,7 +77,7 @@ def _relative(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
     same = (a == b) | (np.isnan(a) & np.isnan(b))
     if same.all():
         return 0.0
-    difference = np.abs(a - b)[~same]
+    difference = np.abs(a[~same] - b[~same])
     if not np.isfinite(difference).all():
         return math.inf
     scale = float(np.max(np.abs(a), where=np.isfinite(a), initial=0.0))

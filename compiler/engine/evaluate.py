@@ -269,7 +269,7 @@ _PROPERTIES: dict[str, Callable[[Value, Environment], Term]] = {
     "shape": _shape,
     "rank": _rank,
     "dtype": _dtype,
-    "readers": lambda value, _: len(value.readers) + value.is_output,
+    "readers": lambda value, _: value.reader_count + value.is_output,
     "is_const": lambda value, environment: is_constant(value, environment.table),
     "is_output": lambda value, _: value.is_output,
     "is_input": lambda value, _: value.is_input,

@@ -315,8 +315,8 @@ class Search:
         nodes = self._nodes(0)
         if not nodes or nodes[0] is not self.node:
             return  # every `maybe` was left out
-        if (outside := self._read_outside(nodes)) is not None:
-            self._miss(self.plan.decl.span, words.read_outside, *outside)
+        if (value := self._read_outside(nodes)) is not None:
+            self._miss(self.plan.decl.span, words.read_outside, value, nodes)
         else:
             self.found.append(self._match(self._frame, self.node, nodes))
 
@@ -324,15 +324,17 @@ class Search:
         """The operators of the steps since `start`, each once, in the order of the pattern."""
         return tuple(dict.fromkeys(n for _, _, m in self._steps[start:] for n in m.nodes))
 
-    def _read_outside(self, nodes: Sequence[Node]) -> tuple[Value, list[Node]] | None:
-        """A value inside the match that is read outside, by these nodes or as a graph output."""
+    def _read_outside(self, nodes: Sequence[Node]) -> Value | None:
+        """A value inside the match that something outside reads."""
         inside = set(nodes)
         exempt = {m.nodes[0] for _, goal, m in self._steps if goal.shared and m.nodes}
         for node in nodes[1:]:
             for value in node.outputs if node not in exempt else ():
-                outside = [reader for reader in value.readers if reader not in inside]
-                if outside or value.is_output:
-                    return value, outside
+                # More readers than matched operators: no need to look at thousands of them.
+                if value.is_output or value.reader_count > len(inside):
+                    return value
+                if not inside.issuperset(value.readers):
+                    return value
         return None
 
     def _match(self, frame: _Frame, root: Node, nodes: tuple[Node, ...]) -> Match:

@@ -82,8 +82,9 @@ def wrong_attribute(nodes: Sequence[Node], pattern: AttributePattern, found: Att
     return f"{where} has {pattern.name}={show(found)}, not {show(pattern.literal)}"
 
 
-def read_outside(value: Value, readers: Sequence[Node]) -> str:
+def read_outside(value: Value, inside: Sequence[Node]) -> str:
     """A value inside a match that the rewrite would take away from somebody else."""
+    readers = set(value.readers).difference(inside)
     if not readers:
         return f"{value.name} is read outside of the match: it is an output of the graph"
     reader = min(node.output.name for node in readers)

@@ -135,5 +135,4 @@ class _Rewriting:
         return list(found)
 
     def few_readers(self, value: Value) -> tuple[Node, ...]:
-        readers = value.readers
-        return readers if len(readers) <= _FEW_READERS else ()
+        return value.readers if value.reader_count <= _FEW_READERS else ()

@@ -94,6 +94,11 @@ class Value:
         return tuple(self._readers)
 
     @property
+    def reader_count(self) -> int:
+        """How many nodes read the value, without listing them."""
+        return len(self._readers)
+
+    @property
     def is_output(self) -> bool:
         """Whether the value is an output of the graph."""
         return self.outputs > 0
