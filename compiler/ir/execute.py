@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from sparqc.ir.graph import Array, Graph, Value
 from sparqc.ir.table import OperatorTable
+
+if TYPE_CHECKING:
+    import onnx
 
 #: What an executor may do to the graph: nothing, so that every rounding is the graph's own, or
 #: its safe optimizations, or all, which is fast but computes other sums.
@@ -26,12 +29,18 @@ class Runner(Protocol):
 
 
 def open_runner(
-    graph: Graph, table: OperatorTable, *, optimize: Optimize = "none", threads: int | None = None
+    graph: Graph,
+    table: OperatorTable,
+    *,
+    optimize: Optimize = "none",
+    threads: int | None = None,
+    model: onnx.ModelProto | None = None,
 ) -> Runner:
     """A runner for a graph: PyTorch on FX, onnxruntime on ONNX.
 
     `optimize` matters on ONNX only; `threads` is by default what PyTorch uses, where it is loaded,
-    else the number of cores.
+    else the number of cores.  `model` is the ONNX graph as it was written: then that model itself
+    is run, not one written anew.
     """
     # Each half imports a large library that work on the other level does without.
     if graph.level == "fx":
@@ -40,4 +49,4 @@ def open_runner(
         return FxRunner(graph, table)
     from sparqc.ir.onnx_run import OnnxRunner
 
-    return OnnxRunner(graph, table, optimize=optimize, threads=threads)
+    return OnnxRunner(graph, table, optimize=optimize, threads=threads, model=model)

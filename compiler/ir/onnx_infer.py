@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,24 +28,19 @@ _SAME_TYPE = frozenset({"q.qdq", "sparse.mask"})
 def infer_types(graph: Graph, node: Node, table: OperatorTable) -> None:
     """Set the types of a node's outputs, as ONNX infers them for the ONNX nodes it is written as.
 
-    Raises SparqcError where the operator does not take operands of these types.
+    Where the operator cannot be written, or does not take such operands, they stay unknown.
     """
     if node.op in _SAME_TYPE:
         node.output.type = next(node.inputs).type
         return
     opsets = opsets_of(graph)
     sheet = _Sheet(opsets)
-    write_node(node, table, sheet)
-    try:
+    types: Mapping[str, TensorType] = {}
+    with suppress(SparqcError, onnx.shape_inference.InferenceError):
+        write_node(node, table, sheet)
         types = sheet.infer(list(node.inputs))
-    except onnx.shape_inference.InferenceError as error:
-        raise SparqcError(f"{node.op} does not fit its operands: {_reason(error)}") from error
     for value in node.outputs:
         value.type = types.get(value.name, TensorType())
-
-
-def _reason(error: Exception) -> str:
-    return str(error).rpartition("] ")[2].strip() or str(error)
 
 
 @dataclass
@@ -127,11 +123,15 @@ def _name(operand: Value | str | None) -> str:
 
 
 def complete_types(
-    surgeon: gs.Graph, stated: Mapping[str, TensorType], opsets: Mapping[str, int]
+    surgeon: gs.Graph,
+    stated: Mapping[str, TensorType],
+    opsets: Mapping[str, int],
+    inner: Mapping[str, Array],
 ) -> dict[str, TensorType]:
     """The types the model states, completed by inference over the whole graph.
 
-    Works on a skeleton: of large tensors only the types are looked at.
+    `inner` are the constants that only subgraphs read.  Works on a skeleton: of large tensors only
+    the types are looked at.
     """
     graph = onnx.GraphProto(name="types")
     for node in surgeon.nodes:
@@ -146,6 +146,8 @@ def complete_types(
     for tensor in surgeon.tensors().values():
         if isinstance(tensor, gs.Constant):
             _add_constant(graph, tensor.name, tensor)
+    for name in inner.keys() - surgeon.tensors().keys():
+        _add_constant(graph, name, gs.Constant(name, inner[name]))
     imports = [onnx.helper.make_opsetid(d, v) for d, v in opsets.items()]
     model = onnx.helper.make_model(graph, opset_imports=imports)
     found = onnx.shape_inference.infer_shapes(model, data_prop=True).graph

@@ -31,6 +31,7 @@ from sparqc.ir.onnx_schema import (
     signature_of,
 )
 from sparqc.ir.onnx_types import is_complete, tensor_type
+from sparqc.ir.onnx_write import Written
 from sparqc.ir.operator import Call, Operator, Reading, Required
 from sparqc.ir.table import OperatorTable
 
@@ -51,6 +52,13 @@ def read_onnx(model: onnx.ModelProto | gs.Graph, table: OperatorTable) -> Graph:
     return _Reader(model, table, OnnxNative(_opsets(model.import_domains, model.opset))).read()
 
 
+def read_written(written: Written, table: OperatorTable) -> Graph:
+    """The graph of what `write_surgeon` wrote, without a model in between."""
+    opsets = _opsets(written.surgeon.import_domains, written.surgeon.opset)
+    native = OnnxNative(opsets, written.native.metadata, written.native.doc)
+    return _Reader(written.surgeon, table, native, written.captured).read()
+
+
 def _read_proto(model: onnx.ModelProto, table: OperatorTable) -> Graph:
     for node in model.graph.node:
         _require_carriable(node)
@@ -69,7 +77,14 @@ def _read_proto(model: onnx.ModelProto, table: OperatorTable) -> Graph:
     surgeon.nodes = [surgeon.nodes[i] for i in sorted_nodes(model.graph)]
     metadata = tuple((p.key, p.value) for p in model.metadata_props)
     native = OnnxNative(opsets, metadata, model.doc_string)
-    return _Reader(surgeon, table, native, {t.name: t for t in model.graph.initializer}).read()
+    return _Reader(surgeon, table, native, _captured_only(model.graph)).read()
+
+
+def _captured_only(graph: onnx.GraphProto) -> dict[str, np.ndarray[Any, Any]]:
+    """The initializers that only subgraphs read: graphsurgeon does not list these."""
+    inner = {n for node in graph.node for g in _subgraphs(node).values() for n in captured_names(g)}
+    inner -= {name for node in graph.node for name in node.input}
+    return {t.name: _array_of(t.name, t) for t in graph.initializer if t.name in inner}
 
 
 def _opsets(imports: Any, opset: int) -> dict[str, int]:
@@ -130,8 +145,8 @@ class _Reader:
     surgeon: gs.Graph
     table: OperatorTable
     native: OnnxNative
-    #: For the initializers that only subgraphs read: graphsurgeon does not list these.
-    initializers: Mapping[str, onnx.TensorProto] = field(default_factory=dict)
+    #: The constants that only subgraphs read.
+    inner: Mapping[str, np.ndarray[Any, Any]] = field(default_factory=dict)
     graph: Graph = field(init=False)
     values: dict[str, Value] = field(default_factory=dict)
     #: The place of each value in the order of definition, for operands that commute.
@@ -142,7 +157,7 @@ class _Reader:
 
     def read(self) -> Graph:
         self.graph = Graph("onnx", self.surgeon.name or "graph", native=self.native)
-        self.taken = {*self.surgeon.tensors(), *self.initializers}
+        self.taken = {*self.surgeon.tensors(), *self.inner}
         self.output_names = frozenset(t.name for t in self.surgeon.outputs)
         self.types = self.known_types()
         for tensor in self.surgeon.inputs:
@@ -170,7 +185,7 @@ class _Reader:
         outputs = [t.name for n in nodes for t in n.outputs if not t.is_empty()]
         if all(is_complete(stated[name]) for name in outputs):
             return stated
-        return complete_types(self.surgeon, stated, self.native.opsets)
+        return complete_types(self.surgeon, stated, self.native.opsets, self.inner)
 
     def type(self, tensor: gs.Tensor) -> TensorType:
         return self.types.get(tensor.name, TensorType())
@@ -226,7 +241,7 @@ class _Reader:
         self, node: gs.Node, domain: str, signature: Signature | None, types: Sequence[TensorType]
     ) -> tuple[Operator | None, Reading, OnnxRaw | None]:
         """The row that takes the call, or none and the call as it stands."""
-        subgraphs: Mapping[str, onnx.GraphProto] = getattr(node, "protos", {})
+        subgraphs = _subgraphs_of(node)
         inputs, attributes = self.arguments(node, signature)
         if node.op == "Reshape" and signature is not None:
             inputs |= self.static_shape(inputs, types[0], node.outputs[0].name)
@@ -274,7 +289,7 @@ class _Reader:
         names = dict.fromkeys(n for g in subgraphs.values() for n in captured_names(g))
         for name in names:
             if name not in self.values:
-                self.constant(name, _array_of(name, self.initializers[name]))
+                self.constant(name, self.inner[name])
         return tuple(map(self.values.__getitem__, names)), OnnxRaw(subgraphs, tuple(names), omitted)
 
     def seen_outputs(self, node: gs.Node, signature: Signature | None) -> list[gs.Tensor]:
@@ -341,7 +356,14 @@ def _by_name(inputs: Sequence[Value | None], signature: Signature) -> dict[str, 
 
 
 def _is_graph(attribute: Any) -> bool:
-    return isinstance(attribute, gs.Graph)
+    return isinstance(attribute, gs.Graph | onnx.GraphProto)
+
+
+def _subgraphs_of(node: gs.Node) -> Mapping[str, onnx.GraphProto]:
+    """As they stood in the model that was read, or as `write_surgeon` put them."""
+    written = {k: v for k, v in node.attrs.items() if isinstance(v, onnx.GraphProto)}
+    read: Mapping[str, onnx.GraphProto] = getattr(node, "protos", written)
+    return read
 
 
 def _attribute(node: gs.Node, name: str, value: Any) -> Attribute:

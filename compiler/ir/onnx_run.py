@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import onnx
 import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as state
 
@@ -34,7 +35,9 @@ _ERRORS = (
 
 
 class OnnxRunner:
-    """Runs a graph; large constants are shared with onnxruntime, not copied.
+    """Runs a graph, or the `model` it was written as; see `sparqc.ir.execute.open_runner`.
+
+    Large constants are shared with onnxruntime, not copied.
 
     Quantizers that have no scale yet pass their input through.
     """
@@ -46,6 +49,7 @@ class OnnxRunner:
         *,
         optimize: Optimize = "none",
         threads: int | None = None,
+        model: onnx.ModelProto | None = None,
     ) -> None:
         self.graph, self.table = graph, table
         self.optimize, self.threads = optimize, threads
@@ -53,6 +57,8 @@ class OnnxRunner:
         self._names: dict[Value, str] = {}
         self._session: Any = None
         self._shared: list[Any] = []
+        if model is not None:
+            self._start(model, {})
 
     def run(
         self, batch: Sequence[Array], observe: Sequence[Value] = ()
@@ -82,7 +88,7 @@ class OnnxRunner:
                 raise SparqcError(
                     f"input {value.name!r} takes {value.type.dtype}, but got {array.dtype}"
                 )
-        return {v.name: np.ascontiguousarray(a) for v, a in zip(inputs, batch, strict=True)}
+        return {v.name: np.asarray(a, order="C") for v, a in zip(inputs, batch, strict=True)}
 
     def _open(self, observed: tuple[Value, ...]) -> None:
         self._session, self._shared = None, []  # two sessions at once would take twice the memory
@@ -92,7 +98,10 @@ class OnnxRunner:
         for name in dict.fromkeys(self._names.values()):
             if name not in self.graph.output_names:
                 surgeon.outputs.append(tensors[name])
-        model, arrays = write_shared(written)
+        self._start(*write_shared(written))
+        self._observed = observed
+
+    def _start(self, model: onnx.ModelProto, arrays: Mapping[str, Array]) -> None:
         options = _session_options(self.optimize, self.threads)
         # An OrtValue keeps its array, and the session only borrows it.
         self._shared = [ort.OrtValue.ortvalue_from_numpy(_plain(a)) for a in arrays.values()]
@@ -103,11 +112,10 @@ class OnnxRunner:
             )
         except _ERRORS as error:
             raise SparqcError(f"onnxruntime takes not this graph: {_sentence(error)}") from error
-        self._observed = observed
 
 
 def _plain(array: Array) -> Array:
-    return np.ascontiguousarray(np.asarray(array))
+    return np.asarray(array, order="C")
 
 
 def _session_options(optimize: Optimize, threads: int | None) -> Any:

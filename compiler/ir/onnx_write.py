@@ -33,7 +33,7 @@ def write_onnx(graph: Graph, table: OperatorTable, *, opset: int | None = None) 
     Raises SparqcError where an operator has no form in ONNX, or none in that opset.
     """
     written = write_surgeon(graph, table, opset=opset)
-    arrays = _take_data(written.surgeon)
+    arrays = _take_data(written)
     model = _export(written)
     for tensor in model.graph.initializer:
         _fill(tensor, arrays[tensor.name])
@@ -45,7 +45,7 @@ def write_shared(written: Written) -> tuple[onnx.ModelProto, dict[str, Array]]:
 
     For onnxruntime, which then takes the arrays as they are instead of copies.
     """
-    arrays = _take_data(written.surgeon)
+    arrays = _take_data(written)
     model = _export(written)
     shared = {n: a for n, a in arrays.items() if a.nbytes > SMALL and a.dtype.kind in "fiub"}
     for tensor in model.graph.initializer:
@@ -66,6 +66,8 @@ class Written:
     #: The tensor that each value became.
     names: Mapping[Value, str]
     native: OnnxNative
+    #: The constants that subgraphs read: graphsurgeon does not see that they are needed.
+    captured: Mapping[str, Array]
 
 
 def write_surgeon(
@@ -141,6 +143,7 @@ class _Writer:
     taken: set[str] = field(default_factory=set)
     tensors: dict[str, gs.Tensor] = field(default_factory=dict)
     nodes: list[gs.Node] = field(default_factory=list)
+    captured: dict[str, Array] = field(default_factory=dict)
     #: The node that is being written.
     node: Node | None = None
     serials: dict[str, int] = field(default_factory=dict)
@@ -244,6 +247,8 @@ class _Writer:
         mapping = dict(zip(raw.captured, (self.names[v] for v in values), strict=True))
         for value in values:
             self.tensor(value)
+            if value.data is not None:
+                self.captured[self.names[value]] = value.data
         attributes = self.nodes[-1].attrs
         for name, graph in raw.subgraphs.items():
             attributes[name] = renamed_captures(graph, mapping)
@@ -269,7 +274,7 @@ class _Writer:
             ir_version=onnx.helper.find_min_ir_version_for(imports, ignore_unknown=True),
         )
         native = graph.native if isinstance(graph.native, OnnxNative) else OnnxNative(self.opsets)
-        return Written(surgeon, self.names, native)
+        return Written(surgeon, self.names, native, self.captured)
 
     def inner_domains(self) -> set[str]:
         graphs = [a for n in self.nodes for a in n.attrs.values() if isinstance(a, onnx.GraphProto)]
@@ -348,6 +353,9 @@ def _export(written: Written) -> onnx.ModelProto:
         model = gs.export_onnx(surgeon, do_type_check=False)
     for index, name, schema in empties:
         model.graph.node[index].attribute.append(attribute_proto(name, (), schema))
+    exported = {t.name for t in model.graph.initializer}
+    captured = written.captured.items()
+    model.graph.initializer.extend(_stub(n, a) for n, a in captured if n not in exported)
     for node, proto in zip(surgeon.nodes, model.graph.node, strict=True):
         _add_origin(proto, node.origin)
     model.doc_string = written.native.doc
@@ -375,16 +383,20 @@ def _add_origin(proto: onnx.NodeProto, origin: Origin) -> None:
             proto.metadata_props.add(key=f"sparqc.{key}", value=text)
 
 
-def _take_data(surgeon: gs.Graph) -> dict[str, Array]:
+def _take_data(written: Written) -> dict[str, Array]:
     """Take the arrays out of a graph, so that graphsurgeon's copies cost nothing."""
-    arrays: dict[str, Array] = {}
-    for tensor in surgeon.tensors().values():
+    arrays = dict(written.captured)
+    for tensor in written.surgeon.tensors().values():
         if isinstance(tensor, gs.Constant):
-            arrays[tensor.name] = array = tensor.values
-            number = onnx.helper.np_dtype_to_tensor_dtype(array.dtype)
-            stub = onnx.TensorProto(name=tensor.name, data_type=number, dims=array.shape)
-            tensor.values = LazyValues(stub)
+            arrays[tensor.name] = tensor.values
+            tensor.values = LazyValues(_stub(tensor.name, tensor.values))
     return arrays
+
+
+def _stub(name: str, array: Array) -> onnx.TensorProto:
+    """A tensor without its data."""
+    number = onnx.helper.np_dtype_to_tensor_dtype(array.dtype)
+    return onnx.TensorProto(name=name, data_type=number, dims=array.shape)
 
 
 def _fill(tensor: onnx.TensorProto, array: Array) -> None:

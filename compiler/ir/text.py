@@ -49,7 +49,7 @@ def print_graph(
     """
     table = table or default_table()
     lines = [_header(graph)]
-    lines += [f"    {constant_text(c, weights=weights)}" for c in graph.constants]
+    lines += [f"    {constant_text(c, weights=weights)}" for c in _constants(graph)]
     lines += [f"    {print_node(n, table, weights=weights, origins=origins)}" for n in graph.nodes]
     return "\n".join([*lines, f"    {_return(graph)}"]) + "\n"
 
@@ -77,6 +77,12 @@ def _header(graph: Graph) -> str:
     outputs = ", ".join(map(name_text, graph.output_names))
     level = " ".join([graph.level, *_opsets(graph)])
     return f"graph {name_text(graph.name)} on {level} ({inputs}) -> ({outputs}):"
+
+
+def _constants(graph: Graph) -> Iterable[Value]:
+    """The constants in the order in which they are read, whatever rewrote the graph before."""
+    read = [v for node in graph.nodes for v in node.inputs if v.is_const]
+    return dict.fromkeys([*read, *graph.constants])
 
 
 def _opsets(graph: Graph) -> Iterator[str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from sparqc.errors import PatternError, SparqcError, did_you_mean
+from sparqc.errors import PatternError, did_you_mean
 from sparqc.ir.graph import Array, Attribute, Graph, Level, Node, TensorType, Value
 from sparqc.ir.infer import infer_types
 from sparqc.ir.onnx_native import OnnxNative
@@ -215,7 +215,7 @@ class _Builder:
             origin=origin_of(comment),
         )
         if types is None and self.open_inputs is not None:
-            self.infer(node, call.op)
+            infer_types(self.graph, node, self.table)
         return node
 
     def row(self, op: Word) -> Operator | None:
@@ -290,14 +290,6 @@ class _Builder:
         if isinstance(value, ArrayText):
             return self.array(word, value.type, value.data)
         return value
-
-    def infer(self, node: Node, op: Word) -> None:
-        try:
-            infer_types(self.graph, node, self.table)
-        except PatternError:
-            raise
-        except SparqcError as error:
-            raise self.error(op, error.message, error.hint) from error
 
 
 def _defaults(row: Operator) -> dict[str, Attribute]:

@@ -12,9 +12,7 @@ import numpy as np
 from sparqc.ir.graph import Array, Attribute, Origin, Shape, TensorType, Value, dtype_name
 
 #: Words that the grammar keeps for itself; a value of such a name is quoted.
-KEYWORDS = frozenset(
-    {"graph", "on", "return", "as", "by", "none", "true", "false", "inf", "nan"}
-)
+KEYWORDS = frozenset({"graph", "on", "return", "as", "by", "none", "true", "false", "inf", "nan"})
 NAME = re.compile(r"[A-Za-z_]\w*(\.\w+)*", re.ASCII)
 _UNKNOWN = re.compile(r"\?[\w.]*", re.ASCII)
 _MODULE = re.compile(r"(?!by\b)[\w.]+", re.ASCII)
