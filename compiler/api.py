@@ -81,12 +81,14 @@ def compile(
     progress: Progress | None = None,
     observers: Sequence[object] = (),
     submodule: str | None = None,
+    dynamic_batch: bool = True,
     **wishes: object,
 ) -> Compiled:
     """Compile a PyTorch module with example inputs, or a float ONNX model, into an ONNX graph.
 
     `calibration` gives the batches anew at each call, each one tensor or array for every input.
-    Further keywords are fields of `Options`: `passes=`, `target=`, `exclude=`, …
+    Without `dynamic_batch` a PyTorch model keeps the batch of its example inputs.  Further keywords
+    are fields of `Options`: `passes=`, `target=`, `exclude=`, …
 
     Raises SparqcError for everything that a person can mend, UsageError where the call is wrong.
     """
@@ -99,6 +101,7 @@ def compile(
             progress=progress,
             observers=observers,
             submodule=submodule,
+            dynamic_batch=dynamic_batch,
         )
     )
 
@@ -122,11 +125,12 @@ def prepare(
     progress: Progress | None = None,
     observers: Sequence[object] = (),
     submodule: str | None = None,
+    dynamic_batch: bool = True,
 ) -> Prepared:
     """Read the model and everything that is asked for, and run no pass yet; as `compile`."""
     own = [read_own(path) for path in options.patterns]
     line = _with_own(pipelines.parse(options.passes), own)
-    graph, notes = _graph(model, inputs, submodule)
+    graph, notes = _graph(model, inputs, submodule, dynamic_batch)
     example = [_array(x) for x in inputs] if inputs is not None else []
     context = Context(
         table=default_table(),
@@ -183,7 +187,6 @@ def finish(prepared: Prepared) -> Compiled:
     expected = None
     if context.example:
         expected, _ = open_runner(graph, context.table).run(context.example)
-        context.example = list(context.example)
     final = pipelines.run(fitting, graph, context)
     if final.level != "onnx":
         raise UsageError(
@@ -191,7 +194,8 @@ def finish(prepared: Prepared) -> Compiled:
             hint="end it with `export`, and the ONNX passes behind it",
         )
     final.drop_dead()
-    model = write_onnx(final, context.table)
+    # Without origins: however a model is spelled, the same file comes out.  The dump has them.
+    model = write_onnx(final, context.table, origins=False)
     check_model(model)
     gap = None
     if expected is not None:
@@ -204,6 +208,7 @@ def _graph(
     model: torch.nn.Module | onnx.ModelProto | str | Path,
     inputs: tuple[torch.Tensor, ...] | None,
     submodule: str | None,
+    dynamic_batch: bool,
 ) -> tuple[Graph, tuple[str, ...]]:
     """The graph of a model of any kind, and what is worth a note."""
     table = default_table()
@@ -218,7 +223,7 @@ def _graph(
     # Only here is torch needed, which takes seconds to import.
     from sparqc.capture import capture
 
-    captured = capture(model, inputs, submodule=submodule)
+    captured = capture(model, inputs, submodule=submodule, dynamic_batch=dynamic_batch)
     return captured.graph, tuple(captured.notes)
 
 

@@ -25,16 +25,18 @@ from sparqc.ir.raw import opsets_of
 from sparqc.ir.table import OperatorTable
 
 
-def write_onnx(graph: Graph, table: OperatorTable, *, opset: int | None = None) -> onnx.ModelProto:
+def write_onnx(
+    graph: Graph, table: OperatorTable, *, opset: int | None = None, origins: bool = True
+) -> onnx.ModelProto:
     """The model of a graph: inputs and outputs keep their names, nodes are named after what they
-    define, and carry their origin as metadata.
+    define, and with `origins` carry where they come from as metadata.
 
     `opset` is the version of ONNX's operators, by default the one the graph was read with.
     Raises SparqcError where an operator has no form in ONNX, or none in that opset.
     """
     written = write_surgeon(graph, table, opset=opset)
     arrays = _take_data(written)
-    model = _export(written)
+    model = _export(written, origins)
     for tensor in model.graph.initializer:
         _fill(tensor, arrays[tensor.name])
     return model
@@ -346,7 +348,7 @@ def _floats(items: tuple[Attribute, ...], kind: str) -> Sequence[Attribute]:
 # -- protos --------------------------------------------------------------------------------------
 
 
-def _export(written: Written) -> onnx.ModelProto:
+def _export(written: Written, origins: bool = False) -> onnx.ModelProto:
     surgeon = written.surgeon
     empties = _take_empties(surgeon)
     with G_LOGGER.suppress(G_LOGGER.ERROR):
@@ -356,8 +358,9 @@ def _export(written: Written) -> onnx.ModelProto:
     exported = {t.name for t in model.graph.initializer}
     captured = written.captured.items()
     model.graph.initializer.extend(_stub(n, a) for n, a in captured if n not in exported)
-    for node, proto in zip(surgeon.nodes, model.graph.node, strict=True):
-        _add_origin(proto, node.origin)
+    if origins:
+        for node, proto in zip(surgeon.nodes, model.graph.node, strict=True):
+            _add_origin(proto, node.origin)
     model.doc_string = written.native.doc
     for key, value in written.native.metadata:
         model.metadata_props.add(key=key, value=value)
