@@ -22,6 +22,7 @@ import numpy as np
 
 from sparqc.errors import Span, SparqcError
 from sparqc.ir.graph import Value
+from sparqc.plugins import PASSES, load_group
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -93,7 +94,11 @@ def native(name: str) -> Callable[[F], F]:
 
 
 def natives() -> Mapping[str, Native]:
-    """Every registered native by name; the view follows later registrations."""
+    """Every native by name; the view follows later registrations.
+
+    The first call imports what the entry points of passes name: natives stand beside passes.
+    """
+    load_group(PASSES)
     return types.MappingProxyType(_natives)
 
 

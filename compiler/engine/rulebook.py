@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from typing import TypeVar
 
 from sparqc.errors import PatternError, UsageError, did_you_mean
@@ -36,7 +37,7 @@ class RuleBook:
         registered: Mapping[str, Native] | None = None,
     ) -> None:
         self.table = default_table() if table is None else table
-        self.natives = natives() if registered is None else registered
+        self._registered = registered
         self._files: dict[str, PatternFile] = {}
         self._named: dict[str, Declaration] = {}
         self._spellings: dict[str, list[OpDecl]] = {}
@@ -81,6 +82,11 @@ class RuleBook:
             known.sort(key=repr)
 
     # -- asking ----------------------------------------------------------------------------------
+
+    @cached_property
+    def natives(self) -> Mapping[str, Native]:
+        """The functions that declarations may call.  Late: finding them imports every pass."""
+        return natives() if self._registered is None else self._registered
 
     @property
     def files(self) -> tuple[PatternFile, ...]:
