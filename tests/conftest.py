@@ -1,5 +1,11 @@
 """What every test shares: the threads, the seeds, and a torchvision that imports."""
 
+import os
+
+# Before torch is loaded: with OpenMP's busy waiting a machine on which others compute too is a
+# hundred times slower.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 import pytest
 import torch
 from hypothesis import settings

@@ -124,7 +124,7 @@ def _compile_and_dump(request: Request, extras: Extras, folder: Path) -> Outcome
 
     check_replaceable(folder)
     recorder = GraphRecorder()
-    run = Run(sys.argv, request.model, request.passes, request.target)
+    run = Run(("sparqc", *sys.argv[1:]), request.model, request.passes, request.target)
     try:
         outcome = _compile(request, extras, recorder)
     except SparqcError as error:
@@ -142,7 +142,7 @@ def _compile(request: Request, extras: Extras, recorder: GraphRecorder | None) -
     from sparqc.tools.progress import progress_bar
     from sparqc.tools.report import Account, PassRow, report_of
 
-    clock = time.perf_counter()
+    phases = Phases()
     events = recorder.events if recorder else Recorder()
     with progress_bar(not extras.quiet) as progress:
         observers = (recorder or events,)
@@ -150,19 +150,37 @@ def _compile(request: Request, extras: Extras, recorder: GraphRecorder | None) -
         opened = open_request(request, wishes)
         if recorder:
             recorder.begin(opened.prepared.graph)
+        phases.end("reading")
         compiled = finish(opened.prepared)
+        phases.end("compiling")
     compiled.save(extras.output)
+    phases.end("writing")
     metrics, error = _evaluate(opened, compiled)
+    phases.end("evaluating")
     account = Account(
         model=request.model,
         float_bytes=opened.float_bytes,
         passes=[PassRow.of(event) for event in events.passes],
         metrics=metrics,
         notes=opened.notes,
-        seconds=time.perf_counter() - clock,
+        phases=phases.seconds,
         cpu_seconds=time.process_time(),
     )
     return Outcome(report_of(compiled, account), error)
+
+
+class Phases:
+    """Wall seconds of each phase, from the end of the one before."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def end(self, name: str) -> None:
+        """The phase of that name is over."""
+        now = time.perf_counter()
+        self.seconds[name] = now - self._last
+        self._last = now
 
 
 def _evaluate(opened: Opened, compiled: Compiled) -> tuple[list[Metric], SparqcError | None]:

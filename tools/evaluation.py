@@ -75,6 +75,8 @@ class CompiledModel:
     def __init__(self, path: Path, reference: Reference) -> None:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
+        # Threads that wait busily take the cores from evaluate() itself.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self.session = onnxruntime.InferenceSession(
             str(path), options, providers=["CPUExecutionProvider"]
         )

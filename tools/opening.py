@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from sparqc.api import Options, Prepared, prepare
+from sparqc.errors import UsageError
 from sparqc.ir.graph import Array, dtype_name
 from sparqc.ir.onnx import load_onnx
 from sparqc.passbase import Progress
@@ -52,6 +53,8 @@ def open_request(request: Request, wishes: Wishes | None = None) -> Opened:
     """
     wishes = wishes or Wishes()
     loaded = load(request.model, submodule=request.submodule, inputs=request.inputs)
+    if request.static and loaded.kind == "onnx":
+        raise UsageError("--static is for PyTorch models; an ONNX file says itself what is fixed")
     proto = load_onnx(loaded.path) if loaded.kind == "onnx" and loaded.path else None
     calibration = _calibration(request, loaded, proto)
     inputs = loaded.inputs
@@ -66,6 +69,7 @@ def open_request(request: Request, wishes: Wishes | None = None) -> Opened:
         options=_options(request, wishes),
         progress=wishes.progress,
         observers=wishes.observers,
+        dynamic_batch=not request.static,
     )
     notes = _data_notes(request, loaded)
     return Opened(loaded, prepared, _float_bytes(model), notes)

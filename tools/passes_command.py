@@ -90,6 +90,9 @@ def explanation(cls: type[Pass]) -> Iterator[str]:
     yield ""
     yield from (f"  {line}".rstrip() for line in cls.help().splitlines())
     yield ""
+    rules: tuple[str, ...] = getattr(cls, "rules", ())  # of a pass that a pattern file makes
+    if rules:
+        yield f"  rules: {', '.join(rules)}"
     yield from _options(cls)
 
 

@@ -95,7 +95,8 @@ class Report:
     sizes: Sizes
     files: tuple[Path, ...]
     build_line: str
-    seconds: float
+    #: Wall seconds of reading, compiling, writing and evaluating.
+    phases: Mapping[str, float]
     cpu_seconds: float
     version: str = field(default_factory=lambda: str(sparqc.__version__))
 
@@ -131,7 +132,7 @@ class Report:
             "sizes": self.sizes.to_json(),
             "files": [str(path) for path in self.files],
             "build_command": self.build_line,
-            "seconds": self.seconds,
+            "seconds": dict(self.phases),
             "cpu_seconds": self.cpu_seconds,
         }
 
@@ -145,7 +146,7 @@ class Account:
     passes: Sequence[PassRow] = ()
     metrics: Sequence[Metric] = ()
     notes: Sequence[str] = ()
-    seconds: float = 0.0
+    phases: Mapping[str, float] = field(default_factory=dict)
     cpu_seconds: float = 0.0
 
 
@@ -170,7 +171,7 @@ def report_of(compiled: Compiled, account: Account) -> Report:
         sizes=Sizes(sum(p.stat().st_size for p in compiled.files), account.float_bytes),
         files=tuple(compiled.files),
         build_line=_build_line(compiled),
-        seconds=account.seconds,
+        phases=account.phases,
         cpu_seconds=account.cpu_seconds,
     )
 

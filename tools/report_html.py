@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -36,12 +37,14 @@ input[type=search] { font: inherit; width: 100%; padding: .35rem .5rem; margin: 
   box-sizing: border-box }
 """
 
-# Rows and lines that do not hold the word that is typed are hidden.
+# Rows and lines that do not hold the word that is typed are hidden, the others unfolded.
 _SCRIPT = """
 document.querySelectorAll('input[type=search]').forEach(box => box.addEventListener('input', () => {
   const word = box.value.toLowerCase();
   document.querySelectorAll(box.dataset.rows).forEach(row => {
     row.hidden = !row.textContent.toLowerCase().includes(word);
+    const folded = row.closest('details');
+    if (folded && word) folded.open = true;
   });
 }));
 """
@@ -90,7 +93,7 @@ def _facts(run: Mapping[str, Any], report: Mapping[str, Any]) -> Iterator[tuple[
     for note in report.get("notes", ()):
         yield "note", note
     yield "build", report.get("build_command", "")
-    yield "command", " ".join(run["command"])
+    yield "command", shlex.join(run["command"])
     yield "versions", ", ".join(f"{name} {v}" for name, v in run["versions"].items())
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rich.padding import Padding
@@ -85,19 +86,27 @@ def _head(report: Report, page: _Page) -> None:
 
 
 def _layers(report: Report, page: _Page, verbose: bool) -> None:
-    total = len(report.layers)
+    rows = report.layers
+    float_reason = common_reason([row.float_reason for row in rows])
+    dense_reason = common_reason([row.dense_reason for row in rows])
     page.line(
         "layers",
-        f"{total} with weights: {report.int8_layers} in INT8, {report.sparse_layers} sparse 2:4",
+        f"{len(rows)} with weights: {report.int8_layers} in INT8{float_reason}, "
+        f"{report.sparse_layers} sparse 2:4{dense_reason}",
     )
-    if verbose or total <= MOST_ROWS:
-        page.table(_layer_table(report.layers))
-    else:
-        page.table(_group_table(report.layers))
+    if rows:
+        verdicts = [*([] if float_reason else [_int8]), *([] if dense_reason else [_sparse])]
+        whole = verbose or len(rows) <= MOST_ROWS
+        page.table((_layer_table if whole else _group_table)(rows, verdicts))
     for line in _other_lines(report.others):
         page.line("", line)
     if adds := _adds(report):
         page.line("adds", adds)
+
+
+def common_reason(reasons: Sequence[str]) -> str:
+    """` (reason)` where all layers have the same one, which then needs no column."""
+    return f" ({reasons[0]})" if len(set(reasons)) == 1 and reasons[0] else ""
 
 
 def _numbers(report: Report, page: _Page) -> None:
@@ -148,7 +157,9 @@ def _passes(report: Report, page: _Page) -> None:
         changes = f"skipped ({row.skipped})" if row.skipped else str(row.changes)
         table.add_row(row.name, changes, f"{row.seconds:.2f}", f"{row.cpu_seconds:.2f}", *drift)
     page.table(table)
-    page.line("total", f"{report.seconds:.1f} s, {report.cpu_seconds:.1f} s of CPU time")
+    parts = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in report.phases.items())
+    total = f"{sum(report.phases.values()):.1f} s ({parts})"
+    page.line("time", f"{total}; CPU {report.cpu_seconds:.1f} s, imports included")
 
 
 def _files(report: Report, page: _Page) -> None:
@@ -175,20 +186,25 @@ def _plain_table(*titles: str) -> Table:
     return table
 
 
-def _layer_table(rows: Sequence[LayerRow]) -> Table:
-    table = _plain_table("layer", "operator", "weight", "INT8", "2:4")
-    for name in ("operator", "weight"):
-        next(c for c in table.columns if c.header == name).no_wrap = True
+def _layer_table(rows: Sequence[LayerRow], verdicts: Sequence[Verdict]) -> Table:
+    table = _plain_table("layer", "operator", "weight", *(v.title for v in verdicts))
+    table.columns[1].no_wrap = table.columns[2].no_wrap = True
     for row in rows:
-        table.add_row(row.name, operator_text(row.op), shape_text(row.shape), *_verdict(row))
+        cells = (verdict.of(row) for verdict in verdicts)
+        table.add_row(row.name, operator_text(row.op), shape_text(row.shape), *cells)
     return table
 
 
-def _verdict(row: LayerRow) -> tuple[Text, Text]:
-    return (
-        _yes("INT8") if row.int8 else _no(f"float: {row.float_reason}"),
-        _yes("2:4") if row.sparse else _no(f"dense: {row.dense_reason}"),
-    )
+@dataclass(frozen=True)
+class Verdict:
+    """A column of the table: what is said of a layer."""
+
+    title: str
+    of: Callable[[LayerRow], Text]
+
+
+_int8 = Verdict("INT8", lambda r: _yes("INT8") if r.int8 else _no(f"float: {r.float_reason}"))
+_sparse = Verdict("2:4", lambda r: _yes("2:4") if r.sparse else _no(f"dense: {r.dense_reason}"))
 
 
 def _yes(text: str) -> Text:
@@ -199,17 +215,18 @@ def _no(text: str) -> Text:
     return Text(text, style="yellow")
 
 
-def _group_table(rows: Sequence[LayerRow]) -> Table:
+def _group_table(rows: Sequence[LayerRow], verdicts: Sequence[Verdict]) -> Table:
     """Layers that fared alike in one row, the most common fate first."""
-    groups: dict[tuple[str, str, str], list[LayerRow]] = {}
+    groups: dict[tuple[str, ...], list[LayerRow]] = {}
     for row in rows:
-        int8, sparse = _verdict(row)
-        groups.setdefault((operator_text(row.op), int8.plain, sparse.plain), []).append(row)
-    table = _plain_table("", "operator", "INT8", "2:4", "layers")
+        fate = (operator_text(row.op), *(verdict.of(row).plain for verdict in verdicts))
+        groups.setdefault(fate, []).append(row)
+    table = _plain_table("", "operator", *(v.title for v in verdicts), "layers")
     table.columns[0].justify = "right"
-    for (op, _, _), members in sorted(groups.items(), key=lambda item: -len(item[1])):
+    for fate, members in sorted(groups.items(), key=lambda item: -len(item[1])):
+        cells = (verdict.of(members[0]) for verdict in verdicts)
         names = shortened([m.name for m in members])
-        table.add_row(str(len(members)), op, *_verdict(members[0]), names)
+        table.add_row(str(len(members)), fate[0], *cells, names)
     return table
 
 
