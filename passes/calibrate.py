@@ -146,10 +146,10 @@ def _observe(
     """Run the calibration data; a histogram for each value that is not constant."""
     quantizers = {v: q for g in groups if not g.is_weight for v, q in g.values.items()}
     seen = {value: Histogram() for value in quantizers}
+    constants = [v for v in seen if is_constant(v, context.table)]  # among activations
+    for value in constants:
+        seen[value].add(_finite_constant(value, quantizers[value], context.table))
     observed = [v for v in seen if not is_constant(v, context.table)]
-    for value in seen:
-        if value not in observed:  # a constant among activations
-            seen[value].add(_finite_constant(value, quantizers[value], context.table))
     number = 0
 
     def show(value: Value, array: Array) -> None:

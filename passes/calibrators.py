@@ -166,7 +166,8 @@ def _squared_error(counts: Floats, ranges: Integers) -> Floats:
     levels = steps * np.arange(_LEVELS)
     mass, first = _between(counts, edges), _between(counts * centers, edges)
     second = float((counts * centers**2).sum())
-    return second + (levels * (levels * mass - 2 * first)).sum(axis=1)
+    errors: Floats = (levels * (levels * mass - 2 * first)).sum(axis=1)
+    return second + errors
 
 
 def _cumulative(x: NDArray[Any]) -> Floats:
@@ -176,7 +177,8 @@ def _cumulative(x: NDArray[Any]) -> Floats:
 
 def _between(x: NDArray[Any], edges: Integers) -> Floats:
     """The sums of x between neighbouring edges, along the last axis."""
-    return np.diff(_cumulative(x)[edges], axis=-1)
+    sums: Floats = _cumulative(x)[edges]
+    return sums[..., 1:] - sums[..., :-1]
 
 
 def _log(x: Floats) -> Floats:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,10 +52,6 @@ class Histogram:
     def occupied(self) -> int:
         """The number of bins up to and with the one that holds the largest element."""
         return int(self.maximum / self.width) + 1 if self.width else 1
-
-    def centers(self) -> NDArray[np.float64]:
-        """The middle of each occupied bin, float64."""
-        return (np.arange(self.occupied) + 0.5) * self.width
 
     def share_above(self, amax: float) -> float:
         """The share of the elements above `amax`, to the resolution of a bin."""
@@ -105,13 +102,14 @@ class Histogram:
             return
         flat = x.reshape(-1)
         factor = math.ldexp(BINS, -self.exponent)
-        buffer = np.empty(min(flat.size, _BLOCK), np.float64 if x.itemsize > 4 else np.float32)
+        dtype = np.float64 if x.itemsize > 4 else np.float32
+        buffer: NDArray[Any] = np.empty(min(flat.size, _BLOCK), dtype)
         for start in range(0, flat.size, _BLOCK):
             block = flat[start : start + _BLOCK]
             bins = buffer[: block.size]
             np.copyto(bins, block, casting="unsafe")
             np.abs(bins, out=bins)
-            bins *= factor
+            np.multiply(bins, factor, out=bins)
             self.counts += np.bincount(bins.astype(np.int32), minlength=BINS)
 
 

@@ -16,8 +16,15 @@ from sparqc.ir.graph import Array, Graph, Node, Value
 from sparqc.ir.table import OperatorTable
 from sparqc.passbase import Batch
 
-#: Bytes of observed values that are held at once.
-LIMIT = 128 << 20
+#: Bytes of observed values for which a batch is cut into parts, at most down to single images.
+LIMIT = 64 << 20
+#: Bytes of observed values of one image, or of a batch that cannot be cut, for which it runs more
+#: than once, each time for some of the values.
+RUN_LIMIT = 256 << 20
+
+Show = Callable[[Value, Array], None]
+#: Values of a graph, and the same values of its copy.
+Pairs = list[tuple[Value, Value]]
 
 QUANTIZERS = frozenset({"q.qdq", "q.quantize"})
 _BYTES = {"f64": 8, "i64": 8, "f16": 2, "bf16": 2, "i16": 2, "i8": 1, "u8": 1, "bool": 1}
@@ -51,27 +58,33 @@ class Observer:
 
     def __init__(self, graph: Graph, values: Sequence[Value], table: OperatorTable) -> None:
         copy = _without_quantizers(graph)
-        self._runs: list[tuple[Runner, list[tuple[Value, Value]]]] = [
+        chunks = _chunks(v for v in values if v.name in copy)
+        self._runs: list[tuple[Runner, Pairs]] = [
             (open_runner(copy, table, optimize="all"), [(v, copy.value(v.name)) for v in chunk])
-            for chunk in _chunks(v for v in values if v.name in copy)
+            for chunk in chunks
         ]
         self._cuttable = _is_free(graph.inputs)
-        self._step = max(1, LIMIT // max(1, *(_size(chunk) for chunk in _chunks(values)), 1))
+        self._images = max(1, LIMIT // max(1, *map(_size, chunks)))
 
-    def run(self, batch: Batch, show: Callable[[Value, Array], None]) -> None:
+    def run(self, batch: Batch, show: Show) -> None:
         """Run a batch; `show(value, array)` is called for every value, once for each part."""
         for part in self._parts(batch):
             for runner, pairs in self._runs:
-                _, arrays = runner.run(part, [copy for _, copy in pairs])
-                for (value, _), array in zip(pairs, arrays, strict=True):
-                    show(value, array)
+                _run(runner, pairs, part, show)
 
     def _parts(self, batch: Batch) -> Iterator[Batch]:
         if not self._cuttable:
             yield batch
             return
-        for start in range(0, len(batch[0]), self._step):
-            yield [array[start : start + self._step] for array in batch]
+        for start in range(0, len(batch[0]), self._images):
+            yield [array[start : start + self._images] for array in batch]
+
+
+def _run(runner: Runner, pairs: Pairs, batch: Batch, show: Show) -> None:
+    # A function of its own, so that what was observed is gone before the next run.
+    _, arrays = runner.run(batch, [copy for _, copy in pairs])
+    for (value, _), array in zip(pairs, arrays, strict=True):
+        show(value, array)
 
 
 def _without_quantizers(graph: Graph) -> Graph:
@@ -95,7 +108,7 @@ def _chunks(values: Iterable[Value]) -> list[list[Value]]:
     """The values, in order, in runs that stay below the limit."""
     chunks: list[list[Value]] = [[]]
     for value in values:
-        if chunks[-1] and _size([*chunks[-1], value]) > LIMIT:
+        if chunks[-1] and _size([*chunks[-1], value]) > RUN_LIMIT:
             chunks.append([])
         chunks[-1].append(value)
     return chunks

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from sparqc.ir.graph import Array
 from sparqc.natives import native
@@ -54,12 +54,12 @@ def channel_amax(w: Array, axis: int | None) -> NDArray[np.float64]:
     return np.maximum(np.asarray(high, np.float64), -np.asarray(low, np.float64))
 
 
-def safe_scale(scale: Array, dtype: np.dtype[np.generic] | type = np.float32) -> Array:
+def safe_scale(scale: Array, dtype: DTypeLike = np.float32) -> Array:
     """Scales in a float dtype, where one that is 0 or subnormal there becomes `DEAD_SCALE`.
 
     What such a scale stands for is zero to the precision of the dtype, hence so are its codes.
     """
-    least = np.finfo(dtype).smallest_normal
+    least = np.finfo(np.dtype(dtype)).smallest_normal
     return np.asarray(np.where(scale < least, DEAD_SCALE, scale), dtype)
 
 

@@ -1,0 +1,150 @@
+"""Measure BatchNorm's statistics anew."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from sparqc.errors import SparqcError
+from sparqc.ir.graph import Array, Graph, Node, Value
+from sparqc.passbase import Context, Pass
+from sparqc.passes.batches import calibration_batches
+from sparqc.registry import register
+
+if TYPE_CHECKING:
+    from sparqc.passes.live_statistics import Moments
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What became of one BatchNorm."""
+
+    value: str  # that it defines
+    module: str
+    #: How many elements each channel's statistics rest on.
+    elements: int
+    #: The largest change of a channel's mean, in its former standard deviations.
+    shift: float
+    #: The median over the channels of new variance / former variance.
+    spread: float
+
+
+@register
+@dataclass(frozen=True)
+class Reestimate(Pass):
+    """Measure the mean and variance of every BatchNorm again, on the calibration data.
+
+    Pruning changes what a layer gives, and the running statistics from training no longer fit:
+    this alone brings most of the accuracy back.  Layer by layer, in one pass over the data, each
+    BatchNorm normalises with what was measured so far.  The variance is the unbiased one, as in
+    torch's running_var.  Without a masked weight nothing is done, unless `always` is set.
+    """
+
+    name = "reestimate"
+    level = "fx"
+    preserves = "lossy"
+    always: bool = False
+    batches: int | None = None  # at most so many; none: all
+
+    def __post_init__(self) -> None:
+        if self.batches is not None and self.batches < 1:
+            raise ValueError("batches must be at least 1")
+
+    def run(self, graph: Graph, context: Context) -> int:
+        """Replace the statistics; returns for how many BatchNorms."""
+        context.facts["reestimate"] = []
+        groups = _groups(graph)
+        if not groups or not (self.always or context.facts.get("prune")):
+            return 0
+        measured = _measure(graph, groups, context, self.batches)
+        for (mean, var), nodes in groups.items():
+            moments = measured[nodes[0].output]
+            _require_several(moments, nodes[0])
+            found = moments.mean.numpy(), moments.unbiased_variance.numpy()
+            before = cast(Array, mean.data), cast(Array, var.data)
+            _replace(graph, nodes, "mean", mean, found[0])
+            _replace(graph, nodes, "var", var, found[1])
+            context.facts["reestimate"] += [
+                _statistics(node, moments.count, before, found) for node in nodes
+            ]
+        return sum(map(len, groups.values()))
+
+
+def _groups(graph: Graph) -> dict[tuple[Value, Value], list[Node]]:
+    """The BatchNorms with constant statistics; those of one module have the same."""
+    groups: dict[tuple[Value, Value], list[Node]] = {}
+    for node in graph.nodes:
+        if node.op == "nn.batch_norm":
+            mean, var = cast(Value, node.operands["mean"]), cast(Value, node.operands["var"])
+            if mean.is_const and var.is_const:
+                groups.setdefault((mean, var), []).append(node)
+    return groups
+
+
+def _measure(
+    graph: Graph,
+    groups: dict[tuple[Value, Value], list[Node]],
+    context: Context,
+    batches: int | None,
+) -> dict[Value, Moments]:
+    """The statistics of the input of each BatchNorm, by the value that it defines."""
+    # Only here is torch needed, which takes seconds to import.
+    from sparqc.passes.live_statistics import LiveStatistics, Moments
+
+    moments: dict[Value, Moments] = {}
+    for nodes in groups.values():
+        moments |= dict.fromkeys((node.output for node in nodes), Moments())
+    live = LiveStatistics(graph, context.table, moments)
+    for number, batch in calibration_batches(graph, context, batches):
+        live.run(batch)
+        for nodes in groups.values():
+            _require_finite(moments[nodes[0].output], nodes[0], number)
+    return moments
+
+
+def _require_finite(moments: Moments, node: Node, number: int) -> None:
+    if not (moments.mean.isfinite().all() and moments.variance.isfinite().all()):
+        raise SparqcError(
+            f"the input of {_place(node)} is NaN or infinite in calibration batch {number}",
+            hint="check the weights and that batch: no statistics can be measured there",
+        )
+
+
+def _require_several(moments: Moments, node: Node) -> None:
+    if moments.count < 2:
+        raise SparqcError(
+            f"{_place(node)} saw {moments.count} value a channel: that has no variance",
+            hint="give more calibration data",
+        )
+
+
+def _replace(graph: Graph, nodes: list[Node], slot: str, old: Value, data: Array) -> None:
+    """Give the BatchNorms new statistics: under the old name, where nobody else reads it."""
+    assert old.data is not None
+    data = data.astype(old.data.dtype)
+    if set(old.readers) <= set(nodes) and not old.is_output:
+        old.data = data
+        return
+    new = graph.constant(data, old.name)
+    for node in nodes:
+        graph.set_operand(node, slot, new)
+
+
+def _statistics(
+    node: Node, count: int, before: tuple[Array, Array], after: tuple[Array, Array]
+) -> Statistics:
+    deviation = np.sqrt(np.maximum(before[1].astype(np.float64), np.finfo(np.float32).tiny))
+    return Statistics(
+        value=node.output.name,
+        module=node.origin.module,
+        elements=count,
+        shift=float(np.max(np.abs(after[0] - before[0]) / deviation)),
+        spread=float(np.median(after[1] / deviation**2)),
+    )
+
+
+def _place(node: Node) -> str:
+    """The BatchNorm and its module, for messages."""
+    return f"{node.output.name!r}" + f" (module {node.origin.module})" * bool(node.origin.module)

@@ -1,0 +1,257 @@
+"""BatchNorm's statistics, measured again."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pytest
+import torch
+from calibration_models import context
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from sparqc.capture import capture
+from sparqc.errors import SparqcError
+from sparqc.ir.execute import open_runner
+from sparqc.ir.graph import Graph
+from sparqc.ir.table import default_table
+from sparqc.passbase import Batch, Context
+from sparqc.passes.live_statistics import Moments
+from sparqc.passes.reestimate import Reestimate, Statistics
+
+
+class Block(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(4, 8, 3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(8)
+        self.conv2 = nn.Conv2d(8, 4, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.relu(x + self.bn2(self.conv2(torch.relu(self.bn1(self.conv1(x))))))
+
+
+class Net(nn.Module):
+    """Two residual blocks, with statistics that do not fit."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.block1, self.block2 = Block(), Block()
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                nn.init.uniform_(module.weight, 0.5, 1.5)
+                nn.init.normal_(module.bias)
+                nn.init.normal_(module.running_mean)
+                nn.init.uniform_(module.running_var, 0.1, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.block2(self.block1(x))
+
+
+def graph_of(net: nn.Module) -> Graph:
+    return capture(net, (torch.randn(2, 4, 8, 8),)).graph
+
+
+def inputs(count: int) -> Tensor:
+    return torch.randn(count, 4, 8, 8, generator=torch.Generator().manual_seed(1)) + 1
+
+
+def batches(x: Tensor, size: int) -> list[Batch]:
+    return [[part.numpy()] for part in x.split(size)]
+
+
+def rows(found: Context) -> dict[str, Statistics]:
+    return {row.module: row for row in found.facts["reestimate"]}
+
+
+def constants(graph: Graph) -> dict[str, np.ndarray]:
+    return {c.name: c.data.copy() for c in graph.constants if c.data is not None}
+
+
+@settings(max_examples=50)
+@given(st.lists(st.integers(1, 4), min_size=1, max_size=6), st.integers(0, 2**32 - 1))
+def test_moments_are_those_of_all_batches_at_once(sizes: list[int], seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(sum(sizes), 3, 5, 2, generator=generator) * 3 + 100
+    moments = Moments()
+    for part in x.split(sizes):
+        moments.add(part)
+    variance, mean = torch.var_mean(x.double(), (0, 2, 3))
+    torch.testing.assert_close(moments.mean, mean, rtol=1e-6, atol=0)
+    torch.testing.assert_close(moments.unbiased_variance, variance, rtol=1e-4, atol=0)
+    assert moments.count == 10 * sum(sizes)
+
+
+def test_one_batch_gives_what_torch_gives_in_training() -> None:
+    net, x = Net(), inputs(16)
+    graph = graph_of(net)
+    assert Reestimate(always=True).run(graph, context(batches(x, 16))) == 4
+
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = None  # cumulative
+            module.reset_running_stats()
+    net.train()(x)
+    for name, buffer in net.named_buffers():
+        if "running" in name:
+            np.testing.assert_allclose(
+                graph.value(name).data, buffer.numpy(), rtol=1e-4, atol=1e-5, err_msg=name
+            )
+
+
+@pytest.mark.parametrize("size", [1, 3, 16, 64])
+def test_afterwards_every_batch_norm_normalises(size: int) -> None:
+    """Whatever the batches: a fresh look at the inputs finds nearly the recorded statistics."""
+    graph, x = graph_of(Net()), inputs(64)
+    Reestimate(always=True).run(graph, context(batches(x, size)))
+
+    norms = [node for node in graph.nodes if node.op == "nn.batch_norm"]
+    _, seen = open_runner(graph, default_table()).run(
+        [x.numpy()], [node.operands["x"] for node in norms]
+    )
+    for node, array in zip(norms, seen, strict=True):
+        deviation = array.std((0, 2, 3))
+        np.testing.assert_allclose(
+            node.operands["mean"].data / deviation, array.mean((0, 2, 3)) / deviation, atol=0.05
+        )
+        np.testing.assert_allclose(node.operands["var"].data, array.var((0, 2, 3)), rtol=0.1)
+
+
+def test_the_first_layer_does_not_depend_on_the_batches() -> None:
+    x, found = inputs(24), []
+    net = Net()
+    for size in (1, 5, 24):
+        graph = graph_of(net)
+        Reestimate(always=True).run(graph, context(batches(x, size)))
+        found.append(constants(graph)["block1.bn1.running_var"])
+    np.testing.assert_allclose(found[0], found[2], rtol=1e-5)
+    np.testing.assert_allclose(found[1], found[2], rtol=1e-5)
+
+
+def test_only_the_statistics_change_and_the_users_module_does_not() -> None:
+    net = Net()
+    graph = graph_of(net)
+    before, weights = constants(graph), {k: v.clone() for k, v in net.state_dict().items()}
+    Reestimate(always=True).run(graph, context(batches(inputs(8), 4)))
+    after = constants(graph)
+    changed = {name for name in after if (after[name] != before[name]).any()}
+    assert changed == {name for name in after if "running" in name}
+    assert after.keys() == before.keys()
+    assert all((net.state_dict()[name] == old).all() for name, old in weights.items())
+    graph.verify()
+
+
+def test_the_report_says_how_far_off_the_statistics_were() -> None:
+    net = Net()
+    graph, found = graph_of(net), context(batches(inputs(8), 4))
+    Reestimate(always=True).run(graph, found)
+    assert list(rows(found)) == ["block1.bn1", "block1.bn2", "block2.bn1", "block2.bn2"]
+    row = rows(found)["block1.bn1"]
+    mean, var = (graph.value(f"block1.bn1.running_{name}").data for name in ("mean", "var"))
+    old_mean, old_var = net.block1.bn1.running_mean.numpy(), net.block1.bn1.running_var.numpy()
+    assert row.elements == 8 * 64
+    assert row.shift == pytest.approx((np.abs(mean - old_mean) / np.sqrt(old_var)).max(), rel=1e-5)
+    assert row.spread == pytest.approx(np.median(var / old_var), rel=1e-5)
+
+
+# -- when there is nothing to do -----------------------------------------------------------------
+
+
+def test_without_a_masked_weight_nothing_is_done() -> None:
+    graph, found = graph_of(Net()), context()
+    assert Reestimate().run(graph, found) == 0
+    assert found.facts["reestimate"] == []
+
+
+def test_behind_a_mask_it_is() -> None:
+    found = context(batches(inputs(4), 4))
+    found.facts["prune"] = {"conv2d": "a mask"}
+    assert Reestimate().run(graph_of(Net()), found) == 4
+
+
+def test_a_model_without_batch_norm_needs_no_data() -> None:
+    graph = graph_of(nn.Conv2d(4, 4, 1))
+    assert Reestimate(always=True).run(graph, context()) == 0
+
+
+# -- shared statistics ---------------------------------------------------------------------------
+
+
+class Twice(nn.Module):
+    """One BatchNorm behind two convolutions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Conv2d(4, 4, 1), nn.Conv2d(4, 4, 1)
+        self.bn = nn.BatchNorm2d(4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.bn(self.a(x)) + self.bn(self.b(x) + 5)
+
+
+def test_a_batch_norm_that_is_called_twice_sees_both() -> None:
+    net, x = Twice(), inputs(8)
+    graph = graph_of(net)
+    assert Reestimate(always=True).run(graph, context(batches(x, 3))) == 2
+    with torch.no_grad():
+        both = torch.cat([net.a(x), net.b(x) + 5])
+    np.testing.assert_allclose(
+        graph.value("bn.running_mean").data, both.mean((0, 2, 3)), rtol=1e-4, atol=1e-5
+    )
+    np.testing.assert_allclose(graph.value("bn.running_var").data, both.var((0, 2, 3)), rtol=1e-4)
+
+
+def test_a_constant_that_someone_else_reads_too_stays() -> None:
+    graph = graph_of(nn.Sequential(nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4)))
+    mean = graph.value("1.running_mean")
+    (output,) = graph.outputs
+    shown = graph.create("nn.neg", {"x": mean}, types=[mean.type])
+    graph.set_outputs([output, shown.output])
+    before = constants(graph)["1.running_mean"]
+
+    Reestimate(always=True).run(graph, context(batches(inputs(8), 8)))
+
+    assert (mean.data == before).all()
+    norm = output.producer
+    assert norm is not None
+    assert norm.operands["mean"] is graph.value("1.running_mean_1")
+    assert norm.operands["var"] is graph.value("1.running_var")
+    graph.verify()
+
+
+# -- mistakes ------------------------------------------------------------------------------------
+
+
+def failure(given: Sequence[Batch] | None, net: nn.Module | None = None) -> str:
+    with pytest.raises(SparqcError) as error:
+        Reestimate(always=True).run(graph_of(net or Net()), context(given))
+    return str(error.value)
+
+
+def test_without_calibration_data() -> None:
+    assert failure(None).startswith("there is no calibration data")
+
+
+def test_a_batch_that_is_no_number() -> None:
+    x = inputs(4)
+    x[3, 0, 0, 0] = float("nan")
+    message = failure(batches(x, 2))
+    assert "(module block1.bn1) is NaN or infinite in calibration batch 2" in message
+
+
+def test_one_value_a_channel_has_no_variance() -> None:
+    net = nn.Sequential(nn.Conv2d(4, 4, 8), nn.BatchNorm2d(4))
+    assert "(module 1) saw 1 value a channel" in failure(batches(inputs(1), 1), net)
+
+
+def test_batches_are_limited() -> None:
+    def endless() -> Iterator[Batch]:
+        while True:
+            yield [inputs(2).numpy()]
+
+    found = context(endless)
+    Reestimate(always=True, batches=3).run(graph_of(Net()), found)
+    assert rows(found)["block1.bn1"].elements == 3 * 2 * 64
+    with pytest.raises(ValueError, match="batches must be at least 1"):
+        Reestimate(batches=0)
