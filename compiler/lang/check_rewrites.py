@@ -33,13 +33,17 @@ def check_rewrite(
     kept = list(_replaced(rule, scope))
     yield from kept or _unused(rule, scope)
     local: set[str] = set()
+    built: set[str] = set()  # the local names of operators' results
     for statement in rule.rewrite:
         for part in _expressions(statement.expr):
             yield from check_expression(part, scope, vocabulary, natives, local)
         for call in walk(statement.expr, BuildCall):
             yield from _call(call, rule, scope, vocabulary)
+            yield from _like(call, scope, built)
+            yield from _rest(call, scope, local)
         yield from _results(statement, vocabulary)
         local |= set(statement.targets)
+        built |= set(statement.targets if isinstance(statement.expr, BuildCall) else ())
 
 
 def _expressions(built: BuildCall | Expr) -> Iterator[Expr]:
@@ -125,10 +129,8 @@ def _results(statement: RewriteStatement, vocabulary: Vocabulary) -> Findings:
 
 def _call(call: BuildCall, rule: RuleDecl, scope: Scope, vocabulary: Vocabulary) -> Findings:
     yield from unknown(call.op, call.span, vocabulary)
-    yield from _like(call, scope)
-    yield from _rest(call, scope)
     if call.maybe:
-        yield from _maybe(call, rule)
+        yield from _maybe(call, rule, vocabulary)
     elif vocabulary.family(call.op):
         hint = "name one operator, or write `maybe` where the match has one"
         yield PatternError(f"{call.op} is a family: which of it?", span=call.span, hint=hint)
@@ -139,28 +141,31 @@ def _call(call: BuildCall, rule: RuleDecl, scope: Scope, vocabulary: Vocabulary)
         yield from _levels(call, rule, operator)
 
 
-def _like(call: BuildCall, scope: Scope) -> Findings:
-    if call.like is None or scope.kinds.get(call.like) == "result":
+def _like(call: BuildCall, scope: Scope, built: set[str]) -> Findings:
+    results = {n for n, kind in scope.kinds.items() if kind == "result"} | built
+    if call.like is None or call.like in results:
         return
-    results = [n for n, kind in scope.kinds.items() if kind == "result"]
-    message = f"`like {call.like}`: {call.like!r} is not the result of a matched operator"
+    message = f"`like {call.like}`: {call.like!r} is not the result of an operator"
     yield PatternError(message, span=call.span, hint=did_you_mean(call.like, results))
 
 
-def _rest(call: BuildCall, scope: Scope) -> Findings:
-    if call.rest is not None and scope.kinds.get(call.rest) != "operands":
-        lists = [n for n, kind in scope.kinds.items() if kind == "operands"]
+def _rest(call: BuildCall, scope: Scope, local: set[str]) -> Findings:
+    lists = {n for n, kind in scope.kinds.items() if kind == "operands"} | local
+    if call.rest is not None and call.rest not in lists:
         message = f"the match binds no list of operands '*{call.rest}'"
         yield PatternError(message, span=call.span, hint=did_you_mean(call.rest, lists))
 
 
-def _maybe(call: BuildCall, rule: RuleDecl) -> Findings:
+def _maybe(call: BuildCall, rule: RuleDecl, vocabulary: Vocabulary) -> Findings:
     maybes = {head for c in calls_of(rule) if c.maybe for head in c.heads}
     if call.op not in maybes:
         message = f"the match has no `maybe {call.op}` that this could follow"
         yield PatternError(message, span=call.span, hint=did_you_mean(call.op, maybes))
     if not call.operands or _is_plain(call.operands[0]):
         message = f"`maybe {call.op}` has no first operand that could stand for it"
+        yield PatternError(message, span=call.span)
+    if call.attributes and vocabulary.family(call.op):
+        message = f"{call.op} is built as it was matched, so it takes no attributes"
         yield PatternError(message, span=call.span)
 
 
@@ -188,7 +193,7 @@ def _attributes(call: BuildCall, operator: Operator) -> Findings:
             hint = did_you_mean(name, operator.attributes) or f"{call.op} has no attributes"
             yield PatternError(message, span=_place(value, call), hint=hint)
     missing = [n for n, d in operator.attributes.items() if d is REQUIRED and n not in given]
-    if missing and call.like is None:
+    if missing and call.like is None and not call.maybe:  # both carry attributes over
         message = f"{call.op} needs the attribute {', '.join(missing)}"
         hint = f"{call.op}(…, {missing[0]}=…), or `like` a matched {call.op}"
         yield PatternError(message, span=call.span, hint=hint)

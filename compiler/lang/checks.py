@@ -42,7 +42,7 @@ def check_file(
         if isinstance(declaration, RuleDecl) and not failures(found):
             sound.append(declaration)
         findings += found
-    return in_order([*findings, *check_overlap(sound)])
+    return in_order([*findings, *check_overlap(sound, vocabulary.spelled)])
 
 
 def check_declaration(

@@ -7,7 +7,7 @@ only where the pattern fits what the rewrite builds.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from sparqc.errors import PatternError
 from sparqc.lang.ast import Bind, CallPattern, Constraint, MatchStatement, Number, RuleDecl
@@ -17,15 +17,16 @@ from sparqc.lang.scope import IGNORED, calls_of, roots_of
 _Operand = Bind | Number | CallPattern
 
 
-def check_overlap(rules: Iterable[RuleDecl]) -> Findings:
-    """Rules that never fire behind another one.
+def check_overlap(rules: Iterable[RuleDecl], spelled: Collection[str] = ()) -> Findings:
+    """Rules that never fire behind another one; `spelled` names have spellings of their own.
 
-    Rules are tried in the order of their names, as the rule book gives them.
+    Of two rules that match at one place, the one with more operators is applied; of two with as
+    many, the one whose name comes first.
     """
     ordered = sorted(rules, key=lambda rule: rule.name)
     for position, later in enumerate(ordered):
         for earlier in ordered[:position]:
-            if _runs_before(earlier, later) and covers(earlier, later):
+            if _runs_before(earlier, later) and covers(earlier, later, spelled):
                 place = earlier.span or "another place"
                 message = f"{later.name} never fires: {earlier.name} matches wherever it would"
                 hint = f"{earlier.name} ({place}) is tried first, and has no condition"
@@ -39,20 +40,23 @@ def _runs_before(earlier: RuleDecl, later: RuleDecl) -> bool:
     return target and not earlier.where and set(later.levels) <= set(earlier.levels)
 
 
-def covers(general: RuleDecl, special: RuleDecl) -> bool:
-    """Whether the pattern of one rule certainly matches wherever that of the other does."""
+def covers(general: RuleDecl, special: RuleDecl, spelled: Collection[str] = ()) -> bool:
+    """Whether one rule certainly matches the same operators wherever the other one matches."""
     roots = roots_of(general), roots_of(special)
     if any(len(r) != 1 for r in roots):
         return False
-    cover = _Cover(general, special)
-    return cover.statement(roots[0][0], roots[1][0]) and cover.interior_is_closed()
+    cover = _Cover(general, special, spelled)
+    if not cover.statement(roots[0][0], roots[1][0]):
+        return False
+    same_operators = len(cover.calls) == sum(1 for _ in calls_of(special))
+    return same_operators and cover.interior_is_closed()
 
 
 class _Cover:
     """Maps the pattern of `general` onto that of `special`."""
 
-    def __init__(self, general: RuleDecl, special: RuleDecl) -> None:
-        self.general, self.special = general, special
+    def __init__(self, general: RuleDecl, special: RuleDecl, spelled: Collection[str]) -> None:
+        self.general, self.special, self.spelled = general, special, spelled
         self.of_general = {t: s for s in general.match for t in s.targets}
         self.of_special = {t: s for s in special.match for t in s.targets}
         #: What a name of the general pattern stands for in the special one.
@@ -66,12 +70,16 @@ class _Cover:
 
     def call(self, general: CallPattern, special: CallPattern, shared: bool) -> bool:
         plain = not (general.maybe or special.maybe or general.rest)
-        heads = set(special.heads) <= set(general.heads)
         order = special.ordered or not general.ordered
+        heads = self.heads(set(general.heads), set(special.heads))
         if not (plain and heads and order and self.attributes(general, special)):
             return False
         self.calls.append((special, shared))
         return self.operands(general, special)
+
+    def heads(self, general: set[str], special: set[str]) -> bool:
+        """Whether every head is covered; one with spellings may take more or fewer operators."""
+        return special == general or (special < general and not general.intersection(self.spelled))
 
     def operands(self, general: CallPattern, special: CallPattern) -> bool:
         ours, theirs = general.operands, special.operands

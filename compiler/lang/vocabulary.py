@@ -38,6 +38,11 @@ class Vocabulary:
         return _raw_suggestion(name) or did_you_mean(name, self.names)
 
     @property
+    def spelled(self) -> frozenset[str]:
+        """The names that have spellings."""
+        return frozenset(self._families)
+
+    @property
     def names(self) -> tuple[str, ...]:
         """What may be meant by an unknown name."""
         return (*self.table.names, *self._families)

@@ -1,0 +1,83 @@
+"""Every snippet of the language reference is what it says."""
+
+import re
+from pathlib import Path
+
+import pytest
+from lang.findings_of import NATIVES, findings
+
+from sparqc.errors import UsageError
+from sparqc.ir.table import default_table
+from sparqc.ir.text import parse_statements
+from sparqc.lang.ast import RuleDecl
+from sparqc.lang.checks import check_file
+from sparqc.lang.formatter import format_text
+from sparqc.lang.parser import parse_text
+from sparqc.lang.words import BLOCKS, CLAUSES, PROPERTIES, RESERVED
+from sparqc.natives import natives
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs/language.md").read_text()
+
+
+def snippets(kind: str) -> list[str]:
+    return re.findall(rf"^```{kind}\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def python() -> dict:
+    """What the Python snippets define."""
+    defined: dict = {}
+    for snippet in snippets("python"):
+        exec(snippet, defined)
+    return defined
+
+
+@pytest.mark.parametrize("text", snippets("spq"))
+def test_a_snippet_parses_has_no_findings_and_is_canonical(text: str, python: dict) -> None:
+    known = {**NATIVES, "power_of_two": natives()["power_of_two"]}
+    assert check_file(parse_text(text), default_table(), known) == []
+    assert format_text(text) == text
+
+
+def test_the_python_snippets_define_what_they_say(python: dict) -> None:
+    assert python["power_of_two"](8) and not python["power_of_two"](12)
+    assert isinstance(python["drop_double_neg"], RuleDecl)
+
+
+@pytest.mark.parametrize("text", snippets("spq"))
+def test_the_examples_are_graphs(text: str) -> None:
+    for declaration in parse_text(text).declarations:
+        for example in declaration.examples:
+            assert len(parse_statements(example.before)) > len(parse_statements(example.after))
+
+
+def test_the_error_message_is_real() -> None:
+    (shown,) = snippets("text")
+    line = shown.splitlines()[1].strip()
+    (finding,) = findings(f"op mine(x):\n    {line}", "mine.spq")
+    assert str(finding) == shown.rstrip()
+
+
+def test_the_tables_name_every_word() -> None:
+    words = {word for table in (BLOCKS, CLAUSES) for words in table.values() for word in words}
+    for word in words | set(PROPERTIES) | RESERVED:
+        assert re.search(rf"`[^`\n]*\b{word}\b", PAGE), f"the page does not explain {word!r}"
+
+
+def test_the_grammar_is_the_one_that_is_used() -> None:
+    assert snippets("lark") == [(ROOT / "compiler/lang/spq.lark").read_text()]
+
+
+def test_reserved_words_are_reserved() -> None:
+    for word in sorted(RESERVED):
+        (finding, *_) = findings(f"op f(x):\n    {word} = nn.neg(x)")
+        assert finding.message in (f"{word!r} is no name", f"{word!r} does not belong here")
+
+
+def test_operators_of_the_page_exist() -> None:
+    for name in set(re.findall(r"\b(?:nn|q)\.\w+", "".join(snippets("spq")))):
+        try:
+            default_table().require(name)
+        except UsageError as error:
+            pytest.fail(str(error))
