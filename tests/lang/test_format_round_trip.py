@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from lang.declaration_strategies import declarations, expressions, files, no_examples
 
@@ -23,6 +23,7 @@ def test_a_declaration_reads_back(declaration: Declaration) -> None:
     assert parse_text(format_declaration(declaration)).declarations == (declaration,)
 
 
+@settings(max_examples=50)
 @given(files())
 def test_a_file_reads_back_and_is_stable(file: PatternFile) -> None:
     text = format_file(file)
@@ -30,6 +31,7 @@ def test_a_file_reads_back_and_is_stable(file: PatternFile) -> None:
     assert format_text(text) == text
 
 
+@settings(max_examples=50)
 @given(files(no_examples), st.data())
 def test_comments_anywhere_are_kept_and_change_nothing(file: PatternFile, data: st.DataObject):
     lines = format_file(file).split("\n")
