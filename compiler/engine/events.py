@@ -22,7 +22,7 @@ class RuleEvent:
     span: str
     #: Names of the values that the matched operators defined, the root's first.
     before: tuple[str, ...]
-    #: Names of the values that the new operators define.
+    #: Names of the values that replaced some of them, then of the other new ones.
     after: tuple[str, ...]
     #: Module path and source line of the user's model.
     module: str

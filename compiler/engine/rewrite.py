@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sparqc.engine.build import PROVISIONAL, Builder
@@ -22,7 +22,7 @@ class Change:
     rule: RuleDecl
     #: Names of the values that the matched operators defined, the root's first.
     before: tuple[str, ...]
-    #: Names of the values that replaced some of them.
+    #: Names of the values that replaced some of them, then of the other new ones.
     after: tuple[str, ...]
     #: New nodes, in the order in which they compute.
     created: tuple[Node, ...]
@@ -130,9 +130,10 @@ def _commit(builder: Builder, pairs: Sequence[tuple[Value, Value]]) -> Change:
         graph.sort()
     _name(graph, builder)
     touched = [*(new for _, new in pairs), *(v for v in frontier if is_alive(graph, v))]
-    after = tuple(new.name for _, new in pairs)
     created = tuple(n for n in builder.created if is_alive(graph, n.output))
-    return Change(builder.rule, before, after, created, tuple(dict.fromkeys(touched)))
+    after = [*(new for _, new in pairs), *(v for node in created for v in node.outputs)]
+    names = tuple(dict.fromkeys(v.name for v in after))
+    return Change(builder.rule, before, names, created, tuple(dict.fromkeys(touched)))
 
 
 def _take_over(builder: Builder, old: Value, new: Value) -> None:
@@ -196,8 +197,3 @@ def _name(graph: Graph, builder: Builder) -> None:
 def is_alive(graph: Graph, value: Value) -> bool:
     """Whether a value still is part of its graph."""
     return value.name in graph and graph.value(value.name) is value
-
-
-def alive(graph: Graph, nodes: Iterable[Node]) -> list[Node]:
-    """The nodes that still are part of their graph."""
-    return [node for node in nodes if is_alive(graph, node.output)]

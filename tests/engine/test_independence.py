@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparqc.engine.cover import cover
+from sparqc.engine.events import Observer
 from sparqc.engine.match import Matcher
 from sparqc.engine.order import Order
 from sparqc.engine.rulebook import RuleBook
@@ -72,6 +73,16 @@ def book(declarations, order: random.Random | None = None) -> RuleBook:
     return RuleBook(declarations, TABLE, {})
 
 
+class Verifier(Observer):
+    """Checks the structure of a graph after every single application."""
+
+    def __init__(self, graph) -> None:
+        self.graph = graph
+
+    def on_rule(self, event) -> None:
+        self.graph.verify()
+
+
 @settings(max_examples=200)
 @given(graphs(least=4, most=14), seeds)
 def test_rewriting(graph, seed) -> None:
@@ -79,8 +90,8 @@ def test_rewriting(graph, seed) -> None:
     assert content(graph) == content(other)
     counts = []
     for one, known in ((graph, book(RULES)), (other, book(RULES, random.Random(seed)))):
-        counts.append(rewrite(one, known.rules("onnx"), context_of(known)))
-        one.verify()
+        context = context_of(known, listeners=[Verifier(one)])
+        counts.append(rewrite(one, known.rules("onnx"), context))
     assert counts[0] == counts[1]
     assert content(graph) == content(other)
 
