@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from sparqc.engine.call import NativeFailure
 from sparqc.engine.evaluate import Environment, evaluate
 from sparqc.engine.result import Match, Matched
 from sparqc.engine.terms import Undetermined, show
@@ -91,10 +92,22 @@ class Builder:
             return evaluate(expr, self.match, self.environment, self.names)
         except Undetermined as unknown:
             raise SparqcError(
-                f"{self.rule.name}: {unknown.reason}",
+                f"{self._place()}: {unknown.reason}",
                 span=expr.span or self.rule.span,
                 hint="a constraint such as `w: const` or a `where` line would have refused this",
             ) from unknown
+        except (PatternError, NativeFailure):
+            raise
+        except SparqcError as error:  # a native refuses, and does not know for which layer
+            message = f"{self._place()}: {error.message}"
+            raise SparqcError(message, span=error.span, hint=error.hint) from error
+
+    def _place(self) -> str:
+        """The rule and where in the user's model it is at work."""
+        origin = self.match.root.origin
+        where = " ".join(part for part in (origin.module, origin.source) if part)
+        at = self.match.root.output.name
+        return f"{self.rule.name} at {at}" + (f" ({where})" if where else "")
 
     # -- operators -------------------------------------------------------------------------------
 

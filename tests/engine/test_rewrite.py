@@ -342,12 +342,13 @@ def test_a_native_that_refuses_leaves_the_graph_as_it_was():
         raise SparqcError("no variance")
 
     graph = graph_of(CONV + "c = nn.conv(x, w, b)\ny = nn.neg(c)")
+    graph.value("y").producer.origin = Origin("layer1.bn", "model.py:9")
     before, values = print_graph(graph), set(graph._values)
     text = rule(
         "c = nn.conv(x, w: const, b)\ny = nn.neg(c)",
         "d = nn.conv(x, @double(w), b) like c\ny = nn.conv(d, @refuse(w), b)",
     )
-    with pytest.raises(SparqcError, match="no variance"):
+    with pytest.raises(SparqcError, match=r"r at y \(layer1.bn model.py:9\): no variance"):
         run(graph, text, double=double, refuse=refuse)
     assert print_graph(graph) == before
     assert set(graph._values) == values
