@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import onnx
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
 
 from sparqc.errors import SparqcError, UsageError
 from sparqc.ir.onnx_opset import opset_of
@@ -38,7 +38,9 @@ def load_onnx(path: str | os.PathLike[str]) -> onnx.ModelProto:
     try:
         _load_external(model, path.parent)
         sorted_nodes(model.graph)
-        onnx.checker.check_model(_in_order(skeleton_of(model)))
+        skeleton = _in_order(skeleton_of(model))
+        onnx.checker.check_model(skeleton)
+        _require_text(skeleton)
     except onnx.checker.ValidationError as error:
         raise SparqcError(f"{path}: {_sentence(error)}", hint=_AGAIN) from error
     except SparqcError as error:
@@ -86,6 +88,20 @@ def _in_order(model: onnx.ModelProto) -> onnx.ModelProto:
     del model.graph.node[:]
     model.graph.node.extend(copies)
     return model
+
+
+def _require_text(message: Message) -> None:
+    """SparqcError where a name is no text, which protobuf then hands out as bytes, or an attribute
+    has lost its type: neither does the checker look at."""
+    if isinstance(message, onnx.AttributeProto) and not (message.type or message.ref_attr_name):
+        raise SparqcError(f"the attribute {message.name!r} has no type: it is damaged", hint=_AGAIN)
+    for field, found in message.ListFields():
+        items = [found] if isinstance(found, (str, bytes, Message)) else found
+        if field.type == field.TYPE_MESSAGE:
+            for item in items:
+                _require_text(item)
+        elif field.type == field.TYPE_STRING and any(isinstance(i, bytes) for i in items):
+            raise SparqcError(f"the text {found!r} is no UTF-8: it is damaged", hint=_AGAIN)
 
 
 def _sentence(error: Exception) -> str:

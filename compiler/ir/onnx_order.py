@@ -145,3 +145,10 @@ def _rename(graph: onnx.GraphProto, names: Mapping[str, str]) -> None:
                 _rename(inner, names)
     for output in graph.output:
         output.name = names.get(output.name, output.name)
+
+
+def domains_of(graph: onnx.GraphProto) -> set[str]:
+    """The domains of every operator, those in subgraphs included; "" is ONNX's own."""
+    found = {"" if node.domain == "ai.onnx" else node.domain for node in graph.node}
+    inner = [g for node in graph.node for a in node.attribute for g in subgraphs_of(a)]
+    return found.union(*map(domains_of, inner))

@@ -20,7 +20,7 @@ from sparqc.ir.graph import Attribute, Graph, Origin, TensorType, Value
 from sparqc.ir.onnx_infer import complete_types
 from sparqc.ir.onnx_native import OnnxNative, OnnxRaw
 from sparqc.ir.onnx_opset import convert_opset
-from sparqc.ir.onnx_order import captured_names, describe, sorted_nodes, subgraphs_of
+from sparqc.ir.onnx_order import captured_names, describe, domains_of, sorted_nodes, subgraphs_of
 from sparqc.ir.onnx_schema import (
     CAPTURED,
     DEFAULT_OPSET,
@@ -70,6 +70,8 @@ def _read_proto(model: onnx.ModelProto, table: OperatorTable) -> Graph:
     if opsets[""] < OLDEST_OPSET:
         model = convert_opset(model, OLDEST_OPSET)
         opsets = {**opsets, "": OLDEST_OPSET}
+    used = {"", *domains_of(model.graph)}
+    opsets = {domain: version for domain, version in opsets.items() if domain in used}
     with G_LOGGER.suppress(G_LOGGER.ERROR):
         surgeon = gs.import_onnx(model)
     for node, proto in zip(surgeon.nodes, model.graph.node, strict=True):

@@ -16,7 +16,7 @@ from onnx_graphsurgeon.logger import G_LOGGER
 from sparqc.errors import SparqcError
 from sparqc.ir.graph import Array, Attribute, Graph, Node, Origin, TensorType, Value
 from sparqc.ir.onnx_native import OnnxNative, OnnxRaw
-from sparqc.ir.onnx_order import captured_names, renamed_captures
+from sparqc.ir.onnx_order import captured_names, domains_of, renamed_captures
 from sparqc.ir.onnx_schema import CAPTURED, schema_of, signature_of, split_name
 from sparqc.ir.onnx_skeleton import SMALL
 from sparqc.ir.onnx_types import element_type, known_dims, numpy_dtype
@@ -280,13 +280,7 @@ class _Writer:
 
     def inner_domains(self) -> set[str]:
         graphs = [a for n in self.nodes for a in n.attrs.values() if isinstance(a, onnx.GraphProto)]
-        return {d for g in graphs for d in _domains(g)}
-
-
-def _domains(graph: onnx.GraphProto) -> set[str]:
-    found = {node.domain for node in graph.node}
-    inner = [a.g for node in graph.node for a in node.attribute if a.HasField("g")]
-    return found.union(*map(_domains, inner)) if inner else found
+        return {d for g in graphs for d in domains_of(g)}
 
 
 def _inner_names(node: Node) -> set[str]:

@@ -88,7 +88,7 @@ def test_a_hash_tells_type_shape_and_content():
 def test_what_is_read_comes_back_whole():
     graph, again = small_graph(), parse_graph(print_graph(small_graph()))
     again.verify()
-    (conv, relu), (conv2, relu2) = graph.nodes, again.nodes
+    (conv, _), (conv2, relu2) = graph.nodes, again.nodes
     assert conv2.attributes == conv.attributes
     assert conv2.origin == conv.origin
     assert list(conv2.operands) == ["x", "w", "b"]
