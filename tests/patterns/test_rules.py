@@ -7,6 +7,7 @@ from sparqc.engine.action import Action
 from sparqc.engine.match import Matcher
 from sparqc.engine.worklist import rewrite
 from sparqc.ir.execute import open_runner
+from sparqc.ir.graph import Origin
 from sparqc.ir.table import default_table
 from sparqc.ir.text import print_graph
 from sparqc.ir.text_parse import parse_statements
@@ -64,7 +65,8 @@ def structure(graph):
         if value.data.size:
             value.data = np.zeros_like(value.data)
     for node in graph.nodes:
-        node.origin = type(node.origin)()
+        node.origin = Origin()
+    graph.output_names = [f"output.{i}" for i in range(len(graph.outputs))]
     return print_graph(graph)
 
 
