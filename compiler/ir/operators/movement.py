@@ -131,13 +131,13 @@ def _read_slice(call: Call) -> Reading | None:
 
 
 def _slice(x: Value, ranges: list[tuple[int, int, int, int]]) -> Reading:
-    settled = [_settle(r, x.shape[r[2]] if x.shape else None) for r in ranges]
+    settled = [settle(r, x.shape[r[2]] if x.shape else None) for r in ranges]
     starts, ends, axes, steps = zip(*settled, strict=True)
     attributes = {"starts": starts, "ends": ends, "axes": axes, "steps": steps}
     return Reading({"x": x}, attributes)
 
 
-def _settle(bounds: tuple[int, int, int, int], size: int | str | None) -> tuple[int, int, int, int]:
+def settle(bounds: tuple[int, int, int, int], size: int | str | None) -> tuple[int, int, int, int]:
     """One spelling of a range: counted from the front where the size is known, END for the rest."""
     start, end, axis, step = bounds
     if step < 0 or not isinstance(size, int):

@@ -123,13 +123,31 @@ def _write_resize_onnx(node: Node, emitter: OnnxEmitter) -> None:
     }
     if attributes["mode"] == "nearest":
         given["nearest_mode"] = attributes["nearest_mode"]
-    scales = attributes["scales"]
+    scales = attributes["scales"] or _exact_factors(node)
     if scales is not None:
         factors = np.array([1, 1, *scales], np.float32)  # type: ignore[misc]
         inputs = [x, None, emitter.constant(factors, f"{hint}_scales")]
     else:
         inputs = [x, None, None, _full_sizes(node, emitter, x)]
     emitter.emit("Resize", inputs, given, outputs=node.outputs)
+
+
+def _exact_factors(node: Node) -> tuple[float, ...] | None:
+    """The factors that give the sizes without rounding: 8 to 64 is 8.0, 7 to 10 is none.
+
+    As constants they spare readers the computation of the sizes from a symbolic batch.
+    """
+    x, sizes = node.operands["x"], node.attributes["sizes"]
+    assert isinstance(x, Value)
+    before = static_ints(x.shape[2:]) if x.shape is not None else None
+    if before is None or static_ints((x.shape or ())[:2]) is not None:
+        return None
+    factors = [np.float32(a / b) for a, b in zip(sizes, before, strict=True)]  # type: ignore[arg-type,operator]
+    exact = all(
+        float(f) * b == a
+        for f, a, b in zip(factors, sizes, before, strict=True)  # type: ignore[arg-type]
+    )
+    return tuple(float(f) for f in factors) if exact else None
 
 
 def _full_sizes(node: Node, emitter: OnnxEmitter, x: Value) -> str:
