@@ -114,11 +114,13 @@ class _Placement:
         in INT8.
         """
         masks: dict[str, Mask] = self.context.facts.get("prune", {})
+        wanted = self.decider.wanted(slots)
         found: dict[Value, Decision] = {}
         for decision in self.decider.decisions:
             value = decision.match.root.output
             layers = {v.name for n in decision.match.nodes for v in n.outputs}
-            if decision.reason or value in slots or value.is_output or not layers & masks.keys():
+            quantized = value in slots or value in wanted  # by its readers, or behind a move
+            if decision.reason or quantized or value.is_output or not layers & masks.keys():
                 continue
             found[value] = decision
         return found

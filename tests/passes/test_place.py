@@ -220,6 +220,12 @@ def test_a_masked_layer_has_a_quantizer_behind_its_tail():
     assert activations(sparse) == {"x": ("conv.x",), "relu": ("softmax.x",)}
 
 
+def test_a_masked_layer_before_a_pool_that_moves_int8_needs_no_quantizer_of_its_own():
+    net = nn.Sequential(conv(), nn.ReLU(), nn.MaxPool2d(2), conv())
+    _, plan = place(net, passes=("prune", "place"))
+    assert activations(plan) == {"x": ("conv.x",), "max_pool": ("conv_1.x",)}
+
+
 def test_a_graph_output_is_not_quantized():
     _, plan = place(nn.Sequential(conv(), nn.ReLU()), passes=("prune", "place"))
     assert activations(plan) == {"x": ("conv.x",)}

@@ -39,16 +39,19 @@ class Structure:
             if not all(self.is_dequantized(name) for name in node.input[:2])
         ]
 
-    def codes(self, node: NodeProto) -> np.ndarray:
-        """The INT8 codes behind the weight of a quantized node."""
-        return self.constants[self.producer[node.input[1]].input[0]]
+    def codes(self, node: NodeProto) -> np.ndarray | None:
+        """The stored weight of a node: INT8 codes, or floats; None where it has no constant."""
+        name = node.input[1]
+        if self.is_dequantized(name):
+            name = self.producer[name].input[0]
+        return self.constants.get(name)
 
     def is_two_four(self, node: NodeProto) -> bool:
         """Whether of every four codes along the reduction axis two are zero."""
-        axis = REDUCTION_AXIS[node.op_type]
-        groups = np.moveaxis(self.codes(node), axis, -1)
-        if groups.shape[-1] % 4:
+        codes = self.codes(node)
+        if codes is None or codes.shape[REDUCTION_AXIS[node.op_type]] % 4:
             return False
+        groups = np.moveaxis(codes, REDUCTION_AXIS[node.op_type], -1)
         return bool(((groups.reshape(-1, 4) != 0).sum(1) <= 2).all())
 
     def dequantized_inputs(self, node: NodeProto) -> int:
