@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import io
+import logging
 import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -105,14 +107,18 @@ def _quiet() -> Iterator[None]:
     """Without torch's warnings about itself, and without its fused attention for inference.
 
     The fused kernels of nn.TransformerEncoder are one opaque call each, which nothing can match.
+    What torch logs and prints of a model that it cannot export, the error says in a sentence.
     """
     fused = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
+    disabled = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:
+        logging.disable(disabled)
         torch.backends.mha.set_fastpath_enabled(fused)
 
 

@@ -20,8 +20,9 @@ def calibration_batches(
     if context.calibration is None:
         raise SparqcError(
             "there is no calibration data: the ranges of activations are measured on real inputs",
-            hint="add calibration() to model.py, which yields batches of inputs; to see what "
-            "the graph would look like, --random-calibration takes noise instead",
+            hint="add calibration() to model.py, which yields batches of inputs, or give them with "
+            "--calibration FILE.npz; to see what the graph would look like, "
+            "--random-calibration takes noise instead",
         )
     number = 0
     for number, batch in enumerate(_given(context.calibration), 1):

@@ -23,6 +23,7 @@ LARGEST = (1 << 31) - (1 << 20)
 #: Tensors of fewer bytes stay in the model when the others go to a file beside it.
 EXTERNAL_FROM = 1024
 
+_DATA_TYPES = frozenset(onnx.TensorProto.DataType.values()) - {onnx.TensorProto.UNDEFINED}
 _AGAIN = "export the model anew, or copy the file again"
 
 
@@ -38,11 +39,13 @@ def load_onnx(path: str | os.PathLike[str]) -> onnx.ModelProto:
     try:
         _load_external(model, path.parent)
         sorted_nodes(model.graph)
-        skeleton = _in_order(skeleton_of(model))
-        onnx.checker.check_model(skeleton)
+        skeleton = skeleton_of(model)
         _require_text(skeleton)
+        onnx.checker.check_model(_in_order(skeleton))
     except onnx.checker.ValidationError as error:
         raise SparqcError(f"{path}: {_sentence(error)}", hint=_AGAIN) from error
+    except UnicodeDecodeError as error:  # wherever a name is handled first
+        raise SparqcError(f"{path} holds text that is no UTF-8", hint=_AGAIN) from error
     except SparqcError as error:
         raise SparqcError(f"{path}: {error.message}", hint=error.hint) from error
     return model
@@ -113,6 +116,8 @@ def _sentence(error: Exception) -> str:
 
 def _load_external(model: onnx.ModelProto, folder: Path) -> None:
     for tensor in _tensors(model.graph):
+        if tensor.data_type not in _DATA_TYPES:
+            raise SparqcError(f"the constant {tensor.name!r} has no known type", hint=_AGAIN)
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
             _load_tensor(tensor, folder)
 
