@@ -51,10 +51,10 @@ class _Sheet:
     nodes: list[onnx.NodeProto] = field(default_factory=list)
     arrays: dict[str, Array] = field(default_factory=dict)
     names: int = 0
+    opset: int = field(init=False)
 
-    @property
-    def opset(self) -> int:
-        return self.opsets[""]
+    def __post_init__(self) -> None:
+        self.opset = self.opsets[""]
 
     def emit(
         self,

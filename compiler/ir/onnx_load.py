@@ -9,7 +9,10 @@ from contextlib import suppress
 from pathlib import Path
 
 import onnx
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import (  # type: ignore[import-untyped]
+    DecodeError,
+    Message,
+)
 
 from sparqc.errors import SparqcError, UsageError
 from sparqc.ir.onnx_opset import opset_of

@@ -27,7 +27,7 @@ _LEVELS = {
     "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
 }
 #: onnxruntime's exceptions have no base of their own.
-_ERRORS = (
+_ERRORS: tuple[type[Exception], ...] = (
     RuntimeError,
     ValueError,
     *(e for e in vars(state).values() if isinstance(e, type) and issubclass(e, Exception)),

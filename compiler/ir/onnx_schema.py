@@ -67,7 +67,8 @@ def signature_of(op_type: str, domain: str, version: int) -> Signature | None:
     schema = schema_of(op_type, domain, version)
     if schema is None:
         return None
-    graphs = {k for k, a in schema.attributes.items() if a.type.name in ("GRAPH", "GRAPHS")}
+    kinds: dict[str, Any] = {k: a.type for k, a in schema.attributes.items()}
+    graphs = {k for k, kind in kinds.items() if kind.name in ("GRAPH", "GRAPHS")}
     operands = [_operand(p) for p in schema.inputs]
     if graphs:
         operands.append(OperandSpec(CAPTURED, variadic=True))

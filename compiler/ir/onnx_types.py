@@ -45,7 +45,7 @@ def shape_of(dims: Sequence[int | str | None], name: str) -> Shape:
     An unknown dimension gets a name of its own, made from the tensor's: two of them never compare
     equal, and none is written to a model.
     """
-    return tuple(f"?{name}.{i}" if d in (None, "") else d for i, d in enumerate(dims))  # type: ignore[misc]
+    return tuple(f"?{name}.{i}" if d in (None, "") else d for i, d in enumerate(dims))
 
 
 def known_dims(shape: Shape) -> list[int | str | None]:

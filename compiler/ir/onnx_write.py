@@ -149,10 +149,10 @@ class _Writer:
     #: The node that is being written.
     node: Node | None = None
     serials: dict[str, int] = field(default_factory=dict)
+    opset: int = field(init=False)
 
-    @property
-    def opset(self) -> int:
-        return self.opsets[""]
+    def __post_init__(self) -> None:
+        self.opset = self.opsets[""]
 
     # -- names -----------------------------------------------------------------------------------
 
@@ -346,7 +346,7 @@ def _export(written: Written, origins: bool = False) -> onnx.ModelProto:
     surgeon = written.surgeon
     empties = _take_empties(surgeon)
     with G_LOGGER.suppress(G_LOGGER.ERROR):
-        model = gs.export_onnx(surgeon, do_type_check=False)
+        model: onnx.ModelProto = gs.export_onnx(surgeon, do_type_check=False)
     for index, name, schema in empties:
         model.graph.node[index].attribute.append(attribute_proto(name, (), schema))
     exported = {t.name for t in model.graph.initializer}

@@ -46,7 +46,7 @@ def content_hash(array: Array) -> str:
     if array.dtype == object:
         digest.update(repr(array.tolist()).encode())
     else:
-        digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+        digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
     return digest.hexdigest()[:12]
 
 
