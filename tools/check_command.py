@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,10 @@ from sparqc.errors import FAILED
 from sparqc.tools.console import show, stdout_console
 
 if TYPE_CHECKING:
+    from onnx import ModelProto
+
     from sparqc.passes.check import Finding
+    from sparqc.targets import Profile
 
 
 @click.command("check")
@@ -43,7 +46,7 @@ def check_command(file: Path, target: str, patterns: tuple[Path, ...], as_json: 
     check_model(model)
     prepared = prepare(model, options=Options(passes="", target=target, patterns=patterns))
     graph, context = prepared.graph, prepared.context
-    findings = list(findings_of(graph, context))
+    findings = [*_opset(model, context.target), *findings_of(graph, context)]
     rows = layer_rows(graph, context)
     counts = {
         "layers": len(rows),
@@ -58,6 +61,23 @@ def check_command(file: Path, target: str, patterns: tuple[Path, ...], as_json: 
         _show(file, context.target.name, counts, findings)
     if any(finding.grade == "error" for finding in findings):
         raise click.exceptions.Exit(FAILED)
+
+
+def _opset(model: ModelProto, target: Profile) -> Iterator[Finding]:
+    """A file in an opset that the target does not read."""
+    from sparqc.ir.onnx import opset_of
+    from sparqc.passes.check import Finding
+
+    opset = opset_of(model)
+    if not target.min_opset <= opset <= target.max_opset:
+        yield Finding(
+            "opset",
+            "error",
+            (),
+            f"the file has opset {opset}; {target.name} reads {target.min_opset} to "
+            f"{target.max_opset}",
+            "write it in another opset: export{opset=…} in --passes",
+        )
 
 
 def _show(file: Path, target: str, counts: dict[str, int], findings: Sequence[Finding]) -> None:

@@ -28,11 +28,13 @@ def why_command(request: Request, value: str, after: str | None) -> None:
     from sparqc.tools.stages import END, graph_after
 
     graph, context = graph_after(request, after or END)
-    blocks = ["\n".join(_story(node, context)) for node in find_nodes(graph, value)]
+    told: set[str] = set()
+    blocks = ["\n".join(_story(node, context, told)) for node in find_nodes(graph, value)]
     click.echo("\n\n".join(blocks))
 
 
-def _story(node: Node, context: Context) -> Iterator[str]:
+def _story(node: Node, context: Context, told: set[str]) -> Iterator[str]:
+    """The lines on one node; what a rule says stands where it is named first."""
     from sparqc.ir.text import print_node
 
     yield print_node(node, context.table, origins=False)
@@ -44,7 +46,10 @@ def _story(node: Node, context: Context) -> Iterator[str]:
     else:
         yield "  from no line of the model"
     for rule in origin.rules:
-        yield f"  then {rule}{_meaning(rule, context.rules)}"
+        yield f"  then {rule}"
+        if rule not in told and (meaning := _meaning(rule, context.rules)):
+            yield f"       {meaning}"
+        told.add(rule)
     if not origin.rules:
         yield "  no rule has touched it"
 
@@ -53,4 +58,4 @@ def _meaning(rule: str, book: RuleBook) -> str:
     """What the rule says in one sentence; a pass that is no rule has none here."""
     name = rule.rpartition(" ")[2]
     found = [d for d in book.declarations if d.name == name and d.doc]
-    return f"\n       {found[0].doc}" if found else ""
+    return found[0].doc if found else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
@@ -10,8 +11,9 @@ import click
 from sparqc.tools.request import Request, takes_request
 
 if TYPE_CHECKING:
+    from sparqc.engine.cover import Cover
     from sparqc.engine.match import Matcher
-    from sparqc.ir.graph import Node
+    from sparqc.ir.graph import Graph, Node
     from sparqc.lang.ast import Declaration
     from sparqc.steps import Step
 
@@ -47,7 +49,8 @@ def whynot_command(request: Request, rule: str, node: str | None, after: str | N
         nodes = find_nodes(graph, node)
     else:
         nodes = [n for n in graph.nodes if n.op in roots]
-    click.echo("\n".join(_answers(decl, nodes, matcher, sorted(roots))))
+    asked = _Question(decl, matcher, sorted(roots), _cover(graph, decl, matcher))
+    click.echo("\n".join(asked.answers(nodes)))
 
 
 def _uses(step: Step, decl: Declaration) -> bool:
@@ -61,28 +64,48 @@ def _uses(step: Step, decl: Declaration) -> bool:
     return isinstance(decl, (FusionDecl, ShareDecl)) and step.name == "place"
 
 
-def _answers(
-    decl: Declaration, nodes: Sequence[Node], matcher: Matcher, roots: Sequence[str]
-) -> Iterator[str]:
-    if not nodes:
-        yield f"{decl.name} looks for {' or '.join(roots)}, and the graph has none"
-    groups: dict[str, list[str]] = {}
-    for node in nodes:
-        groups.setdefault(_answer(decl, node, matcher, roots), []).append(_named(node))
-    for answer, names in groups.items():
-        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-        yield f"{', '.join(names[:NAMED])}{more}:\n  {answer}"
+def _cover(graph: Graph, decl: Declaration, matcher: Matcher) -> Cover | None:
+    """For a fusion: which one took each operator, as every operator belongs to one at most."""
+    from sparqc.engine.cover import cover
+    from sparqc.lang.ast import FusionDecl
+
+    if not isinstance(decl, FusionDecl):
+        return None
+    return cover(graph, matcher, matcher.book.fusions(graph.level, matcher.target))
 
 
-def _answer(decl: Declaration, node: Node, matcher: Matcher, roots: Sequence[str]) -> str:
-    if node.op not in roots:
-        return f"it is {node.op}; {decl.name} looks for {' or '.join(roots)}"
-    miss = matcher.explain(decl, node)
-    if miss is None:
-        return f"{decl.name} matches here"
-    place = f"\n  {miss.span}" if miss.span else ""
-    caret = f"\n{miss.span.caret()}" if miss.span else ""
-    return f"{miss.reason}{place}{caret}"
+@dataclass(frozen=True)
+class _Question:
+    """Why a declaration does not match."""
+
+    decl: Declaration
+    matcher: Matcher
+    roots: Sequence[str]
+    cover: Cover | None
+
+    def answers(self, nodes: Sequence[Node]) -> Iterator[str]:
+        """The lines; nodes with the same answer share it."""
+        if not nodes:
+            yield f"{self.decl.name} looks for {' or '.join(self.roots)}, and the graph has none"
+        groups: dict[str, list[str]] = {}
+        for node in nodes:
+            groups.setdefault(self.answer(node), []).append(_named(node))
+        for answer, names in groups.items():
+            more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+            yield f"{', '.join(names[:NAMED])}{more}:\n  {answer}"
+
+    def answer(self, node: Node) -> str:
+        """What stands in the way at one node."""
+        name = self.decl.name
+        if node.op not in self.roots:
+            return f"it is {node.op}; {name} looks for {' or '.join(self.roots)}"
+        miss = self.matcher.explain(self.decl, node)
+        if miss is None:
+            owner = self.cover.of(node) if self.cover else None
+            other = owner.decl.name if owner and owner.decl.name != name else ""
+            return f"{name} matches here" + (f", but {other} has taken it" if other else "")
+        place = f"\n  {miss.span}\n{miss.span.caret()}" if miss.span else ""
+        return f"{miss.reason}{place}"
 
 
 def _named(node: Node) -> str:

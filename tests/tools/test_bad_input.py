@@ -178,6 +178,7 @@ def test_an_opset_that_the_target_does_not_read(sandbox: Sandbox) -> None:
 
 RULE = """
 rule drop on onnx:
+    "A ReLU is nothing."
     match:
         y = nn.relu(x)
     rewrite:
@@ -192,12 +193,12 @@ def patterns(sandbox: Sandbox, text: str) -> str:
 
 def test_a_broken_pattern_file(sandbox: Sandbox) -> None:
     said = patterns(sandbox, RULE.replace("y = nn.relu(x)", "y = nn.relu(x"))
-    assert "mine.spq:4" in said and "y = nn.relu(x" in said and "^" in said
+    assert "mine.spq:5" in said and "y = nn.relu(x" in said and "^" in said
 
 
 def test_an_unknown_operator_in_a_pattern_file(sandbox: Sandbox) -> None:
     said = patterns(sandbox, RULE.replace("nn.relu", "nn.rellu"))
-    assert "nn.rellu" in said and "did you mean 'nn.relu'" in said and "mine.spq:4:13" in said
+    assert "nn.rellu" in said and "did you mean 'nn.relu'" in said and "mine.spq:5:13" in said
 
 
 def test_a_missing_pattern_file(sandbox: Sandbox) -> None:
