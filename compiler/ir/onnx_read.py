@@ -328,9 +328,9 @@ class _Reader:
                 operands[first], operands[second] = b, a
         return operands
 
-    def place(self, value: Value) -> tuple[bool, int]:
-        """Constants stand last, and what is defined earlier stands first."""
-        return value.is_const, 0 if value.is_const else self.places[value]
+    def place(self, value: Value) -> tuple[bool, int, str]:
+        """Constants stand last, by name, and what is defined earlier stands first."""
+        return (True, 0, value.name) if value.is_const else (False, self.places[value], "")
 
 
 def _outputs_fit(row: Operator, count: int) -> bool:
