@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import io
 import logging
 import re
@@ -91,9 +92,13 @@ def _capture(
 def _read(program: torch.export.ExportedProgram, table: OperatorTable, name: str) -> Graph:
     try:
         return read_fx(_module_of(program), table, name=name)
-    except InPlaceError:
+    except InPlaceError as error:
         # Functional calls only; the same graph otherwise, at the price of a second trace.
-        return read_fx(_module_of(program.run_decompositions({})), table, name=name)
+        functional = _module_of(program.run_decompositions({}))
+        try:
+            return read_fx(functional, table, name=name)
+        except InPlaceError:
+            raise error from None  # the first one knows the line
 
 
 def _module_of(program: torch.export.ExportedProgram) -> fx.GraphModule:
@@ -136,15 +141,15 @@ def _export(
     if dynamic_batch:
         # torch takes a size of 1 for a constant: two samples stand for any number.
         pair = _batch_of_two(args), _batch_of_two(kwargs)
-        shapes = _dynamic_shapes(*pair)
+        shapes = _dynamic_shapes(module, *pair)
         try:
             return torch.export.export(
                 module, pair[0], pair[1], dynamic_shapes=shapes, strict=False
             ), True
         except Exception as error:  # noqa: BLE001  (told apart below, by exporting without)
-            reason = _first_line(error)
+            reason = _why_not_dynamic(error)
         program = _static(module, args, kwargs)
-        notes.append(f"captured with the batch of the example: a dynamic one fails ({reason})")
+        notes.append(f"captured with the batch of the example, a dynamic one fails: {reason}")
         return program, False
     return _static(module, args, kwargs), False
 
@@ -193,7 +198,7 @@ def _batch_of_two(tree: Any) -> Any:
     return pytree.tree_map_only(Tensor, double, tree)
 
 
-def _dynamic_shapes(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _dynamic_shapes(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """One dynamic first dimension, shared by all inputs that have the size of the first one."""
     tensors = [t for t in pytree.tree_leaves((args, kwargs)) if isinstance(t, Tensor) and t.dim()]
     size = tensors[0].shape[0] if tensors else 0
@@ -204,17 +209,23 @@ def _dynamic_shapes(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             return None
         return {0: batch} if leaf.dim() and leaf.shape[0] == size else {}
 
-    shapes = pytree.tree_map(shape, (args, kwargs))
-    return {**_by_position(args, shapes[0]), **shapes[1]} if kwargs else shapes[0]
-
-
-def _by_position(args: tuple[Any, ...], shapes: tuple[Any, ...]) -> dict[str, Any]:
-    return {f"_{i}": shape for i, shape in enumerate(shapes)} if args else {}
+    try:
+        arguments = inspect.signature(module.forward).bind(*args, **kwargs).arguments
+    except TypeError:
+        return None  # the wrong number of inputs, which running the module tells
+    return tuple(pytree.tree_map(shape, argument) for argument in arguments.values())
 
 
 def _first_line(error: BaseException) -> str:
     text = str(error).strip() or type(error).__name__
-    return re.sub(r"\s+", " ", text.splitlines()[0])[:300]
+    line = re.sub(r"\s+", " ", text.splitlines()[0])
+    return line.removesuffix(' For more information, run with TORCH_LOGS="+dynamic".')[:300]
+
+
+def _why_not_dynamic(error: BaseException) -> str:
+    """What torch says of the batch, with its first finding where it lists several."""
+    findings = re.findall(r"^\s*- (.+)", str(error), re.MULTILINE)
+    return " ".join([_first_line(error), *(f[:300] for f in findings[:1])])
 
 
 def _user_line(error: BaseException) -> str:
@@ -257,8 +268,8 @@ def _check_batch_norm(graph: Graph) -> None:
         batch_norm = node.op.startswith("aten.") and "batch_norm" in node.op
         if batch_norm and node.attributes.get("training", True) is not False:
             raise SparqcError(
-                f"{node.origin.source}: BatchNorm {node.origin.module or node.output.name!r} "
-                "uses the statistics of the batch, not the ones from training",
+                f"BatchNorm {node.origin.module or node.output.name!r} uses the statistics of the "
+                "batch, not the ones from training",
                 hint="build it with track_running_stats=True, and do not call train() in forward",
             )
 

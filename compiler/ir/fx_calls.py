@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -70,9 +71,13 @@ class CallBuilder:
         kwargs: Mapping[str, Any],
         types: Sequence[TensorType],
         origin: Origin,
+        *,
+        several: bool = False,
     ) -> Node:
-        """Add a call as it is."""
+        """Add a call as it is; `several` says that it gives a tuple, be it of one."""
         call = raw_call(target, tuple(args), kwargs)
+        if call.raw is not None:
+            call.raw = replace(call.raw, several=several)
         operands = {slot: self._operand(operand) for slot, operand in call.operands.items()}
         return self._add(target_name(target), operands, call.attributes, types, origin, call.raw)
 

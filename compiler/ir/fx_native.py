@@ -25,6 +25,8 @@ class FxRaw:
     target: Any
     args: tuple[Any, ...] = ()
     kwargs: Mapping[str, Any] = field(default_factory=dict)
+    #: Whether the call gives a tuple, be it of one.
+    several: bool = False
 
 
 @dataclass(frozen=True)

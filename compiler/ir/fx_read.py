@@ -15,6 +15,7 @@ from sparqc.ir.forms import FLOATS
 from sparqc.ir.fx_alias import InPlaceError, changed_input, check_in_place
 from sparqc.ir.fx_calls import CallBuilder, renumber
 from sparqc.ir.fx_fold import attribute, compute, foldable
+from sparqc.ir.fx_inline import inlined
 from sparqc.ir.fx_native import FxNative, Ref
 from sparqc.ir.fx_origin import origin_of
 from sparqc.ir.fx_outputs import output_names
@@ -50,7 +51,7 @@ def read_fx(module: fx.GraphModule, table: OperatorTable, *, name: str = "model"
     changed in place while another view of it is used later.
     """
     reader = _Reader(module, table, Graph("fx", name))
-    for node in module.graph.nodes:
+    for node in reader.source.nodes:
         reader.read(node)
     graph = reader.graph
     graph.drop_dead()
@@ -63,15 +64,16 @@ class _Reader:
 
     def __init__(self, module: fx.GraphModule, table: OperatorTable, graph: Graph) -> None:
         self.module, self.graph = module, graph
-        self.foldable = foldable(module.graph)
-        self.in_place = check_in_place(module.graph, self.foldable)
+        self.source = inlined(module)
+        self.foldable = foldable(self.source)
+        self.in_place = check_in_place(self.source, self.foldable)
         self.known: dict[fx.Node, Any] = {}
         self.values: dict[fx.Node, Any] = {}
         self.constants: dict[str, Value] = {}
         self.tensors: dict[str, bool] = {}
         self.placeholders: list[tuple[str, Any]] = []
         self.symbols = Symbols(
-            (n.name, n.meta.get("val")) for n in module.graph.nodes if n.op == "placeholder"
+            (n.name, n.meta.get("val")) for n in self.source.nodes if n.op == "placeholder"
         )
         self.builder = CallBuilder(graph, table)
 
@@ -180,7 +182,7 @@ class _Reader:
             if target is torch.ops.aten.copy.default and args[0].type == args[1].type:
                 return args[1]  # type: ignore[no-any-return]
             _check_promotion(node, args)
-        made = made or self.builder.raw(target, args, kwargs, types, origin)
+        made = made or self.builder.raw(target, args, kwargs, types, origin, several=several)
         return made.outputs if several else made.output
 
     def _put_back(self, part: fx.Node) -> None:
@@ -207,7 +209,7 @@ class _Reader:
             return Ref("output", len(outputs) - 1)
 
         template = map_values(result, refer)
-        pytree = getattr(self.module.graph._codegen, "pytree_info", None)
+        pytree = getattr(self.source._codegen, "pytree_info", None)
         names = output_names(template, pytree.out_spec if pytree else None)
         self.graph.set_outputs(outputs, names)
         self.graph.native = FxNative(self.tensors, tuple(self.placeholders), template, pytree)

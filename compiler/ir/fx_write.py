@@ -11,7 +11,7 @@ from torch import fx, nn
 
 from sparqc.errors import SparqcError
 from sparqc.ir.fx_fold import attribute
-from sparqc.ir.fx_native import FxNative, Ref
+from sparqc.ir.fx_native import FxNative, FxRaw, Ref
 from sparqc.ir.fx_read import Written
 from sparqc.ir.fx_schema import map_values, raw_fx_call
 from sparqc.ir.fx_tensor import tensor_of
@@ -74,7 +74,7 @@ class Writer:
         if row is not None and row.fx is None:
             raise SparqcError(f"{node.output.name}: {node.op} has no form in PyTorch")
         call = row.fx.write(node) if row is not None and row.fx else raw_fx_call(node)
-        several = len(node.outputs) > 1 or _gives_tuple(call.target)
+        several = len(node.outputs) > 1 or _gives_tuple(node, call)
         name = f"{node.output.name}_parts" if several else node.output.name
         written = self._emit(call, name)
         types = tuple(v.type for v in node.outputs)
@@ -159,7 +159,10 @@ _TREE = (Value, FxCall, nn.Module)
 _NOWHERE = Origin()
 
 
-def _gives_tuple(target: Any) -> bool:
+def _gives_tuple(node: Node, call: FxCall) -> bool:
+    if isinstance(node.raw, FxRaw):
+        return node.raw.several
+    target = call.target
     returns = target._schema.returns if isinstance(target, torch._ops.OpOverload) else ()
     return len(returns) > 1 or (len(returns) == 1 and "List" in str(returns[0].type))
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from sparqc.ir.forms import Rng, emit_one, fx_call, normal, spread
+from sparqc.ir.forms import Rng, emit_one, fx_call, normal, rank_of, spread
 from sparqc.ir.graph import Node, Value
 from sparqc.ir.operator import (
     Call,
@@ -51,7 +51,7 @@ def same_padding(kernel: tuple[int, ...], dilations: tuple[int, ...]) -> tuple[i
 def _read_fx(call: Call) -> Reading | None:
     given = call.arguments
     rank = spatial_rank(given["weight"])
-    if rank is None or given.get("transposed") or call.types[0].rank != rank + 2:
+    if rank is None or given.get("transposed") or rank_of(given["input"]) != rank + 2:
         return None  # torch also takes an input without batch dimension; ONNX does not
     strides, dilations = spread(given["stride"], rank), spread(given["dilation"], rank)
     pads = _read_padding(given["padding"], given["weight"], dilations, rank)
@@ -108,7 +108,7 @@ def _torch_pads(pads: tuple[int, ...]) -> list[int]:
 def _read_fx_transpose(call: Call) -> Reading | None:
     given = call.arguments
     rank = spatial_rank(given["weight"])
-    if rank is None or not given.get("transposed", True) or call.types[0].rank != rank + 2:
+    if rank is None or not given.get("transposed", True) or rank_of(given["input"]) != rank + 2:
         return None
     names = ("stride", "padding", "dilation", "output_padding")
     strides, pads, dilations, output_padding = (spread(given[name], rank) for name in names)
