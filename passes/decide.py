@@ -144,8 +144,7 @@ class Decider:
         return all(
             (node, slot) in asked or self.moves(node, wanted)
             for node in value.readers
-            for slot, operand in node.operands.items()
-            if operand is value or (isinstance(operand, tuple) and value in operand)
+            for slot in node.slots_of(value)
         )
 
     def moves(self, node: Node, wanted: set[Value]) -> bool:

@@ -29,7 +29,7 @@ def insert_quantizer(
     if graph.level == "fx":
         output = _fake_quantize(graph, value, scale, axis, limits, readers[0][0], origin)
         for reader, slot in readers:
-            graph.set_operand(reader, slot, output)
+            graph.redirect(reader, slot, value, output)
         return
     zero_point = _zero_point(graph, value, scale)
     operands = {"scale": scale, "zero_point": zero_point}
@@ -52,7 +52,7 @@ def insert_quantizer(
             before=reader,
             origin=origin,
         )
-        graph.set_operand(reader, slot, dequantize.output)
+        graph.redirect(reader, slot, value, dequantize.output)
 
 
 def _fake_quantize(

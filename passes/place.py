@@ -122,7 +122,9 @@ class _Placement:
             quantized = value in slots or value in wanted  # by its readers, or behind a move
             if decision.reason or quantized or value.is_output or not layers & masks.keys():
                 continue
-            found[value] = decision
+            # A move that stays in float has no use for codes, and a Concat wants all or none.
+            if not any(reader in self.decider.movements for reader in value.readers):
+                found[value] = decision
         return found
 
     def _scale(self, group: Value, value: Value) -> Value:
@@ -154,7 +156,7 @@ def _position(value: Value, order: dict[Node, int], graph: Graph) -> tuple[int, 
 
 
 def _reading(value: Value) -> list[Slot]:
-    return [(n, slot) for n in value.readers for slot, v in n.operands.items() if v is value]
+    return [(node, slot) for node in value.readers for slot in node.slots_of(value)]
 
 
 def _layers(graph: Graph, decider: Decider, context: Context) -> Iterable[Layer]:

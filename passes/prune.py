@@ -152,9 +152,8 @@ def _apply(graph: Graph, context: Context, candidate: _Candidate) -> float:
             origin=candidate.node.origin.after("prune"),
         )
         for reader in readers:
-            for slot, operand in reader.operands.items():
-                if operand is weight:
-                    graph.set_operand(reader, slot, node.output)
+            for slot in reader.slots_of(weight):
+                graph.redirect(reader, slot, weight, node.output)
     else:
         masked = graph.constant((data * mask).astype(data.dtype), f"{weight.name}.masked")
         graph.replace(weight, masked)

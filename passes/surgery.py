@@ -62,23 +62,17 @@ def _unshare(graph: Graph, node: Node) -> int:
     """Give each reader of a DequantizeLinear its own, and each weight's its own initializer."""
     if node.op != "q.dequantize":
         return 0
-    readers = [(n, s) for n in node.output.readers for s in _slots(n, node.output)]
-    for reader, slot in readers[1:]:
-        graph.set_operand(reader, slot, _copy(graph, node, reader).output)
-    codes = node.operands["x"]
+    value, codes = node.output, node.operands["x"]
+    readers = [(reader, slot) for reader in value.readers for slot in reader.slots_of(value)]
+    # A graph output counts as a reader, and keeps the first one.
+    others = readers if value.is_output else readers[1:]
+    for reader, slot in others:
+        graph.redirect(reader, slot, value, _copy(graph, node, reader).output)
     assert isinstance(codes, Value)
-    if codes.data is None:
-        return max(0, len(readers) - 1)
-    for other in codes.readers[1:]:
-        copy = graph.constant(np.array(codes.data), codes.name)
-        for slot in _slots(other, codes):
-            graph.set_operand(other, slot, copy)
-    return max(0, len(readers) - 1)
-
-
-def _slots(node: Node, value: Value) -> list[str]:
-    """The slots in which a node reads a value itself, those of a variadic operand left out."""
-    return [slot for slot, operand in node.operands.items() if operand is value]
+    if codes.data is not None:
+        for other in codes.readers[1:]:
+            graph.set_operand(other, "x", graph.constant(np.array(codes.data), codes.name))
+    return len(others)
 
 
 def _copy(graph: Graph, node: Node, reader: Node) -> Node:

@@ -52,6 +52,7 @@ def export_with_torch(
     model = _exported(graph, module, max(opset, LOWEST), example, reason)
     exported = read_onnx(model, table)
     _restore_calls(exported)
+    _restore_layers(exported, graph, table)
     _restore_names(exported, graph)
     return exported
 
@@ -196,6 +197,31 @@ def _take_place(graph: Graph, old: Node, new: Node) -> None:
     graph.replace(old.output, new.output)
     graph.erase(old)
     graph.rename(new.output, name)
+
+
+def _restore_layers(exported: Graph, graph: Graph, table: OperatorTable) -> None:
+    """Give weighted operators the names they had: torch.onnx names values after ATen operators.
+
+    A layer is recognized by its weight, which keeps its name.
+    """
+    known = _by_weight(graph, table)
+    for weight, value in _by_weight(exported, table).items():
+        before = known.get(weight)
+        if before is not None and before.name not in exported:
+            exported.rename(value, before.name)
+
+
+def _by_weight(graph: Graph, table: OperatorTable) -> dict[str, Value]:
+    """What weighted operators define, by the name of the stored weight; shared weights left out."""
+    found: dict[str, list[Value]] = {}
+    for node in graph.nodes:
+        operator = table.get(node.op)
+        value = node.operands.get(operator.weight.operand) if operator and operator.weight else None
+        while isinstance(value, Value) and value.producer is not None:
+            value = next(value.producer.inputs, None)
+        if isinstance(value, Value) and value.is_const:
+            found.setdefault(value.name, []).append(node.output)
+    return {name: values[0] for name, values in found.items() if len(values) == 1}
 
 
 def _restore_names(exported: Graph, graph: Graph) -> None:

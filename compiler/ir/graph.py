@@ -161,6 +161,14 @@ class Node:
             elif operand is not None:
                 yield from operand
 
+    def slots_of(self, value: Value) -> tuple[str, ...]:
+        """The operand slots in which the node reads a value, variadic ones included."""
+        return tuple(
+            slot
+            for slot, operand in self.operands.items()
+            if operand is value or (isinstance(operand, tuple) and value in operand)
+        )
+
     @property
     def output(self) -> Value:
         """The first output; most operators have just this one."""
@@ -331,9 +339,7 @@ class Graph:
             new.outputs += old.outputs
             old.outputs = 0
 
-    def set_operand(
-        self, node: Node, slot: str, operand: Value | Sequence[Value] | None
-    ) -> None:
+    def set_operand(self, node: Node, slot: str, operand: Value | Sequence[Value] | None) -> None:
         """Let one operand of a node take another value (or values, or nothing)."""
         self.version += 1
         for value in _values_of(node.operands.get(slot)):
@@ -345,6 +351,14 @@ class Graph:
         )
         for value in _values_of(node.operands[slot]):
             value._readers[node] = value._readers.get(node, 0) + 1
+
+    def redirect(self, node: Node, slot: str, old: Value, new: Value) -> None:
+        """Let one slot of a node read `new` where it read `old`."""
+        operand = node.operands[slot]
+        if isinstance(operand, tuple):
+            self.set_operand(node, slot, [new if v is old else v for v in operand])
+        else:
+            self.set_operand(node, slot, new)
 
     def rename(self, value: Value, name: str) -> None:
         """Give a value another name; ValueError where the name is taken."""

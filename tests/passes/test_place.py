@@ -226,6 +226,12 @@ def test_a_masked_layer_before_a_pool_that_moves_int8_needs_no_quantizer_of_its_
     assert activations(plan) == {"x": ("conv.x",), "max_pool": ("conv_1.x",)}
 
 
+def test_a_masked_layer_before_a_concat_in_float_is_left_alone():
+    net = Function(lambda m, x: torch.cat([m.a(x), m.b(x)], 1).softmax(1), a=conv(), b=conv())
+    _, plan = place(net, passes=("prune", "place"))
+    assert activations(plan) == {"x": ("conv.x", "conv_1.x")}
+
+
 def test_a_graph_output_is_not_quantized():
     _, plan = place(nn.Sequential(conv(), nn.ReLU()), passes=("prune", "place"))
     assert activations(plan) == {"x": ("conv.x",)}

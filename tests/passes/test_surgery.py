@@ -1,0 +1,65 @@
+"""The ONNX graph after surgery: weights as the target wants them, a DQ for each reader."""
+
+import numpy as np
+import pytest
+from sparqc.engine.action import Action
+from sparqc.ir.execute import open_runner
+from sparqc.ir.table import default_table
+from sparqc.ir.text_parse import parse_statements
+from sparqc.library import rulebook
+from sparqc.passbase import Context
+from sparqc.registry import make
+from sparqc.targets import profile
+
+TABLE = default_table()
+
+TWO_READERS = """
+x: f32[1, 16, 4, 4]
+w: const f32[16, 16, 3, 3]
+s: const f32[] = 0.05
+t: const f32[] = 0.04
+z: const i8[] = 0
+q = q.quantize(x, s, z)
+d = q.dequantize(q, s, z)
+v = q.quantize(w, t, z)
+u = q.dequantize(v, t, z)
+a = nn.conv(d, u, none, pads=[1, 1, 1, 1])
+b = nn.conv(d, u, none, pads=[1, 1, 1, 1])
+y = nn.concat(a, b, d, axis=1)
+"""
+
+
+def surgery(text, target="tensorrt-11"):
+    graph = parse_statements(text, TABLE, "onnx")
+    context = Context(TABLE, rulebook(), profile(target), Action())
+    graph, _ = context.action.pass_(make("surgery"), graph, context)
+    graph.verify()
+    return graph
+
+
+def test_each_reader_has_a_dequantizer_of_its_own():
+    graph = surgery(TWO_READERS)
+    dequantizers = [n for n in graph.nodes if n.op == "q.dequantize"]
+    assert [len(n.output.readers) for n in dequantizers] == [1] * 5  # three of x, two of w
+    codes = {n.operands["x"] for n in dequantizers if n.operands["x"].is_const}
+    assert len(codes) == 2  # an initializer for each convolution
+
+
+@pytest.mark.parametrize(
+    ("target", "form"), [("tensorrt-11", "codes"), ("tensorrt-8.6", "floats behind a Q/DQ pair")]
+)
+def test_weights_are_stored_in_the_form_of_the_target(target, form):
+    graph = surgery(TWO_READERS, target)
+    weights = [n.operands["w"].producer.operands["x"] for n in graph.nodes if n.op == "nn.conv"]
+    if form == "codes":
+        assert all(w.data.dtype == np.int8 for w in weights)
+    else:
+        assert all(w.producer.op == "q.quantize" for w in weights)
+
+
+@pytest.mark.parametrize("target", ["tensorrt-11", "tensorrt-8.6"])
+def test_the_numbers_stay_to_the_bit(target):
+    x = np.random.default_rng(0).standard_normal((1, 16, 4, 4), np.float32)
+    (before,), _ = open_runner(parse_statements(TWO_READERS, TABLE, "onnx"), TABLE).run([x])
+    (after,), _ = open_runner(surgery(TWO_READERS, target), TABLE).run([x])
+    np.testing.assert_array_equal(before, after)
