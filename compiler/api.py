@@ -12,6 +12,7 @@ import onnx
 
 from sparqc import pipeline as pipelines
 from sparqc.engine.action import Action
+from sparqc.engine.events import Observer
 from sparqc.errors import SparqcError, UsageError
 from sparqc.ir.execute import open_runner
 from sparqc.ir.graph import Array, Graph, TensorType
@@ -79,7 +80,7 @@ def compile(
     calibration: Callable[[], Iterable[Sequence[torch.Tensor | Array]]] | None = None,
     options: Options | None = None,
     progress: Progress | None = None,
-    observers: Sequence[object] = (),
+    observers: Sequence[Observer] = (),
     submodule: str | None = None,
     dynamic_batch: bool = True,
     **wishes: object,
@@ -123,7 +124,7 @@ def prepare(
     calibration: Callable[[], Iterable[Sequence[torch.Tensor | Array]]] | None = None,
     options: Options,
     progress: Progress | None = None,
-    observers: Sequence[object] = (),
+    observers: Sequence[Observer] = (),
     submodule: str | None = None,
     dynamic_batch: bool = True,
 ) -> Prepared:

@@ -84,10 +84,11 @@ def _show(file: Path, target: str, counts: dict[str, int], findings: Sequence[Fi
     from sparqc.tools.report_text import finding_lines
 
     console = stdout_console()
+    show(console, f"{file}: checked for {target}", soft_wrap=True)
     show(
         console,
-        f"{file} for {target}: {counts['layers']} layers with weights, "
-        f"{counts['int8_layers']} in INT8, {counts['sparse_layers']} sparse 2:4",
+        f"layers with weights: {counts['layers']}, in INT8: {counts['int8_layers']}, "
+        f"sparse 2:4: {counts['sparse_layers']}",
     )
     for line in finding_lines(findings):
         show(console, line)

@@ -11,12 +11,12 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import click
 
 import sparqc
-from sparqc.errors import SparqcError, did_you_mean
+from sparqc.errors import FAILED, SparqcError, did_you_mean
 
 #: Where each command is defined, in the order of a person's work.
 COMMANDS = {
@@ -38,18 +38,6 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 #: Exit codes beside those of `sparqc.errors`: a bug in sparqc (EX_SOFTWARE), and Ctrl-C.
 BUG, INTERRUPTED = 70, 130
-
-
-class _Shown(click.ClickException):
-    """A SparqcError on its way to the terminal, in the form in which click shows errors."""
-
-    def __init__(self, error: SparqcError) -> None:
-        super().__init__(str(error))
-        self.exit_code = error.exit_code
-
-    def show(self, file: Any = None) -> None:
-        """Write the message to stderr."""
-        click.echo(f"error: {self.message}", file=file, err=True)
 
 
 class _Commands(click.Group):
@@ -76,15 +64,6 @@ class _Commands(click.Group):
             hint = did_you_mean(args[0], COMMANDS)
             ctx.fail(f"there is no command '{args[0]}'; {hint}")
         return super().resolve_command(ctx, args)
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; an error for people is shown as one, with its exit code."""
-        try:
-            return super().invoke(ctx)
-        except SparqcError as error:
-            if ctx.params.get("debug"):
-                traceback.print_exc()
-            raise _Shown(error) from error
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -113,15 +92,20 @@ def run(arguments: Sequence[str] | None = None) -> int:
     try:
         result = cli.main(words, prog_name="sparqc", standalone_mode=False)
         return result if isinstance(result, int) else 0
+    except SparqcError as error:
+        if "--debug" in words:
+            traceback.print_exc()
+        click.echo(f"error: {error}", err=True)
+        return error.exit_code
     except click.ClickException as error:
         error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         return INTERRUPTED
-    except BrokenPipeError:  # whoever read our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except MemoryError:
+        click.echo("error: there is not enough memory for this model and its data", err=True)
+        return FAILED
     except Exception as error:  # noqa: BLE001  the last resort: say that the fault is ours
         _report_bug(error, shown="--debug" in words)
         return BUG

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from sparqc.api import Options, Prepared, prepare
+from sparqc.engine.events import Observer
 from sparqc.errors import UsageError
 from sparqc.ir.graph import Array, dtype_name
 from sparqc.ir.onnx import load_onnx
@@ -43,7 +44,7 @@ class Wishes:
     limit: int | None = None
     skip: tuple[str, ...] = ()
     progress: Progress | None = None
-    observers: Sequence[object] = ()
+    observers: Sequence[Observer] = ()
 
 
 def open_request(request: Request, wishes: Wishes | None = None) -> Opened:
