@@ -1,7 +1,8 @@
 """Values of a graph on the calibration data, as they are without the quantizers to be calibrated.
 
-What is observed at once is bounded: the batches are cut into parts where the batch size is free,
-and the values are split over several runs where one image alone is too large.
+What is observed at once is bounded.  A runner that streams shows one value after the other;
+for others the batches are cut into parts where the batch size is free, and the values are split
+over several runs where one image alone is too large.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
-from sparqc.ir.execute import Runner, open_runner
+from sparqc.ir.execute import Runner, StreamingRunner, open_runner
 from sparqc.ir.graph import Array, Graph, Node, Value
 from sparqc.ir.table import OperatorTable
 from sparqc.passbase import Batch
@@ -58,16 +59,28 @@ class Observer:
 
     def __init__(self, graph: Graph, values: Sequence[Value], table: OperatorTable) -> None:
         copy = _without_quantizers(graph)
-        chunks = _chunks(v for v in values if v.name in copy)
+        found = [v for v in values if v.name in copy]
+        self._runner = open_runner(copy, table, optimize="all")
+        self._streamed = {copy.value(v.name): v for v in found}
+        if isinstance(self._runner, StreamingRunner):
+            return
+        chunks = _chunks(found)
         self._runs: list[tuple[Runner, Pairs]] = [
-            (open_runner(copy, table, optimize="all"), [(v, copy.value(v.name)) for v in chunk])
-            for chunk in chunks
+            (
+                open_runner(copy, table, optimize="all") if index else self._runner,
+                [(v, copy.value(v.name)) for v in chunk],
+            )
+            for index, chunk in enumerate(chunks)
         ]
         self._cuttable = _is_free(graph.inputs)
         self._images = max(1, LIMIT // max(1, *map(_size, chunks)))
 
     def run(self, batch: Batch, show: Show) -> None:
         """Run a batch; `show(value, array)` is called for every value, once for each part."""
+        if isinstance(self._runner, StreamingRunner):
+            values = self._streamed
+            self._runner.stream(batch, list(values), lambda v, array: show(values[v], array))
+            return
         for part in self._parts(batch):
             for runner, pairs in self._runs:
                 _run(runner, pairs, part, show)

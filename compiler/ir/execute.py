@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal, Protocol
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from sparqc.ir.graph import Array, Graph, Value
 from sparqc.ir.table import OperatorTable
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 Optimize = Literal["none", "basic", "all"]
 
 
+#: Takes an observed value and its array.
+Show = Callable[[Value, Array], None]
+
+
 class Runner(Protocol):
     """Runs one graph.  The graph must not change while a runner for it is in use."""
 
@@ -26,6 +30,14 @@ class Runner(Protocol):
 
         Raises SparqcError where the arrays do not fit the inputs, or a node fails.
         """
+
+
+@runtime_checkable
+class StreamingRunner(Runner, Protocol):
+    """A runner that can show values while it runs, so that they need not all be in memory."""
+
+    def stream(self, batch: Sequence[Array], observe: Sequence[Value], show: Show) -> None:
+        """Run the graph; `show(value, array)` is called as soon as an observed value is there."""
 
 
 def open_runner(

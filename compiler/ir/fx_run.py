@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,8 @@ import torch
 from torch import fx
 
 from sparqc.errors import SparqcError
+from sparqc.ir.constants import is_constant
+from sparqc.ir.execute import Show
 from sparqc.ir.fx_schema import map_values
 from sparqc.ir.fx_tensor import array_of, tensor_of
 from sparqc.ir.fx_write import Writer
@@ -28,6 +30,14 @@ class FxRunner:
         self._writer = Writer(graph, table)
         self._order = list(self._writer.fx.nodes)
         self._last = _last_uses(self._order)
+        #: What follows from constants alone (masked weights), computed at the first run.
+        self._constant = {
+            self._writer.nodes[v]
+            for node in graph.nodes
+            for v in node.outputs
+            if v in self._writer.nodes and is_constant(v, table)
+        }
+        self._constants: dict[fx.Node, Any] = {}
 
     def run(
         self, batch: Sequence[Array], observe: Sequence[Value] = ()
@@ -37,18 +47,30 @@ class FxRunner:
         `batch` holds an array for each graph input.  Raises SparqcError where it does not, and
         where a call fails, naming the operator.
         """
+        wanted = [*self._graph.outputs, *observe]
+        kept = {self._writer.nodes[v] for v in wanted if v in self._writer.nodes}
+        results = self._walk(batch, kept, {})
+        arrays = [self._result(value, results) for value in wanted]
+        return arrays[: len(self._graph.outputs)], arrays[len(self._graph.outputs) :]
+
+    def stream(self, batch: Sequence[Array], observe: Sequence[Value], show: Show) -> None:
+        """Run one batch, and show each observed value when it is there; none of them is kept."""
+
+        def shower(value: Value) -> Callable[[Any], None]:
+            return lambda result: show(value, array_of(result, value.name))
+
+        self._walk(batch, set(), {self._writer.nodes[v]: shower(v) for v in observe})
+
+    def _walk(
+        self,
+        batch: Sequence[Array],
+        kept: set[fx.Node],
+        shown: Mapping[fx.Node, Callable[[Any], None]],
+    ) -> dict[fx.Node, Any]:
         if len(batch) != len(self._graph.inputs):
             raise SparqcError(
                 f"the model takes {len(self._graph.inputs)} inputs, the batch has {len(batch)}"
             )
-        wanted = [*self._graph.outputs, *observe]
-        kept = {self._writer.nodes[v] for v in wanted if v in self._writer.nodes}
-        with torch.no_grad():
-            results = self._walk(batch, kept)
-        arrays = [self._result(value, results) for value in wanted]
-        return arrays[: len(self._graph.outputs)], arrays[len(self._graph.outputs) :]
-
-    def _walk(self, batch: Sequence[Array], kept: set[fx.Node]) -> dict[fx.Node, Any]:
         results: dict[fx.Node, Any] = {
             self._writer.nodes[value]: tensor_of(np.asarray(array))
             for value, array in zip(self._graph.inputs, batch, strict=True)
@@ -57,11 +79,22 @@ class FxRunner:
             if node.op == "get_attr":
                 results[node] = self._writer.attribute(str(node.target))
             elif node.op == "call_function":
-                results[node] = _call(node, results)
+                results[node] = self._computed(node, results)
+            if node in shown:
+                shown[node](results[node])
             for done in self._last.get(node, ()):
                 if done not in kept:
                     results.pop(done, None)
         return results
+
+    def _computed(self, node: fx.Node, results: dict[fx.Node, Any]) -> Any:
+        if node in self._constants:
+            return self._constants[node]
+        with torch.no_grad():
+            result = _call(node, results)
+        if node in self._constant:
+            self._constants[node] = result
+        return result
 
     def _result(self, value: Value, results: dict[fx.Node, Any]) -> Array:
         if value not in self._writer.nodes:

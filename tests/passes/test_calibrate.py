@@ -200,7 +200,8 @@ def test_large_batches_and_models_run_in_parts(
     scales = residual.quantize_all()
     batches = images(1, size=5)
     Calibrate(method="max").run(residual.graph, context(batches))
-    assert sizes == [(2, 2), (1, 2), (2, 2), (1, 2), (2, 1), (1, 1)]
+    in_parts = [(2, 2), (1, 2), (2, 2), (1, 2), (2, 1), (1, 1)]
+    assert sizes == (in_parts if residual.level == "onnx" else [])  # FX shows value by value
     (values,) = activations(batches, residual)
     assert data(scales["relu1"]) == pytest.approx(np.abs(values["relu1"]).max() / 127)
 
