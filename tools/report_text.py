@@ -62,7 +62,7 @@ class _Page:
 
     def copyable(self, label: str, text: str) -> None:
         """A line that is never broken, because people copy it."""
-        words = Text(f"{label:<{_LABEL}}", style="bold") + Text(text)
+        words = Text.assemble((f"{label:<{_LABEL}}", "bold"), text)
         show(self.console, words, soft_wrap=True)
 
     def table(self, table: Table) -> None:
@@ -139,12 +139,10 @@ def finding_lines(findings: Sequence[Finding]) -> list[Text]:
 
 
 def _finding_line(grade: str, id: str, cure: str, messages: Sequence[str]) -> Text:
-    line = Text(f"{grade} ", style=_STYLES[grade])
     shown = messages if len(messages) <= NAMED else messages[:1]
-    line.append(f"{id}: {'; '.join(shown)}", style="not bold not dim")
-    if len(messages) > len(shown):
-        line.append(f", and {len(messages) - 1} more like it", style="not bold not dim")
-    return line + Text(f"\n  {cure}" if cure else "")
+    more = f", and {len(messages) - 1} more like it" if len(messages) > len(shown) else ""
+    advice = f"\n  {cure}" if cure else ""
+    return Text.assemble((grade, _STYLES[grade]), f" {id}: {'; '.join(shown)}{more}{advice}")
 
 
 def _passes(report: Report, page: _Page) -> None:
@@ -182,7 +180,7 @@ def _files(report: Report, page: _Page) -> None:
 def _plain_table(*titles: str) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for title in titles:
-        table.add_column(title)
+        table.add_column(title, overflow="fold")
     return table
 
 
@@ -243,11 +241,12 @@ def _other_lines(rows: Sequence[OtherRow]) -> Iterator[str]:
 def _adds(report: Report) -> str:
     adds = report.adds
     parts = {
-        "with one INT8 input, which the convolution's kernel takes in": adds.one,
-        "with two INT8 inputs": adds.both,
-        "in float": adds.none,
+        "one input": adds.one,
+        "both inputs": adds.both,
+        "no input": adds.none,
     }
-    return ", ".join(f"{count} {what}" for what, count in parts.items() if count)
+    found = [f"{count} read {what} as INT8" for what, count in parts.items() if count]
+    return ", ".join(found)
 
 
 # -- words -------------------------------------------------------------------------------------
@@ -297,8 +296,8 @@ def _difference(report: Report) -> str:
         return "not compared: there are no example inputs"
     if gap.snr_db == float("inf"):
         return "equal to the original's on the example inputs"
+    share = f"{100 * gap.max_relative:.2g} %" if gap.max_relative < 10 else "many times the size"
     return (
         f"{gap.snr_db:.1f} dB signal-to-noise against the original on the example inputs; the "
-        f"largest difference is {gap.max_abs:.3g}, {100 * gap.max_relative:.2g} % of the largest "
-        "value"
+        f"largest difference is {gap.max_abs:.3g}, {share} of the largest value"
     )

@@ -55,7 +55,7 @@ def shapes(path: str) -> list[list[int | str]]:
 def test_the_report_says_what_became_of_each_layer(shell: Shell) -> None:
     shown = shell.compile("model.py")
     assert "3 with weights: 3 in INT8, 3 sparse 2:4" in shown
-    assert "1 with one INT8 input" in shown
+    assert "adds      1 read one input as INT8" in shown
     assert "accuracy  mean:" in shown
     assert "checks    nothing found" in shown
     assert "written   out.onnx" in shown

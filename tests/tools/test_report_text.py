@@ -85,7 +85,7 @@ layers    3 with weights: 2 in INT8, 2 sparse 2:4
   stages.2.conv  conv      64x64x3x3  float: excluded by --exclude   2:4
                                       stages.2.*
           without weights: 1 max_pool INT8
-adds      2 with one INT8 input, which the convolution's kernel takes in
+adds      2 read one input as INT8
 
 accuracy  top-1: 91.80 -> 91.25 (-0.55)
 outputs   30.0 dB signal-to-noise against the original on the example inputs; the largest difference
