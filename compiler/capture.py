@@ -249,9 +249,9 @@ def _check_weights(module: nn.Module) -> None:
         # The sum is not finite if one number is not, and takes no memory.
         if tensor.is_floating_point() and not torch.isfinite(tensor.sum(dtype=torch.float64)):
             raise _bad_weight("parameter", name, tensor)
-    for name, tensor in module.named_buffers():
-        if tensor.is_floating_point() and torch.isnan(tensor).any():
-            raise _bad_weight("buffer", name, tensor)
+    for name, buffer in module.named_buffers():
+        if buffer.is_floating_point() and torch.isnan(buffer).any():
+            raise _bad_weight("buffer", name, buffer)
 
 
 def _bad_weight(kind: str, name: str, tensor: Tensor) -> SparqcError:

@@ -46,6 +46,51 @@ Sampler = Callable[[Rng], Sample]
 Evaluate = Callable[[Mapping[str, Any], Mapping[str, Any]], Sequence[Array]]
 
 
+# -- what a node holds ---------------------------------------------------------------------------
+
+
+def tensor(node: Node, slot: str) -> Value:
+    """An operand that takes one value and is there."""
+    operand = node.operands[slot]
+    assert isinstance(operand, Value), f"{node.op} needs one value for {slot}"
+    return operand
+
+
+def optional_tensor(node: Node, slot: str) -> Value | None:
+    """An operand that takes one value, or None."""
+    return None if node.operands.get(slot) is None else tensor(node, slot)
+
+
+def tensors(node: Node, slot: str) -> tuple[Value, ...]:
+    """A variadic operand."""
+    operand = node.operands[slot]
+    assert isinstance(operand, tuple), f"{node.op} needs several values for {slot}"
+    return operand
+
+
+def integer(node: Node, name: str) -> int:
+    """An attribute that is an integer (ONNX has no bool)."""
+    attribute = node.attributes[name]
+    assert isinstance(attribute, int), f"{node.op} needs an integer for {name}"
+    return int(attribute)
+
+
+def optional_integer(node: Node, name: str) -> int | None:
+    """An attribute that is an integer or None."""
+    return None if node.attributes[name] is None else integer(node, name)
+
+
+def ints(node: Node, name: str) -> tuple[int, ...]:
+    """An attribute that is a list of integers."""
+    return numbers(node.attributes[name])
+
+
+def numbers(attribute: Any) -> tuple[int, ...]:
+    """A list of integers, however it came into the attributes."""
+    assert isinstance(attribute, tuple | list), f"{attribute!r} is no list of integers"
+    return tuple(int(item) for item in attribute)
+
+
 # -- FX ------------------------------------------------------------------------------------------
 
 
@@ -79,11 +124,12 @@ def number(node: Node, slot: str) -> bool | int | float | None:
 
     A 0-d parameter or buffer of the user's module is a tensor: it may be trained.
     """
-    value = node.operands.get(slot)
-    if not isinstance(value, Value) or value.data is None or value.data.ndim:
+    operand = node.operands.get(slot)
+    if not isinstance(operand, Value) or operand.data is None or operand.data.ndim:
         return None
     native = getattr(node.graph.native, "tensors", ())
-    return None if value.name in native else value.data.item()  # type: ignore[no-any-return]
+    scalar: bool | int | float = operand.data.item()
+    return None if operand.name in native else scalar
 
 
 def tensor_operand(argument: Any, dtype: str) -> Value | Array | None:

@@ -78,9 +78,10 @@ def compute(node: fx.Node, known: Mapping[fx.Node, Any], module: fx.GraphModule)
         like = node.meta["val"].shape
         return torch.empty((), dtype=source.meta["val"].dtype).expand(like)
 
+    target: Any = node.target
     with torch.no_grad():
         args = map_values(node.args, argument, fx.Node)
-        return node.target(*args, **map_values(dict(node.kwargs), argument, fx.Node))
+        return target(*args, **map_values(dict(node.kwargs), argument, fx.Node))
 
 
 def attribute(module: torch.nn.Module, path: str) -> Any:

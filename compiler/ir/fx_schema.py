@@ -188,7 +188,7 @@ def _template(target: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> 
     return RawCall({"args": tuple(values)}, {}, template)
 
 
-def map_values(tree: Any, function: Callable[[Value], Any], kind: Any = Value) -> Any:
+def map_values(tree: Any, function: Callable[[Any], Any], kind: Any = Value) -> Any:
     """A nest of lists, tuples and dicts with every item of a type replaced."""
     if isinstance(tree, kind):
         return function(tree)

@@ -39,7 +39,7 @@ def array_of(tensor: torch.Tensor, name: str = "tensor") -> Array:
     tensor = tensor.cpu().resolve_conj().resolve_neg()
     if tensor.dtype == torch.bfloat16:
         return tensor.view(torch.int16).numpy().view(ml_dtypes.bfloat16)
-    return tensor.numpy()  # type: ignore[no-any-return]
+    return tensor.numpy()
 
 
 def tensor_of(array: Array) -> torch.Tensor:
@@ -62,7 +62,7 @@ class Symbols:
                 self._name(size, name, axis)
 
     def _name(self, size: Any, input: str, axis: int) -> None:
-        import sympy
+        import sympy  # type: ignore[import-untyped]
 
         for symbol in sorted(_symbols_of(size), key=str):
             if symbol in self._names:

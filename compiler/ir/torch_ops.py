@@ -11,9 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-LIBRARY = torch.library.Library("sparqc", "DEF")
-LIBRARY.define("qdq(Tensor x, Tensor scale, int? axis, int low, int high) -> Tensor")
-LIBRARY.define("mask(Tensor w, Tensor mask) -> Tensor")
+LIBRARY = torch.library.Library("sparqc", "DEF")  # type: ignore[no-untyped-call]
+for schema in (
+    "qdq(Tensor x, Tensor scale, int? axis, int low, int high) -> Tensor",
+    "mask(Tensor w, Tensor mask) -> Tensor",
+):
+    LIBRARY.define(schema)  # type: ignore[no-untyped-call]
 
 
 def _along(scale: Tensor, axis: int | None, rank: int) -> Tensor:
@@ -72,7 +75,7 @@ def _mask_backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
 
 def _register() -> None:
     for name, kernel in (("qdq", _qdq), ("mask", _mask)):
-        LIBRARY.impl(name, kernel, "CompositeExplicitAutograd")
+        LIBRARY.impl(name, kernel, "CompositeExplicitAutograd")  # type: ignore[no-untyped-call]
     torch.library.register_fake("sparqc::qdq", _same, lib=LIBRARY)
     torch.library.register_fake("sparqc::mask", _same, lib=LIBRARY)
     torch.library.register_autograd(

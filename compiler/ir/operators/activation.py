@@ -15,6 +15,7 @@ from sparqc.ir.forms import (
     rank_of,
     same_type,
     sample_x,
+    tensor,
     unary,
 )
 from sparqc.ir.graph import Attribute, Node, Value
@@ -76,7 +77,7 @@ def _read_hardsigmoid(call: Call) -> Reading | None:
 
 
 def _write_hardsigmoid(node: Node) -> FxCall:
-    x, alpha, beta = node.operands["x"], node.attributes["alpha"], node.attributes["beta"]
+    x, alpha, beta = tensor(node, "x"), node.attributes["alpha"], node.attributes["beta"]
     if (alpha, beta) == (SIXTH, 0.5):
         return fx_call("aten.hardsigmoid.default", x)
     line = fx_call("aten.add.Tensor", fx_call("aten.mul.Tensor", x, alpha), beta)
@@ -93,8 +94,7 @@ def _read_gelu_onnx(call: Call) -> Reading | None:
 
 def _scalar(node: Node, emitter: OnnxEmitter, number: float, hint: str) -> str:
     """A 0-d constant in the element type of x."""
-    x = node.operands["x"]
-    assert isinstance(x, Value)
+    x = tensor(node, "x")
     return emitter.constant(np.array(number, NUMPY_DTYPES.get(x.type.dtype, np.float32)), hint)
 
 
@@ -103,8 +103,7 @@ def _write_gelu(node: Node, emitter: OnnxEmitter) -> None:
     if emitter.opset >= 20:
         emit_one("Gelu", node, emitter, "x", approximate=node.attributes["approximate"])
         return
-    x, hint = node.operands["x"], node.output.name
-    assert isinstance(x, Value)
+    x, hint = tensor(node, "x"), node.output.name
     one, half = (
         _scalar(node, emitter, 1, f"{hint}_one"),
         _scalar(node, emitter, 0.5, f"{hint}_half"),
@@ -151,7 +150,7 @@ def _plain(packet: str, *, inplace: bool = True) -> FxForm:
         return same_type(call, x=call.arguments["self"])
 
     def write(node: Node) -> FxCall:
-        return fx_call(f"aten.{packet}.default", node.operands["x"])
+        return fx_call(f"aten.{packet}.default", tensor(node, "x"))
 
     targets = (f"aten.{packet}.default",) + ((f"aten.{packet}_.default",) if inplace else ())
     return FxForm(targets, read, write)
@@ -163,15 +162,13 @@ def _never(call: Call) -> Reading | None:
 
 
 def _write_silu(node: Node, emitter: OnnxEmitter) -> None:
-    x, gate = node.operands["x"], emitter.temp(f"{node.output.name}_sigmoid")
-    assert isinstance(x, Value)
+    x, gate = tensor(node, "x"), emitter.temp(f"{node.output.name}_sigmoid")
     emitter.emit("Sigmoid", [x], outputs=[gate])
     emitter.emit("Mul", [x, gate], outputs=node.outputs)
 
 
 def _write_rsqrt(node: Node, emitter: OnnxEmitter) -> None:
-    x, root = node.operands["x"], emitter.temp(f"{node.output.name}_sqrt")
-    assert isinstance(x, Value)
+    x, root = tensor(node, "x"), emitter.temp(f"{node.output.name}_sqrt")
     emitter.emit("Sqrt", [x], outputs=[root])
     emitter.emit("Reciprocal", [root], outputs=node.outputs)
 
@@ -185,8 +182,7 @@ def _write_mish(node: Node, emitter: OnnxEmitter) -> None:
     if emitter.opset >= 18:
         emit_one("Mish", node, emitter, "x")
         return
-    x, hint = node.operands["x"], node.output.name
-    assert isinstance(x, Value)
+    x, hint = tensor(node, "x"), node.output.name
     soft, bent = emitter.temp(hint), emitter.temp(hint)
     emitter.emit("Softplus", [x], outputs=[soft])
     emitter.emit("Tanh", [soft], outputs=[bent])
@@ -222,8 +218,7 @@ def _read_prelu_onnx(call: Call) -> Reading | None:
 
 
 def _write_prelu_onnx(node: Node, emitter: OnnxEmitter) -> None:
-    x, slope = node.operands["x"], node.operands["slope"]
-    assert isinstance(x, Value) and isinstance(slope, Value)
+    x, slope = tensor(node, "x"), tensor(node, "slope")
     shape = np.array([-1] + [1] * ((x.type.rank or 2) - 2), np.int64)
     hint = f"{node.output.name}_slope"
     if slope.data is not None:
@@ -249,13 +244,13 @@ OPERATORS = (
     _attributed(
         "nn.leaky_relu", "x where positive, alpha * x elsewhere.", "LeakyRelu",
         FxForm(_overloads("leaky_relu"), _read_leaky, lambda n: fx_call(
-            "aten.leaky_relu.default", n.operands["x"], n.attributes["alpha"])),
+            "aten.leaky_relu.default", tensor(n, "x"), n.attributes["alpha"])),
         {"alpha": 0.01}, ({"alpha": 0.01}, {"alpha": 0.25}),
     ),
     _attributed(
         "nn.elu", "x where positive, alpha * (exp(x) - 1) elsewhere.", "Elu",
         FxForm(_overloads("elu"), _read_elu, lambda n: fx_call(
-            "aten.elu.default", n.operands["x"], n.attributes["alpha"])),
+            "aten.elu.default", tensor(n, "x"), n.attributes["alpha"])),
         {"alpha": 1.0}, ({"alpha": 1.0}, {"alpha": 0.5}),
     ),
     _attributed(
@@ -269,7 +264,7 @@ OPERATORS = (
         fx=FxForm(("aten.prelu.default", "aten._prelu_kernel.default"),
                   lambda c: Reading({"x": c.arguments["self"], "slope": c.arguments["weight"]})
                   if c.target == "aten.prelu.default" else None,
-                  lambda n: fx_call("aten.prelu.default", n.operands["x"], n.operands["slope"])),
+                  lambda n: fx_call("aten.prelu.default", tensor(n, "x"), tensor(n, "slope"))),
         onnx=OnnxForm(("PRelu",), _read_prelu_onnx, _write_prelu_onnx),
     ),
     Operator(
@@ -292,13 +287,13 @@ OPERATORS = (
     Operator(
         "nn.softplus", "log(1 + exp(x)).", X, sample=sample_x, onnx=_simple_onnx("Softplus"),
         fx=FxForm(("aten.softplus.default",), _read_softplus,
-                  lambda n: fx_call("aten.softplus.default", n.operands["x"])),
+                  lambda n: fx_call("aten.softplus.default", tensor(n, "x"))),
     ),
     Operator(
         "nn.gelu", "x * Phi(x); approximate is \"none\" (erf) or \"tanh\".", X,
         {"approximate": "none"}, sample=_sample_gelu,
         fx=FxForm(_overloads("gelu"), _read_gelu, lambda n: fx_call(
-            "aten.gelu.default", n.operands["x"], approximate=n.attributes["approximate"])),
+            "aten.gelu.default", tensor(n, "x"), approximate=n.attributes["approximate"])),
         onnx=OnnxForm(("Gelu",), _read_gelu_onnx, _write_gelu),
     ),
 )  # fmt: skip

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from sparqc.errors import SparqcError
-from sparqc.ir.forms import NUMPY_DTYPES, Rng, fx_call, normal
+from sparqc.ir.forms import NUMPY_DTYPES, Rng, fx_call, normal, optional_tensor, tensor
 from sparqc.ir.graph import Node, Value
 from sparqc.ir.operator import (
     Call,
@@ -35,7 +37,7 @@ def _read(call: Call) -> Reading | None:
 
 
 def _write(node: Node) -> FxCall:
-    operands = [node.operands[slot.name] for slot in OPERANDS]
+    operands = [optional_tensor(node, slot.name) for slot in OPERANDS]
     scale = node.attributes["scale"]
     more = {} if scale is None else {"scale": scale}
     call = fx_call("aten.scaled_dot_product_attention.default", *operands)
@@ -46,8 +48,7 @@ def _write(node: Node) -> FxCall:
 
 def _write_onnx(node: Node, emitter: OnnxEmitter) -> None:
     """softmax(q @ k.T * scale + mask) @ v, the scale on q and k so that no product overflows."""
-    q, k, v, mask = (node.operands[slot.name] for slot in OPERANDS)
-    assert isinstance(q, Value) and isinstance(k, Value) and isinstance(v, Value)
+    q, k, v = (tensor(node, slot) for slot in ("q", "k", "v"))
     hint, dtype = node.output.name, NUMPY_DTYPES.get(q.type.dtype, np.dtype("float32"))
     root = emitter.constant(np.array(_scale(node, q) ** 0.5, dtype), f"{hint}_scale")
     turned, scaled_q, scaled_k, scores, weights = (emitter.temp(hint) for _ in range(5))
@@ -57,7 +58,7 @@ def _write_onnx(node: Node, emitter: OnnxEmitter) -> None:
     emitter.emit("Mul", [q, root], outputs=[scaled_q])
     emitter.emit("Mul", [turned, root], outputs=[scaled_k])
     emitter.emit("MatMul", [scaled_q, scaled_k], outputs=[scores])
-    masked = _masked(node, emitter, scores, mask if isinstance(mask, Value) else None)
+    masked = _masked(node, emitter, scores, optional_tensor(node, "mask"))
     emitter.emit("Softmax", [masked], {"axis": -1}, outputs=[weights])
     emitter.emit("MatMul", [weights, v], outputs=node.outputs)
 
@@ -70,7 +71,7 @@ def _scale(node: Node, q: Value) -> float:
     size = q.shape[-1] if q.shape else None
     if not isinstance(size, int):
         raise SparqcError(f"{node.output.name}: the head size of the attention is unknown")
-    return float(size) ** -0.5
+    return 1 / math.sqrt(size)
 
 
 def _masked(node: Node, emitter: OnnxEmitter, scores: str, mask: Value | None) -> str:
@@ -83,8 +84,7 @@ def _masked(node: Node, emitter: OnnxEmitter, scores: str, mask: Value | None) -
     elif mask.type.dtype != "bool":
         emitter.emit("Add", [scores, mask], outputs=[output])
     else:
-        q = node.operands["q"]
-        assert isinstance(q, Value)
+        q = tensor(node, "q")
         dtype = NUMPY_DTYPES.get(q.type.dtype, np.dtype("float32"))
         low = emitter.constant(np.array(-np.inf, dtype), f"{output}_low")
         emitter.emit("Where", [mask, scores, low], outputs=[output])
@@ -92,8 +92,7 @@ def _masked(node: Node, emitter: OnnxEmitter, scores: str, mask: Value | None) -
 
 
 def _causal(node: Node, emitter: OnnxEmitter) -> str:
-    q, k = node.operands["q"], node.operands["k"]
-    assert isinstance(q, Value) and isinstance(k, Value)
+    q, k = tensor(node, "q"), tensor(node, "k")
     rows, columns = (v.shape[-2] if v.shape else None for v in (q, k))
     if not isinstance(rows, int) or not isinstance(columns, int):
         raise SparqcError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sparqc.ir.forms import Rng, emit_one, fx_call, normal, rank_of
+from sparqc.ir.forms import Rng, emit_one, fx_call, normal, rank_of, static_ints, tensor
 from sparqc.ir.graph import Node, Value
 from sparqc.ir.operator import (
     Call,
@@ -28,17 +28,20 @@ def _read_expand(call: Call) -> Reading | None:
         return None
     padded = (1,) * (len(size) - len(x.shape)) + tuple(x.shape)
     result = call.types[0].shape or ()
-    sizes = [1 if after == before else after for before, after in zip(padded, result, strict=False)]
-    if len(result) != len(padded) or not all(isinstance(s, int) for s in sizes):
+    if len(result) != len(padded):
+        return None
+    pairs = zip(padded, result, strict=True)
+    sizes = static_ints([1 if after == before else after for before, after in pairs])
+    if sizes is None:
         return None  # stretches to a symbolic size
-    return Reading({"x": x, "shape": int64(*sizes)})  # type: ignore[arg-type]
+    return Reading({"x": x, "shape": int64(*sizes)})
 
 
 def _write_expand(node: Node) -> FxCall:
     sizes = constant_ints(node, "shape")
-    new = len(sizes) - (rank_of(node.operands["x"]) or 0)
+    new = len(sizes) - (rank_of(tensor(node, "x")) or 0)
     kept = [-1 if size == 1 and axis >= new else size for axis, size in enumerate(sizes)]
-    return fx_call("aten.expand.default", node.operands["x"], kept)
+    return fx_call("aten.expand.default", tensor(node, "x"), kept)
 
 
 def _read_expand_onnx(call: Call) -> Reading | None:
@@ -61,8 +64,7 @@ def _never(call: Call) -> Reading | None:
 
 
 def _write_expand_as_onnx(node: Node, emitter: OnnxEmitter) -> None:
-    x, like, shape = node.operands["x"], node.operands["like"], emitter.temp(node.output.name)
-    assert isinstance(x, Value) and isinstance(like, Value)
+    x, like, shape = tensor(node, "x"), tensor(node, "like"), emitter.temp(node.output.name)
     emitter.emit("Shape", [like], outputs=[shape])
     emitter.emit("Expand", [x, shape], outputs=node.outputs)
 
@@ -84,7 +86,7 @@ OPERATORS = (
         (OperandSpec("x"), OperandSpec("like")), sample=_sample_expand_as,
         fx=FxForm(("aten.expand_as.default",),
                   lambda c: Reading({"x": c.arguments["self"], "like": c.arguments["other"]}),
-                  lambda n: fx_call("aten.expand_as.default", n.operands["x"], n.operands["like"])),
+                  lambda n: fx_call("aten.expand_as.default", tensor(n, "x"), tensor(n, "like"))),
         onnx=OnnxForm((), _never, _write_expand_as_onnx),
     ),
 )  # fmt: skip

@@ -6,7 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from sparqc.ir.forms import Rng, emit_one, fx_call, normal, number, tensor_operand
+from sparqc.ir.forms import (
+    Rng,
+    emit_one,
+    fx_call,
+    normal,
+    number,
+    optional_tensor,
+    tensor,
+    tensor_operand,
+)
 from sparqc.ir.graph import Node, Value
 from sparqc.ir.operator import (
     Call,
@@ -51,11 +60,10 @@ def _clip(call: Call, x: Value, bounds: dict[str, Any]) -> Reading | None:
 def _write_clip(node: Node) -> FxCall:
     slots = ("min", "max")
     bounds = [number(node, slot) for slot in slots]
-    if all(b is not None or node.operands[s] is None for b, s in zip(bounds, slots, strict=True)):
-        return fx_call("aten.clamp.default", node.operands["x"], *bounds)
-    return fx_call(
-        "aten.clamp.Tensor", node.operands["x"], node.operands["min"], node.operands["max"]
-    )
+    given = [optional_tensor(node, slot) for slot in slots]
+    if all(b is not None or g is None for b, g in zip(bounds, given, strict=True)):
+        return fx_call("aten.clamp.default", tensor(node, "x"), *bounds)
+    return fx_call("aten.clamp.Tensor", tensor(node, "x"), *given)
 
 
 def _read_clip_onnx(call: Call) -> Reading | None:

@@ -4,15 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sparqc.ir.forms import (
-    Rng,
-    X,
-    emit_one,
-    fx_call,
-    number,
-    onnx_inputs,
-    tensor_operand,
-)
+from sparqc.ir.forms import Rng, X, emit_one, fx_call, number, onnx_inputs, tensor, tensor_operand
 from sparqc.ir.graph import Node, Value
 from sparqc.ir.operator import (
     Call,
@@ -40,10 +32,10 @@ def _compare(packet: str, op_type: str, doc: str, *, name: str, swaps: bool = Fa
     """A row for a comparison of two tensors, or of a tensor and a number."""
 
     def write_fx(node: Node) -> FxCall:
-        a, b = node.operands["a"], number(node, "b")
+        a, b = tensor(node, "a"), number(node, "b")
         if b is not None:
             return fx_call(f"aten.{packet}.Scalar", a, b)
-        return fx_call(f"aten.{packet}.Tensor", a, node.operands["b"])
+        return fx_call(f"aten.{packet}.Tensor", a, tensor(node, "b"))
 
     def read_onnx(call: Call) -> Reading | None:
         a, b = (call.arguments[i] for i in onnx_inputs(op_type))
@@ -60,8 +52,7 @@ def _compare(packet: str, op_type: str, doc: str, *, name: str, swaps: bool = Fa
 
 
 def _write_not_equal(node: Node, emitter: OnnxEmitter) -> None:
-    a, b, equal = node.operands["a"], node.operands["b"], emitter.temp(f"{node.output.name}_equal")
-    assert isinstance(a, Value) and isinstance(b, Value)
+    a, b, equal = tensor(node, "a"), tensor(node, "b"), emitter.temp(f"{node.output.name}_equal")
     emitter.emit("Equal", [a, b], outputs=[equal])
     emitter.emit("Not", [equal], outputs=node.outputs)
 
@@ -89,7 +80,7 @@ def _logic(packet: str, op_type: str, doc: str, *, name: str) -> Operator:
         return Reading({"a": a, "b": b}) if both else None
 
     def write_fx(node: Node) -> FxCall:
-        return fx_call(f"aten.logical_{packet}.default", node.operands["a"], node.operands["b"])
+        return fx_call(f"aten.logical_{packet}.default", tensor(node, "a"), tensor(node, "b"))
 
     def read_onnx(call: Call) -> Reading | None:
         return Reading({"a": call.arguments["A"], "b": call.arguments["B"]})
@@ -121,7 +112,7 @@ OPERATORS = (
     Operator(
         "nn.not_equal", "Whether a and b differ.", AB, commutes=_SWAP, sample=_sample,
         fx=FxForm(("aten.ne.Tensor", "aten.ne.Scalar"), _read_comparison, lambda n: fx_call(
-            "aten.ne.Tensor", n.operands["a"], n.operands["b"])),
+            "aten.ne.Tensor", tensor(n, "a"), tensor(n, "b"))),
         onnx=OnnxForm((), _never, _write_not_equal),
     ),
     _logic("and", "And", "Whether a and b both hold.", name="and"),
@@ -130,7 +121,7 @@ OPERATORS = (
         "nn.not", "Whether x does not hold.", X,
         sample=lambda rng: Sample({"x": rng.random((2, 3)) < 0.5}),
         fx=FxForm(("aten.logical_not.default", "aten.bitwise_not.default"), _read_not,
-                  lambda n: fx_call("aten.logical_not.default", n.operands["x"])),
+                  lambda n: fx_call("aten.logical_not.default", tensor(n, "x"))),
         onnx=OnnxForm(("Not",), lambda c: Reading({"x": c.arguments["X"]}),
                       lambda n, e: emit_one("Not", n, e, "x")),
     ),

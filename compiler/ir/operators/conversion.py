@@ -13,6 +13,7 @@ from sparqc.ir.forms import (
     emit_one,
     fx_call,
     sample_x,
+    tensor,
     torch_dtype,
 )
 from sparqc.ir.graph import Array, Node
@@ -78,7 +79,7 @@ def _read_cast(call: Call) -> Reading | None:
 
 
 def _write_cast(node: Node) -> FxCall:
-    return fx_call("aten.to.dtype", node.operands["x"], torch_dtype(str(node.attributes["to"])))
+    return fx_call("aten.to.dtype", tensor(node, "x"), torch_dtype(str(node.attributes["to"])))
 
 
 def _read_cast_onnx(call: Call) -> Reading | None:
@@ -112,7 +113,7 @@ OPERATORS = (
              "aten.slice.Tensor", "aten.to.device", "aten.pad.default",
              "aten.constant_pad_nd.default",
              "aten.adaptive_avg_pool2d.default", *_CASTS),
-            _read_identity, lambda n: fx_call("aten.alias.default", n.operands["x"])),
+            _read_identity, lambda n: fx_call("aten.alias.default", tensor(n, "x"))),
         onnx=OnnxForm(("Identity", "Dropout"), _read_identity_onnx,
                       lambda n, e: emit_one("Identity", n, e, "x")),
     ),

@@ -7,7 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from sparqc.ir.forms import Rng, emit_one, fx_call, normal, rank_of, spread
+from sparqc.ir.forms import (
+    Rng,
+    emit_one,
+    fx_call,
+    ints,
+    normal,
+    optional_tensor,
+    rank_of,
+    spread,
+    tensor,
+)
 from sparqc.ir.graph import Node, Value
 from sparqc.ir.operator import (
     Call,
@@ -33,8 +43,8 @@ def spatial_rank(call_or_weight: Any) -> int | None:
 
 def _geometry(node: Node, name: str) -> tuple[int, ...]:
     """Strides, pads or dilations; the defaults are those of 2-D, other ranks spread them."""
-    items: tuple[int, ...] = tuple(node.attributes[name])  # type: ignore[arg-type]
-    rank = spatial_rank(node.operands["w"]) or 2
+    items = ints(node, name)
+    rank = spatial_rank(tensor(node, "w")) or 2
     length = 2 * rank if name == "pads" else rank
     return items if len(items) == length else (items[0],) * length
 
@@ -80,22 +90,27 @@ def _static(shape: Any) -> tuple[int, ...] | None:
 
 
 def _write_fx(node: Node) -> FxCall:
-    x, w, b = node.operands["x"], node.operands["w"], node.operands["b"]
+    x, w, b = tensor(node, "x"), tensor(node, "w"), optional_tensor(node, "b")
     pads, dilations = _geometry(node, "pads"), _geometry(node, "dilations")
     rank = len(dilations)
+    strides = _geometry(node, "strides")
+    padded: Any = x
     padding: Any = list(pads[:rank])
     overload = "default"
     if pads[:rank] != pads[rank:]:
-        assert isinstance(w, Value)
         kernel = _static(w.shape)
-        if kernel is not None and pads == same_padding(kernel[2:], dilations):
+        if (
+            kernel is not None
+            and set(strides) == {1}
+            and pads == same_padding(kernel[2:], dilations)
+        ):
             padding, overload = "same", "padding"
         else:
-            x, padding = fx_call("aten.constant_pad_nd.default", x, _torch_pads(pads)), [0] * rank
+            padding = [0] * rank
+            padded = fx_call("aten.constant_pad_nd.default", x, _torch_pads(pads))
     return fx_call(
         f"aten.conv{rank}d.{overload}",
-        x, w, b, list(_geometry(node, "strides")), padding, list(dilations),
-        node.attributes["groups"],
+        padded, w, b, list(strides), padding, list(dilations), node.attributes["groups"],
     )  # fmt: skip
 
 
@@ -128,7 +143,7 @@ def _write_fx_transpose(node: Node) -> FxCall:
     extra = [pads[axis] - pads[axis + rank] for axis in range(rank)]
     return fx_call(
         f"aten.conv_transpose{rank}d.{'default' if rank == 1 else 'input'}",
-        node.operands["x"], node.operands["w"], node.operands["b"],
+        tensor(node, "x"), tensor(node, "w"), optional_tensor(node, "b"),
         list(_geometry(node, "strides")), list(pads[:rank]),
         [o + e for o, e in zip(output_padding, extra, strict=True)],
         node.attributes["groups"], list(_geometry(node, "dilations")),
@@ -190,8 +205,7 @@ def _write_onnx_transpose(node: Node, emitter: OnnxEmitter) -> None:
 
 
 def _emit(node: Node, emitter: OnnxEmitter, op_type: str, **more: Any) -> None:
-    w = node.operands["w"]
-    assert isinstance(w, Value)
+    w = tensor(node, "w")
     shape = _static(w.shape)
     emit_one(
         op_type, node, emitter, "x", "w", "b",
@@ -209,7 +223,7 @@ def _sample(rng: Rng) -> Sample:
     kernel = tuple(int(k) for k in rng.integers(1, 4, rank))
     pads = tuple(int(p) for p in rng.integers(0, 2, rank))
     w = normal(rng, 4, 6 // groups, *kernel) / np.float32(np.sqrt(6 * prod(kernel)))
-    attributes = {
+    attributes: dict[str, Any] = {
         "strides": tuple(int(s) for s in rng.integers(1, 3, rank)), "pads": pads * 2,
         "dilations": tuple(int(d) for d in rng.integers(1, 3, rank)), "groups": groups,
     }  # fmt: skip
@@ -220,11 +234,12 @@ def _sample(rng: Rng) -> Sample:
 
 def _sample_transpose(rng: Rng) -> Sample:
     sample = _sample(rng)
-    w, groups = np.asarray(sample.operands["w"]), int(sample.attributes["groups"])  # type: ignore[call-overload]
+    attributes: dict[str, Any] = dict(sample.attributes)
+    w, groups = np.asarray(sample.operands["w"]), attributes["groups"]
     # Stored as [C, K / groups, ...]; the output padding has to stay below stride and dilation.
     turned = np.ascontiguousarray(w.reshape(6, 4 // groups, *w.shape[2:]))
-    attributes = {**sample.attributes, "output_padding": (0,) * (w.ndim - 2)}
-    if min(sample.attributes["strides"]) > 1:  # type: ignore[arg-type,type-var]
+    attributes["output_padding"] = (0,) * (w.ndim - 2)
+    if min(attributes["strides"]) > 1:
         attributes["output_padding"] = (1,) * (w.ndim - 2)
     return Sample({**sample.operands, "w": turned}, attributes, sample.constants)
 

@@ -16,6 +16,7 @@ from sparqc.ir.forms import (
     onnx_inputs,
     same_type,
     sample_positive,
+    tensor,
     unary,
 )
 from sparqc.ir.graph import Node, Value
@@ -55,14 +56,14 @@ def _read_pow(call: Call) -> Reading | None:
 
 def _scalar_or_tensor(node: Node, slot: str) -> Any:
     scalar = number(node, slot)
-    return node.operands[slot] if scalar is None else scalar
+    return tensor(node, slot) if scalar is None else scalar
 
 
 def _writes(target: str, *, swaps: bool = False) -> Callable[[Node], FxCall]:
     """A call self, other, where other may be a number, as the user's source had it."""
 
     def write(node: Node) -> FxCall:
-        a, b = node.operands["a"], _scalar_or_tensor(node, "b")
+        a, b = tensor(node, "a"), _scalar_or_tensor(node, "b")
         if swaps and number(node, "a") is not None and isinstance(b, Value):
             a, b = b, number(node, "a")
         return fx_call(target, a, b)
@@ -73,17 +74,17 @@ def _writes(target: str, *, swaps: bool = False) -> Callable[[Node], FxCall]:
 def _write_sub(node: Node) -> FxCall:
     a = number(node, "a")
     if a is not None and number(node, "b") is None:
-        return fx_call("aten.rsub.Scalar", node.operands["b"], a)
-    return fx_call("aten.sub.Tensor", node.operands["a"], _scalar_or_tensor(node, "b"))
+        return fx_call("aten.rsub.Scalar", tensor(node, "b"), a)
+    return fx_call("aten.sub.Tensor", tensor(node, "a"), _scalar_or_tensor(node, "b"))
 
 
 def _write_pow(node: Node) -> FxCall:
     a, b = number(node, "a"), number(node, "b")
     if b is not None:
-        return fx_call("aten.pow.Tensor_Scalar", node.operands["a"], b)
+        return fx_call("aten.pow.Tensor_Scalar", tensor(node, "a"), b)
     if a is not None:
-        return fx_call("aten.pow.Scalar", a, node.operands["b"])
-    return fx_call("aten.pow.Tensor_Tensor", node.operands["a"], node.operands["b"])
+        return fx_call("aten.pow.Scalar", a, tensor(node, "b"))
+    return fx_call("aten.pow.Tensor_Tensor", tensor(node, "a"), tensor(node, "b"))
 
 
 def _overloads(packet: str, *overloads: str) -> tuple[str, ...]:
@@ -166,13 +167,13 @@ OPERATORS = (
         "nn.min", "The smaller of a and b.", AB, commutes=_SWAP, sample=_sample,
         onnx=_onnx_variadic("Min"),
         fx=FxForm(("aten.minimum.default", "aten.min.other"), _read_pair,
-                  lambda n: fx_call("aten.minimum.default", n.operands["a"], n.operands["b"])),
+                  lambda n: fx_call("aten.minimum.default", tensor(n, "a"), tensor(n, "b"))),
     ),
     Operator(
         "nn.max", "The larger of a and b.", AB, commutes=_SWAP, sample=_sample,
         onnx=_onnx_variadic("Max"),
         fx=FxForm(("aten.maximum.default", "aten.max.other"), _read_pair,
-                  lambda n: fx_call("aten.maximum.default", n.operands["a"], n.operands["b"])),
+                  lambda n: fx_call("aten.maximum.default", tensor(n, "a"), tensor(n, "b"))),
     ),
     unary("neg", "Neg", "-x.", evaluate=np.negative),
     unary("exp", "Exp", "e to the power of x."),

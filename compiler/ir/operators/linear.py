@@ -6,7 +6,18 @@ from typing import Any
 
 import numpy as np
 
-from sparqc.ir.forms import Rng, emit_one, fx_call, normal, rank_of, same_type
+from sparqc.ir.forms import (
+    Rng,
+    emit_one,
+    fx_call,
+    integer,
+    normal,
+    optional_tensor,
+    rank_of,
+    same_type,
+    tensor,
+    tensors,
+)
 from sparqc.ir.graph import Array, Node, Value
 from sparqc.ir.operator import (
     REQUIRED,
@@ -36,8 +47,7 @@ def _untransposed(value: Value) -> Value | None:
     producer = value.producer
     if producer is None or producer.op != "nn.transpose" or value.type.rank != 2:
         return None
-    source = producer.operands["x"]
-    return source if isinstance(source, Value) else None
+    return tensor(producer, "x")
 
 
 def _read_linear(call: Call) -> Reading | None:
@@ -75,11 +85,10 @@ def _write_linear_onnx(node: Node, emitter: OnnxEmitter) -> None:
     The weight is transposed where it is stored, in front of its Q and DQ: a Transpose between DQ
     and MatMul would keep the product in float.
     """
-    x, w, b = node.operands["x"], node.operands["w"], node.operands["b"]
+    x, w, b = tensor(node, "x"), tensor(node, "w"), optional_tensor(node, "b")
     if rank_of(x) == 2:
         emit_one("Gemm", node, emitter, "x", "w", "b", transB=1)
         return
-    assert isinstance(x, Value) and isinstance(w, Value)
     turned = _transposed(w, emitter)
     if not isinstance(b, Value):
         emitter.emit("MatMul", [x, turned], outputs=node.outputs)
@@ -98,9 +107,7 @@ def _transposed(w: Value, emitter: OnnxEmitter) -> Value | str:
     if producer is not None and write is not None:
         return write(producer, emitter)
     if producer is not None and producer.op == "nn.transpose":
-        source = producer.operands["x"]
-        assert isinstance(source, Value)
-        return source  # a matrix has one way only to be transposed
+        return tensor(producer, "x")  # a matrix has one way only to be transposed
     output = emitter.temp(f"{w.name}_transposed")
     emitter.emit("Transpose", [w], {"perm": (1, 0)}, outputs=[output])
     return output
@@ -112,18 +119,11 @@ def _turn(array: Array) -> Array:
 
 def _axis(node: Node) -> int | None:
     """The channel axis of the transposed matrix."""
-    axis = node.attributes["axis"]
-    return None if axis is None else 1 - axis  # type: ignore[operator,return-value]
-
-
-def _source(node: Node, slot: str = "x") -> Value:
-    source = node.operands[slot]
-    assert isinstance(source, Value)
-    return source
+    return None if node.attributes["axis"] is None else 1 - integer(node, "axis")
 
 
 def _transposed_qdq(node: Node, emitter: OnnxEmitter) -> str:
-    x, data = _source(node), limited_data(node)
+    x, data = tensor(node, "x"), limited_data(node)
     turned = _transposed(x, emitter) if data is None else emitter.constant(_turn(data), x.name)
     output = emitter.temp(f"{node.output.name}_transposed")
     emit_quantize(node, emitter, turned, _axis(node), output)
@@ -133,8 +133,8 @@ def _transposed_qdq(node: Node, emitter: OnnxEmitter) -> str:
 def _transposed_codes(node: Node, emitter: OnnxEmitter) -> str:
     """QuantizeLinear or DequantizeLinear of the transposed matrix."""
     op_type = "QuantizeLinear" if node.op == "q.quantize" else "DequantizeLinear"
-    dtype = str(node.attributes.get("to", _source(node).type.dtype))
-    turned, axis = _transposed(_source(node), emitter), _axis(node)
+    dtype = str(node.attributes.get("to", tensor(node, "x").type.dtype))
+    turned, axis = _transposed(tensor(node, "x"), emitter), _axis(node)
     output = emitter.temp(f"{node.output.name}_transposed")
     given = {} if axis is None else {"axis": axis}
     inputs = [turned, *emit_parameters(node, emitter, dtype)]
@@ -143,7 +143,7 @@ def _transposed_codes(node: Node, emitter: OnnxEmitter) -> str:
 
 
 def _transposed_mask(node: Node, emitter: OnnxEmitter) -> Value | str:
-    w, mask = _source(node, "w"), _source(node, "mask")
+    w, mask = tensor(node, "w"), tensor(node, "mask")
     if w.data is not None and mask.data is not None:
         masked = np.where(mask.data != 0, w.data, np.zeros((), w.data.dtype))
         return emitter.constant(_turn(masked), w.name)
@@ -187,9 +187,9 @@ def _read_addmm(call: Call) -> Reading | None:
 
 
 def _write_addmm(node: Node) -> FxCall:
-    attributes, c = node.attributes, node.operands["c"]
+    attributes, c = node.attributes, optional_tensor(node, "c")
     a, b = (
-        fx_call("aten.t.default", node.operands[slot]) if attributes[flag] else node.operands[slot]
+        fx_call("aten.t.default", tensor(node, slot)) if attributes[flag] else tensor(node, slot)
         for slot, flag in (("a", "transA"), ("b", "transB"))
     )
     alpha, beta = attributes["alpha"], attributes["beta"]
@@ -233,7 +233,7 @@ def _read_matmul_onnx(call: Call) -> Reading | None:
 
 def _last(back: int, slot: str) -> Any:
     """An axis of an operand counted from the end."""
-    return lambda node: max((rank_of(node.operands[slot]) or 2) - back, 0)
+    return lambda node: max((tensor(node, slot).type.rank or 2) - back, 0)
 
 
 def _sample_matmul(rng: Rng) -> Sample:
@@ -279,7 +279,7 @@ OPERATORS = (
         "nn.linear", "x @ w.T + b, with w [out, in].", XWB, sample=_sample_linear,
         weight=WeightSpec("w", lambda _: 0, lambda _: 1),
         fx=FxForm(("aten.linear.default", "aten.addmm.default"), _read_linear, lambda n: fx_call(
-            "aten.linear.default", n.operands["x"], n.operands["w"], n.operands["b"])),
+            "aten.linear.default", tensor(n, "x"), tensor(n, "w"), optional_tensor(n, "b"))),
         onnx=OnnxForm(("Gemm",), _read_linear_onnx, _write_linear_onnx),
     ),
     Operator(
@@ -294,7 +294,7 @@ OPERATORS = (
         "nn.matmul", "a @ b on the last two dimensions, the others broadcast.", AB,
         sample=_sample_matmul, weight=WeightSpec("b", _last(1, "b"), _last(2, "b")),
         fx=FxForm(("aten.matmul.default", "aten.mm.default", "aten.bmm.default"), _read_matmul,
-                  lambda n: fx_call("aten.matmul.default", n.operands["a"], n.operands["b"])),
+                  lambda n: fx_call("aten.matmul.default", tensor(n, "a"), tensor(n, "b"))),
         onnx=OnnxForm(("MatMul",), _read_matmul_onnx,
                       lambda n, e: emit_one("MatMul", n, e, "a", "b")),
     ),
@@ -302,7 +302,7 @@ OPERATORS = (
         "nn.einsum", "Einstein's sum of products, by its equation.",
         (OperandSpec("xs", variadic=True),), {"equation": REQUIRED}, sample=_sample_einsum,
         fx=FxForm(("aten.einsum.default",), _read_einsum, lambda n: fx_call(
-            "aten.einsum.default", n.attributes["equation"], list(n.operands["xs"] or ()))),
+            "aten.einsum.default", n.attributes["equation"], list(tensors(n, "xs")))),
         onnx=OnnxForm(("Einsum",), _read_einsum_onnx, lambda n, e: emit_one(
             "Einsum", n, e, "xs", equation=n.attributes["equation"])),
     ),

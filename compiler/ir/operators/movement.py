@@ -12,9 +12,13 @@ from sparqc.ir.forms import (
     axes_of,
     emit_one,
     fx_call,
+    integer,
+    ints,
     normal,
     rank_of,
     static_ints,
+    tensor,
+    tensors,
     wrap,
 )
 from sparqc.ir.graph import Node, Value
@@ -89,13 +93,13 @@ def _read_split_onnx(call: Call) -> Reading | None:
     axis, rank = call.arguments["axis"], rank_of(call.arguments["input"])
     if axis < 0 and rank is None:
         return None
-    attributes = {"sizes": sizes, "axis": wrap(axis, rank or 0)}
+    attributes: dict[str, Any] = {"sizes": sizes, "axis": wrap(axis, rank or 0)}
     return Reading({"x": call.arguments["input"]}, attributes)
 
 
 def _write_split(node: Node) -> FxCall:
-    sizes, axis = list(node.attributes["sizes"]), node.attributes["axis"]  # type: ignore[arg-type]
-    return fx_call("aten.split_with_sizes.default", node.operands["x"], sizes, axis)
+    sizes, axis = list(ints(node, "sizes")), integer(node, "axis")
+    return fx_call("aten.split_with_sizes.default", tensor(node, "x"), sizes, axis)
 
 
 def _write_split_onnx(node: Node, emitter: OnnxEmitter) -> None:
@@ -103,8 +107,7 @@ def _write_split_onnx(node: Node, emitter: OnnxEmitter) -> None:
     if emitter.opset < 13:
         emit_one("Split", node, emitter, "x", axis=axis, split=sizes)
         return
-    x = node.operands["x"]
-    assert isinstance(x, Value)
+    x = tensor(node, "x")
     stored = emitter.constant(np.array(sizes, np.int64), f"{node.output.name}_sizes")
     emitter.emit("Split", [x, stored], {"axis": axis}, outputs=node.outputs)
 
@@ -149,11 +152,10 @@ def settle(bounds: tuple[int, int, int, int], size: int | str | None) -> tuple[i
 
 def _write_slice(node: Node) -> FxCall:
     names = ("axes", "starts", "ends", "steps")
-    call: Any = node.operands["x"]
-    for axis, start, end, step in zip(*(node.attributes[n] for n in names), strict=True):  # type: ignore[arg-type]
+    call: Any = tensor(node, "x")
+    for axis, start, end, step in zip(*(ints(node, n) for n in names), strict=True):
         call = fx_call("aten.slice.Tensor", call, axis, start, end, step)
-    assert isinstance(call, FxCall)
-    return call
+    return call  # type: ignore[no-any-return]
 
 
 def _read_slice_onnx(call: Call) -> Reading | None:
@@ -171,8 +173,7 @@ def _read_slice_onnx(call: Call) -> Reading | None:
 
 
 def _write_slice_onnx(node: Node, emitter: OnnxEmitter) -> None:
-    x, names = node.operands["x"], ("starts", "ends", "axes", "steps")
-    assert isinstance(x, Value)
+    x, names = tensor(node, "x"), ("starts", "ends", "axes", "steps")
     inputs = [
         emitter.constant(np.array(node.attributes[n], np.int64), f"{node.output.name}_{n}")
         for n in names
@@ -198,8 +199,7 @@ def _read_stack(call: Call) -> Reading | None:
 
 
 def _write_stack_onnx(node: Node, emitter: OnnxEmitter) -> None:
-    xs, axis, hint = node.operands["xs"], node.attributes["axis"], node.output.name
-    assert isinstance(xs, tuple)
+    xs, axis, hint = tensors(node, "xs"), node.attributes["axis"], node.output.name
     axes = emitter.constant(np.array([axis], np.int64), f"{hint}_axes")
     parts = [emitter.temp(hint) for _ in xs]
     for x, part in zip(xs, parts, strict=True):
@@ -218,8 +218,7 @@ def _read_unbind(call: Call) -> Reading | None:
 
 
 def _write_unbind_onnx(node: Node, emitter: OnnxEmitter) -> None:
-    x, axis, hint = node.operands["x"], node.attributes["axis"], node.output.name
-    assert isinstance(x, Value)
+    x, axis, hint = tensor(node, "x"), node.attributes["axis"], node.output.name
     sizes = emitter.constant(np.ones(len(node.outputs), np.int64), f"{hint}_sizes")
     axes = emitter.constant(np.array([axis], np.int64), f"{hint}_axes")
     parts = [emitter.temp(hint) for _ in node.outputs]
@@ -245,23 +244,22 @@ def _read_roll(call: Call) -> Reading | None:
 
 
 def _write_roll(node: Node) -> FxCall:
-    shifts, axes = (list(node.attributes[name]) for name in ("shifts", "axes"))  # type: ignore[arg-type]
-    return fx_call("aten.roll.default", node.operands["x"], shifts, axes)
+    shifts, axes = (list(ints(node, name)) for name in ("shifts", "axes"))
+    return fx_call("aten.roll.default", tensor(node, "x"), shifts, axes)
 
 
 def _write_roll_onnx(node: Node, emitter: OnnxEmitter) -> None:
     """For each axis, the last numbers in front of the others."""
-    x, hint = node.operands["x"], node.output.name
-    assert isinstance(x, Value)
+    x, hint = tensor(node, "x"), node.output.name
     shape = x.shape or ()
     current: Value | str = x
-    for shift, axis in zip(node.attributes["shifts"], node.attributes["axes"], strict=True):  # type: ignore[arg-type]
-        size = shape[axis]  # type: ignore[call-overload,index]
+    for shift, axis in zip(ints(node, "shifts"), ints(node, "axes"), strict=True):
+        size = shape[axis] if shape else None
         if isinstance(size, int):
-            shift = shift % size  # type: ignore[operator]
+            shift = shift % size
         rolled, tail, head = (emitter.temp(hint) for _ in range(3))
-        _cut(emitter, current, -shift, END, axis, tail, hint)  # type: ignore[operator,arg-type]
-        _cut(emitter, current, 0, -shift, axis, head, hint)  # type: ignore[operator,arg-type]
+        _cut(emitter, current, -shift, END, axis, tail, hint)
+        _cut(emitter, current, 0, -shift, axis, head, hint)
         emitter.emit("Concat", [tail, head], {"axis": axis}, outputs=[rolled])
         current = current if shift == 0 else rolled
     emitter.emit("Identity", [current], outputs=node.outputs)
@@ -285,7 +283,7 @@ OPERATORS = (
         (OperandSpec("xs", variadic=True),), {"axis": REQUIRED}, sample=_sample_concat,
         fx=FxForm(("aten.cat.default", "aten.concat.default", "aten.concatenate.default"),
                   _read_cat, lambda n: fx_call(
-                      "aten.cat.default", list(n.operands["xs"] or ()), n.attributes["axis"])),
+                      "aten.cat.default", list(tensors(n, "xs")), n.attributes["axis"])),
         onnx=OnnxForm(("Concat",), lambda c: _concat(c, c.arguments["inputs"], c.arguments["axis"]),
                       lambda n, e: emit_one("Concat", n, e, "xs", axis=n.attributes["axis"])),
     ),
@@ -307,14 +305,14 @@ OPERATORS = (
         "nn.stack", "The tensors, put together along a new axis.",
         (OperandSpec("xs", variadic=True),), {"axis": 0}, sample=_sample_stack,
         fx=FxForm(("aten.stack.default",), _read_stack, lambda n: fx_call(
-            "aten.stack.default", list(n.operands["xs"] or ()), n.attributes["axis"])),
+            "aten.stack.default", list(tensors(n, "xs")), n.attributes["axis"])),
         onnx=OnnxForm((), _never, _write_stack_onnx),
     ),
     Operator(
         "nn.unbind", "The slices of x along an axis, without that axis.", X, {"axis": 0},
         outputs=("y*",), sample=_sample_unbind,
         fx=FxForm(("aten.unbind.int",), _read_unbind, lambda n: fx_call(
-            "aten.unbind.int", n.operands["x"], n.attributes["axis"])),
+            "aten.unbind.int", tensor(n, "x"), n.attributes["axis"])),
         onnx=OnnxForm((), _never, _write_unbind_onnx),
     ),
     Operator(

@@ -7,7 +7,18 @@ from typing import Any
 import numpy as np
 
 from sparqc.errors import SparqcError
-from sparqc.ir.forms import NUMPY_DTYPES, Rng, fx_call, normal, rank_of, static_ints
+from sparqc.ir.forms import (
+    NUMPY_DTYPES,
+    Rng,
+    fx_call,
+    integer,
+    ints,
+    normal,
+    optional_tensor,
+    rank_of,
+    static_ints,
+    tensor,
+)
 from sparqc.ir.graph import Node, Value
 from sparqc.ir.operator import (
     REQUIRED,
@@ -32,9 +43,8 @@ def _filled(
     node: Node, emitter: OnnxEmitter, slot: str, number: float, shape: tuple[int, ...]
 ) -> Value | str:
     """An operand, or where it is absent a constant of `number`: ONNX insists on having one."""
-    x, value = node.operands["x"], node.operands[slot]
-    assert isinstance(x, Value)
-    if isinstance(value, Value):
+    x, value = tensor(node, "x"), optional_tensor(node, slot)
+    if value is not None:
         return value
     dtype = NUMPY_DTYPES.get(x.type.dtype, np.dtype("float32"))
     return emitter.constant(np.full(shape, number, dtype), f"{node.output.name}_{slot}")
@@ -52,8 +62,7 @@ def channels(node: Node) -> int:
 
 
 def _affine(node: Node, emitter: OnnxEmitter, shape: tuple[int, ...]) -> list[Value | str | None]:
-    x = node.operands["x"]
-    assert isinstance(x, Value)
+    x = tensor(node, "x")
     ones = _filled(node, emitter, "scale", 1, shape)
     return [x, ones, _filled(node, emitter, "bias", 0, shape)]
 
@@ -85,7 +94,7 @@ def _read_batch_norm(call: Call) -> Reading | None:
 
 
 def _write_batch_norm(node: Node) -> FxCall:
-    operands = [node.operands[slot] for slot in ("x", "scale", "bias", "mean", "var")]
+    operands = [optional_tensor(node, slot) for slot in ("x", "scale", "bias", "mean", "var")]
     return fx_call(
         "aten.batch_norm.default", *operands, False, 0.0, node.attributes["epsilon"], False
     )
@@ -104,8 +113,7 @@ def _read_batch_norm_onnx(call: Call) -> Reading | None:
 
 
 def _write_batch_norm_onnx(node: Node, emitter: OnnxEmitter) -> None:
-    mean, var = node.operands["mean"], node.operands["var"]
-    assert isinstance(mean, Value) and isinstance(var, Value)
+    mean, var = tensor(node, "mean"), tensor(node, "var")
     inputs = [*_affine(node, emitter, (channels(node),)), mean, var]
     attributes = {"epsilon": node.attributes["epsilon"]}
     emitter.emit("BatchNormalization", inputs, attributes, outputs=node.outputs)
@@ -136,19 +144,19 @@ def _read_layer_norm(call: Call) -> Reading | None:
 
 def _write_layer_norm(node: Node) -> FxCall:
     return fx_call(
-        "aten.layer_norm.default", node.operands["x"], list(normalized_shape(node)),
-        node.operands["scale"], node.operands["bias"], node.attributes["epsilon"],
+        "aten.layer_norm.default", tensor(node, "x"), list(normalized_shape(node)),
+        optional_tensor(node, "scale"), optional_tensor(node, "bias"), node.attributes["epsilon"],
     )  # fmt: skip
 
 
 def normalized_shape(node: Node) -> tuple[int, ...]:
     """The sizes of the axes that a layer_norm normalizes over."""
-    shape = node.attributes["normalized_shape"]
-    if shape is None:
-        x = node.operands["x"]
-        assert isinstance(x, Value) and x.shape is not None
-        shape = x.shape[int(node.attributes["axis"]) :]  # type: ignore[arg-type]
-    return shape  # type: ignore[return-value]
+    if node.attributes["normalized_shape"] is not None:
+        return ints(node, "normalized_shape")
+    sizes = static_ints((tensor(node, "x").shape or (None,))[integer(node, "axis") :])
+    if sizes is None:
+        raise SparqcError(f"{node.output.name}: the sizes that {node.op} goes over are unknown")
+    return sizes
 
 
 def _read_layer_norm_onnx(call: Call) -> Reading | None:
@@ -168,9 +176,8 @@ def _read_layer_norm_onnx(call: Call) -> Reading | None:
 
 
 def _write_layer_norm_onnx(node: Node, emitter: OnnxEmitter) -> None:
-    x, bias = node.operands["x"], node.operands["bias"]
-    assert isinstance(x, Value) and (bias is None or isinstance(bias, Value))
-    inputs = [x, _filled(node, emitter, "scale", 1, normalized_shape(node))]
+    x, bias = tensor(node, "x"), optional_tensor(node, "bias")
+    inputs: list[Value | str] = [x, _filled(node, emitter, "scale", 1, normalized_shape(node))]
     attributes = {name: node.attributes[name] for name in ("axis", "epsilon")}
     inputs += [] if bias is None else [bias]
     emitter.emit("LayerNormalization", inputs, attributes, outputs=node.outputs)
@@ -181,11 +188,9 @@ def _sample_layer_norm(rng: Rng) -> Sample:
     operands = {
         "x": normal(rng, 2, 3, 4),
         "scale": normal(rng, *shape),
-        "bias": normal(rng, *shape),
+        "bias": normal(rng, *shape) if rng.random() < 0.7 else None,
     }
-    if rng.random() < 0.3:
-        operands["bias"] = None  # type: ignore[assignment]
-    attributes = {"axis": -len(shape), "epsilon": 1e-5, "normalized_shape": shape}
+    attributes: dict[str, Any] = {"axis": -len(shape), "epsilon": 1e-5, "normalized_shape": shape}
     return Sample(operands, attributes, _CONST)
 
 
@@ -204,8 +209,8 @@ def _read_instance_norm(call: Call) -> Reading | None:
 
 def _write_instance_norm(node: Node) -> FxCall:
     return fx_call(
-        "aten.instance_norm.default", node.operands["x"], node.operands["scale"],
-        node.operands["bias"], None, None, True, 0.0, node.attributes["epsilon"], False,
+        "aten.instance_norm.default", tensor(node, "x"), optional_tensor(node, "scale"),
+        optional_tensor(node, "bias"), None, None, True, 0.0, node.attributes["epsilon"], False,
     )  # fmt: skip
 
 
@@ -236,8 +241,9 @@ def _read_group_norm(call: Call) -> Reading | None:
 
 def _write_group_norm(node: Node) -> FxCall:
     return fx_call(
-        "aten.group_norm.default", node.operands["x"], node.attributes["num_groups"],
-        node.operands["scale"], node.operands["bias"], node.attributes["epsilon"], False,
+        "aten.group_norm.default", tensor(node, "x"), node.attributes["num_groups"],
+        optional_tensor(node, "scale"), optional_tensor(node, "bias"),
+        node.attributes["epsilon"], False,
     )  # fmt: skip
 
 
@@ -268,9 +274,8 @@ def _write_group_norm_onnx(node: Node, emitter: OnnxEmitter) -> None:
 
 def _normalize_groups(node: Node, emitter: OnnxEmitter) -> str:
     """x as [N, groups, the rest], each row normalized, and back in its shape."""
-    x, hint = node.operands["x"], node.output.name
-    assert isinstance(x, Value)
-    groups = int(node.attributes["num_groups"])  # type: ignore[arg-type]
+    x, hint = tensor(node, "x"), node.output.name
+    groups = integer(node, "num_groups")
     dtype = NUMPY_DTYPES.get(x.type.dtype, np.dtype("float32"))
     grouped, normalized, shape, back = (emitter.temp(hint) for _ in range(4))
     rows = emitter.constant(np.array([0, groups, -1], np.int64), f"{hint}_groups")
@@ -286,8 +291,8 @@ def _normalize_groups(node: Node, emitter: OnnxEmitter) -> str:
 
 def _channelwise(node: Node, emitter: OnnxEmitter, op_type: str, x: str, slot: str) -> str:
     """x times or plus a parameter of one number a channel."""
-    parameter, source = node.operands[slot], node.operands["x"]
-    if not isinstance(parameter, Value):
+    parameter, source = optional_tensor(node, slot), tensor(node, "x")
+    if parameter is None:
         return x
     shape = np.array([-1] + [1] * ((rank_of(source) or 4) - 2), np.int64)
     hint, output = f"{node.output.name}_{slot}", emitter.temp(node.output.name)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from sparqc.ir.forms import (
@@ -10,9 +12,11 @@ from sparqc.ir.forms import (
     X,
     axes_of,
     fx_call,
+    ints,
     normal,
     rank_of,
     static_ints,
+    tensor,
     wrap,
 )
 from sparqc.ir.graph import Node, Value
@@ -41,23 +45,23 @@ def _read_pad(call: Call) -> Reading | None:
         return None
     pairs = pairs + (0,) * (2 * rank - len(pairs))
     begins, ends = pairs[-2::-2], pairs[::-2]
-    attributes = {"pads": begins + ends, "mode": mode, "value": float(value)}
+    attributes: dict[str, Any] = {"pads": begins + ends, "mode": mode, "value": float(value)}
     return Reading({"x": given["self"]}, attributes)
 
 
 def _write_pad(node: Node) -> FxCall:
-    pads = list(node.attributes["pads"])  # type: ignore[arg-type]
+    pads = list(ints(node, "pads"))
     rank = len(pads) // 2
     pairs = [p for axis in reversed(range(rank)) for p in (pads[axis], pads[axis + rank])]
     if node.attributes["mode"] == "constant":
         while len(pairs) > 2 and pairs[-2:] == [0, 0]:
             del pairs[-2:]
-        x, value = node.operands["x"], node.attributes["value"]
+        x, value = tensor(node, "x"), node.attributes["value"]
         return fx_call("aten.constant_pad_nd.default", x, pairs, value)
     # torch reflects and replicates spatial dimensions only, and wants all of them.
     spatial = pairs[: 2 * max(rank - 2, 1)]
     mode = _TORCH_MODES[str(node.attributes["mode"])]
-    return fx_call("aten.pad.default", node.operands["x"], spatial, mode)
+    return fx_call("aten.pad.default", tensor(node, "x"), spatial, mode)
 
 
 def _read_pad_onnx(call: Call) -> Reading | None:
@@ -86,8 +90,7 @@ def _fill(call: Call) -> float | None:
 
 
 def _write_pad_onnx(node: Node, emitter: OnnxEmitter) -> None:
-    x, hint, mode = node.operands["x"], node.output.name, node.attributes["mode"]
-    assert isinstance(x, Value)
+    x, hint, mode = tensor(node, "x"), node.output.name, node.attributes["mode"]
     inputs: list[Value | str] = [
         x, emitter.constant(np.array(node.attributes["pads"], np.int64), f"{hint}_pads"),
     ]  # fmt: skip

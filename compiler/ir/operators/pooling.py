@@ -4,8 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from sparqc.ir.forms import Rng, X, emit_one, fx_call, normal, rank_of, spread, static_ints
-from sparqc.ir.graph import Node, Value
+from sparqc.ir.forms import (
+    Rng,
+    X,
+    emit_one,
+    fx_call,
+    ints,
+    normal,
+    rank_of,
+    spread,
+    static_ints,
+    tensor,
+)
+from sparqc.ir.graph import Node
 from sparqc.ir.operator import (
     REQUIRED,
     Call,
@@ -38,12 +49,16 @@ def _windows(call: Call, rank: int) -> dict[str, Any] | None:
 
 def _geometry(node: Node) -> tuple[int, list[int], list[int], list[int], Any]:
     """Rank, kernel, strides, torch's one-sided padding, and x, padded first where uneven."""
-    attributes, x = node.attributes, node.operands["x"]
-    kernel = list(attributes["kernel_shape"])  # type: ignore[arg-type]
+    kernel = list(ints(node, "kernel_shape"))
     rank = len(kernel)
-    strides = list(attributes["strides"] or (1,) * rank)  # type: ignore[arg-type]
-    pads = list(attributes["pads"] or (0,) * 2 * rank)  # type: ignore[arg-type]
-    return rank, kernel, strides, pads, x
+    strides, pads = _for_rank(node, "strides", rank), _for_rank(node, "pads", 2 * rank)
+    return rank, kernel, strides, pads, tensor(node, "x")
+
+
+def _for_rank(node: Node, name: str, length: int) -> list[int]:
+    """A list of that length; the defaults are those of 2-D, other ranks spread them."""
+    items = ints(node, name)
+    return list(items) if len(items) == length else [items[0]] * length
 
 
 def _even(pads: list[int], x: Any, fill: float) -> tuple[list[int], Any]:
@@ -71,7 +86,7 @@ def _read_max(call: Call) -> Reading | None:
 def _write_max(node: Node) -> FxCall:
     rank, kernel, strides, pads, x = _geometry(node)
     padding, x = _even(pads, x, float("-inf"))
-    dilations = list(node.attributes["dilations"] or (1,) * rank)  # type: ignore[arg-type]
+    dilations = _for_rank(node, "dilations", rank)
     return fx_call(
         f"aten.max_pool{rank}d.default", x, kernel, strides, padding, dilations,
         node.attributes["ceil_mode"],
@@ -110,9 +125,9 @@ def _window_attributes(node: Node) -> dict[str, Any]:
 
 def _write_max_onnx(node: Node, emitter: OnnxEmitter) -> None:
     attributes = _window_attributes(node)
-    dilations = node.attributes["dilations"] or (1,) * len(attributes["kernel_shape"])
+    dilations = _for_rank(node, "dilations", len(attributes["kernel_shape"]))
     # Readers refuse pools with dilations, some of them even where all are 1.
-    if any(d != 1 for d in dilations):  # type: ignore[union-attr]
+    if any(d != 1 for d in dilations):
         attributes["dilations"] = dilations
     emit_one("MaxPool", node, emitter, "x", **attributes)
 
@@ -173,13 +188,12 @@ def _read_global(call: Call) -> Reading | None:
 
 
 def _write_adaptive(node: Node) -> FxCall:
-    size = list(node.attributes["output_size"])  # type: ignore[arg-type]
-    return fx_call(f"aten.adaptive_avg_pool{len(size)}d.default", node.operands["x"], size)
+    size = list(ints(node, "output_size"))
+    return fx_call(f"aten.adaptive_avg_pool{len(size)}d.default", tensor(node, "x"), size)
 
 
 def _write_global(node: Node) -> FxCall:
-    x = node.operands["x"]
-    assert isinstance(x, Value)
+    x = tensor(node, "x")
     rank = (x.type.rank or 4) - 2
     return fx_call(f"aten.adaptive_avg_pool{rank}d.default", x, [1] * rank)
 
@@ -223,7 +237,7 @@ def _overloads(packet: str) -> tuple[str, ...]:
     return tuple(f"aten.{packet}{rank}d.default" for rank in (1, 2, 3))
 
 
-_WINDOW = {"kernel_shape": REQUIRED, "strides": (1, 1), "pads": (0, 0, 0, 0)}
+_WINDOW: dict[str, Any] = {"kernel_shape": REQUIRED, "strides": (1, 1), "pads": (0, 0, 0, 0)}
 
 OPERATORS = (
     Operator(

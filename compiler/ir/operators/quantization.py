@@ -8,7 +8,17 @@ from typing import Any
 import numpy as np
 
 from sparqc.errors import SparqcError
-from sparqc.ir.forms import NUMPY_DTYPES, Rng, fx_call, normal, wrap
+from sparqc.ir.forms import (
+    NUMPY_DTYPES,
+    Rng,
+    fx_call,
+    integer,
+    normal,
+    optional_integer,
+    optional_tensor,
+    tensor,
+    wrap,
+)
 from sparqc.ir.graph import Array, Node, Value
 from sparqc.ir.operator import (
     Call,
@@ -48,7 +58,8 @@ def codes_of(
         codes = np.rint(x.astype(np.float32) / step)
     if zero_point is not None:
         codes = codes + along(zero_point, axis, x.ndim).astype(np.float32)
-    return np.clip(codes, low, high)
+    clipped: Array = np.clip(codes, low, high)
+    return clipped
 
 
 def _evaluate_qdq(operands: Mapping[str, Any], attributes: Mapping[str, Any]) -> Sequence[Array]:
@@ -101,7 +112,7 @@ def _read_qdq(call: Call) -> Reading | None:
 
 
 def _write_qdq(node: Node) -> FxCall:
-    zero_point = node.operands.get("zero_point")
+    zero_point = optional_tensor(node, "zero_point")
     if zero_point is not None:
         raise SparqcError(
             f"{node.output.name}: fake quantization in PyTorch is symmetric, but q.qdq has a "
@@ -111,7 +122,7 @@ def _write_qdq(node: Node) -> FxCall:
     names = ("axis", "low", "high")
     return fx_call(
         "sparqc.qdq.default",
-        node.operands["x"], node.operands["scale"], *(node.attributes[n] for n in names),
+        tensor(node, "x"), tensor(node, "scale"), *(node.attributes[n] for n in names),
     )  # fmt: skip
 
 
@@ -122,8 +133,7 @@ def emit_quantize(
     node: Node, emitter: OnnxEmitter, x: Value | str, axis: int | None, output: Value | str
 ) -> None:
     """Write the QuantizeLinear and DequantizeLinear of a q.qdq on `x`, in place of its own x."""
-    attributes = node.attributes
-    bounds = (int(attributes["low"]), int(attributes["high"]))  # type: ignore[arg-type]
+    bounds = integer(node, "low"), integer(node, "high")
     if bounds not in INTEGERS:
         raise SparqcError(
             f"{node.output.name}: no ONNX integer type saturates at {bounds[0]}..{bounds[1]}",
@@ -140,41 +150,48 @@ def emit_parameters(
     node: Node, emitter: OnnxEmitter, dtype: str
 ) -> tuple[Value | str, Value | str]:
     """The scale in the type of the data, and the zero point, which old readers insist on."""
-    scale, zero_point = node.operands["scale"], node.operands.get("zero_point")
-    assert isinstance(scale, Value)
+    scale, zero_point = tensor(node, "scale"), optional_tensor(node, "zero_point")
     if scale.data is not None and np.isnan(scale.data).any():
         raise SparqcError(
             f"{node.output.name}: the quantizer has no scale yet", hint="calibrate the model first"
         )
-    hint = f"{node.output.name}_zero_point"
-    if isinstance(zero_point, Value):
-        return scale, zero_point
+    typed = _in_type_of_data(node, emitter, scale)
+    if zero_point is not None:
+        return typed, zero_point
     shape = tuple(d for d in scale.shape or () if isinstance(d, int))
-    return scale, emitter.constant(np.zeros(shape, NUMPY_DTYPES[dtype]), hint)
+    hint = f"{node.output.name}_zero_point"
+    return typed, emitter.constant(np.zeros(shape, NUMPY_DTYPES[dtype]), hint)
+
+
+def _in_type_of_data(node: Node, emitter: OnnxEmitter, scale: Value) -> Value | str:
+    """The scale of half data is half too, from opset 19 on, where that is allowed."""
+    dtype = tensor(node, "x").type.dtype
+    if dtype not in ("f16", "bf16") or scale.data is None or emitter.opset < 19:
+        return scale
+    if scale.type.dtype == dtype:
+        return scale
+    return emitter.constant(scale.data.astype(NUMPY_DTYPES[dtype]), scale.name)
 
 
 def _write_qdq_onnx(node: Node, emitter: OnnxEmitter) -> None:
-    x, axis = node.operands["x"], node.attributes["axis"]
-    assert isinstance(x, Value) and (axis is None or isinstance(axis, int))
-    emit_quantize(node, emitter, limited(node, emitter, x), axis, node.output)
+    x = limited(node, emitter, tensor(node, "x"))
+    emit_quantize(node, emitter, x, optional_integer(node, "axis"), node.output)
 
 
 def limited_data(node: Node) -> Array | None:
     """The array of a constant x, clipped where a code would fall below `low`; None for tensors."""
-    x, scale, axis = node.operands["x"], node.operands["scale"], node.attributes["axis"]
-    assert isinstance(x, Value) and isinstance(scale, Value)
+    x, scale, axis = tensor(node, "x"), tensor(node, "scale"), optional_integer(node, "axis")
     if x.data is None or node.attributes["low"] != -127 or scale.data is None:
         return x.data
-    assert axis is None or isinstance(axis, int)
     if codes_of(x.data, scale.data, None, axis, -(1 << 24), 127).min() >= -127:
         return x.data
-    return np.maximum(x.data, -127 * along(scale.data, axis, x.data.ndim))
+    limited: Array = np.maximum(x.data, -127 * along(scale.data, axis, x.data.ndim))
+    return limited
 
 
 def limited(node: Node, emitter: OnnxEmitter, x: Value) -> Value | str:
     """x, clipped where codes from -127 are asked for and an i8 code of -128 could arise."""
-    scale, axis = node.operands["scale"], node.attributes["axis"]
-    assert isinstance(scale, Value) and (axis is None or isinstance(axis, int))
+    scale, axis = tensor(node, "scale"), optional_integer(node, "axis")
     if node.attributes["low"] != -127 or scale.data is None:
         return x
     if (data := limited_data(node)) is not None:
@@ -228,11 +245,10 @@ def _read_dequantize(call: Call) -> Reading | None:
 
 
 def _write_one(op_type: str, node: Node, emitter: OnnxEmitter, dtype: str) -> None:
-    x, axis = node.operands["x"], node.attributes["axis"]
-    assert isinstance(x, Value)
+    x, axis = tensor(node, "x"), node.attributes["axis"]
     given = {} if axis is None else {"axis": axis}
     if dtype == "i32":  # a bias: ONNX forbids a zero point other than 0, readers any
-        emitter.emit(op_type, [x, node.operands["scale"]], given, outputs=node.outputs)  # type: ignore[list-item]
+        emitter.emit(op_type, [x, tensor(node, "scale")], given, outputs=node.outputs)
         return
     emitter.emit(op_type, [x, *emit_parameters(node, emitter, dtype)], given, outputs=node.outputs)
 
@@ -242,8 +258,7 @@ def _write_quantize(node: Node, emitter: OnnxEmitter) -> None:
 
 
 def _write_dequantize(node: Node, emitter: OnnxEmitter) -> None:
-    x = node.operands["x"]
-    assert isinstance(x, Value)
+    x = tensor(node, "x")
     dtype = x.type.dtype
     if dtype == "?" and x.producer is not None:
         dtype = str(x.producer.attributes.get("to", "i8"))
@@ -252,8 +267,7 @@ def _write_dequantize(node: Node, emitter: OnnxEmitter) -> None:
 
 def _write_mask_onnx(node: Node, emitter: OnnxEmitter) -> None:
     """The product with the mask as 0 and 1 in the type of the weight."""
-    w, mask = node.operands["w"], node.operands["mask"]
-    assert isinstance(w, Value) and isinstance(mask, Value)
+    w, mask = tensor(node, "w"), tensor(node, "mask")
     if mask.data is None:
         raise SparqcError(
             f"{node.output.name}: a mask that is computed cannot be written to ONNX",
@@ -333,7 +347,7 @@ OPERATORS = (
         constant_expression=True, evaluate=_evaluate_mask, sample=_sample_mask,
         fx=FxForm(("sparqc.mask.default",),
                   lambda c: Reading({"w": c.arguments["w"], "mask": c.arguments["mask"]}),
-                  lambda n: fx_call("sparqc.mask.default", n.operands["w"], n.operands["mask"])),
+                  lambda n: fx_call("sparqc.mask.default", tensor(n, "w"), tensor(n, "mask"))),
         onnx=OnnxForm((), _never, _write_mask_onnx),
     ),
 )  # fmt: skip

@@ -6,7 +6,18 @@ from typing import Any
 
 import numpy as np
 
-from sparqc.ir.forms import Rng, X, axes_of, emit_one, fx_call, rank_of, sample_x, wrap
+from sparqc.ir.forms import (
+    Rng,
+    X,
+    axes_of,
+    emit_one,
+    fx_call,
+    ints,
+    rank_of,
+    sample_x,
+    tensor,
+    wrap,
+)
 from sparqc.ir.graph import Node, Value
 from sparqc.ir.operator import (
     REQUIRED,
@@ -42,7 +53,7 @@ def _read(call: Call) -> Reading | None:
 
 
 def _list(node: Node) -> list[int]:
-    return list(node.attributes["axes"])  # type: ignore[arg-type]
+    return list(ints(node, "axes"))
 
 
 def _reduce(
@@ -53,7 +64,7 @@ def _reduce(
     def write_fx(node: Node) -> FxCall:
         norm = [2] if op_type == "ReduceL2" else []
         keepdims = node.attributes["keepdims"]
-        return fx_call(targets[0], node.operands["x"], *norm, _list(node), keepdims)
+        return fx_call(targets[0], tensor(node, "x"), *norm, _list(node), keepdims)
 
     def read_onnx(call: Call) -> Reading | None:
         given, x = call.arguments, call.arguments["data"]
@@ -72,8 +83,7 @@ def _reduce(
         if emitter.opset < input_since:
             emit_one(op_type, node, emitter, "x", axes=_list(node), keepdims=keepdims)
             return
-        x = node.operands["x"]
-        assert isinstance(x, Value)
+        x = tensor(node, "x")
         axes = emitter.constant(np.array(_list(node), np.int64), f"{node.output.name}_axes")
         emitter.emit(op_type, [x, axes], {"keepdims": keepdims}, outputs=node.outputs)
 
@@ -102,7 +112,7 @@ def _read_argmax(call: Call) -> Reading | None:
 
 def _write_argmax(node: Node) -> FxCall:
     axis, keepdims = node.attributes["axis"], node.attributes["keepdims"]
-    return fx_call("aten.argmax.default", node.operands["x"], axis, keepdims)
+    return fx_call("aten.argmax.default", tensor(node, "x"), axis, keepdims)
 
 
 def _read_argmax_onnx(call: Call) -> Reading | None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from sparqc.errors import SparqcError
-from sparqc.ir.forms import Rng, X, emit_one, fx_call, normal, rank_of, static_ints
+from sparqc.ir.forms import Rng, X, emit_one, fx_call, ints, normal, rank_of, static_ints, tensor
 from sparqc.ir.graph import Node, Value
 from sparqc.ir.operator import (
     REQUIRED,
@@ -53,9 +54,10 @@ def _read_upsample(call: Call) -> Reading | None:
 
 
 def _write_upsample(node: Node) -> FxCall:
-    attributes = node.attributes
+    attributes: Mapping[str, Any] = node.attributes
     mode, sizes, scales = attributes["mode"], attributes["sizes"], attributes["scales"]
-    rank = len(sizes or scales or ())  # type: ignore[arg-type]
+    size, factors = (None if v is None else list(v) for v in (sizes, scales))
+    rank = len(size or factors or ())
     spelling = (attributes["coordinate_mode"], attributes["nearest_mode"])
     if (str(mode), rank) not in _PACKETS or not _torch_has(str(mode), *map(str, spelling)):
         raise SparqcError(
@@ -64,8 +66,7 @@ def _write_upsample(node: Node) -> FxCall:
         )
     align = [] if mode == "nearest" else [attributes["coordinate_mode"] == "align_corners"]
     target = f"aten.{_PACKETS[str(mode), rank]}.vec"
-    size, factors = (None if v is None else list(v) for v in (sizes, scales))  # type: ignore[arg-type]
-    return FxCall(fx_call(target).target, (node.operands["x"], size, *align, factors))
+    return FxCall(fx_call(target).target, (tensor(node, "x"), size, *align, factors))
 
 
 def _torch_has(mode: str, coordinates: str, nearest: str) -> bool:
@@ -115,8 +116,8 @@ def _spatial(call: Call, name: str, x: Value) -> tuple[float, ...] | None:
 
 
 def _write_resize_onnx(node: Node, emitter: OnnxEmitter) -> None:
-    x, attributes, hint = node.operands["x"], node.attributes, node.output.name
-    assert isinstance(x, Value)
+    x, hint = tensor(node, "x"), node.output.name
+    attributes: Mapping[str, Any] = node.attributes
     given: dict[str, Any] = {
         "mode": attributes["mode"],
         "coordinate_transformation_mode": attributes["coordinate_mode"],
@@ -125,8 +126,8 @@ def _write_resize_onnx(node: Node, emitter: OnnxEmitter) -> None:
         given["nearest_mode"] = attributes["nearest_mode"]
     scales = attributes["scales"] or _exact_factors(node)
     if scales is not None:
-        factors = np.array([1, 1, *scales], np.float32)  # type: ignore[misc]
-        inputs = [x, None, emitter.constant(factors, f"{hint}_scales")]
+        factors = np.array([1, 1, *scales], np.float32)
+        inputs: list[Value | str | None] = [x, None, emitter.constant(factors, f"{hint}_scales")]
     else:
         inputs = [x, None, None, _full_sizes(node, emitter, x)]
     emitter.emit("Resize", inputs, given, outputs=node.outputs)
@@ -137,16 +138,12 @@ def _exact_factors(node: Node) -> tuple[float, ...] | None:
 
     As constants they spare readers the computation of the sizes from a symbolic batch.
     """
-    x, sizes = node.operands["x"], node.attributes["sizes"]
-    assert isinstance(x, Value)
+    x, sizes = tensor(node, "x"), ints(node, "sizes")
     before = static_ints(x.shape[2:]) if x.shape is not None else None
     if before is None or static_ints((x.shape or ())[:2]) is not None:
         return None
-    factors = [np.float32(a / b) for a, b in zip(sizes, before, strict=True)]  # type: ignore[arg-type,operator]
-    exact = all(
-        float(f) * b == a
-        for f, a, b in zip(factors, sizes, before, strict=True)  # type: ignore[arg-type]
-    )
+    factors = [np.float32(a / b) for a, b in zip(sizes, before, strict=True)]
+    exact = all(float(f) * b == a for f, a, b in zip(factors, sizes, before, strict=True))
     return tuple(float(f) for f in factors) if exact else None
 
 
@@ -180,7 +177,7 @@ def _write_shuffle(node: Node) -> FxCall:
         raise SparqcError(
             f"{node.output.name}: PyTorch's pixel_shuffle has no {node.attributes['mode']} order"
         )
-    return fx_call("aten.pixel_shuffle.default", node.operands["x"], node.attributes["blocksize"])
+    return fx_call("aten.pixel_shuffle.default", tensor(node, "x"), node.attributes["blocksize"])
 
 
 def _read_depth_onnx(call: Call) -> Reading | None:

@@ -7,7 +7,18 @@ from math import prod
 import numpy as np
 
 from sparqc.errors import SparqcError
-from sparqc.ir.forms import NUMPY_DTYPES, Rng, X, fx_call, normal, rank_of, static_ints, wrap
+from sparqc.ir.forms import (
+    NUMPY_DTYPES,
+    Rng,
+    X,
+    fx_call,
+    integer,
+    normal,
+    rank_of,
+    static_ints,
+    tensor,
+    wrap,
+)
 from sparqc.ir.graph import Node, Value
 from sparqc.ir.operator import (
     REQUIRED,
@@ -50,19 +61,18 @@ def _read_slice(call: Call) -> Reading | None:
 
 def _write_slice(node: Node) -> FxCall:
     bounds = (node.attributes[name] for name in ("axis", "start", "end"))
-    return fx_call("aten.slice_scatter.default", node.operands["x"], node.operands["part"], *bounds)
+    return fx_call("aten.slice_scatter.default", tensor(node, "x"), tensor(node, "part"), *bounds)
 
 
 def _write_slice_onnx(node: Node, emitter: OnnxEmitter) -> None:
-    part = node.operands["part"]
-    assert isinstance(part, Value)
-    start, end = (int(node.attributes[n]) for n in ("start", "end"))  # type: ignore[arg-type]
+    part = tensor(node, "part")
+    start, end = (integer(node, n) for n in ("start", "end"))
     _put(node, emitter, part, start, end)
 
 
 def _put(node: Node, emitter: OnnxEmitter, part: Value | str, start: int, end: int) -> None:
     """What is in front of the part, the part, and what is behind it."""
-    axis = int(node.attributes["axis"])  # type: ignore[arg-type]
+    axis = integer(node, "axis")
     parts: list[Value | str | None] = [part]
     if start != 0:
         parts.insert(0, _cut(node, emitter, 0, start, axis))
@@ -75,8 +85,7 @@ def _put(node: Node, emitter: OnnxEmitter, part: Value | str, start: int, end: i
 
 
 def _cut(node: Node, emitter: OnnxEmitter, start: int, end: int, axis: int) -> str:
-    x, hint = node.operands["x"], node.output.name
-    assert isinstance(x, Value)
+    x, hint = tensor(node, "x"), node.output.name
     bounds = [emitter.constant(np.array([n], np.int64), f"{hint}_cut") for n in (start, end, axis)]
     piece = emitter.temp(hint)
     emitter.emit("Slice", [x, *bounds], outputs=[piece])
@@ -106,16 +115,15 @@ def _read_select(call: Call) -> Reading | None:
 
 def _write_select(node: Node) -> FxCall:
     place = (node.attributes[name] for name in ("axis", "index"))
-    return fx_call("aten.select_scatter.default", node.operands["x"], node.operands["part"], *place)
+    return fx_call("aten.select_scatter.default", tensor(node, "x"), tensor(node, "part"), *place)
 
 
 def _write_select_onnx(node: Node, emitter: OnnxEmitter) -> None:
-    part, hint = node.operands["part"], node.output.name
-    assert isinstance(part, Value)
+    part, hint = tensor(node, "part"), node.output.name
     axes = emitter.constant(np.array([node.attributes["axis"]], np.int64), f"{hint}_axes")
     slab = emitter.temp(hint)
     emitter.emit("Unsqueeze", [part, axes], outputs=[slab])
-    index = int(node.attributes["index"])  # type: ignore[arg-type]
+    index = integer(node, "index")
     _put(node, emitter, slab, index, END if index == -1 else index + 1)
 
 
@@ -141,12 +149,11 @@ def _read_full(call: Call) -> Reading | None:
 
 
 def _write_full(node: Node) -> FxCall:
-    return fx_call("aten.full_like.default", node.operands["x"], node.attributes["value"])
+    return fx_call("aten.full_like.default", tensor(node, "x"), node.attributes["value"])
 
 
 def _write_full_onnx(node: Node, emitter: OnnxEmitter) -> None:
-    x, shape = node.operands["x"], emitter.temp(f"{node.output.name}_shape")
-    assert isinstance(x, Value)
+    x, shape = tensor(node, "x"), emitter.temp(f"{node.output.name}_shape")
     if x.type.dtype not in NUMPY_DTYPES:
         raise SparqcError(f"{node.output.name}: the type of the tensor to fill is unknown")
     value = np.array([node.attributes["value"]]).astype(NUMPY_DTYPES[x.type.dtype])

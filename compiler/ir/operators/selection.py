@@ -9,9 +9,11 @@ from sparqc.ir.forms import (
     Rng,
     emit_one,
     fx_call,
+    integer,
     normal,
     number,
     rank_of,
+    tensor,
     tensor_operand,
     wrap,
 )
@@ -59,8 +61,7 @@ def _read_index(call: Call) -> Reading | None:
 
 
 def _write_gather(node: Node) -> FxCall:
-    x, indices, axis = node.operands["x"], node.operands["indices"], node.attributes["axis"]
-    assert isinstance(axis, int)
+    x, indices, axis = tensor(node, "x"), tensor(node, "indices"), integer(node, "axis")
     if (index := number(node, "indices")) is not None:
         return fx_call("aten.select.int", x, axis, index)
     if axis == 0 and rank_of(x) == 2:
@@ -100,7 +101,7 @@ def _read_where(call: Call) -> Reading | None:
 
 
 def _write_where(node: Node) -> FxCall:
-    condition, a, b = (node.operands[slot] for slot in ("condition", "a", "b"))
+    condition, a, b = (tensor(node, slot) for slot in ("condition", "a", "b"))
     first, second = number(node, "a"), number(node, "b")
     float_result = isinstance(a, Value) and a.type.dtype in FLOATS
     if first is not None and second is None and float_result:

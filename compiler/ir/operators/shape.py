@@ -15,9 +15,13 @@ from sparqc.ir.forms import (
     axes_of,
     emit_one,
     fx_call,
+    integer,
+    ints,
     normal,
+    numbers,
     rank_of,
     static_ints,
+    tensor,
     wrap,
 )
 from sparqc.ir.graph import Array, Node, Shape, Value
@@ -39,8 +43,7 @@ XSHAPE = (OperandSpec("x"), OperandSpec("shape"))
 
 def constant_ints(node: Node, slot: str) -> list[int]:
     """The numbers of a constant operand, as FX wants them."""
-    value = node.operands[slot]
-    assert isinstance(value, Value)
+    value = tensor(node, slot)
     if value.data is None:
         raise SparqcError(f"{node.output.name}: the {slot} of {node.op} must be a constant here")
     return [int(i) for i in value.data.reshape(-1)]
@@ -64,7 +67,7 @@ def _read_reshape(call: Call) -> Reading | None:
 
 
 def _write_reshape(node: Node) -> FxCall:
-    return fx_call("aten.reshape.default", node.operands["x"], constant_ints(node, "shape"))
+    return fx_call("aten.reshape.default", tensor(node, "x"), constant_ints(node, "shape"))
 
 
 def _evaluate_reshape(operands: Mapping[str, Any], _: Mapping[str, Any]) -> Sequence[Array]:
@@ -88,7 +91,7 @@ def _read_flatten(call: Call) -> Reading | None:
 
 
 def _write_flatten(node: Node) -> FxCall:
-    x, axis = node.operands["x"], int(node.attributes["axis"])  # type: ignore[arg-type]
+    x, axis = tensor(node, "x"), integer(node, "axis")
     if axis == 0:
         return fx_call("aten.reshape.default", x, [1, -1])
     rows: Any = x if axis == 1 else fx_call("aten.flatten.using_ints", x, 0, axis - 1)
@@ -137,7 +140,7 @@ def _read_transpose(call: Call) -> Reading | None:
 
 
 def _write_transpose(node: Node) -> FxCall:
-    return fx_call("aten.permute.default", node.operands["x"], list(node.attributes["perm"]))  # type: ignore[arg-type]
+    return fx_call("aten.permute.default", tensor(node, "x"), list(ints(node, "perm")))
 
 
 def _read_transpose_onnx(call: Call) -> Reading | None:
@@ -202,15 +205,14 @@ def _read_unsqueeze_onnx(call: Call) -> Reading | None:
 
 
 def _list(node: Node) -> list[int]:
-    return list(node.attributes["axes"])  # type: ignore[arg-type]
+    return list(ints(node, "axes"))
 
 
 def _write_unsqueeze(node: Node) -> FxCall:
-    call: Any = node.operands["x"]
+    call: Any = tensor(node, "x")
     for axis in sorted(_list(node)):
         call = fx_call("aten.unsqueeze.default", call, axis)
-    assert isinstance(call, FxCall)
-    return call
+    return call  # type: ignore[no-any-return]
 
 
 def _axes_onnx(op_type: str) -> Any:
@@ -220,8 +222,7 @@ def _axes_onnx(op_type: str) -> Any:
         if emitter.opset < 13:
             emit_one(op_type, node, emitter, "x", axes=_list(node))
             return
-        x = node.operands["x"]
-        assert isinstance(x, Value)
+        x = tensor(node, "x")
         axes = emitter.constant(int64(*_list(node)), f"{node.output.name}_axes")
         emitter.emit(op_type, [x, axes], outputs=node.outputs)
 
@@ -276,7 +277,7 @@ OPERATORS = (
     Operator(
         "nn.transpose", "The axes in another order: axis i of y is axis perm[i] of x.", X,
         {"perm": REQUIRED}, sample=_sample_transpose, constant_expression=True,
-        evaluate=lambda o, a: (np.transpose(o["x"], a["perm"]),),
+        evaluate=lambda o, a: (np.transpose(o["x"], numbers(a["perm"])),),
         fx=FxForm(("aten.permute.default", "aten.transpose.int", "aten.t.default",
                    "aten.swapaxes.default", "aten.swapdims.default"),
                   _read_transpose, _write_transpose),
@@ -286,16 +287,16 @@ OPERATORS = (
     Operator(
         "nn.squeeze", "x without these axes, all of size 1.", X,
         {"axes": REQUIRED}, sample=_sample_squeeze, constant_expression=True,
-        evaluate=lambda o, a: (np.squeeze(o["x"], tuple(a["axes"])),),
+        evaluate=lambda o, a: (np.squeeze(o["x"], numbers(a["axes"])),),
         fx=FxForm(("aten.squeeze.dim", "aten.squeeze.dims", "aten.squeeze.default"),
                   _read_squeeze,
-                  lambda n: fx_call("aten.squeeze.dims", n.operands["x"], _list(n))),
+                  lambda n: fx_call("aten.squeeze.dims", tensor(n, "x"), _list(n))),
         onnx=OnnxForm(("Squeeze",), _read_squeeze_onnx, _axes_onnx("Squeeze")),
     ),
     Operator(
         "nn.unsqueeze", "x with new axes of size 1 at these places of the result.", X,
         {"axes": REQUIRED}, sample=_sample_unsqueeze, constant_expression=True,
-        evaluate=lambda o, a: (np.expand_dims(o["x"], tuple(a["axes"])),),
+        evaluate=lambda o, a: (np.expand_dims(o["x"], numbers(a["axes"])),),
         fx=FxForm(("aten.unsqueeze.default",), _read_unsqueeze, _write_unsqueeze),
         onnx=OnnxForm(("Unsqueeze",), _read_unsqueeze_onnx, _axes_onnx("Unsqueeze")),
     ),

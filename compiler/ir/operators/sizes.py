@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from sparqc.ir.forms import Rng, X, fx_call, normal, number, rank_of, wrap
+from sparqc.ir.forms import Rng, X, fx_call, normal, number, rank_of, tensor, tensors, wrap
 from sparqc.ir.graph import Node, Value
 from sparqc.ir.operator import (
     REQUIRED,
@@ -45,12 +45,11 @@ def _read_size(call: Call) -> Reading | None:
 
 
 def _write_size(node: Node) -> FxCall:
-    return fx_call("aten.sym_size.int", node.operands["x"], node.attributes["axis"])
+    return fx_call("aten.sym_size.int", tensor(node, "x"), node.attributes["axis"])
 
 
 def _write_size_onnx(node: Node, emitter: OnnxEmitter) -> None:
-    x, hint = node.operands["x"], node.output.name
-    assert isinstance(x, Value)
+    x, hint = tensor(node, "x"), node.output.name
     shape = emitter.temp(f"{hint}_shape")
     axis = emitter.constant(np.array(node.attributes["axis"], np.int64), f"{hint}_axis")
     emitter.emit("Shape", [x], outputs=[shape])
@@ -69,7 +68,7 @@ def _sized(item: Any) -> Any:
 
 def _plain(node: Node, slot: str) -> Any:
     given = number(node, slot)
-    return node.operands[slot] if given is None else given
+    return tensor(node, slot) if given is None else given
 
 
 def _arithmetic(
@@ -85,8 +84,7 @@ def _arithmetic(
         return FxCall(function, (_plain(node, "a"), _plain(node, "b")))
 
     def write_onnx(node: Node, emitter: OnnxEmitter) -> None:
-        a, b = node.operands["a"], node.operands["b"]
-        assert isinstance(a, Value) and isinstance(b, Value)
+        a, b = tensor(node, "a"), tensor(node, "b")
         emitter.emit(op_type, [a, b], outputs=node.outputs)
 
     return Operator(
@@ -103,19 +101,18 @@ def _read_to_sizes(call: Call) -> Reading | None:
     operands = [_sized(size) for size in sizes]
     if any(o is None for o in operands):
         return None
-    return Reading({"x": call.arguments["self"], "sizes": operands})  # type: ignore[dict-item]
+    return Reading({"x": call.arguments["self"], "sizes": operands})
 
 
 def _sizes(node: Node) -> list[Value]:
-    sizes = node.operands["sizes"]
-    assert isinstance(sizes, tuple)
+    sizes = tensors(node, "sizes")
     return list(sizes)
 
 
 def _writes(target: str) -> Callable[[Node], FxCall]:
     def write(node: Node) -> FxCall:
         sizes = [s if s.data is None else int(s.data) for s in _sizes(node)]
-        return fx_call(target, node.operands["x"], sizes)
+        return fx_call(target, tensor(node, "x"), sizes)
 
     return write
 
@@ -139,8 +136,7 @@ def _shape_of_sizes(node: Node, emitter: OnnxEmitter, keep: int) -> str:
 
 def _writes_onnx(op_type: str, keep: int) -> Callable[[Node, OnnxEmitter], None]:
     def write(node: Node, emitter: OnnxEmitter) -> None:
-        x = node.operands["x"]
-        assert isinstance(x, Value)
+        x = tensor(node, "x")
         emitter.emit(op_type, [x, _shape_of_sizes(node, emitter, keep)], outputs=node.outputs)
 
     return write
@@ -162,7 +158,7 @@ def _sample_pair(rng: Rng) -> Sample:
 def _sample_sizes(*sizes: int) -> Callable[[Rng], Sample]:
     def sample(rng: Rng) -> Sample:
         arrays = [np.array(size, np.int64) for size in sizes]
-        operands = {"x": normal(rng, 1, 6), "sizes": arrays}
+        operands: dict[str, Any] = {"x": normal(rng, 1, 6), "sizes": arrays}
         return Sample(operands, {}, frozenset({"sizes"}))
 
     return sample

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sparqc.ir.forms import Rng, X, emit_one, fx_call, rank_of, sample_x
+from sparqc.ir.forms import Rng, X, emit_one, fx_call, rank_of, sample_x, tensor
 from sparqc.ir.graph import Node, Value
 from sparqc.ir.operator import (
     Call,
@@ -39,7 +39,7 @@ def _softmax_row(name: str, packet: str, op_type: str, doc: str) -> Operator:
         return _softmax(call, x, axis)
 
     def write_fx(node: Node) -> FxCall:
-        return fx_call(f"aten.{packet}.int", node.operands["x"], node.attributes["axis"])
+        return fx_call(f"aten.{packet}.int", tensor(node, "x"), node.attributes["axis"])
 
     def write_onnx(node: Node, emitter: OnnxEmitter) -> None:
         emit_one(op_type, node, emitter, "x", axis=node.attributes["axis"])
