@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
@@ -17,6 +17,7 @@ from sparqc.errors import SparqcError, UsageError
 from sparqc.ir.execute import open_runner
 from sparqc.ir.graph import Array, Graph, TensorType
 from sparqc.ir.onnx import load_onnx, read_onnx, save_onnx, write_onnx
+from sparqc.ir.onnx_types import numpy_dtype
 from sparqc.ir.table import default_table
 from sparqc.lang.ast import PatternFile, RuleDecl
 from sparqc.library import pass_name, read_own, rulebook
@@ -254,11 +255,26 @@ def _array(x: object) -> Array:
 
 
 def _random(graph: Graph, example: Batch) -> Iterable[Batch]:
-    """Standard normal noise, with the shapes of the example inputs (seeded)."""
+    """Standard normal noise of the shapes of the example inputs (seeded), and 0 or 1 where the
+    elements are no floats: a valid index, token and mask nearly everywhere."""
     generator = np.random.default_rng(0)
     shapes = [x.shape for x in example] or [_sizes(v.type) for v in graph.inputs]
+    types = [x.dtype for x in example] or [_numpy_type(v.type) for v in graph.inputs]
     for _ in range(RANDOM_BATCHES):
-        yield [generator.standard_normal(shape, np.float32) for shape in shapes]
+        yield [_noise(generator, *given) for given in zip(shapes, types, strict=True)]
+
+
+def _noise(generator: np.random.Generator, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    if dtype.kind == "f":
+        return generator.standard_normal(shape, np.float32).astype(dtype)
+    return generator.integers(0, 2, shape).astype(dtype)
+
+
+def _numpy_type(type: TensorType) -> np.dtype[Any]:
+    found = numpy_dtype(type.dtype)
+    if found is None:
+        raise SparqcError("an input of the ONNX model has no known type: there is no noise for it")
+    return found
 
 
 def _sizes(type: TensorType) -> tuple[int, ...]:
