@@ -114,7 +114,8 @@ def _numbers(report: Report, page: _Page) -> None:
         change = metric.compiled - metric.original
         page.line(
             "accuracy",
-            f"{metric.name}: {metric.original:.2f} -> {metric.compiled:.2f} ({change:+.2f})",
+            f"{metric.name}: {figure(metric.original)} -> {figure(metric.compiled)} "
+            f"({'+' if change >= 0 else ''}{figure(change, metric.original)})",
         )
     page.line("outputs", _difference(report))
     for note in report.notes:
@@ -277,6 +278,11 @@ def _counted(names: Iterable[str]) -> str:
 
 def _list(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {name}" for name, count in counts.items())
+
+
+def figure(value: float, scale: float | None = None) -> str:
+    """Two decimals where the numbers are percentages or larger, else four digits."""
+    return f"{value:.2f}" if abs(value if scale is None else scale) >= 1 else f"{value:.4g}"
 
 
 def size_text(size: int) -> str:

@@ -108,6 +108,18 @@ def test_random_calibration_is_said_in_the_report(shell: Shell) -> None:
     assert "calibrated on noise" in shown
 
 
+def test_random_calibration_of_whole_numbers(shell: Shell) -> None:
+    Path("tokens.py").write_text(
+        "import torch\n"
+        "def model():\n"
+        "    return torch.nn.Sequential(torch.nn.Embedding(9, 32), torch.nn.Linear(32, 32))\n"
+        "def example_inputs():\n"
+        "    return (torch.randint(0, 9, (4, 5)),)\n"
+    )
+    report = shell.json("tokens.py --random-calibration")
+    assert [row["int8"] for row in report["layers"]] == [True]
+
+
 def test_a_submodule_alone(shell: Shell) -> None:
     report = shell.json("model.py --submodule head --passes float")
     assert [row["op"] for row in report["layers"]] == ["nn.linear"]
