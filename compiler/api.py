@@ -15,7 +15,7 @@ from sparqc.engine.action import Action
 from sparqc.engine.events import Observer
 from sparqc.errors import SparqcError, UsageError
 from sparqc.ir.execute import open_runner
-from sparqc.ir.graph import Array, Graph, TensorType
+from sparqc.ir.graph import Array, Graph, Level, TensorType
 from sparqc.ir.onnx import load_onnx, read_onnx, save_onnx, write_onnx
 from sparqc.ir.onnx_types import numpy_dtype
 from sparqc.ir.table import default_table
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 #: How many random batches stand for calibration data where a person asked for that.
 RANDOM_BATCHES = 4
+#: How many samples of the example inputs the result is compared on.
+COMPARED = 2
 
 
 @dataclass(frozen=True)
@@ -132,6 +134,8 @@ def prepare(
     """Read the model and everything that is asked for, and run no pass yet; as `compile`."""
     own = [read_own(path) for path in options.patterns]
     line = _with_own(pipelines.parse(options.passes), own)
+    level: Level = "onnx" if isinstance(model, (str, Path, onnx.ModelProto)) else "fx"
+    line.for_level(level)[0].check(level)  # before the model is captured, which takes seconds
     graph, notes = _graph(model, inputs, submodule, dynamic_batch)
     example = [_array(x) for x in inputs] if inputs is not None else []
     context = Context(
@@ -186,9 +190,9 @@ def finish(prepared: Prepared) -> Compiled:
     graph, context = prepared.graph, prepared.context
     fitting, skipped = prepared.pipeline.for_level(graph.level)
     opaque = _opaque(graph, context)
-    expected = None
-    if context.example:
-        expected, _ = open_runner(graph, context.table).run(context.example)
+    expected, few = None, _few(graph, context.example)
+    if few:
+        expected, _ = open_runner(graph, context.table).run(few)
     final = pipelines.run(fitting, graph, context)
     if final.level != "onnx":
         raise UsageError(
@@ -201,9 +205,18 @@ def finish(prepared: Prepared) -> Compiled:
     check_model(model)
     gap = None
     if expected is not None:
-        actual, _ = open_runner(final, context.table).run(context.example)
+        actual, _ = open_runner(final, context.table).run(few)
         gap = difference(expected, actual)
     return Compiled(final, model, context, fitting, skipped, opaque, gap, prepared.notes)
+
+
+def _few(graph: Graph, example: Batch) -> Batch:
+    """The first samples of the example inputs, where the batch is free: each sample is compared on
+    its own, and to run a large network on many costs more than to compile it."""
+    first = {value.shape[0] if value.shape else 0 for value in graph.inputs}
+    if len(first) != 1 or not isinstance(first.pop(), str):
+        return example
+    return [array[:COMPARED] for array in example]
 
 
 def _graph(
