@@ -241,6 +241,8 @@ def _other_lines(rows: Sequence[OtherRow]) -> Iterator[str]:
 
 def _adds(report: Report) -> str:
     adds = report.adds
+    if not (adds.one or adds.both):
+        return ""  # nothing was quantized
     parts = {
         "one input": adds.one,
         "both inputs": adds.both,
