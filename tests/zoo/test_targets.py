@@ -1,0 +1,77 @@
+"""One network for every target profile: opset, weight form, and a file that runs."""
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+import sparqc
+import torch
+from sparqc.targets import profile, profiles
+from torch import nn
+
+from zoo.structure import Structure
+
+
+class Net(nn.Module):
+    """A residual block, a transposed convolution, and a classifier."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.a = nn.Sequential(nn.Conv2d(16, 32, 3, padding=1), nn.BatchNorm2d(32), nn.ReLU())
+        self.b = nn.Sequential(nn.Conv2d(32, 32, 3, padding=1), nn.BatchNorm2d(32))
+        self.up = nn.ConvTranspose2d(32, 16, 2, stride=2)
+        self.head = nn.Linear(16, 32)
+
+    def forward(self, x):
+        y = self.a(x)
+        y = torch.relu(self.b(y) + y)
+        return self.head(torch.relu(self.up(y)).mean((2, 3)))
+
+
+@pytest.fixture(scope="module", params=profiles())
+def compiled(request):
+    x = torch.randn(2, 16, 8, 8, generator=torch.Generator().manual_seed(0))
+    net = Net().eval()
+    model = sparqc.compile(net, (x,), target=request.param, calibration=lambda: [[x]]).model
+    return profile(request.param), net, x, model
+
+
+def test_the_file_has_the_opset_of_the_target(compiled):
+    target, _, _, model = compiled
+    onnx.checker.check_model(model, full_check=True)
+    assert [(o.domain, o.version) for o in model.opset_import] == [("", target.opset)]
+
+
+def test_the_file_runs_and_agrees_with_the_model(compiled):
+    _, net, x, model = compiled
+    session = ort.InferenceSession(model.SerializeToString())
+    (y,) = session.run(None, {"x": x.numpy()})
+    expected = net(x).detach().numpy()
+    noise = np.square(y - expected).sum() / np.square(expected).sum()
+    assert noise < 0.5  # pruned to one half without training, on random weights
+
+
+def test_weights_stand_in_the_form_that_the_target_reads(compiled):
+    target, _, _, model = compiled
+    structure = Structure(model)
+    for node in structure.of("Conv", "Gemm", "ConvTranspose"):
+        dequantize = structure.producer[node.input[1]]
+        stored = structure.constants.get(dequantize.input[0])
+        if target.weight_form == "int8-dq":
+            assert stored.dtype == np.int8
+        else:
+            assert structure.producer[dequantize.input[0]].op_type == "QuantizeLinear"
+
+
+def test_the_scales_of_a_transposed_convolution(compiled):
+    target, _, _, model = compiled
+    structure = Structure(model)
+    (node,) = structure.of("ConvTranspose")
+    dequantize = structure.producer[node.input[1]]
+    scale = structure.constants[dequantize.input[1]]
+    axis = {a.name: a.i for a in dequantize.attribute}.get("axis")
+    if target.conv_transpose_scale == "channel":
+        assert (scale.shape, axis) == ((16,), 1)
+    else:
+        assert scale.shape == ()
