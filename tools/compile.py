@@ -128,8 +128,9 @@ def _compile_and_dump(request: Request, extras: Extras, folder: Path) -> Outcome
     try:
         outcome = _compile(request, extras, recorder)
     except SparqcError as error:
-        # How far it came is what a dump of a failure is for.
-        write_dump(folder, run.with_error(error), recorder)
+        # How far it came is what a dump of a failure is for; without a graph it came nowhere.
+        if recorder.stages:
+            write_dump(folder, run.with_error(error), recorder)
         raise
     write_dump(folder, run.with_report(outcome.report), recorder)
     return outcome

@@ -102,6 +102,13 @@ def test_a_failed_compile_says_how_far_it_came(dump: Path) -> None:
     assert run["error"].splitlines()[0] in text_of(failed / "report.html")
 
 
+def test_wrong_use_leaves_an_earlier_dump_alone(dump: Path) -> None:
+    compile_in(dump.parent, "kept", "--passes", "float")
+    before = (dump.parent / "kept" / "run.json").read_bytes()
+    compile_in(dump.parent, "kept", "--target", "none", code=2)
+    assert (dump.parent / "kept" / "run.json").read_bytes() == before
+
+
 # -- report.html -------------------------------------------------------------------------------
 
 
