@@ -51,6 +51,8 @@ class _Sheet:
     nodes: list[onnx.NodeProto] = field(default_factory=list)
     arrays: dict[str, Array] = field(default_factory=dict)
     names: int = 0
+    #: What the nodes read; more than the operands, where a weight is written in another layout.
+    read: dict[str, Value] = field(default_factory=dict)
     opset: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -68,6 +70,7 @@ class _Sheet:
         proto = onnx.NodeProto(op_type=op_type, domain=domain)
         proto.input.extend(_name(i) for i in inputs)
         proto.output.extend(_name(o) for o in outputs)
+        self.read.update((i.name, i) for i in inputs if isinstance(i, Value))
         schema = schema_of(op_type, domain, self.opsets.get(domain, 1))
         proto.attribute.extend(
             attribute_proto(k, v, schema) for k, v in (attributes or {}).items() if v is not None
@@ -85,6 +88,7 @@ class _Sheet:
 
     def infer(self, inputs: Sequence[Value]) -> dict[str, TensorType]:
         """The types of everything the nodes define."""
+        inputs = [*inputs, *self.read.values()]
         types = {v.name: v.type for v in inputs}
         arrays = self.arrays | {v.name: v.data for v in inputs if v.data is not None}
         for name, array in self.arrays.items():

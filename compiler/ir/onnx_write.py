@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -203,6 +204,7 @@ class _Writer:
             domain=domain or None,
         )
         node.origin = self.node.origin if self.node else Origin()
+        node.written_for = self.node
         self.nodes.append(node)
 
     def constant(self, array: Array, hint: str) -> str:
@@ -262,6 +264,7 @@ class _Writer:
                 self.tensors[name] = _variable(name, value.type)
                 self.emit("Identity", [value], outputs=[name])
             outputs.append(self.tensors[name] if name in self.tensors else self.tensor(value))
+        self.drop_bypassed({t.name for t in outputs}, graph)
         used = {"", *(n.domain for n in self.nodes if n.domain), *self.inner_domains()}
         imports = [onnx.helper.make_opsetid(d, self.opsets.get(d, 1)) for d in sorted(used)]
         surgeon = gs.Graph(
@@ -277,6 +280,21 @@ class _Writer:
         )
         native = graph.native if isinstance(graph.native, OnnxNative) else OnnxNative(self.opsets)
         return Written(surgeon, self.names, native, self.captured)
+
+    def drop_bypassed(self, outputs: set[str], graph: Graph) -> None:
+        """Drop nodes whose readers were written to read something else: the Q and DQ of a weight
+        that is stored transposed.  Nodes that nobody read before stay as they are."""
+        captured = [n.operands[CAPTURED] for n in graph.nodes if CAPTURED in n.operands]
+        read = Counter([*outputs, *(self.names[v] for vs in captured for v in vs or ())])  # type: ignore[union-attr]
+        read.update(t.name for node in self.nodes for t in node.inputs)
+        kept = []
+        for node in reversed(self.nodes):
+            was_read = node.written_for and any(v.readers for v in node.written_for.outputs)
+            if was_read and not any(read[t.name] for t in node.outputs):
+                read.subtract(t.name for t in node.inputs)
+            else:
+                kept.append(node)
+        self.nodes = kept[::-1]
 
     def inner_domains(self) -> set[str]:
         graphs = [a for n in self.nodes for a in n.attrs.values() if isinstance(a, onnx.GraphProto)]

@@ -32,7 +32,7 @@ from sparqc.ir.operator import (
     Sample,
     WeightSpec,
 )
-from sparqc.ir.operators.quantization import emit_parameters, emit_quantize, limited_data
+from sparqc.ir.operators.quantization import emit_parameters, emit_quantize, limited_data, stored
 
 XWB = (OperandSpec("x"), OperandSpec("w"), OperandSpec("b", optional=True))
 ABC = (OperandSpec("a"), OperandSpec("b"), OperandSpec("c", optional=True))
@@ -123,7 +123,7 @@ def _axis(node: Node) -> int | None:
 
 
 def _transposed_qdq(node: Node, emitter: OnnxEmitter) -> str:
-    x, data = tensor(node, "x"), limited_data(node)
+    x, (data, _) = tensor(node, "x"), limited_data(node)
     turned = _transposed(x, emitter) if data is None else emitter.constant(_turn(data), x.name)
     output = emitter.temp(f"{node.output.name}_transposed")
     emit_quantize(node, emitter, turned, _axis(node), output)
@@ -143,10 +143,9 @@ def _transposed_codes(node: Node, emitter: OnnxEmitter) -> str:
 
 
 def _transposed_mask(node: Node, emitter: OnnxEmitter) -> Value | str:
-    w, mask = tensor(node, "w"), tensor(node, "mask")
-    if w.data is not None and mask.data is not None:
-        masked = np.where(mask.data != 0, w.data, np.zeros((), w.data.dtype))
-        return emitter.constant(_turn(masked), w.name)
+    data = stored(node.output)
+    if data is not None:
+        return emitter.constant(_turn(data), tensor(node, "w").name)
     output = emitter.temp(f"{node.output.name}_transposed")
     emitter.emit("Transpose", [node.output], {"perm": (1, 0)}, outputs=[output])
     return output

@@ -96,8 +96,7 @@ def _evaluate_dequantize(
 
 
 def _evaluate_mask(operands: Mapping[str, Any], _: Mapping[str, Any]) -> Sequence[Array]:
-    w = operands["w"]
-    return (np.where(operands["mask"] != 0, w, np.zeros((), w.dtype)),)
+    return (masked(operands["w"], operands["mask"]),)
 
 
 # -- FX ------------------------------------------------------------------------------------------
@@ -178,15 +177,31 @@ def _write_qdq_onnx(node: Node, emitter: OnnxEmitter) -> None:
     emit_quantize(node, emitter, x, optional_integer(node, "axis"), node.output)
 
 
-def limited_data(node: Node) -> Array | None:
-    """The array of a constant x, clipped where a code would fall below `low`; None for tensors."""
-    x, scale, axis = tensor(node, "x"), tensor(node, "scale"), optional_integer(node, "axis")
-    if x.data is None or node.attributes["low"] != -127 or scale.data is None:
-        return x.data
-    if codes_of(x.data, scale.data, None, axis, -(1 << 24), 127).min() >= -127:
-        return x.data
-    limited: Array = np.maximum(x.data, -127 * along(scale.data, axis, x.data.ndim))
-    return limited
+def stored(value: Value) -> Array | None:
+    """The numbers of a constant, masked or not; None for tensors."""
+    producer = value.producer
+    if producer is None or producer.op != "sparse.mask":
+        return value.data
+    w, mask = tensor(producer, "w").data, tensor(producer, "mask").data
+    return None if w is None or mask is None else masked(w, mask)
+
+
+def masked(w: Array, mask: Array) -> Array:
+    """w where the mask is set, zero elsewhere."""
+    kept: Array = np.where(mask != 0, w, np.zeros((), w.dtype))
+    return kept
+
+
+def limited_data(node: Node) -> tuple[Array | None, bool]:
+    """The numbers of a constant x, None for tensors, and whether they had to be clipped so that no
+    code falls below `low`."""
+    scale, axis = tensor(node, "scale"), optional_integer(node, "axis")
+    data = stored(tensor(node, "x"))
+    if data is None or node.attributes["low"] != -127 or scale.data is None:
+        return data, False
+    if codes_of(data, scale.data, None, axis, -(1 << 24), 127).min() >= -127:
+        return data, False
+    return np.maximum(data, -127 * along(scale.data, axis, data.ndim)), True
 
 
 def limited(node: Node, emitter: OnnxEmitter, x: Value) -> Value | str:
@@ -194,14 +209,13 @@ def limited(node: Node, emitter: OnnxEmitter, x: Value) -> Value | str:
     scale, axis = tensor(node, "scale"), optional_integer(node, "axis")
     if node.attributes["low"] != -127 or scale.data is None:
         return x
-    if (data := limited_data(node)) is not None:
-        return x if data is x.data else emitter.constant(data, x.name)
-    if x.producer is not None and x.producer.op == "sparse.mask":
-        return x  # a weight: its scale covers it
-    clipped = emitter.temp(f"{node.output.name}_clipped")
+    data, clipped = limited_data(node)
+    if data is not None:
+        return emitter.constant(data, x.name) if clipped else x
+    output = emitter.temp(f"{node.output.name}_clipped")
     bound = -127 * along(scale.data, axis, x.type.rank or 0)
-    emitter.emit("Max", [x, emitter.constant(bound, f"{clipped}_low")], outputs=[clipped])
-    return clipped
+    emitter.emit("Max", [x, emitter.constant(bound, f"{output}_low")], outputs=[output])
+    return output
 
 
 def _axis_of(call: Call, x: Value, scale: Value) -> int | None:
