@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from sparqc.engine.action import Action
 from sparqc.ir.execute import open_runner
 from sparqc.ir.table import default_table

@@ -4,12 +4,12 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
-import sparqc
 import torch
-from sparqc.targets import profile, profiles
 from torch import nn
-
 from zoo.structure import Structure
+
+import sparqc
+from sparqc.targets import profile, profiles
 
 
 class Net(nn.Module):

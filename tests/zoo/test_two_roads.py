@@ -4,11 +4,11 @@ from collections import Counter
 
 import numpy as np
 import pytest
-import sparqc
 import torch
 import torchvision.models as zoo
-
 from zoo.structure import Structure
+
+import sparqc
 
 
 def compile_both(name):

@@ -1,12 +1,12 @@
 """The blocks of YOLO networks: SiLU, CSP with a residual, SPPF, upsampling and Concat."""
 
 import pytest
-import sparqc
 import torch
-from sparqc.tools.rtx import compile_rtx
 from torch import nn
-
 from zoo.structure import Structure
+
+import sparqc
+from sparqc.tools.rtx import compile_rtx
 
 
 class Conv(nn.Module):
