@@ -81,7 +81,7 @@ def _opset(model: ModelProto, target: Profile) -> Iterator[Finding]:
 
 
 def _show(file: Path, target: str, counts: dict[str, int], findings: Sequence[Finding]) -> None:
-    from sparqc.tools.report_text import finding_lines
+    from sparqc.tools.report_findings import finding_lines
 
     console = stdout_console()
     show(console, f"{file}: checked for {target}", soft_wrap=True)

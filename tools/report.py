@@ -89,7 +89,8 @@ class Report:
     passes: tuple[PassRow, ...]
     difference: Difference | None
     metrics: tuple[Metric, ...]
-    findings: tuple[Finding, ...]
+    #: None where the pass `check` did not run.
+    findings: tuple[Finding, ...] | None
     opaque: Mapping[str, int]
     notes: tuple[str, ...]
     sizes: Sizes
@@ -126,7 +127,9 @@ class Report:
             "passes": [row.to_json() for row in self.passes],
             "difference": self.difference.to_json() if self.difference else None,
             "metrics": [metric.to_json() for metric in self.metrics],
-            "findings": [finding.to_json() for finding in self.findings],
+            "findings": None
+            if self.findings is None
+            else [finding.to_json() for finding in self.findings],
             "opaque_operators": dict(self.opaque),
             "notes": list(self.notes),
             "sizes": self.sizes.to_json(),
@@ -165,7 +168,7 @@ def report_of(compiled: Compiled, account: Account) -> Report:
         passes=tuple(account.passes),
         difference=compiled.difference,
         metrics=tuple(account.metrics),
-        findings=tuple(context.facts.get("check", ())),
+        findings=tuple(context.facts["check"]) if "check" in context.facts else None,
         opaque=compiled.opaque,
         notes=(*compiled.notes, *account.notes, *range_notes(context.facts)),
         sizes=Sizes(sum(p.stat().st_size for p in compiled.files), account.float_bytes),

@@ -87,7 +87,7 @@ def _facts(run: Mapping[str, Any], report: Mapping[str, Any]) -> Iterator[tuple[
         )
     for metric in report.get("metrics", ()):
         yield metric["name"], f"{metric['original']:.4g} → {metric['compiled']:.4g}"
-    for finding in report.get("findings", ()):
+    for finding in report.get("findings") or ():
         where = ", ".join(finding["nodes"])
         yield finding["grade"], f"{finding['id']}: {finding['message']} ({where})"
     for note in report.get("notes", ()):

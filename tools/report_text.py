@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rich.padding import Padding
@@ -11,22 +9,26 @@ from rich.table import Table
 from rich.text import Text
 
 from sparqc.tools.console import show
+from sparqc.tools.report_findings import finding_lines
+from sparqc.tools.report_tables import (
+    INT8,
+    SPARSE,
+    common_reason,
+    group_table,
+    layer_table,
+    other_lines,
+    plain_table,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from sparqc.passes.check import Finding
     from sparqc.tools.report import Report
-    from sparqc.tools.report_layers import LayerRow, OtherRow
 
 #: Longer models show their layers in groups, unless all are asked for.
 MOST_ROWS = 40
-#: How many members of a group are named.
-NAMED = 3
-
+#: Columns of the label in front of each line.
 _LABEL = 10
-#: The grades of findings, the worst first, and how each is shown.
-_STYLES = {"error": "bold red", "slow": "yellow", "note": "dim"}
 
 
 def render(report: Report, console: Console, *, verbose: bool = False) -> None:
@@ -95,18 +97,13 @@ def _layers(report: Report, page: _Page, verbose: bool) -> None:
         f"{report.sparse_layers} sparse 2:4{dense_reason}",
     )
     if rows:
-        verdicts = [*([] if float_reason else [_int8]), *([] if dense_reason else [_sparse])]
+        verdicts = [*([] if float_reason else [INT8]), *([] if dense_reason else [SPARSE])]
         whole = verbose or len(rows) <= MOST_ROWS
-        page.table((_layer_table if whole else _group_table)(rows, verdicts))
-    for line in _other_lines(report.others):
+        page.table((layer_table if whole else group_table)(rows, verdicts))
+    for line in other_lines(report.others):
         page.line("", line)
     if adds := _adds(report):
         page.line("adds", adds)
-
-
-def common_reason(reasons: Sequence[str]) -> str:
-    """` (reason)` where all layers have the same one, which then needs no column."""
-    return f" ({reasons[0]})" if len(set(reasons)) == 1 and reasons[0] else ""
 
 
 def _numbers(report: Report, page: _Page) -> None:
@@ -126,29 +123,16 @@ def _numbers(report: Report, page: _Page) -> None:
 
 
 def _findings(report: Report, page: _Page) -> None:
+    if report.findings is None:
+        page.line("checks", "not run: the pipeline has no pass `check`")
+        return
     for line in finding_lines(report.findings) or [Text("nothing found")]:
         page.line("checks", line)
 
 
-def finding_lines(findings: Sequence[Finding]) -> list[Text]:
-    """Findings by grade, the worst first; those of one check share their cure."""
-    groups: dict[tuple[str, str, str], list[str]] = {}
-    for grade in _STYLES:
-        for f in (f for f in findings if f.grade == grade):
-            groups.setdefault((f.grade, f.id, f.cure), []).append(f.message)
-    return [_finding_line(*key, messages) for key, messages in groups.items()]
-
-
-def _finding_line(grade: str, id: str, cure: str, messages: Sequence[str]) -> Text:
-    shown = messages if len(messages) <= NAMED else messages[:1]
-    more = f", and {len(messages) - 1} more like it" if len(messages) > len(shown) else ""
-    advice = f"\n  {cure}" if cure else ""
-    return Text.assemble((grade, _STYLES[grade]), f" {id}: {'; '.join(shown)}{more}{advice}")
-
-
 def _passes(report: Report, page: _Page) -> None:
     measured = any(row.snr_db is not None for row in report.passes)
-    table = _plain_table("pass", "changes", "seconds", "CPU s", *(["SNR dB"] if measured else []))
+    table = plain_table("pass", "changes", "seconds", "CPU s", *(["SNR dB"] if measured else []))
     for column in table.columns[1:]:
         column.justify = "right"
     for row in report.passes:
@@ -175,68 +159,7 @@ def _files(report: Report, page: _Page) -> None:
     page.copyable("build", report.build_line)
 
 
-# -- layers ------------------------------------------------------------------------------------
-
-
-def _plain_table(*titles: str) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for title in titles:
-        table.add_column(title, overflow="fold")
-    return table
-
-
-def _layer_table(rows: Sequence[LayerRow], verdicts: Sequence[Verdict]) -> Table:
-    table = _plain_table("layer", "operator", "weight", *(v.title for v in verdicts))
-    table.columns[1].no_wrap = table.columns[2].no_wrap = True
-    for row in rows:
-        cells = (verdict.of(row) for verdict in verdicts)
-        table.add_row(row.name, operator_text(row.op), shape_text(row.shape), *cells)
-    return table
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """A column of the table: what is said of a layer."""
-
-    title: str
-    of: Callable[[LayerRow], Text]
-
-
-_int8 = Verdict("INT8", lambda r: _yes("INT8") if r.int8 else _no(f"float: {r.float_reason}"))
-_sparse = Verdict("2:4", lambda r: _yes("2:4") if r.sparse else _no(f"dense: {r.dense_reason}"))
-
-
-def _yes(text: str) -> Text:
-    return Text(text, style="green")
-
-
-def _no(text: str) -> Text:
-    return Text(text, style="yellow")
-
-
-def _group_table(rows: Sequence[LayerRow], verdicts: Sequence[Verdict]) -> Table:
-    """Layers that fared alike in one row, the most common fate first."""
-    groups: dict[tuple[str, ...], list[LayerRow]] = {}
-    for row in rows:
-        fate = (operator_text(row.op), *(verdict.of(row).plain for verdict in verdicts))
-        groups.setdefault(fate, []).append(row)
-    table = _plain_table("", "operator", *(v.title for v in verdicts), "layers")
-    table.columns[0].justify = "right"
-    for fate, members in sorted(groups.items(), key=lambda item: -len(item[1])):
-        cells = (verdict.of(members[0]) for verdict in verdicts)
-        names = shortened([m.name for m in members])
-        table.add_row(str(len(members)), fate[0], *cells, names)
-    return table
-
-
-def _other_lines(rows: Sequence[OtherRow]) -> Iterator[str]:
-    """`without weights: max_pool (1) INT8`, and a line for each reason against it."""
-    groups: dict[str, list[OtherRow]] = {}
-    for row in rows:
-        fate = "INT8" if row.int8 else f"float: {row.float_reason}"
-        groups.setdefault(fate, []).append(row)
-    for fate, members in groups.items():
-        yield f"without weights: {_counted(operator_text(m.op) for m in members)} {fate}"
+# -- words -------------------------------------------------------------------------------------
 
 
 def _adds(report: Report) -> str:
@@ -250,36 +173,6 @@ def _adds(report: Report) -> str:
     }
     found = [f"{count} read {what} as INT8" for what, count in parts.items() if count]
     return ", ".join(found)
-
-
-# -- words -------------------------------------------------------------------------------------
-
-
-def operator_text(op: str) -> str:
-    """`conv` for `nn.conv`; other names as they are."""
-    return op.removeprefix("nn.")
-
-
-def shape_text(shape: Sequence[int]) -> str:
-    """`64x3x7x7`."""
-    return "x".join(map(str, shape))
-
-
-def shortened(names: Sequence[str]) -> str:
-    """The first few names, and how many more there are."""
-    rest = len(names) - NAMED
-    return ", ".join(names[:NAMED]) + (f" and {rest} more" if rest > 0 else "")
-
-
-def _counted(names: Iterable[str]) -> str:
-    counts: dict[str, int] = {}
-    for name in names:
-        counts[name] = counts.get(name, 0) + 1
-    return _list(counts)
-
-
-def _list(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{count} {name}" for name, count in counts.items())
 
 
 def figure(value: float, scale: float | None = None) -> str:

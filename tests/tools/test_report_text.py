@@ -15,7 +15,8 @@ from sparqc.tools.evaluation import Metric
 from sparqc.tools.report import PassRow, Report, Sizes
 from sparqc.tools.report_layers import LayerRow, OtherRow, ResidualAdds
 from sparqc.tools.report_ranges import range_notes
-from sparqc.tools.report_text import render, shortened, size_text
+from sparqc.tools.report_tables import shortened
+from sparqc.tools.report_text import render, size_text
 from sparqc.verify import Difference
 
 
@@ -139,6 +140,11 @@ def test_findings_stand_with_the_worst_first_and_together() -> None:
     shown = text(replace(REPORT, findings=(*slow, error)))
     assert shown.index("error bad-scale: q.scale is 0") < shown.index("slow slow-thing")
     assert "slow slow-thing: c0 is slow, and 4 more like it\n            mend it" in shown
+
+
+def test_checks_that_did_not_run_found_nothing_because_of_that() -> None:
+    shown = text(replace(REPORT, findings=None))
+    assert "nothing found" not in shown and "checks    not run" in shown
 
 
 def test_opaque_operators_and_notes_are_listed() -> None:
