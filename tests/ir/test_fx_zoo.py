@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.utils import _pytree as pytree
 from torchvision import models
-from torchvision.models import segmentation
+from torchvision.models import segmentation, swin_transformer
 
 from sparqc.capture import capture
 from sparqc.ir.fx import write_fx
@@ -12,30 +12,42 @@ from sparqc.ir.table import default_table
 
 TABLE = default_table()
 
-#: Sizes as small as the networks take; one of each family that differs in its operators.
+
+def vision_transformer():
+    return models.VisionTransformer(32, 8, 2, 2, 16, 32, num_classes=10)
+
+
+def swin(block):
+    return lambda: models.SwinTransformer([4, 4], 16, [2, 2], [2, 2], [3, 3], block=block)
+
+
+def segmenter():
+    return segmentation.lraspp_mobilenet_v3_large(weights=None, weights_backbone=None)
+
+
+#: One of each family that differs in its operators, as small as it goes.
 NETWORKS = {
-    "resnet18": 32, "mobilenet_v3_small": 32, "vgg11_bn": 32, "squeezenet1_1": 32,
-    "efficientnet_b0": 32, "shufflenet_v2_x0_5": 32, "googlenet": 64, "regnet_y_400mf": 32,
-    "vit_b_16": 224, "convnext_tiny": 32, "swin_t": 32, "lraspp_mobilenet_v3_large": 32,
-}  # fmt: skip
-
-
-def network(name):
-    torch.manual_seed(0)
-    if hasattr(segmentation, name):
-        return getattr(segmentation, name)(weights=None, weights_backbone=None).eval()
-    options = {"init_weights": False} if name == "googlenet" else {}
-    return getattr(models, name)(weights=None, **options).eval()
+    "resnet": models.resnet18,
+    "mobilenet_v3": models.mobilenet_v3_small,
+    "efficientnet": models.efficientnet_b0,
+    "shufflenet": models.shufflenet_v2_x0_5,
+    "squeezenet": models.squeezenet1_1,
+    "convnext": models.convnext_tiny,
+    "vision transformer": vision_transformer,
+    "swin": swin(swin_transformer.SwinTransformerBlock),
+    "swin v2": swin(swin_transformer.SwinTransformerBlockV2),
+    "segmentation": segmenter,
+}
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_reading_and_writing_keeps_every_bit(name):
-    model, size = network(name), NETWORKS[name]
-    captured = capture(model, (torch.randn(1, 3, size, size),), name=name)
+    model = NETWORKS[name]().eval()
+    captured = capture(model, (torch.randn(1, 3, 32, 32),), name=name)
     assert captured.dynamic and not captured.notes
     captured.graph.verify()
     assert {node.op for node in captured.graph.nodes} <= set(TABLE.names)
-    written, x = write_fx(captured.graph, TABLE), torch.randn(3, 3, size, size)
+    written, x = write_fx(captured.graph, TABLE), torch.randn(3, 3, 32, 32)
     written.graph.lint()
     with torch.no_grad():
         expected, actual = model(x), written(x)

@@ -20,8 +20,8 @@ from sparqc.ir.table import OperatorTable, default_table
 
 TABLE = default_table()
 ROWS = [TABLE.require(name) for name in TABLE.names]
-SEEDS = range(6)
-OPSETS = (17, 18, 20, 21)
+SEEDS = range(5)
+OPSETS = (17, 18, 21)
 #: Instances of these have several spellings, of which reading chooses one: a size of -1 or the size
 #: itself, an end of -1 or the place, ones for an absent scale.
 SPELLINGS = {"nn.reshape", "nn.expand", "nn.slice", "nn.batch_norm", "nn.instance_norm",
@@ -48,7 +48,7 @@ def assert_close(left: list[np.ndarray], right: list[np.ndarray]) -> None:
 @of([row for row in ROWS if row.fx and row.onnx])
 @pytest.mark.parametrize("opset", OPSETS)
 def test_both_forms_compute_the_same(row: Operator, opset: int) -> None:
-    for sample in samples(row)[:3]:
+    for sample in samples(row)[:2]:
         fx, feeds = graph_of(row, sample, "fx", TABLE)
         onnx, _ = graph_of(row, sample, "onnx", TABLE, opset)
         assert_close(run(fx, feeds, TABLE), run(onnx, feeds, TABLE))
