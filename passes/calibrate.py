@@ -12,13 +12,14 @@ from sparqc.errors import SparqcError
 from sparqc.ir.constants import constant_value, is_constant
 from sparqc.ir.graph import Array, Graph, Node, TensorType, Value, dtype_name
 from sparqc.ir.table import OperatorTable
+from sparqc.ir.uncalibrated import QUANTIZERS, is_uncalibrated, source
 from sparqc.passbase import Context, Pass
 from sparqc.passes.batches import calibration_batches
 from sparqc.passes.calibrators import Calibrator, Method, calibrator
 from sparqc.passes.histogram import Histogram
 from sparqc.passes.natives.finite import require_finite
 from sparqc.passes.natives.int8_codes import channel_amax, safe_scale
-from sparqc.passes.observe import QUANTIZERS, Observer, is_uncalibrated, source
+from sparqc.passes.observe import Observer
 from sparqc.registry import register
 
 

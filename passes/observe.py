@@ -10,11 +10,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-import numpy as np
-
 from sparqc.ir.execute import Runner, StreamingRunner, open_runner
-from sparqc.ir.graph import Array, Graph, Node, Value
+from sparqc.ir.graph import Array, Graph, Value
 from sparqc.ir.table import OperatorTable
+from sparqc.ir.uncalibrated import is_uncalibrated
 from sparqc.passbase import Batch
 
 #: Bytes of observed values for which a batch is cut into parts, at most down to single images.
@@ -27,27 +26,7 @@ Show = Callable[[Value, Array], None]
 #: Values of a graph, and the same values of its copy.
 Pairs = list[tuple[Value, Value]]
 
-QUANTIZERS = frozenset({"q.qdq", "q.quantize"})
 _BYTES = {"f64": 8, "i64": 8, "f16": 2, "bf16": 2, "i16": 2, "i8": 1, "u8": 1, "bool": 1}
-
-
-def is_uncalibrated(node: Node) -> bool:
-    """Whether the node quantizes or dequantizes with a scale that is still NaN."""
-    scale = node.operands.get("scale")
-    return (
-        (node.op in QUANTIZERS or node.op == "q.dequantize")
-        and isinstance(scale, Value)
-        and scale.data is not None
-        and bool(np.isnan(scale.data).any())
-    )
-
-
-def source(node: Node) -> Value:
-    """What a quantizer quantizes, seen through uncalibrated quantizers in front of it."""
-    value = node.operands["x"]
-    assert isinstance(value, Value)
-    before = value.producer
-    return source(before) if before is not None and is_uncalibrated(before) else value
 
 
 class Observer:

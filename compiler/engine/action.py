@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sparqc.engine.drift import Drift, Word, measure
 from sparqc.engine.events import Observer, PassEvent, RuleEvent
@@ -189,7 +189,8 @@ class Action:
         return outputs
 
     def _drift(self, before: list[Array], graph: Graph, context: Context) -> Drift:
-        return measure(before, self._execute(graph, context), graph.output_names)
+        drift = measure(before, self._execute(graph, context), graph.output_names)
+        return replace(drift, rounds=any(node.op.startswith("q.") for node in graph.nodes))
 
     def _insist(self, drift: Drift, word: Word, what: str, span: Span | None) -> None:
         if not drift.keeps(word):

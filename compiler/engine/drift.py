@@ -15,6 +15,9 @@ from sparqc.ir.graph import Array
 Word = Literal["exact", "close", "lossy"]
 #: What "close" allows, relative to the largest magnitude of an output.
 CLOSE = 1e-4
+#: And where the graph rounds to integer codes: a sum that another library adds up in another order
+#: may become the next code, one step of the output's range away.
+CLOSE_CODES = 3e-2
 
 
 @dataclass(frozen=True)
@@ -31,12 +34,15 @@ class Drift:
     snr_db: float
     #: The name of the output that moved most.
     worst: str = ""
+    #: Whether the graph rounds to integer codes on its way.
+    rounds: bool = False
 
     def keeps(self, word: Word) -> bool:
         """Whether the drift is what a pass or rule of that word may cause."""
         if word == "lossy":
             return True
-        return self.exact or (word == "close" and self.relative <= CLOSE)
+        limit = CLOSE_CODES if self.rounds else CLOSE
+        return self.exact or (word == "close" and self.relative <= limit)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data; JSON has no infinity, so what is infinite or undefined is null."""

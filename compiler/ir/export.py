@@ -10,8 +10,9 @@ from sparqc.ir.constants import constant_value
 from sparqc.ir.graph import Array, Graph, Node, Value
 from sparqc.ir.onnx_read import read_written
 from sparqc.ir.onnx_schema import DEFAULT_OPSET
-from sparqc.ir.onnx_write import is_uncalibrated, write_surgeon
+from sparqc.ir.onnx_write import write_surgeon
 from sparqc.ir.table import OperatorTable
+from sparqc.ir.uncalibrated import is_uncalibrated
 
 
 def to_onnx(

@@ -24,6 +24,7 @@ from sparqc.ir.onnx_types import element_type, known_dims, numpy_dtype
 from sparqc.ir.operator import OnnxEmitter
 from sparqc.ir.raw import opsets_of
 from sparqc.ir.table import OperatorTable
+from sparqc.ir.uncalibrated import is_uncalibrated, source
 
 
 def write_onnx(
@@ -89,7 +90,7 @@ def write_surgeon(
     writer.name_values(graph)
     for node in graph.nodes:
         if pass_uncalibrated and is_uncalibrated(node):
-            writer.emit("Identity", [node.operands["x"]], outputs=node.outputs)  # type: ignore[list-item]
+            writer.write_identity(node)
         else:
             writer.write(node, table)
     return writer.finish(graph)
@@ -114,12 +115,6 @@ def no_form(node: Node) -> SparqcError:
         f"{node.op} has no form in ONNX" + (f" ({place})" if place else ""),
         hint="replace it in the model, or add a row for it to the operator table",
     )
-
-
-def is_uncalibrated(node: Node) -> bool:
-    """Whether a node is fake quantization whose scale is still NaN."""
-    scale = node.operands.get("scale") if node.op == "q.qdq" else None
-    return isinstance(scale, Value) and scale.data is not None and bool(np.isnan(scale.data).any())
 
 
 def _write_raw(node: Node, emitter: OnnxEmitter) -> None:
@@ -223,6 +218,11 @@ class _Writer:
         return self.tensors[name]
 
     # -- nodes and outputs -----------------------------------------------------------------------
+
+    def write_identity(self, node: Node) -> None:
+        """Pass the input of a quantizer on as it is: in its own type, whatever codes would have."""
+        self.emit("Identity", [source(node)], outputs=node.outputs)
+        self.tensor(node.output).dtype = None
 
     def write(self, node: Node, table: OperatorTable) -> None:
         self.node = node

@@ -58,3 +58,9 @@ def comes_from_conv(codes: Value) -> bool:
         return False
     alone = len(source.readers) == 1 and len(codes.readers) == 1 and not source.is_output
     return source.producer.op == "nn.conv" and alone
+
+
+@native("is_stored")
+def is_stored(value: Value) -> bool:
+    """Whether a constant stands in the file as it is, rather than being computed from others."""
+    return value.data is not None

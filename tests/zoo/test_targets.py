@@ -75,3 +75,20 @@ def test_the_scales_of_a_transposed_convolution(compiled):
         assert (scale.shape, axis) == ((16,), 1)
     else:
         assert scale.shape == ()
+
+
+@pytest.mark.parametrize("check", ["pass", "rule"])
+def test_every_pass_keeps_its_word(check):
+    x = torch.randn(2, 16, 8, 8, generator=torch.Generator().manual_seed(0))
+    done = sparqc.compile(Net().eval(), (x,), calibration=lambda: [[x]], check=check)
+    drift = dict(done.context.action.drift)
+    assert drift["place"].exact
+    assert drift["surgery"].exact
+    assert 0 < drift["fold"].relative < 1e-5
+
+
+def test_every_pass_keeps_its_word_on_onnx_too():
+    x = torch.randn(2, 16, 8, 8, generator=torch.Generator().manual_seed(0))
+    exported = sparqc.compile(Net().eval(), (x,), passes="float").model
+    done = sparqc.compile(exported, (x,), calibration=lambda: [[x]], check="pass")
+    assert dict(done.context.action.drift)["place"].exact
