@@ -108,6 +108,15 @@ def test_a_submodule_is_captured_with_the_inputs_it_gets():
     np.testing.assert_array_equal(captured.example[0], (X * 2).numpy())
 
 
+def test_an_exported_program_is_read_as_it_is():
+    batch = {0: torch.export.Dim("batch")}
+    net = Net().eval()
+    program = torch.export.export(net, (torch.randn(2, 3, 8, 8),), dynamic_shapes=(batch,))
+    captured = capture(program.module(check_guards=False), (X,))
+    assert captured.dynamic
+    assert [node.origin.module for node in captured.graph.nodes] == ["conv", "norm", ""]
+
+
 # -- what a person is told ----------------------------------------------------------------------
 
 
@@ -125,6 +134,13 @@ def test_wrong_inputs_are_told_apart_from_models_that_cannot_be_captured(inputs,
         capture(Net(), inputs)
     assert what in raised.value.message
     assert "check the number, the shapes and the types" in raised.value.hint
+
+
+@pytest.mark.parametrize("inputs", [(X, X), (), (torch.randn(2, 3, 8, 9),)])
+def test_an_exported_program_takes_the_inputs_it_was_exported_with(inputs):
+    program = torch.export.export(Net().eval(), (torch.randn(2, 3, 8, 8),))
+    with pytest.raises(UsageError, match=r"the model takes \(f32\[2, 3, 8, 8\]\), the example"):
+        capture(program.module(check_guards=False), inputs)
 
 
 def test_a_model_that_cannot_be_captured_names_the_line():

@@ -220,7 +220,7 @@ def _sample_window(rng: Rng) -> dict[str, Any]:
         "kernel_shape": tuple(int(k) for k in rng.integers(2, 4, rank)),
         "strides": tuple(int(s) for s in rng.integers(1, 3, rank)),
         "pads": (pad,) * 2 * rank,
-        "ceil_mode": False,
+        "ceil_mode": bool(rng.integers(2)),
     }
 
 
