@@ -2,6 +2,6 @@
 
 from sparqc.ir.fx_alias import InPlaceError
 from sparqc.ir.fx_read import read_fx
-from sparqc.ir.fx_write import write_fx
+from sparqc.ir.fx_write import take_weights, write_fx
 
-__all__ = ["InPlaceError", "read_fx", "write_fx"]
+__all__ = ["InPlaceError", "read_fx", "take_weights", "write_fx"]

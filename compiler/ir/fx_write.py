@@ -14,7 +14,7 @@ from sparqc.ir.fx_fold import attribute
 from sparqc.ir.fx_native import FxNative, FxRaw, Ref
 from sparqc.ir.fx_read import Written
 from sparqc.ir.fx_schema import map_values, raw_fx_call
-from sparqc.ir.fx_tensor import tensor_of
+from sparqc.ir.fx_tensor import array_of, tensor_of
 from sparqc.ir.graph import Graph, Node, Origin, Value
 from sparqc.ir.operator import FxCall
 from sparqc.ir.table import OperatorTable
@@ -32,6 +32,29 @@ def write_fx(graph: Graph, table: OperatorTable) -> fx.GraphModule:
     return Writer(graph, table).module
 
 
+def take_weights(graph: Graph, module: fx.GraphModule) -> None:
+    """Take over the weights of a written module, after training on another device or a copy of it.
+
+    A module that was trained where it was written shares its weights with the graph anyway.
+    Raises SparqcError where the module was not written from this graph.
+    """
+    places: dict[str, str] = module.meta.get(PLACES, {})
+    if not places or any(name not in graph for name in places):
+        raise SparqcError(
+            "the module was not written from this graph",
+            hint="train the module that write_fx gave, or a copy of it",
+        )
+    for name, place in places.items():
+        constant = graph.value(name)
+        assert constant.data is not None
+        dtype = constant.data.dtype  # the module may have been trained in half precision
+        constant.data = array_of(attribute(module, place), name).astype(dtype, copy=False)
+
+
+#: The key in a written module's `meta` of where each constant went.
+PLACES = "sparqc_places"
+
+
 class Writer:
     """One written graph; `nodes` tells which fx node stands for a value."""
 
@@ -43,6 +66,7 @@ class Writer:
         self.root = nn.Module()
         self.fx = fx.Graph()
         self.nodes: dict[Value, fx.Node] = {}
+        self.places: dict[str, str] = {}
         self._placeholders()
         for node in graph.nodes:
             self._node(node)
@@ -50,6 +74,7 @@ class Writer:
         if self.native.pytree is not None:
             self.fx.set_codegen(fx.graph._PyTreeCodeGen(self.native.pytree))
         self.module = fx.GraphModule(self.root, self.fx, graph.name)
+        self.module.meta[PLACES] = self.places
 
     def attribute(self, place: str) -> Any:
         """The tensor or submodule of a full name."""
@@ -117,7 +142,8 @@ class Writer:
         if trained is None:
             trained = tensor.is_floating_point() and _is_weight(value, self.table)
         kept: torch.Tensor = nn.Parameter(tensor) if trained else tensor
-        return self._attribute(self._place(value.name, kept), kept, value)
+        self.places[value.name] = self._place(value.name, kept)
+        return self._attribute(self.places[value.name], kept, value)
 
     def _place(self, name: str, item: torch.Tensor | nn.Module) -> str:
         """Put a tensor or module where its name says, and return the full name it has there."""

@@ -1,5 +1,7 @@
 """Writing graphs as modules that run, train, and can be exported again."""
 
+import copy
+
 import numpy as np
 import onnx
 import pytest
@@ -8,7 +10,7 @@ from torch import nn
 
 from sparqc.capture import capture
 from sparqc.errors import SparqcError
-from sparqc.ir.fx import read_fx, write_fx
+from sparqc.ir.fx import read_fx, take_weights, write_fx
 from sparqc.ir.graph import Graph, TensorType
 from sparqc.ir.table import default_table
 from sparqc.ir.text import parse_graph, print_graph
@@ -91,6 +93,20 @@ def test_training_the_module_changes_the_graph(graph):
     optimizer.step()
     assert not np.array_equal(graph.value("head.weight").data, before)
     assert graph.value("temperature").data != 2
+
+
+def test_weights_of_a_trained_copy_are_taken_over(graph):
+    module = copy.deepcopy(write_fx(graph, TABLE)).double().float()
+    with torch.no_grad():
+        module.head.weight.add_(1)
+    before = graph.value("head.weight").data.copy()
+    take_weights(graph, module)
+    np.testing.assert_array_equal(graph.value("head.weight").data, before + 1)
+
+
+def test_weights_of_another_module_are_refused(graph):
+    with pytest.raises(SparqcError, match="was not written from this graph"):
+        take_weights(Graph("fx"), write_fx(graph, TABLE))
 
 
 def test_a_weight_that_a_rule_made_trains_and_a_scale_does_not(graph):
