@@ -69,7 +69,7 @@ def _movement(match: Match) -> Movement:
     values: list[Value] = []
     for name in share.scale:
         bound = match.bindings[name]
-        values.extend(bound if isinstance(bound, tuple) else [cast(Value, bound)])
+        values += cast("tuple[Value, ...]", bound if isinstance(bound, tuple) else (bound,))
     inputs = tuple(v for v in values if v.producer is not match.root)
     # Naming one output of an operator with several (Split) names them all.
     return Movement(inputs, match.root.outputs, share.name)

@@ -37,13 +37,16 @@ class Place(Pass):
 
     name = "place"
     preserves = "exact"  # an uncalibrated quantizer passes its input through
+    #: Whether a masked layer that no INT8 layer reads gets a quantizer behind it all the same:
+    #: sparse kernels want INT8 out, but the float reader then pays for a conversion.
+    masked_outputs: bool = True
 
     def run(self, graph: Graph, context: Context) -> int:
         """Insert the quantizers; returns how many."""
         _refuse_quantized(graph)
         decider = Decider(graph, context)
         plan = Plan(layers=list(_layers(graph, decider, context)))
-        placement = _Placement(graph, context, decider, plan)
+        placement = _Placement(graph, context, decider, plan, self.masked_outputs)
         placement.activations()
         placement.weights()
         graph.sort()
@@ -59,6 +62,7 @@ class _Placement:
     context: Context
     decider: Decider
     plan: Plan
+    masked_outputs: bool
     scales: dict[Value, Value] = field(default_factory=dict)  # scale group -> its scale
 
     def activations(self) -> None:
@@ -113,7 +117,7 @@ class _Placement:
         Sparse kernels want INT8 in and INT8 out.  A graph output stays float: it was not asked for
         in INT8.
         """
-        masks: dict[str, Mask] = self.context.facts.get("prune", {})
+        masks: dict[str, Mask] = self.context.facts.get("prune", {}) if self.masked_outputs else {}
         wanted = self.decider.wanted(slots)
         found: dict[Value, Decision] = {}
         for decision in self.decider.decisions:
