@@ -84,7 +84,6 @@ def compile(
     options: Options | None = None,
     progress: Progress | None = None,
     observers: Sequence[Observer] = (),
-    submodule: str | None = None,
     dynamic_batch: bool = True,
     **wishes: object,
 ) -> Compiled:
@@ -104,7 +103,6 @@ def compile(
             options=options or make_options(**wishes),
             progress=progress,
             observers=observers,
-            submodule=submodule,
             dynamic_batch=dynamic_batch,
         )
     )
@@ -128,7 +126,6 @@ def prepare(
     options: Options,
     progress: Progress | None = None,
     observers: Sequence[Observer] = (),
-    submodule: str | None = None,
     dynamic_batch: bool = True,
 ) -> Prepared:
     """Read the model and everything that is asked for, and run no pass yet; as `compile`."""
@@ -136,7 +133,7 @@ def prepare(
     line = _with_own(pipelines.parse(options.passes), own)
     level: Level = "onnx" if isinstance(model, (str, Path, onnx.ModelProto)) else "fx"
     line.for_level(level)[0].check(level)  # before the model is captured, which takes seconds
-    graph, notes = _graph(model, inputs, submodule, dynamic_batch)
+    graph, notes = _graph(model, inputs, dynamic_batch)
     example = [_array(x) for x in inputs] if inputs is not None else []
     context = Context(
         table=default_table(),
@@ -222,7 +219,6 @@ def _few(graph: Graph, example: Batch) -> Batch:
 def _graph(
     model: torch.nn.Module | onnx.ModelProto | str | Path,
     inputs: tuple[torch.Tensor, ...] | None,
-    submodule: str | None,
     dynamic_batch: bool,
 ) -> tuple[Graph, tuple[str, ...]]:
     """The graph of a model of any kind, and what is worth a note."""
@@ -230,15 +226,13 @@ def _graph(
     if isinstance(model, (str, Path)):
         model = load_onnx(Path(model))
     if isinstance(model, onnx.ModelProto):
-        if submodule:
-            raise UsageError("a submodule can be taken from a PyTorch model only, not from ONNX")
         return read_onnx(model, table), ()
     if inputs is None:
         raise UsageError("a PyTorch model needs example inputs: compile(module, (tensor, …))")
     # Only here is torch needed, which takes seconds to import.
     from sparqc.capture import capture
 
-    captured = capture(model, inputs, submodule=submodule, dynamic_batch=dynamic_batch)
+    captured = capture(model, inputs, dynamic_batch=dynamic_batch)
     return captured.graph, tuple(captured.notes)
 
 

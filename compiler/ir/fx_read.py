@@ -122,7 +122,8 @@ class _Reader:
             self.placeholders.append((node.name, value))
             return
         self.placeholders.append((node.name, Ref("input", len(self.graph.inputs))))
-        value = self.graph.add_input(node.name, self.types(node)[0])
+        # The target is the argument's own name; the node's differs where Python has a use for it.
+        value = self.graph.add_input(str(node.target), self.types(node)[0])
         self.values[node] = self.builder.define(value)
 
     def _get_attr(self, node: fx.Node) -> None:

@@ -304,3 +304,9 @@ def test_sparse_weights_are_refused():
     model.function = lambda x, y: torch.sparse.mm(model.s, x.reshape(4, -1))
     with pytest.raises(SparqcError, match="sparse_coo tensor of float32 cannot be compiled"):
         capture(model, (torch.randn(1, 3, 6, 6),), dynamic_batch=False)
+
+
+def test_an_input_is_called_as_the_argument_is():
+    """torch.fx names the node of an argument `input` after it, but not just so."""
+    graph = capture(torch.nn.Linear(4, 4), (torch.randn(2, 4),)).graph
+    assert [v.name for v in graph.inputs] == ["input"]
