@@ -111,7 +111,7 @@ class OnnxRunner:
                 model.SerializeToString(), options, providers=["CPUExecutionProvider"]
             )
         except _ERRORS as error:
-            raise SparqcError(f"onnxruntime takes not this graph: {_sentence(error)}") from error
+            raise SparqcError(f"onnxruntime does not take this graph: {_sentence(error)}") from error
 
 
 def _plain(array: Array) -> Array:
@@ -122,6 +122,8 @@ def _session_options(optimize: Optimize, threads: int | None) -> Any:
     options = ort.SessionOptions()
     options.graph_optimization_level = _LEVELS[optimize]
     options.intra_op_num_threads = threads or default_threads()
+    # Waiting threads sleep: on a shared machine spinning ones take the time that others need.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.inter_op_num_threads = 1
     options.enable_cpu_mem_arena = False  # as fast without, and what is freed is free
     options.log_severity_level = 4  # what fails is raised anyway
