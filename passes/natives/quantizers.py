@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from sparqc.ir.graph import Array, Value
+from sparqc.ir.table import default_table
 from sparqc.natives import native
 
 
@@ -64,3 +65,23 @@ def comes_from_conv(codes: Value) -> bool:
 def is_stored(value: Value) -> bool:
     """Whether a constant stands in the file as it is, rather than being computed from others."""
     return value.data is not None
+
+
+@native("symmetric_codes")
+def symmetric_codes(codes: Array) -> bool:
+    """Whether INT8 codes leave out -128, as those of weights do."""
+    return bool((codes != -128).all())
+
+
+@native("is_channel_axis")
+def is_channel_axis(result: Value, weight: Value, axis: int | None) -> bool:
+    """Whether an axis of a weight holds the output channels of the operator that reads it."""
+    node = result.producer
+    if node is None or axis is None or weight.shape is None:
+        return True
+    operator = default_table().get(node.op)
+    if operator is None or operator.weight is None:
+        return True
+    if node.operands[operator.weight.operand] is not weight:
+        return True
+    return axis % len(weight.shape) == operator.weight.channel_axis(node) % len(weight.shape)
