@@ -138,8 +138,9 @@ def _apply(graph: Graph, context: Context, candidate: _Candidate) -> float:
     """Mask one weight; returns the removed share of its squared norm."""
     data, weight = candidate.data, candidate.weight
     mask = two_four_mask(data, candidate.axis)
-    total = float(np.square(data, dtype=np.float64).sum())
-    kept = float(np.square(data * mask, dtype=np.float64).sum())
+    squares = np.square(data, dtype=np.float64)
+    total = float(squares.sum())
+    kept = float(np.multiply(squares, mask, out=squares).sum())
     if graph.level == "fx":
         # The mask is an operator, so that whoever trains this graph keeps it.
         readers = weight.readers

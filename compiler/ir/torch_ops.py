@@ -40,7 +40,8 @@ def _qdq(x: Tensor, scale: Tensor, axis: int | None, low: int, high: int) -> Ten
 
 def _mask(w: Tensor, mask: Tensor) -> Tensor:
     """w where the mask is set, zero elsewhere (also where w is infinite or NaN)."""
-    return torch.where(mask != 0, w, torch.zeros((), dtype=w.dtype, device=w.device))
+    kept = mask if mask.dtype == torch.bool else mask != 0
+    return torch.where(kept, w, torch.zeros((), dtype=w.dtype, device=w.device))
 
 
 def _same(x: Tensor, *_: Any) -> Tensor:
