@@ -126,10 +126,14 @@ class _Placement:
             quantized = value in slots or value in wanted  # by its readers, or behind a move
             if decision.reason or quantized or value.is_output or not layers & masks.keys():
                 continue
-            # A move that stays in float has no use for codes, and a Concat wants all or none.
-            if not any(reader in self.decider.movements for reader in value.readers):
+            if not any(map(self._stays_whole, value.readers)):
                 found[value] = decision
         return found
+
+    def _stays_whole(self, reader: Node) -> bool:
+        """Whether a reader in float has no use for codes: a move, since a Concat wants all or
+        none, and a weighted operator, which is never half quantized."""
+        return reader in self.decider.movements or bool(weight_of(reader, self.context.table))
 
     def _scale(self, group: Value, value: Value) -> Value:
         if group not in self.scales:

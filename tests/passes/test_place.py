@@ -232,6 +232,13 @@ def test_a_masked_layer_before_a_concat_in_float_is_left_alone():
     assert activations(plan) == {"x": ("conv.x", "conv_1.x")}
 
 
+def test_a_masked_layer_before_a_layer_in_float_does_not_half_quantize_it():
+    net = nn.Sequential(conv(), nn.ReLU(), nn.Conv2d(32, 8, 1))
+    _, plan = place(net, passes=("prune", "place"))
+    assert [row.int8 for row in plan.layers] == [True, False]
+    assert activations(plan) == {"x": ("conv.x",)}
+
+
 def test_a_graph_output_is_not_quantized():
     _, plan = place(nn.Sequential(conv(), nn.ReLU()), passes=("prune", "place"))
     assert activations(plan) == {"x": ("conv.x",)}
