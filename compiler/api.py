@@ -13,7 +13,8 @@ import onnx
 from sparqc import pipeline as pipelines
 from sparqc.engine.action import Action
 from sparqc.engine.events import Observer
-from sparqc.errors import SparqcError, UsageError
+from sparqc.engine.rulebook import RuleBook
+from sparqc.errors import SparqcError, UsageError, did_you_mean
 from sparqc.ir.execute import open_runner
 from sparqc.ir.graph import Array, Graph, Level, TensorType
 from sparqc.ir.onnx import load_onnx, read_onnx, save_onnx, write_onnx
@@ -147,9 +148,21 @@ def prepare(
         random_calibration=options.random_calibration,
         exclude=options.exclude,
     )
+    _check_skipped(options.skip, line, context.rules)
     if progress:
         context.progress = progress
     return Prepared(graph, line, context, notes)
+
+
+def _check_skipped(names: Iterable[str], line: pipelines.Pipeline, rules: RuleBook) -> None:
+    """Raises UsageError for a name that would leave out nothing, which is easily overlooked."""
+    known = {step.name for step in line.steps} | {rule.name for rule in rules.rules()}
+    for name in names:
+        if name not in known:
+            hint = did_you_mean(name, known) or f"the pipeline is: {line}"
+            raise UsageError(
+                f"skip: no pass of the pipeline and no rule is named {name!r}", hint=hint
+            )
 
 
 def _with_own(line: pipelines.Pipeline, own: Sequence[PatternFile]) -> pipelines.Pipeline:

@@ -106,17 +106,23 @@ def run_compile(request: Request, extras: Extras) -> Outcome:
 def check_output(path: Path, model: str) -> None:
     """Say before a long compile that its file could not be written.
 
-    Raises UsageError where the folder does not exist, the path is one, or it is the model itself;
-    SparqcError where the folder is read-only.
+    Raises UsageError where the folder does not exist, or the path is a folder, a device or the
+    model itself; SparqcError where the folder is read-only.
     """
     if path.is_dir():
         raise UsageError(f"-o {path} is a folder", hint=f"name a file: -o {path}/model.onnx")
+    if path.exists() and not path.is_file():
+        # It would be renamed over: as root even /dev/null would become a file.
+        raise UsageError(f"-o {path} is a device, not a file", hint="name a file")
     if not path.absolute().parent.is_dir():
         raise UsageError(f"-o {path}: there is no folder {path.parent}", hint="create it first")
     if path.exists() and Path(model).exists() and path.samefile(model):
         raise UsageError(f"-o {path} would overwrite the model", hint="name another file")
     if not os.access(path.absolute().parent, os.W_OK):
-        raise SparqcError(f"-o {path}: the folder {path.parent} cannot be written to")
+        raise SparqcError(
+            f"-o {path}: the folder {path.parent} cannot be written to",
+            hint="choose another place with -o",
+        )
 
 
 def _compile_and_dump(request: Request, extras: Extras, folder: Path) -> Outcome:

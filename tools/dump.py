@@ -163,7 +163,10 @@ def write_dump(folder: Path, run: Run, recorder: GraphRecorder) -> None:
                 path.write_text(text, encoding="utf-8")
             _exchange(folder, new, Path(made) / "old")
     except OSError as error:
-        raise SparqcError(f"cannot write the dump {folder}: {error}") from error
+        raise SparqcError(
+            f"cannot write the dump {folder}: {error.strerror or error}",
+            hint="choose another place with --dump",
+        ) from error
 
 
 def _exchange(folder: Path, new: Path, old: Path) -> None:

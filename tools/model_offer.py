@@ -105,7 +105,7 @@ class Offer:
         if isinstance(found, Mapping) and all(isinstance(v, (int, float)) for v in found.values()):
             return {str(name): float(value) for name, value in found.items()}
         raise SparqcError(
-            f"{title} returned {type(found).__name__}, not figures by name",
+            f"{title} returned {_kinds(found)}, not figures by name",
             span=definition_span(self.scores),
             hint='return a dict: {"top-1": 91.8}',
         )
@@ -134,3 +134,10 @@ def _described(found: object) -> str:
     if isinstance(found, (tuple, list)):
         return f"({', '.join(type(item).__name__ for item in found)})"
     return type(found).__name__
+
+
+def _kinds(found: object) -> str:
+    """Of what type a value is; for a mapping, of what types its values are."""
+    if not isinstance(found, Mapping):
+        return type(found).__name__
+    return ", ".join(f"{name!r}: {type(value).__name__}" for name, value in found.items())

@@ -13,10 +13,13 @@ def check_writable(path: Path) -> None:
     """Say before a long build that its engine could not be written.
 
     Raises:
-        UsageError: where `path` is a folder, or its folder does not exist or is read-only.
+        UsageError: where `path` is a folder or a device, or its folder does not exist or is
+            read-only.
     """
     if path.is_dir():
         raise UsageError(f"'{path}' is a folder; the engine needs a file name")
+    if path.exists() and not path.is_file():
+        raise UsageError(f"'{path}' is a device; the engine needs a file name")
     if not path.parent.is_dir():
         raise UsageError(f"there is no folder '{path.parent}' to write the engine to")
     if not os.access(path.parent, os.W_OK):

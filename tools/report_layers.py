@@ -143,7 +143,7 @@ def _from_int8(value: Value) -> bool:
 
 def _float_reason(layer: Layer | None, planned: bool) -> str:
     if not planned:
-        return "nothing was quantized: the pipeline has no pass `place`"
+        return "nothing was quantized: the pass `place` did not run"
     if layer is None:
         return "it came into being behind the pass `place`"
     return layer.reason or "meant to be INT8, but its Q/DQ pairs were lost on the way"

@@ -124,7 +124,7 @@ def _numbers(report: Report, page: _Page) -> None:
 
 def _findings(report: Report, page: _Page) -> None:
     if report.findings is None:
-        page.line("checks", "not run: the pipeline has no pass `check`")
+        page.line("checks", "not run, as the pass `check` was not")
         return
     for line in finding_lines(report.findings) or [Text("nothing found")]:
         page.line("checks", line)

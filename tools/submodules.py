@@ -21,7 +21,8 @@ def find(module: nn.Module, path: str) -> nn.Module:
     if path not in known or not path:
         raise UsageError(
             f"the model has no submodule {path!r}",
-            hint=did_you_mean(path, known) or f"it has: {', '.join(_children(module))}",
+            hint=did_you_mean(path, filter(None, known))
+            or f"it has: {', '.join(_children(module))}",
         )
     return known[path]
 

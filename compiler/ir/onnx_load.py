@@ -187,9 +187,12 @@ def save_onnx(model: onnx.ModelProto, path: str | os.PathLike[str]) -> tuple[Pat
 
     Everything is written to a temporary file beside first, so that a failure leaves what was there
     before.  A model above 2 GB keeps its large tensors in `NAME.data` beside (`model` is changed
-    then).  Raises SparqcError where the folder is missing, read-only or full.
+    then).  Raises SparqcError where the folder is missing, read-only or full,
+    or the path is a folder or a device.
     """
     path = Path(path)
+    if path.exists() and not path.is_file():
+        raise SparqcError(f"{path} is no file and cannot be replaced", hint="name a file")
     files = [path]
     try:
         if sum(t.ByteSize() for t in model.graph.initializer) > LARGEST:

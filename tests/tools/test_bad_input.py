@@ -301,6 +301,22 @@ def test_an_output_that_is_the_model(sandbox: Sandbox) -> None:
     assert "would overwrite the model" in said and path.read_bytes() == content
 
 
+def test_an_output_that_is_a_device(sandbox: Sandbox) -> None:
+    # As root the rename would put a file in its place.
+    os.mkfifo(sandbox.folder / "pipe")
+    said = sandbox.refusal(sandbox.file(small_models.MODEL), *FLOAT, code=2, output="pipe")
+    assert "-o pipe is a device" in said and not (sandbox.folder / "pipe").is_file()
+
+
+def test_a_skip_that_would_leave_out_nothing(sandbox: Sandbox) -> None:
+    model = sandbox.file(small_models.MODEL)
+    said = sandbox.refusal(model, *FLOAT, "--skip", "fodl", code=2)
+    assert "is named 'fodl'" in said and "did you mean 'fold'" in said
+    # Known, but not in this pipeline; and a fusion is not applied, so it cannot be left out.
+    for name in ("calibrate", "conv_act"):
+        assert f"is named '{name}'" in sandbox.refusal(model, *FLOAT, "--skip", name, code=2)
+
+
 def test_a_read_only_output_folder(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     # Root may write anywhere, so what the system says of the folder is stated here.
     real = os.access

@@ -226,6 +226,12 @@ def test_wrong_calibration_data(write: Write, body: str, says: str) -> None:
     assert says in str(caught.value)
 
 
+def test_an_evaluation_with_something_else_among_its_figures(write: Write) -> None:
+    loaded = load(write(GOOD + '\n    def evaluate(run):\n        return {"top-1": "91.8"}\n'))
+    with pytest.raises(SparqcError, match="returned 'top-1': str, not figures by name"):
+        loaded.evaluate(lambda *inputs: inputs[0])
+
+
 def test_an_evaluation_without_figures(write: Write) -> None:
     loaded = load(write(GOOD + "\n    def evaluate(run):\n        return 91.8\n"))
     with pytest.raises(SparqcError, match="returned float, not figures by name"):
@@ -247,6 +253,8 @@ def test_a_submodule_with_what_the_model_feeds_it(write: Write) -> None:
 def test_an_unknown_submodule(write: Write) -> None:
     error = refusal(write(GOOD), submodule="haed")
     assert "did you mean 'head'?" in str(error)
+    error = refusal(write(GOOD), submodule="qqqq")
+    assert error.hint and "known: " in error.hint and "known: ," not in error.hint
 
 
 def test_a_submodule_that_is_not_called(write: Write) -> None:
