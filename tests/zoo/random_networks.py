@@ -25,7 +25,7 @@ Step = Callable[[list[Tensor]], list[Tensor]]
 class RandomNet(nn.Module):
     """A network of random steps; `x` is a fitting input, `kinds` names the steps."""
 
-    def __init__(self, seed: int, size: int = 7) -> None:
+    def __init__(self, seed: int, size: int = 10) -> None:
         super().__init__()
         torch.manual_seed(seed)
         self.random = Random(seed)
