@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
+from networkx.utils import UnionFind
 
 from sparqc.errors import SparqcError
 from sparqc.ir.graph import Graph, Node, Value
@@ -15,7 +16,6 @@ from sparqc.passes.decide import Decider, Decision
 from sparqc.passes.insert_quantizers import Slot, insert_quantizer
 from sparqc.passes.plan import Layer, Plan, Quantizer
 from sparqc.passes.prune import Mask
-from sparqc.passes.union_find import UnionFind
 from sparqc.passes.weighted import Weighted, weight_of, weighted
 from sparqc.registry import register
 
@@ -102,9 +102,9 @@ class _Placement:
         per_tensor = self.context.target.conv_transpose_scale == "tensor"
         return None if per_tensor and node.op == "nn.conv_transpose" else axis
 
-    def _groups(self, slots: dict[Value, dict[Slot, Decision]]) -> UnionFind[Value]:
+    def _groups(self, slots: dict[Value, dict[Slot, Decision]]) -> UnionFind:
         """Which values must have one scale: those that moved INT8 codes connect."""
-        groups: UnionFind[Value] = UnionFind()
+        groups: UnionFind = UnionFind()
         wanted = self.decider.wanted(slots)
         for node, movement in self.decider.movements.items():
             if self.decider.moves(node, wanted):
