@@ -111,7 +111,9 @@ class OnnxRunner:
                 model.SerializeToString(), options, providers=["CPUExecutionProvider"]
             )
         except _ERRORS as error:
-            raise SparqcError(f"onnxruntime does not take this graph: {_sentence(error)}") from error
+            raise SparqcError(
+                f"onnxruntime does not take this graph: {_sentence(error)}"
+            ) from error
 
 
 def _plain(array: Array) -> Array:
