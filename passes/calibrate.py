@@ -57,10 +57,9 @@ class Calibrate(Pass):
     (the smallest mean squared error of INT8), "entropy" (the smallest KL divergence),
     "percentile", or "max".  All values that share one scale share one histogram.
 
-    "mse" is the default: with 8 to 384 images of the Fashion-MNIST example its outputs were the
-    closest to the float model's, it does not hang on a single outlier as "max" does, and it needs
-    no smooth distribution: "entropy" misjudges inputs in which one value is very frequent (the
-    plain background of those images) and lost 11 points of accuracy there.
+    "mse" is the default: it does not hang on a single outlier as "max" does, and it needs no smooth
+    distribution, while "entropy" misjudges inputs in which one value is very frequent (a plain
+    background).
     """
 
     name = "calibrate"
