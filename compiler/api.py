@@ -19,11 +19,12 @@ from sparqc.ir.execute import open_runner
 from sparqc.ir.graph import Array, Graph, Level, TensorType
 from sparqc.ir.onnx import load_onnx, read_onnx, save_onnx, write_onnx
 from sparqc.ir.onnx_types import numpy_dtype
+from sparqc.ir.raw import opsets_of
 from sparqc.ir.table import default_table
 from sparqc.lang.ast import PatternFile, RuleDecl
 from sparqc.library import pass_name, read_own, rulebook
 from sparqc.passbase import Batch, Context, Progress
-from sparqc.targets import default_profile, profile
+from sparqc.targets import Profile, default_profile, profile
 from sparqc.verify import Difference, check_model, difference
 
 if TYPE_CHECKING:
@@ -211,13 +212,21 @@ def finish(prepared: Prepared) -> Compiled:
         )
     final.drop_dead()
     # Without origins: however a model is spelled, the same file comes out.  The dump has them.
-    model = write_onnx(final, context.table, origins=False)
+    opset = _opset(final, context.target)
+    model = write_onnx(final, context.table, opset=opset, origins=False)
     check_model(model)
     gap = None
     if expected is not None:
-        actual, _ = open_runner(final, context.table).run(few)
+        actual, _ = open_runner(final, context.table, model=model).run(few)
         gap = difference(expected, actual)
     return Compiled(final, model, context, fitting, skipped, opaque, gap, prepared.notes)
+
+
+def _opset(graph: Graph, target: Profile) -> int:
+    """The opset that the graph has, or the target's own where the target does not read that one:
+    an ONNX model comes in whatever opset it was exported with."""
+    opset = opsets_of(graph)[""]
+    return opset if target.min_opset <= opset <= target.max_opset else target.opset
 
 
 def _few(graph: Graph, example: Batch) -> Batch:

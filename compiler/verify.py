@@ -12,6 +12,8 @@ import onnx
 from sparqc.errors import SparqcError
 from sparqc.ir.graph import Array
 
+QUANTIZERS = {"QuantizeLinear", "DequantizeLinear"}
+
 
 @dataclass(frozen=True)
 class Difference:
@@ -51,9 +53,15 @@ def difference(expected: Sequence[Array], actual: Sequence[Array]) -> Difference
 
 
 def check_model(model: onnx.ModelProto) -> None:
-    """Run onnx.checker; SparqcError with its words where it objects."""
+    """Run onnx.checker; SparqcError with its words where it objects, and where per-channel scales
+    have no `axis`: which one is then meant differs from parser to parser."""
     try:
         onnx.checker.check_model(model)
     except onnx.checker.ValidationError as error:
         first = str(error).strip().splitlines()[0]
         raise SparqcError(f"onnx.checker refuses the compiled graph: {first}") from error
+    sizes = {t.name: list(t.dims) for t in model.graph.initializer}
+    for node in model.graph.node:
+        if node.op_type in QUANTIZERS and sizes.get(node.input[1], []) not in ([], [1]):
+            if not any(attribute.name == "axis" for attribute in node.attribute):
+                raise SparqcError(f"{node.name}: the per-channel {node.op_type} has no axis")

@@ -76,7 +76,7 @@ def _opset(model: ModelProto, target: Profile) -> Iterator[Finding]:
             (),
             f"the file has opset {opset}; {target.name} reads {target.min_opset} to "
             f"{target.max_opset}",
-            "write it in another opset: export{opset=…} in --passes",
+            "compile it for that target, or export it anew in one of these",
         )
 
 

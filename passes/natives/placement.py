@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from weakref import WeakKeyDictionary
 
 from sparqc.ir.graph import Graph, Value
 from sparqc.natives import native
-
-#: Below this many channels a convolution's INT8 kernel is slower than its half-precision one.
-FEW_CHANNELS = 16
-#: The fewest channels from which a depthwise convolution is worth running in INT8.
-FEW_DEPTHWISE_CHANNELS = 32
 
 _depths: WeakKeyDictionary[Graph, tuple[int, dict[Value, int]]] = WeakKeyDictionary()
 
@@ -59,19 +53,3 @@ def _can_be_bare(value: Value) -> bool:
 
 def _only_read_here(value: Value) -> bool:
     return len(value.readers) == 1 and not value.is_output
-
-
-@native("int8_channels")
-def int8_channels(weight: Sequence[int], groups: int, first: bool) -> bool:
-    """Whether a convolution of this weight shape [K, C / groups, ...] has a good INT8 kernel.
-
-    Ungrouped: C and K of at least 16, or a square first convolution with K % 8 == 0.  Depthwise:
-    from 32 channels.  Otherwise grouped: channels per group a multiple of 4.
-    """
-    outputs, inputs = weight[0], weight[1]
-    if groups == 1:
-        square = first and len(weight) == 4 and weight[2] == weight[3] and outputs % 8 == 0
-        return square or min(outputs, inputs) >= FEW_CHANNELS
-    if inputs == 1 and outputs == groups:
-        return groups >= FEW_DEPTHWISE_CHANNELS
-    return inputs % 4 == 0 and (outputs // groups) % 4 == 0

@@ -193,11 +193,20 @@ def test_squeeze_and_excitation_is_int8_on_both_inputs_of_its_mul():
 @pytest.mark.parametrize(
     ("net", "x", "reason"),
     [
-        (conv(8, 8), torch.randn(1, 8, 8, 8), "too few channels"),
-        (conv(16, 16, groups=16), torch.randn(1, 16, 8, 8), "too few channels"),
+        (conv(8, 8), torch.randn(1, 8, 8, 8), "C or K below 16"),
+        (
+            conv(16, 16, groups=16),
+            torch.randn(1, 16, 8, 8),
+            "a depthwise convolution of fewer than 32 channels",
+        ),
+        (
+            conv(12, 12, groups=6),
+            torch.randn(1, 12, 8, 8),
+            "channels per group are no multiple of 4",
+        ),
         (nn.Linear(32, 10), torch.randn(4, 32), "fewer than 16 rows or columns"),
     ],
-    ids=["narrow", "narrow depthwise", "narrow linear"],
+    ids=["narrow", "narrow depthwise", "odd groups", "narrow linear"],
 )
 def test_layers_that_int8_does_not_pay_for_stay_in_float(net, x, reason):
     _, plan = place(nn.Sequential(nn.ReLU(), net), x)

@@ -77,6 +77,15 @@ def test_the_scales_of_a_transposed_convolution(compiled):
         assert scale.shape == ()
 
 
+def test_an_onnx_model_of_another_opset_is_written_in_one_that_the_target_reads():
+    x = torch.randn(2, 16, 8, 8, generator=torch.Generator().manual_seed(0))
+    exported = sparqc.compile(Net().eval(), (x,), passes="float").model
+    assert exported.opset_import[0].version == 20
+    done = sparqc.compile(exported, (x,), target="tensorrt-8.6", calibration=lambda: [[x]])
+    assert done.model.opset_import[0].version == 17
+    assert done.difference.snr_db > 0  # the written file ran
+
+
 @pytest.mark.parametrize("check", ["pass", "rule"])
 def test_every_pass_keeps_its_word(check):
     x = torch.randn(2, 16, 8, 8, generator=torch.Generator().manual_seed(0))
