@@ -62,6 +62,6 @@ def check_model(model: onnx.ModelProto) -> None:
         raise SparqcError(f"onnx.checker refuses the compiled graph: {first}") from error
     sizes = {t.name: list(t.dims) for t in model.graph.initializer}
     for node in model.graph.node:
-        if node.op_type in QUANTIZERS and sizes.get(node.input[1], []) not in ([], [1]):
-            if not any(attribute.name == "axis" for attribute in node.attribute):
-                raise SparqcError(f"{node.name}: the per-channel {node.op_type} has no axis")
+        per_channel = node.op_type in QUANTIZERS and sizes.get(node.input[1], []) not in ([], [1])
+        if per_channel and not any(attribute.name == "axis" for attribute in node.attribute):
+            raise SparqcError(f"{node.name}: the per-channel {node.op_type} has no axis")
