@@ -39,6 +39,7 @@ def check_command(file: Path, target: str, patterns: tuple[Path, ...], as_json: 
     from sparqc.api import Options, prepare
     from sparqc.ir.onnx import load_onnx
     from sparqc.passes.check import findings_of
+    from sparqc.passes.lost import lost
     from sparqc.tools.report_layers import layer_rows
     from sparqc.verify import check_model
 
@@ -46,7 +47,11 @@ def check_command(file: Path, target: str, patterns: tuple[Path, ...], as_json: 
     check_model(model)
     prepared = prepare(model, options=Options(passes="", target=target, patterns=patterns))
     graph, context = prepared.graph, prepared.context
-    findings = [*_opset(model, context.target), *findings_of(graph, context)]
+    findings = [
+        *_opset(model, context.target),
+        *findings_of(graph, context),
+        *lost(graph, context.table),
+    ]
     rows = layer_rows(graph, context)
     counts = {
         "layers": len(rows),

@@ -1,0 +1,70 @@
+"""What a tool that ran after sparqc took away: the file against the record in its metadata."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from sparqc.errors import SparqcError
+from sparqc.ir.graph import Graph
+from sparqc.ir.onnx_native import OnnxNative
+from sparqc.ir.table import OperatorTable
+from sparqc.passes.check import Finding, Grade
+from sparqc.passes.record import TARGET, Inventory, inventory, recorded
+
+SOURCE = "tensorrt.md §6"
+CURE = "build the file that sparqc wrote, or run the other tool before sparqc; see docs/survival.md"
+#: What of an inventory -> the id of its loss, the grade, what sparqc did, and how it is now.
+_LOSSES: Mapping[str, tuple[str, Grade, str, str]] = {
+    "int8": ("int8-lost", "error", "sparqc quantized the layer {}", "it runs in float now"),
+    "sparse": ("sparse-lost", "error", "sparqc made the weight of {} 2:4", "it no longer is"),
+    "quantized": ("quantizer-lost", "slow", "sparqc quantized the value {}", "it is float now"),
+}
+_ABSENT = "no value of the graph has that name now"
+
+
+def lost(graph: Graph, table: OperatorTable) -> Iterator[Finding]:
+    """Compare the graph with what the pass `record` wrote into its metadata.
+
+    Names that other tools changed are no loss as long as as many layers came in their place.
+    Nothing is found in a file without the record: nobody knows what it was.
+    """
+    metadata = dict(graph.native.metadata) if isinstance(graph.native, OnnxNative) else {}
+    try:
+        before = recorded(metadata)
+    except SparqcError as error:
+        yield Finding("record-unreadable", "note", (), str(error), CURE, SOURCE)
+        return
+    if before is not None:
+        yield from _compared(before, inventory(graph, table), _present(graph))
+
+
+def recorded_target(graph: Graph) -> str:
+    """The target that the file was compiled for, "" where its metadata do not say."""
+    metadata = dict(graph.native.metadata) if isinstance(graph.native, OnnxNative) else {}
+    return metadata.get(TARGET, "")
+
+
+def _compared(before: Inventory, now: Inventory, present: set[str]) -> Iterator[Finding]:
+    for key, (id, grade, did, state) in _LOSSES.items():
+        for name in _missing(getattr(before, key), getattr(now, key), present):
+            message = f"{did.format(name)}; {state if name in present else _ABSENT}"
+            yield Finding(id, grade, (name,), message, CURE, SOURCE)
+
+
+def _missing(before: Iterable[str], now: Iterable[str], present: set[str]) -> list[str]:
+    """The names of `before` that have no counterpart in `now`, in their order.
+
+    A name that is still in the graph was lost.  One that is gone may have been renamed: as many
+    new names as there are stand for them.
+    """
+    left = set(now)
+    gone = [name for name in before if name not in left]
+    renamed = len(left.difference(before))
+    absent = [name for name in gone if name not in present]
+    forgiven = set(absent if renamed >= len(absent) else ())
+    return [name for name in gone if name not in forgiven]
+
+
+def _present(graph: Graph) -> set[str]:
+    values = (value for node in graph.nodes for value in node.outputs)
+    return {v.name for v in values} | {v.name for v in graph.inputs} | set(graph.output_names)
