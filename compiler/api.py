@@ -21,6 +21,7 @@ from sparqc.ir.onnx import load_onnx, read_onnx, save_onnx, write_onnx
 from sparqc.ir.onnx_types import numpy_dtype
 from sparqc.ir.raw import opsets_of
 from sparqc.ir.table import default_table
+from sparqc.knobs import parse_knobs
 from sparqc.lang.ast import PatternFile, RuleDecl
 from sparqc.library import pass_name, read_own, rulebook
 from sparqc.passbase import Batch, Context, Progress
@@ -46,6 +47,8 @@ class Options:
     #: Pattern files of their own.
     patterns: tuple[Path, ...] = ()
     exclude: tuple[str, ...] = ()
+    #: Knobs of the target's rules: "attention=int8".
+    knobs: tuple[str, ...] = ()
     random_calibration: bool = False
     #: "off", "pass" or "rule": where each step is held to its word by running it.
     check: str = "off"
@@ -148,7 +151,10 @@ def prepare(
         calibration=_batches(graph, calibration, options, example),
         random_calibration=options.random_calibration,
         exclude=options.exclude,
+        knobs=parse_knobs(",".join(options.knobs)),
     )
+    for name, value in context.knobs.items():
+        context.rules.turn(name, value)
     _check_skipped(options.skip, line, context.rules)
     if progress:
         context.progress = progress

@@ -42,6 +42,8 @@ class Context:
     random_calibration: bool = False
     #: Structural selectors of operators that stay float (`--exclude`).
     exclude: tuple[str, ...] = ()
+    #: Knobs of the target's rules that a person has set (`--knob`).
+    knobs: Mapping[str, str] = field(default_factory=dict)
     progress: Progress = _silent
     #: What passes found out and later passes or the report need, by the pass's name: plain data
     #: (dataclasses, dicts) such as the placement plan, masks, and check findings.

@@ -92,6 +92,7 @@ def _options(request: Request, wishes: Wishes) -> Options:
         target=request.target,
         patterns=request.patterns,
         exclude=request.exclude,
+        knobs=request.knobs,
         random_calibration=request.random_calibration,
         check=wishes.check,
         limit=wishes.limit,

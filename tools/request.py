@@ -22,6 +22,7 @@ class Request:
     target: str = ""
     patterns: tuple[Path, ...] = ()
     exclude: tuple[str, ...] = ()
+    knobs: tuple[str, ...] = ()
     calibration: Path | None = None
     random_calibration: bool = False
     inputs: tuple[str, ...] = ()
@@ -51,6 +52,13 @@ _OPTIONS = (
         multiple=True,
         metavar="SELECTOR",
         help="Leave operators as they are: first_conv, heads, nn.linear, 'layer4.*'.",
+    ),
+    click.option(
+        "--knob",
+        "knobs",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="Turn a knob of the target's rules: attention=int8. See `sparqc rules knobs`.",
     ),
     click.option(
         "--calibration",

@@ -26,6 +26,7 @@ from sparqc.lang.ast import (
     Template,
     Unary,
 )
+from sparqc.lang.words import KNOB
 
 if TYPE_CHECKING:
     from sparqc.engine.result import Match
@@ -43,6 +44,10 @@ class Environment(Protocol):
     @property
     def natives(self) -> Mapping[str, Native]:
         """The functions that `@name(...)` calls."""
+
+    @property
+    def knobs(self) -> Mapping[str, str | float]:
+        """What `knob.name` is set to."""
 
 
 def evaluate(
@@ -143,6 +148,8 @@ class _Evaluation:
         return tuple(self.of(item) for item in expr.items)
 
     def field(self, expr: Field) -> Term:
+        if isinstance(expr.of, Name) and expr.of.id == KNOB:
+            return self.knob(expr)
         owner = self.of(expr.of)
         if owner is None or isinstance(owner, Unknown):
             return owner
@@ -151,6 +158,12 @@ class _Evaluation:
         if expr.name in _PROPERTIES:
             return _PROPERTIES[expr.name](owner, self.environment)
         return self.attribute(owner, expr.name)
+
+    def knob(self, expr: Field) -> Term:
+        if expr.name not in self.environment.knobs:
+            hint = did_you_mean(expr.name, self.environment.knobs)
+            raise self.error(f"there is no knob {expr.name!r}", expr.span, hint)
+        return self.environment.knobs[expr.name]
 
     def attribute(self, value: Value, name: str) -> Term:
         """An attribute of the operator that defines a value; of a spelling, of any of them."""

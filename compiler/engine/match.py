@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -41,6 +42,11 @@ class Matcher:
     def natives(self) -> Mapping[str, Native]:
         """The functions that conditions and rewrites may call."""
         return self.book.natives
+
+    @cached_property
+    def knobs(self) -> Mapping[str, str | float]:
+        """What `knob.name` in a condition is set to."""
+        return self.book.knobs
 
     def matches(self, decl: Declaration, node: Node) -> Iterator[Match]:
         """Every match with `node` at its root, most operators first; `where` is not asked yet."""

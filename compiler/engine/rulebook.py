@@ -9,6 +9,7 @@ from typing import TypeVar
 from sparqc.errors import PatternError, UsageError, did_you_mean
 from sparqc.ir.graph import Level
 from sparqc.ir.table import OperatorTable, default_table
+from sparqc.knobs import knob, knobs
 from sparqc.lang.ast import (
     CheckDecl,
     Declaration,
@@ -18,6 +19,7 @@ from sparqc.lang.ast import (
     RuleDecl,
     ShareDecl,
 )
+from sparqc.lang.likeness import resolve_like
 from sparqc.natives import Native, natives
 
 D = TypeVar("D", bound=Declaration)
@@ -41,6 +43,8 @@ class RuleBook:
         self._files: dict[str, PatternFile] = {}
         self._named: dict[str, Declaration] = {}
         self._spellings: dict[str, list[OpDecl]] = {}
+        self._whole: dict[str, FusionDecl] = {}
+        self._knobs: dict[str, str | float] = {}
         for declaration in declarations:
             self.add(declaration)
 
@@ -73,6 +77,7 @@ class RuleBook:
             self._add_spelling(declaration)
         else:
             self._named[name] = declaration
+            self._whole.clear()
 
     def _add_spelling(self, declaration: OpDecl) -> None:
         """Spellings of one name are alternatives; by their content, they have an order."""
@@ -87,6 +92,15 @@ class RuleBook:
     def natives(self) -> Mapping[str, Native]:
         """The functions that declarations may call.  Late: finding them imports every pass."""
         return natives() if self._registered is None else self._registered
+
+    @property
+    def knobs(self) -> Mapping[str, str | float]:
+        """What each knob is set to."""
+        return {name: self._knobs.get(name, k.read(k.default)) for name, k in knobs().items()}
+
+    def turn(self, name: str, value: str) -> None:
+        """Set a knob; UsageError where there is none, or it has no such value."""
+        self._knobs[name] = knob(name).read(value)
 
     @property
     def files(self) -> tuple[PatternFile, ...]:
@@ -136,10 +150,18 @@ class RuleBook:
                 f"no rule is named {name!r}",
                 hint=did_you_mean(name, [*self._named, *self._spellings]),
             )
-        return found
+        return self._complete(found)
+
+    def _complete(self, declaration: Declaration) -> Declaration:
+        """A fusion with the lines of the one that it is `like`; PatternError where that is none."""
+        if not isinstance(declaration, FusionDecl) or declaration.like is None:
+            return declaration
+        if declaration.name not in self._whole:
+            self._whole[declaration.name] = resolve_like(declaration, self._named)
+        return self._whole[declaration.name]
 
     def _select(self, kind: type[D], level: Level | None, target: str | None) -> tuple[D, ...]:
-        found = (self._named[name] for name in sorted(self._named))
+        found = (self._complete(self._named[name]) for name in sorted(self._named))
         return tuple(d for d in found if isinstance(d, kind) and is_for(d, level, target))
 
 

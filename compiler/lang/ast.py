@@ -6,7 +6,7 @@ it changed nothing and the Python decorator can build the very same rule.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal as OneOf
 
 from sparqc.errors import Span
@@ -130,7 +130,7 @@ class ListExpr:
 @dataclass(frozen=True)
 class Field:
     """`x.shape`, `w.readers`, `c.groups`: a property of a value, else an attribute of the operator
-    that defines it."""
+    that defines it; `knob.attention` is what a person chose."""
 
     of: Expr
     name: str
@@ -232,11 +232,13 @@ class RewriteStatement:
 
 @dataclass(frozen=True)
 class Example:
-    """An `example` block: statements of dump text; what becomes of them, or why they stay."""
+    """An `example` block: statements of dump text; what becomes of them, or why they stay, or what
+    a check says of them."""
 
     before: str
     after: str | None = None
     rejects: str | None = None
+    finds: str | None = None
     span: Span | None = _span()
 
 
@@ -280,12 +282,26 @@ class RuleDecl(Declaration):
 
 @dataclass(frozen=True)
 class QuantizedOperand:
-    """A line of an `int8` block: `x, r per tensor`, `w per channel`, or `output y per tensor`."""
+    """A line of an `int8` block: `x, r per tensor`, `w per channel`, `output y per tensor`, or
+    `p per tensor scale 1 / 127`."""
 
     names: tuple[str, ...]
     granularity: OneOf["tensor", "channel"] = "tensor"
     #: The quantizer stands behind the value that the fusion produces.
     output: bool = False
+    #: A scale that is known beforehand, so that nothing is calibrated.
+    scale: Expr | None = None
+    span: Span | None = _span()
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """`x with depthwise_act else "reason"`, a line of an `int8` block: this kernel and the one of
+    that fusion which gives `operand` run in the same precision."""
+
+    operand: str
+    fusion: str
+    reason: Template | None = None
     span: Span | None = _span()
 
 
@@ -294,13 +310,34 @@ class FusionDecl(Declaration):
     """`fusion` - what the target runs as one kernel.
 
     `int8_where` are the conditions of the `int8` block: where one fails, the fusion still is one
-    kernel, but in float, for that reason.  `sparse` names the operand that may be 2:4.
+    kernel, but in float, for that reason.  `sparse` names the operand that may be 2:4; `pays` are
+    the conditions under which that is likely to be faster.  A kernel takes in those of the fusions
+    that `joins` names where they give one of its inputs and nobody else reads them.  `like` is a
+    fusion whose `int8`, `sparse` and `pays` blocks are this one's too, in front of its own lines.
     """
 
+    like: str | None = None
     int8: tuple[QuantizedOperand, ...] = ()
+    pairings: tuple[Pairing, ...] = ()
     int8_where: tuple[Condition, ...] = ()
     sparse: str | None = None
     sparse_where: tuple[Condition, ...] = ()
+    pays: tuple[Condition, ...] = ()
+    joins: tuple[str, ...] = ()
+
+    def resolved(self, base: FusionDecl) -> FusionDecl:
+        """This fusion with the lines of the one that it is `like`."""
+        return replace(
+            self,
+            like=base.like,
+            int8=base.int8 + self.int8,
+            pairings=base.pairings + self.pairings,
+            int8_where=base.int8_where + self.int8_where,
+            sparse=self.sparse or base.sparse,
+            sparse_where=base.sparse_where + self.sparse_where,
+            pays=base.pays + self.pays,
+            joins=base.joins + self.joins,
+        )
 
 
 @dataclass(frozen=True)
@@ -312,11 +349,32 @@ class ShareDecl(Declaration):
 
 @dataclass(frozen=True)
 class CheckDecl(Declaration):
-    """`check` - a match that is a finding."""
+    """`check` - a match that is a finding; its `rewrite`, where there is one, cures it."""
 
     grade: OneOf["error", "slow", "note"] = "error"
     message: Template = Template("")
     cure: Template | None = None
+    rewrite: tuple[RewriteStatement, ...] = ()
+    preserves: OneOf["exact", "close", "lossy"] = "exact"
+
+    @property
+    def repair(self) -> RuleDecl | None:
+        """The rule that cures what the check finds; None where it cannot."""
+        if not self.rewrite:
+            return None
+        return RuleDecl(
+            self.name,
+            self.match,
+            self.doc,
+            self.levels,
+            self.target,
+            self.where,
+            self.examples,
+            self.source,
+            self.span,
+            rewrite=self.rewrite,
+            preserves=self.preserves,
+        )
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,9 @@ from lark.tree import Meta
 from lark.visitors import v_args
 
 from sparqc.errors import Span
-from sparqc.lang.ast import Bind, BuildCall, Expr, QuantizedOperand, RewriteStatement
+from sparqc.lang.ast import Bind, BuildCall, Expr, Pairing, QuantizedOperand, RewriteStatement
 from sparqc.lang.build_patterns import PatternBuilder, Rest
+from sparqc.lang.strings import read_template
 from sparqc.lang.words import GRANULARITIES
 
 
@@ -81,12 +82,24 @@ class Builder(PatternBuilder):
         return tuple(map(self._name, items))
 
     def quantized(self, meta: Meta, items: list[Any]) -> QuantizedOperand:
+        scale = items[-1] if not isinstance(items[-1], Token) else None
+        if scale is not None:
+            *items, _, _ = items
         *first, names, _, granularity = items
         if first and first[0] != "output":
             message = f"a comma or `output` is expected, not {str(first[0])!r}"
             raise self.fail(message, self.token_place(first[0]))
         self._one_of(granularity, GRANULARITIES, "granularity")
-        return QuantizedOperand(names, str(granularity), bool(first), self.place(meta))  # type: ignore[arg-type]
+        return QuantizedOperand(
+            names, str(granularity), bool(first), scale, self.place(meta)  # type: ignore[arg-type]
+        )  # fmt: skip
+
+    def pairing(self, meta: Meta, items: list[Any]) -> Pairing:
+        operand, _, fusion, *reason = items
+        template = None
+        if reason:
+            template = read_template(self.token_source(reason[1]), self.read_expr)
+        return Pairing(self._name(operand), str(fusion), template, self.place(meta))
 
     # -- rewrites --------------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ from sparqc.lang.findings import Findings
 from sparqc.lang.scope import KIND_NAMES, VALUES, Scope
 from sparqc.lang.vocabulary import Vocabulary
 from sparqc.lang.walk import walk
-from sparqc.lang.words import PROPERTIES
+from sparqc.lang.words import KNOB, PROPERTIES
 from sparqc.natives import Native
 
 
@@ -41,8 +41,9 @@ def check_expression(
 ) -> Findings:
     """What is wrong with one expression; `local` are names that it may use beside the match's."""
     known = {*scope.kinds, *local}
+    asked = {id(f.of) for f in walk(expr, Field) if f.of == Name(KNOB)}
     for name in walk(expr, Name):
-        if name.id not in known:
+        if name.id not in known and id(name) not in asked:
             hint = did_you_mean(name.id, known)
             message = f"the match binds no {name.id!r}"
             yield PatternError(message, span=name.span, hint=hint)
@@ -55,7 +56,9 @@ def check_expression(
 def _expressions(declaration: Declaration) -> Iterator[Expr | Template]:
     conditions = list(declaration.where)
     if isinstance(declaration, FusionDecl):
-        conditions += [*declaration.int8_where, *declaration.sparse_where]
+        conditions += [*declaration.int8_where, *declaration.sparse_where, *declaration.pays]
+        yield from (p.reason for p in declaration.pairings if p.reason is not None)
+        yield from (q.scale for q in declaration.int8 if q.scale is not None)
     for condition in conditions:
         yield from _of_condition(condition)
     if isinstance(declaration, CheckDecl):
@@ -92,6 +95,11 @@ def _counts(native: Native) -> str:
 
 def _field(field: Field, scope: Scope, vocabulary: Vocabulary) -> Findings:
     """A field asked of a name: values have properties, and their operators attributes."""
+    if field.of == Name(KNOB):
+        if field.name not in vocabulary.knobs:
+            hint = did_you_mean(field.name, vocabulary.knobs)
+            yield PatternError(f"there is no knob {field.name!r}", span=field.span, hint=hint)
+        return
     if not isinstance(field.of, Name) or field.of.id not in scope:
         return
     name, kind = field.of.id, scope.kinds[field.of.id]

@@ -149,6 +149,8 @@ def _fusion(fusion: FusionDecl, scope: Scope) -> Findings:
             if operand.output and scope.kinds.get(name) == "operand":
                 message = f"{name!r} is read by the fusion, it is no output"
                 yield PatternError(message, span=operand.span)
+    for pairing in fusion.pairings:
+        yield from _value(pairing.operand, scope, pairing.span, "int8")
     if fusion.sparse is not None:
         yield from _value(fusion.sparse, scope, fusion.span, "sparse")
         if scope.kinds.get(fusion.sparse) == "result":

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from sparqc.errors import PatternError
 from sparqc.ir.table import OperatorTable
-from sparqc.lang.ast import Declaration, OpDecl, PatternFile, RuleDecl
+from sparqc.lang.ast import CheckDecl, Declaration, FusionDecl, OpDecl, PatternFile, RuleDecl
 from sparqc.lang.check_expressions import check_expressions
+from sparqc.lang.check_fusions import check_fusion
 from sparqc.lang.check_names import check_names
 from sparqc.lang.check_operators import check_operators
 from sparqc.lang.check_rewrites import check_rewrite
@@ -34,13 +35,17 @@ def check_file(
     """
     others = [other for other in other_files if other.declarations != file.declarations]
     spellings = [d for f in (file, *others) for d in f.declarations if isinstance(d, OpDecl)]
-    vocabulary = Vocabulary(table, spellings)
+    fusions = {
+        d.name: d for f in (file, *others) for d in f.declarations if isinstance(d, FusionDecl)
+    }
+    vocabulary = Vocabulary(table, spellings, fusions)
     findings = list(_duplicates(file, others))
     sound: list[RuleDecl] = []
     for declaration in file.declarations:
         found = list(check_declaration(declaration, vocabulary, natives))
-        if isinstance(declaration, RuleDecl) and not failures(found):
-            sound.append(declaration)
+        rule = _rule_of(declaration)
+        if rule is not None and not failures(found):
+            sound.append(rule)
         findings += found
     return in_order([*findings, *check_overlap(sound, vocabulary.spelled)])
 
@@ -49,17 +54,26 @@ def check_declaration(
     declaration: Declaration, vocabulary: Vocabulary, natives: Mapping[str, Native]
 ) -> Findings:
     """What is wrong with one declaration, looked at by itself."""
+    if isinstance(declaration, FusionDecl):
+        yield from check_fusion(declaration, vocabulary.fusions)
     scope = scope_of(declaration)
     findings = [
         *check_names(declaration, scope),
         *check_operators(declaration, scope, vocabulary),
         *check_expressions(declaration, scope, vocabulary, natives),
     ]
-    if isinstance(declaration, RuleDecl):
-        findings += check_rewrite(declaration, scope, vocabulary, natives)
+    if (rule := _rule_of(declaration)) is not None:
+        findings += check_rewrite(rule, scope, vocabulary, natives)
         # What a rule does in the end can be asked only where it makes sense in itself.
-        findings += () if failures(findings) else check_termination(declaration, vocabulary)
+        findings += () if failures(findings) else check_termination(rule, vocabulary)
     yield from findings
+
+
+def _rule_of(declaration: Declaration) -> RuleDecl | None:
+    """What a declaration rewrites: a rule, and a check that cures what it finds."""
+    if isinstance(declaration, CheckDecl):
+        return declaration.repair
+    return declaration if isinstance(declaration, RuleDecl) else None
 
 
 def _duplicates(file: PatternFile, others: Sequence[PatternFile]) -> Findings:

@@ -15,6 +15,7 @@ from sparqc.lang.ast import (
     FusionDecl,
     MatchStatement,
     OpDecl,
+    Pairing,
     QuantizedOperand,
     RewriteStatement,
     RuleDecl,
@@ -40,6 +41,10 @@ class Parts:
     int8_where: list[Condition] = field(default_factory=list)
     sparse: str | None = None
     sparse_where: list[Condition] = field(default_factory=list)
+    like: str | None = None
+    pairings: list[Pairing] = field(default_factory=list)
+    pays: list[Condition] = field(default_factory=list)
+    joins: tuple[str, ...] = ()
     scale: tuple[str, ...] = ()
     message: Template | None = None
     cure: Template | None = None
@@ -60,10 +65,14 @@ def declare(header: Header, parts: Parts) -> Declaration:
         case "fusion":
             return FusionDecl(
                 **common,
+                like=parts.like,
                 int8=tuple(parts.int8),
+                pairings=tuple(parts.pairings),
                 int8_where=tuple(parts.int8_where),
                 sparse=parts.sparse,
                 sparse_where=tuple(parts.sparse_where),
+                pays=tuple(parts.pays),
+                joins=parts.joins,
             )
         case "share":
             _demand(header, bool(parts.scale), "says not which values share a scale", "scale: x, y")
@@ -113,6 +122,8 @@ def _check(header: Header, parts: Parts, common: dict[str, Any]) -> CheckDecl:
         grade=cast(Literal["error", "slow", "note"], grade),
         message=parts.message or Template(""),
         cure=parts.cure,
+        rewrite=tuple(parts.rewrite),
+        preserves=cast(Literal["exact", "close", "lossy"], _word(header, "preserves", "exact")),
     )
 
 

@@ -6,7 +6,7 @@ are no part of the values, so they are taken from the text that the values were 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from sparqc.errors import Span
@@ -28,6 +28,7 @@ from sparqc.lang.printer import (
     format_bind,
     format_expr,
     format_match,
+    format_pairing,
     format_quantized,
     format_rewrite,
 )
@@ -80,6 +81,8 @@ class _Declaration:
             yield Printed(1, wrap_sentence("", d.doc, STEP), self.number('"'))
         if d.source and not isinstance(d, CheckDecl):
             yield self.sentence("source", d.source)
+        if isinstance(d, FusionDecl) and d.like is not None:
+            yield Printed(1, f"like {d.like}", self.number("like"))
         yield from self.matched()
         if d.where:
             yield Printed(1, "where:", self.number("where"))
@@ -113,9 +116,7 @@ class _Declaration:
         """The blocks that only this kind of declaration has."""
         d = self.declaration
         if isinstance(d, RuleDecl):
-            yield Printed(1, "rewrite:", self.number("rewrite"))
-            for statement in d.rewrite:
-                yield _code(2, format_rewrite(statement), statement.span)
+            yield from self.rewrite(d)
         elif isinstance(d, FusionDecl):
             yield from self.fusion(d)
         elif isinstance(d, ShareDecl):
@@ -126,17 +127,33 @@ class _Declaration:
                 yield self.sentence("cure", d.cure.text)
             if d.source:
                 yield self.sentence("source", d.source)
+            if d.rewrite:
+                yield from self.rewrite(d)
+
+    def rewrite(self, declaration: RuleDecl | CheckDecl) -> Iterator[Printed]:
+        yield Printed(1, "rewrite:", self.number("rewrite"))
+        for statement in declaration.rewrite:
+            yield _code(2, format_rewrite(statement), statement.span)
 
     def fusion(self, fusion: FusionDecl) -> Iterator[Printed]:
-        if fusion.int8 or fusion.int8_where:
+        if fusion.int8 or fusion.pairings or fusion.int8_where:
             yield Printed(1, "int8:", self.number("int8"))
             for operand in fusion.int8:
                 yield _code(2, format_quantized(operand), operand.span)
+            yield from _lines(
+                (format_pairing(p), p.reason.text if p.reason else None, p.span)
+                for p in fusion.pairings
+            )
             yield from _conditions(fusion.int8_where)
         if fusion.sparse is not None:
             colon = ":" if fusion.sparse_where else ""
             yield Printed(1, f"sparse {fusion.sparse}{colon}", self.number("sparse"))
             yield from _conditions(fusion.sparse_where)
+        if fusion.pays:
+            yield Printed(1, "pays:", self.number("pays"))
+            yield from _conditions(fusion.pays)
+        if fusion.joins:
+            yield Printed(1, f"joins {', '.join(fusion.joins)}", self.number("joins"))
 
     def example(self, example: Example, position: int) -> Iterator[Printed]:
         blocks = self.blocks("example")
@@ -146,9 +163,10 @@ class _Declaration:
         yield Printed(2, _raw("before:", example.before), inner.get("before", 0))
         if example.after is not None:
             yield Printed(2, _raw("after:", example.after), inner.get("after", 0))
-        if example.rejects is not None:
-            text = wrap_sentence("rejects ", example.rejects, 2 * STEP)
-            yield Printed(2, text, inner.get("rejects", 0))
+        for word, said in (("rejects", example.rejects), ("finds", example.finds)):
+            if said is not None:
+                text = wrap_sentence(f"{word} ", said, 2 * STEP)
+                yield Printed(2, text, inner.get(word, 0))
 
 
 def _code(depth: int, text: str, span: Span | None) -> Printed:
@@ -161,12 +179,19 @@ def _raw(header: str, text: str) -> str:
 
 def _conditions(conditions: Sequence[Condition]) -> Iterator[Printed]:
     """The conditions of a block, their reasons below one another where they fit."""
-    texts = [(format_expr(c.expr), c.reason.text if c.reason else None) for c in conditions]
+    yield from _lines(
+        (format_expr(c.expr), c.reason.text if c.reason else None, c.span) for c in conditions
+    )
+
+
+def _lines(lines: Iterable[tuple[str, str | None, Span | None]]) -> Iterator[Printed]:
+    """Code with reasons behind it."""
+    known = list(lines)
     room = PAGE - 2 * STEP
-    short = [len(e) for e, reason in texts if reason and len(f"{e}  else {reason}") + 2 <= room]
-    for condition, (expr, reason) in zip(conditions, texts, strict=True):
-        text = wrap_condition(expr, reason, max(short, default=0), 2 * STEP)
-        yield Printed(2, text, condition.span.line if condition.span else 0)
+    short = [len(e) for e, why, _ in known if why and len(f"{e}  else {why}") + 2 <= room]
+    for code, reason, span in known:
+        text = wrap_condition(code, reason, max(short, default=0), 2 * STEP)
+        yield Printed(2, text, span.line if span else 0)
 
 
 _KINDS = {"OpDecl": "op", "RuleDecl": "rule", "FusionDecl": "fusion", "ShareDecl": "share"}
@@ -187,4 +212,5 @@ def _header(d: Declaration) -> str:
         words += [f"decreases {d.decreases}"] if d.decreases else []
     elif isinstance(d, CheckDecl):
         words.append(f"grade {d.grade}")
+        words += [f"preserves {d.preserves}"] if d.rewrite else []
     return f"{' '.join(words)}:"

@@ -23,7 +23,7 @@ _PIECE = re.compile(r'"(?:[^"\\]|\\.)*"|#.*|[()\[\]{}]|[^"#()\[\]{}]+|"')
 #: Lines that end in a colon, which may be missing.
 _DECLARES = re.compile(rf"(?:{'|'.join(BLOCKS)})\s+\w.*", re.DOTALL)
 _OPENS_BLOCK = re.compile(
-    r"(?:(?:match|where|rewrite|int8|example|before|after)\b|sparse\s+\w+)\s*:?"
+    r"(?:(?:match|where|rewrite|int8|pays|example|before|after)\b|sparse\s+\w+)\s*:?"
 )
 #: Lines whose block is kept as it stands.
 _RAW = re.compile(r"(?:before|after)\s*:")

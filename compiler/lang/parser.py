@@ -17,14 +17,23 @@ from sparqc.lang.source import Source
 from sparqc.lang.strings import read_template, unquote
 from sparqc.lang.words import BLOCK_USAGE, BLOCKS, LINE_USAGE
 
+#: The lines of an int8 block that are no conditions.
+_QUANTIZED = re.compile(r"(?s).*\bper\s+\w+$|\w+[\w\s,]*\bper\s+\w+\s+scale\b.*")
+_PAIRING = re.compile(r"(?s)\w+\s+with\b.*")
+_EXAMPLE = "`before:`, and `after:` or `rejects`; that of a check may say what it `finds`"
+_EXAMPLES = {
+    frozenset(words.split())
+    for words in ("before after", "before rejects", "before finds", "before after finds")
+}
 #: What a block's first line looks like.
 _SHAPES = {
     **dict.fromkeys(
-        ("match", "where", "rewrite", "int8", "example", "before", "after"), r"\w+\s*:"
+        ("match", "where", "rewrite", "int8", "pays", "example", "before", "after"), r"\w+\s*:"
     ),
     "sparse": r"\w+\s+[A-Za-z_]\w*\s*:?",
     "scale": r"\w+\s*:.+",
-    **dict.fromkeys(("message", "cure", "source", "rejects"), r'\w+\s*".*"'),
+    **dict.fromkeys(("joins", "like"), r"\w+\s+[A-Za-z_].*"),
+    **dict.fromkeys(("message", "cure", "source", "rejects", "finds"), r'\w+\s*".*"'),
 }  # fmt: skip
 
 
@@ -217,14 +226,30 @@ class _BlockReader:
 
     def block_int8(self, line: Line) -> None:
         for child in line.children:
-            if re.search(r"\bper\s+\w+$", child.text):
+            if _QUANTIZED.fullmatch(child.text):
                 self.values.int8.append(self.file.line("quantized", child))
+            elif _PAIRING.fullmatch(child.text):
+                self.values.pairings.append(self.file.line("pairing", child))
             else:
                 self.values.int8_where.append(self.file.line("condition", child))
 
     def block_sparse(self, line: Line) -> None:
         self.values.sparse = line.text.removesuffix(":").split()[1]
         self.values.sparse_where = [self.file.line("condition", child) for child in line.children]
+
+    def block_pays(self, line: Line) -> None:
+        self.values.pays = [self.file.line("condition", child) for child in line.children]
+
+    def block_joins(self, line: Line) -> None:
+        names = self.tail(line)
+        self.values.joins = self.file.attempt(lambda: read("names", names)) or ()
+
+    def block_like(self, line: Line) -> None:
+        names = self.tail(line)
+        known: tuple[str, ...] = self.file.attempt(lambda: read("names", names)) or ("",)
+        self.values.like = known[0]
+        if len(known) > 1:
+            self.wrong(line, "a fusion is `like` one other")
 
     def block_scale(self, line: Line) -> None:
         names = self.tail(line)
@@ -259,21 +284,23 @@ class _BlockReader:
     def block_example(self, line: Line) -> None:
         texts: dict[str, str] = {}
         for child in line.children:
-            if child.word not in ("before", "after", "rejects"):
-                self.wrong(child, "an example has `before:`, and `after:` or `rejects`")
+            if child.word not in ("before", "after", "rejects", "finds"):
+                self.wrong(child, f"an example has {_EXAMPLE}")
             elif child.word in texts:
                 self.wrong(child, f"`{child.word}` is given twice")
             elif self.well_formed(child.word, child):
                 texts[child.word] = self.example_text(child)
         span = self.layout.of(line).whole
         self.values.examples.append(
-            Example(texts.get("before", ""), texts.get("after"), texts.get("rejects"), span)
+            Example(texts.get("before", ""), *map(texts.get, ("after", "rejects", "finds")), span)
         )
-        if len(texts) != 2 or "before" not in texts:
-            self.wrong(line, "an example has `before:`, and one of `after:` and `rejects`")
+        if frozenset(texts) not in _EXAMPLES:
+            self.wrong(line, f"an example has {_EXAMPLE}")
+        elif "finds" in texts and self.kind != "check":
+            self.wrong(line, "only a check finds something")
 
     def example_text(self, line: Line) -> str:
-        if line.word != "rejects":
+        if line.word in ("before", "after"):
             return line.raw
         text: str | None = self.file.attempt(lambda: unquote(self.tail(line)))
         return text or ""
@@ -285,6 +312,8 @@ _READ: dict[str, Callable[[_BlockReader, Line], None]] = {
     "sparse": _BlockReader.block_sparse, "scale": _BlockReader.block_scale,
     "message": _BlockReader.block_message, "cure": _BlockReader.block_cure,
     "source": _BlockReader.block_source, "example": _BlockReader.block_example,
+    "pays": _BlockReader.block_pays, "joins": _BlockReader.block_joins,
+    "like": _BlockReader.block_like,
 }  # fmt: skip
 
 

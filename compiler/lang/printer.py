@@ -20,6 +20,7 @@ from sparqc.lang.ast import (
     Name,
     NativeCall,
     Number,
+    Pairing,
     QuantizedOperand,
     RewriteStatement,
     Scalar,
@@ -154,7 +155,13 @@ def format_match(statement: MatchStatement) -> str:
 def format_quantized(operand: QuantizedOperand) -> str:
     """`output y per tensor`."""
     output = "output " if operand.output else ""
-    return f"{output}{', '.join(operand.names)} per {operand.granularity}"
+    scale = f" scale {format_expr(operand.scale)}" if operand.scale is not None else ""
+    return f"{output}{', '.join(operand.names)} per {operand.granularity}{scale}"
+
+
+def format_pairing(pairing: Pairing) -> str:
+    """`x with depthwise`, without its reason."""
+    return f"{pairing.operand} with {pairing.fusion}"
 
 
 # -- rewrites ------------------------------------------------------------------------------------

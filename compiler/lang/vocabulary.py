@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from functools import cache
 
 from sparqc.errors import did_you_mean
 from sparqc.ir.operator import Operator
 from sparqc.ir.table import OperatorTable
-from sparqc.lang.ast import CallPattern, OpDecl
+from sparqc.knobs import knobs
+from sparqc.lang.ast import CallPattern, FusionDecl, OpDecl
 from sparqc.lang.walk import walk
 
 
 class Vocabulary:
     """The operator table together with the `op` declarations at hand."""
 
-    def __init__(self, table: OperatorTable, spellings: Iterable[OpDecl]) -> None:
+    def __init__(
+        self,
+        table: OperatorTable,
+        spellings: Iterable[OpDecl],
+        fusions: Mapping[str, FusionDecl] | None = None,
+        known_knobs: Collection[str] | None = None,
+    ) -> None:
         self.table = table
+        self.knobs: Collection[str] = knobs() if known_knobs is None else known_knobs
+        self.fusions = fusions or {}
         self._families: dict[str, list[OpDecl]] = {}
         for spelling in spellings:
             self._families.setdefault(spelling.name, []).append(spelling)

@@ -18,9 +18,9 @@ _COMMON: Final = ("source", "match", "where", "example")
 BLOCKS: Final[dict[str, tuple[str, ...]]] = {
     "op": _COMMON,
     "rule": ("source", "match", "where", "rewrite", "example"),
-    "fusion": ("source", "match", "where", "int8", "sparse", "example"),
+    "fusion": ("source", "like", "match", "where", "int8", "sparse", "pays", "joins", "example"),
     "share": ("source", "match", "where", "scale", "example"),
-    "check": ("match", "where", "message", "cure", "source", "example"),
+    "check": ("match", "where", "message", "cure", "source", "rewrite", "example"),
 }
 #: The header clauses of each kind.
 CLAUSES: Final[dict[str, tuple[str, ...]]] = {
@@ -28,7 +28,7 @@ CLAUSES: Final[dict[str, tuple[str, ...]]] = {
     "rule": ("on", "for", "preserves", "decreases"),
     "fusion": ("on", "for"),
     "share": ("on", "for"),
-    "check": ("on", "for", "grade"),
+    "check": ("on", "for", "grade", "preserves"),
 }
 
 #: Words that are no names, wherever they stand.
@@ -36,6 +36,8 @@ RESERVED: Final = frozenset(
     ("and", "or", "not", "in", "is", "none", "true", "false", "else", "like", "maybe", "shared",
      "ordered", "const")
 )  # fmt: skip
+#: What `knob.attention` begins with; no name of a match.
+KNOB: Final = "knob"
 
 #: How a block begins.
 BLOCK_USAGE: Final = {
@@ -44,6 +46,9 @@ BLOCK_USAGE: Final = {
     "rewrite": "rewrite:",
     "int8": "int8:",
     "sparse": "sparse w:",
+    "pays": "pays:",
+    "joins": "joins elementwise, softmax",
+    "like": "like conv_act",
     "scale": "scale: x, y",
     "message": 'message "the weight {w.name} is shared"',
     "cure": 'cure "give each layer a weight of its own"',
@@ -52,6 +57,7 @@ BLOCK_USAGE: Final = {
     "before": "before:",
     "after": "after:",
     "rejects": 'rejects "the weight is shared"',
+    "finds": 'finds "w has 2 readers"',
 }
 
 #: How a line is written, by the start rule of the grammar that reads it.
@@ -60,6 +66,7 @@ LINE_USAGE: Final = {
     "statement": "a match line reads: y = nn.relu(x)",
     "condition": 'a condition reads: w.readers == 1  else "the weight is shared"',
     "quantized": "an operand of an int8 block reads: x, r per tensor",
+    "pairing": 'a pairing of an int8 block reads: x with depthwise  else "that one stays float"',
     "rewrite": "a rewrite line reads: y = nn.conv(x, w2, b2) like c",
     "names": "names are separated by commas: x, y",
     "expr": "an expression reads: w.shape[1] % 4 == 0",
