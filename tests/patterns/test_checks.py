@@ -94,6 +94,10 @@ FAULTS = {
         ("y = nn.relu(c)", "v: const f32[2] = [1.0, 1.0]\n"
          "y = nn.batch_norm(c, v, v, v, v)"),
     ],
+    "wide-codes": [
+        ("c = nn.conv(d, dw)", "b: const i32[2] = [1000, 2]\ndb = q.dequantize(b, t, axis=0)\n"
+         "c = nn.conv(d, dw, db)"),
+    ],
 }  # fmt: skip
 
 
@@ -124,5 +128,11 @@ def test_weights_in_int8_are_an_error_for_tensorrt_8_alone():
     assert ids_of(GOOD, "tensorrt-8.6") == {"int8-weights"}
 
 
+def test_scales_in_half_precision_are_an_error_for_tensorrt_8_alone():
+    text = GOOD.replace("x: f32", "x: f16").replace("const f32", "const f16")
+    assert ids_of(text) == set()
+    assert ids_of(text, "tensorrt-8.6") == {"int8-weights", "half-scale"}
+
+
 def test_every_check_is_tested():
-    assert SHIPPED - FAULTS.keys() == {"int8-weights"}
+    assert SHIPPED - FAULTS.keys() == {"int8-weights", "half-scale"}
