@@ -15,11 +15,11 @@ SOURCE = "tensorrt.md §6"
 CURE = "build the file that sparqc wrote, or run the other tool before sparqc; see docs/survival.md"
 #: What of an inventory -> the id of its loss, the grade, what sparqc did, and how it is now.
 _LOSSES: Mapping[str, tuple[str, Grade, str, str]] = {
-    "int8": ("int8-lost", "error", "sparqc quantized the layer {}", "it runs in float now"),
+    "int8": ("int8-lost", "error", "sparqc quantized the layer {}", "no INT8 codes reach it now"),
     "sparse": ("sparse-lost", "error", "sparqc made the weight of {} 2:4", "it no longer is"),
     "quantized": ("quantizer-lost", "slow", "sparqc quantized the value {}", "it is float now"),
 }
-_ABSENT = "no value of the graph has that name now"
+_ABSENT = "it is no longer in the graph"
 
 
 def lost(graph: Graph, table: OperatorTable) -> Iterator[Finding]:
@@ -35,7 +35,7 @@ def lost(graph: Graph, table: OperatorTable) -> Iterator[Finding]:
         yield Finding("record-unreadable", "note", (), str(error), CURE, SOURCE)
         return
     if before is not None:
-        yield from _compared(before, inventory(graph, table), _present(graph))
+        yield from _compared(before, inventory(graph, table), _present(graph, table))
 
 
 def recorded_target(graph: Graph) -> str:
@@ -44,10 +44,12 @@ def recorded_target(graph: Graph) -> str:
     return metadata.get(TARGET, "")
 
 
-def _compared(before: Inventory, now: Inventory, present: set[str]) -> Iterator[Finding]:
+def _compared(
+    before: Inventory, now: Inventory, present: Mapping[str, set[str]]
+) -> Iterator[Finding]:
     for key, (id, grade, did, state) in _LOSSES.items():
-        for name in _missing(getattr(before, key), getattr(now, key), present):
-            message = f"{did.format(name)}; {state if name in present else _ABSENT}"
+        for name in _missing(getattr(before, key), getattr(now, key), present[key]):
+            message = f"{did.format(name)}; {state if name in present[key] else _ABSENT}"
             yield Finding(id, grade, (name,), message, CURE, SOURCE)
 
 
@@ -65,6 +67,12 @@ def _missing(before: Iterable[str], now: Iterable[str], present: set[str]) -> li
     return [name for name in gone if name not in forgiven]
 
 
-def _present(graph: Graph) -> set[str]:
-    values = (value for node in graph.nodes for value in node.outputs)
-    return {v.name for v in values} | {v.name for v in graph.inputs} | set(graph.output_names)
+def _present(graph: Graph, table: OperatorTable) -> dict[str, set[str]]:
+    """What of an inventory -> the names that still stand for something of that kind.
+
+    A layer whose name went to the Cast behind it was renamed.
+    """
+    values = {v.name for n in graph.nodes for v in n.outputs} | {v.name for v in graph.inputs}
+    rows = ((n, table.get(n.op)) for n in graph.nodes)
+    layers = {n.output.name for n, row in rows if row is not None and row.weight is not None}
+    return {"int8": layers, "sparse": layers, "quantized": values}

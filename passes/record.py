@@ -113,7 +113,16 @@ def _int8(graph: Graph, table: OperatorTable) -> Iterator[Node]:
 
 
 def _from_codes(value: Value) -> bool:
-    return value.producer is not None and value.producer.op == "q.dequantize"
+    """Whether a value comes from codes; a Cast behind the DQ is a fault of its own, no loss."""
+    producer = _before_casts(value).producer
+    return producer is not None and producer.op == "q.dequantize"
+
+
+def _before_casts(value: Value) -> Value:
+    """The value that converters of types wrapped in Casts."""
+    while (node := value.producer) is not None and node.op in ("nn.cast", "nn.identity"):
+        value = next(node.inputs)
+    return value
 
 
 def _sparse(graph: Graph, table: OperatorTable) -> Iterator[Node]:
@@ -131,4 +140,4 @@ def _quantized(graph: Graph, table: OperatorTable) -> Iterator[Value]:
         if node.op == "q.quantize":
             value = node.operands["x"]
             if isinstance(value, Value) and not is_constant(value, table):
-                yield value
+                yield _before_casts(value)
