@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 
 from sparqc import pipeline as pipelines
+from sparqc.boundary import BoundaryTypes, decode, encode
 from sparqc.engine.action import Action
 from sparqc.engine.events import Observer
 from sparqc.engine.rulebook import RuleBook
@@ -25,6 +26,7 @@ from sparqc.knobs import parse_knobs
 from sparqc.lang.ast import PatternFile, RuleDecl
 from sparqc.library import pass_name, read_own, rulebook
 from sparqc.passbase import Batch, Context, Progress
+from sparqc.registry import passes
 from sparqc.targets import Profile, default_profile, profile
 from sparqc.verify import Difference, check_model, difference
 
@@ -47,6 +49,11 @@ class Options:
     #: Pattern files of their own.
     patterns: tuple[Path, ...] = ()
     exclude: tuple[str, ...] = ()
+    #: The type of the operators that are not quantized: "fp32", "fp16", or "" for the target's own.
+    float: str = ""
+    #: The element types of inputs and outputs: "float" (the model's own), "fp16", "int8", or one by
+    #: its name: "fp16,logits=float".
+    io: str = "float"
     #: Knobs of the target's rules: "attention=int8".
     knobs: tuple[str, ...] = ()
     random_calibration: bool = False
@@ -137,13 +144,20 @@ def prepare(
     own = [read_own(path) for path in options.patterns]
     line = _with_own(pipelines.parse(options.passes), own)
     level: Level = "onnx" if isinstance(model, (str, Path, onnx.ModelProto)) else "fx"
-    line.for_level(level)[0].check(level)  # before the model is captured, which takes seconds
+    # Before the model is captured, which takes seconds:
+    line.for_level(level)[0].check(level)
+    target = profile(options.target) if options.target else default_profile()
+    precision = target.require_precision(options.float)
+    boundary = BoundaryTypes.parse(options.io)
+    _check_carried_out("--float fp16", options.float == "fp16", "float", line)
+    _check_carried_out(f"--io {options.io}", not boundary.is_plain, "io", line)
     graph, notes = _graph(model, inputs, dynamic_batch)
+    boundary.check(graph)
     example = [_array(x) for x in inputs] if inputs is not None else []
     context = Context(
         table=default_table(),
         rules=rulebook(own),
-        target=profile(options.target) if options.target else default_profile(),
+        target=target,
         action=Action(
             limit=options.limit, skip=options.skip, check=options.check, listeners=observers
         ),
@@ -151,6 +165,8 @@ def prepare(
         calibration=_batches(graph, calibration, options, example),
         random_calibration=options.random_calibration,
         exclude=options.exclude,
+        precision=precision,
+        boundary=boundary,
         knobs=parse_knobs(",".join(options.knobs)),
     )
     for name, value in context.knobs.items():
@@ -170,6 +186,16 @@ def _check_skipped(names: Iterable[str], line: pipelines.Pipeline, rules: RuleBo
             raise UsageError(
                 f"skip: no pass of the pipeline and no rule is named {name!r}", hint=hint
             )
+
+
+def _check_carried_out(wish: str, wished: bool, option: str, line: pipelines.Pipeline) -> None:
+    """Raises UsageError for a wish that no pass of the pipeline looks at."""
+    if wished and not any(option in step.cls.carries_out for step in line.steps):
+        able = ", ".join(n for n, cls in passes().items() if option in cls.carries_out)
+        raise UsageError(
+            f"{wish}: no pass of the pipeline does that: {line}",
+            hint=f"add one, behind the export: {able}",
+        )
 
 
 def _with_own(line: pipelines.Pipeline, own: Sequence[PatternFile]) -> pipelines.Pipeline:
@@ -223,7 +249,9 @@ def finish(prepared: Prepared) -> Compiled:
     check_model(model)
     gap = None
     if expected is not None:
+        few = encode(few, final.inputs, context.scales)
         actual, _ = open_runner(final, context.table, model=model).run(few)
+        actual = decode(actual, final.output_names, context.scales)
         gap = difference(expected, actual)
     return Compiled(final, model, context, fitting, skipped, opaque, gap, prepared.notes)
 

@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from sparqc.boundary import BoundaryTypes
 from sparqc.ir.graph import Array, Graph, Level
 
 if TYPE_CHECKING:
     from sparqc.engine.action import Action
     from sparqc.engine.rulebook import RuleBook
     from sparqc.ir.table import OperatorTable
-    from sparqc.targets import Profile
+    from sparqc.targets import Precision, Profile
 
 #: One batch: an array for each graph input, in order.
 Batch = Sequence[Array]
@@ -44,6 +45,12 @@ class Context:
     exclude: tuple[str, ...] = ()
     #: Knobs of the target's rules that a person has set (`--knob`).
     knobs: Mapping[str, str] = field(default_factory=dict)
+    #: The type of the operators that are not quantized.
+    precision: Precision = "fp32"
+    #: The element types that a person wants of inputs and outputs.
+    boundary: BoundaryTypes = field(default_factory=BoundaryTypes)
+    #: The scale of each input and output that is INT8 codes now, by its name.
+    scales: dict[str, float] = field(default_factory=dict)
     progress: Progress = _silent
     #: What passes found out and later passes or the report need, by the pass's name: plain data
     #: (dataclasses, dicts) such as the placement plan, masks, and check findings.
@@ -65,6 +72,8 @@ class Pass:
     gives: ClassVar[Level | None] = None
     #: Its word on numbers: "exact" to the bit, "close" to rounding, "lossy" by intent.
     preserves: ClassVar[Literal["exact", "close", "lossy"]] = "exact"
+    #: The options of a compile that it alone carries out: "float", "io".
+    carries_out: ClassVar[tuple[str, ...]] = ()
 
     def run(self, graph: Graph, context: Context) -> int:
         """Change the graph in place; return how many changes were made."""

@@ -11,11 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, cast, get_args
 
 from sparqc.errors import UsageError, did_you_mean
 from sparqc.ir.graph import Shape
 from sparqc.toml_tables import Table, tables
+
+Precision = Literal["fp32", "fp16"]
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,8 @@ class Profile:
     zero_point_input: bool = False
     #: Whether each tensor keeps the type that the file gives it.
     strongly_typed: bool = True
+    #: The type of the operators that are not quantized, without a wish.
+    float: Precision = "fp32"
     #: The command that builds an engine; {onnx} and {engine} stand for the two paths.
     build: tuple[str, ...] = ()
     #: Its words for dynamic shapes; {min}, {opt}, {max} stand for "x:1x3x224x224,y:1x8".
@@ -57,6 +61,21 @@ class Profile:
                 f"the default is {self.opset}",
             )
         return opset
+
+    def require_precision(self, wish: str) -> Precision:
+        """The wish, or where it is "" the target's own; UsageError where the target cannot."""
+        if not wish:
+            return self.float
+        if wish not in get_args(Precision):
+            known = get_args(Precision)
+            hint = did_you_mean(wish, known) or f"known: {', '.join(known)}"
+            raise UsageError(f"--float {wish}: there is no such type", hint=hint)
+        if wish == "fp16" and "f16" not in self.scale_dtypes:
+            raise UsageError(
+                f"--float fp16: the target {self.name!r} reads scales in FP32 only",
+                hint="leave --float out: its compiler picks FP16 itself where that is faster",
+            )
+        return cast("Precision", wish)
 
     def build_command(
         self, onnx: str, engine: str, ranges: Mapping[str, tuple[Shape, Shape, Shape]]

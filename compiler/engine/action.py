@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 
+from sparqc.boundary import decode, encode
 from sparqc.engine.drift import Drift, Word, measure
 from sparqc.engine.events import Observer, PassEvent, RuleEvent
 from sparqc.engine.result import Match
@@ -184,13 +185,17 @@ class Action:
                 f"the numeric check {self.check!r} needs example inputs to run",
                 hint="give the model example inputs, or leave the check off",
             )
-        outputs, _ = open_runner(graph, context.table).run(context.example)
+        batch = encode(context.example, graph.inputs, context.scales)
+        outputs, _ = open_runner(graph, context.table).run(batch)
+        outputs = decode(outputs, graph.output_names, context.scales)
         self._known = graph, graph.version, outputs
         return outputs
 
     def _drift(self, before: list[Array], graph: Graph, context: Context) -> Drift:
         drift = measure(before, self._execute(graph, context), graph.output_names)
-        return replace(drift, rounds=any(node.op.startswith("q.") for node in graph.nodes))
+        half = any(v.type.dtype == "f16" for node in graph.nodes for v in node.outputs)
+        rounds = any(node.op.startswith("q.") for node in graph.nodes)
+        return replace(drift, rounds=rounds, half=half)
 
     def _insist(self, drift: Drift, word: Word, what: str, span: Span | None) -> None:
         if not drift.keeps(word):

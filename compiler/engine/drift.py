@@ -18,6 +18,8 @@ CLOSE = 1e-4
 #: And where the graph rounds to integer codes: a sum that another library adds up in another order
 #: may become the next code, one step of the output's range away.
 CLOSE_CODES = 3e-2
+#: And where it computes in FP16, whose numbers have eleven bits: the errors of many operators.
+CLOSE_HALF = 2e-2
 
 
 @dataclass(frozen=True)
@@ -36,12 +38,14 @@ class Drift:
     worst: str = ""
     #: Whether the graph rounds to integer codes on its way.
     rounds: bool = False
+    #: Whether it computes in FP16.
+    half: bool = False
 
     def keeps(self, word: Word) -> bool:
         """Whether the drift is what a pass or rule of that word may cause."""
         if word == "lossy":
             return True
-        limit = CLOSE_CODES if self.rounds else CLOSE
+        limit = max(CLOSE, CLOSE_CODES * self.rounds, CLOSE_HALF * self.half)
         return self.exact or (word == "close" and self.relative <= limit)
 
     def to_json(self) -> dict[str, Any]:
