@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,10 @@ from sparqc.passbase import Context, Pass
 from sparqc.passes.natives.int8_codes import quantize_codes
 from sparqc.registry import register
 
+QUANTIZE, DEQUANTIZE = "q.quantize", "q.dequantize"
+#: Codes that no kernel takes.
+WIDE = ("i16", "i32")
+
 
 @register
 @dataclass(frozen=True)
@@ -21,7 +25,8 @@ class Surgery(Pass):
 
     Weights are stored as the target profile wants them: as INT8 codes behind a DequantizeLinear, or
     as floats behind a Q/DQ pair.  Every quantized reader gets an initializer and a DequantizeLinear
-    of its own, since a shared one cannot be fused into two kernels.
+    of its own, since a shared one cannot be fused into two kernels.  Constants in wider codes, as
+    other tools make them of a bias, become floats.
     """
 
     name = "surgery"
@@ -30,16 +35,61 @@ class Surgery(Pass):
 
     def run(self, graph: Graph, context: Context) -> int:
         """Store the weights, then give each reader its own; returns the number of changes."""
-        changes = 0
+        changes = sum(_store_wide(graph, node, context) for node in list(_of(graph, DEQUANTIZE)))
         if context.target.weight_form == "int8-dq":
-            changes = sum(_store_codes(graph, node, context) for node in list(_quantizers(graph)))
+            quantizers = list(_of(graph, QUANTIZE))
+            changes += sum(_store_codes(graph, node, context) for node in quantizers)
+        else:
+            dequantizers = list(_of(graph, DEQUANTIZE))
+            changes += sum(_store_floats(graph, node, context) for node in dequantizers)
         changes += sum(_unshare(graph, node) for node in list(graph.nodes))
         changes += graph.drop_dead()
         return changes
 
 
-def _quantizers(graph: Graph) -> Iterator[Node]:
-    return (node for node in graph.nodes if node.op == "q.quantize")
+def _of(graph: Graph, op: str) -> Iterator[Node]:
+    return (node for node in graph.nodes if node.op == op)
+
+
+def _store_wide(graph: Graph, node: Node, context: Context) -> int:
+    """Replace the DequantizeLinear of a constant in INT16 or INT32 by the floats it gives."""
+    codes = _stored(node, WIDE)
+    floats = constant_value(node.output, context.table) if codes else None
+    if codes is None or floats is None:
+        return 0
+    graph.replace(node.output, graph.constant(floats, f"{codes.name}.floats"))
+    graph.erase(node)
+    return 1
+
+
+def _store_floats(graph: Graph, node: Node, context: Context) -> int:
+    """Put the floats that stored INT8 codes stand for, and their QuantizeLinear, in their place.
+
+    The codes stay what they are: (c * s) / s lies closer to c than to any other integer.
+    """
+    codes = _stored(node, ("i8",))
+    floats = constant_value(node.output, context.table) if codes else None
+    if codes is None or floats is None:
+        return 0
+    weight = graph.constant(floats, codes.name.removesuffix(".codes"))
+    quantize = graph.create(
+        QUANTIZE,
+        {**node.operands, "x": weight},
+        {"axis": node.attributes["axis"], "to": "i8"},
+        types=[codes.type],
+        names=[f"{weight.name}.q"],
+        before=node,
+        origin=node.origin,
+    )
+    graph.set_operand(node, "x", quantize.output)
+    return 1
+
+
+def _stored(node: Node, dtypes: Collection[str]) -> Value | None:
+    """The constant of one of these types that a DequantizeLinear reads, None for another."""
+    codes = node.operands["x"]
+    stored = isinstance(codes, Value) and codes.data is not None and codes.type.dtype in dtypes
+    return codes if isinstance(codes, Value) and stored else None
 
 
 def _store_codes(graph: Graph, node: Node, context: Context) -> int:
@@ -60,7 +110,7 @@ def _store_codes(graph: Graph, node: Node, context: Context) -> int:
 
 def _unshare(graph: Graph, node: Node) -> int:
     """Give each reader of a DequantizeLinear its own, and each weight's its own initializer."""
-    if node.op != "q.dequantize":
+    if node.op != DEQUANTIZE:
         return 0
     value, codes = node.output, node.operands["x"]
     readers = [(reader, slot) for reader in value.readers for slot in reader.slots_of(value)]

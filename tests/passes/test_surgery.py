@@ -2,8 +2,11 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sparqc.engine.action import Action
+from sparqc.ir.constants import constant_value
 from sparqc.ir.execute import open_runner
 from sparqc.ir.table import default_table
 from sparqc.ir.text_parse import parse_statements
@@ -64,3 +67,52 @@ def test_the_numbers_stay_to_the_bit(target):
     (before,), _ = open_runner(parse_statements(TWO_READERS, TABLE, "onnx"), TABLE).run([x])
     (after,), _ = open_runner(surgery(TWO_READERS, target), TABLE).run([x])
     np.testing.assert_array_equal(before, after)
+
+
+STORED = """
+x: f32[1, 4, 4, 4]
+w: const i8[2, 4, 1, 1] = [[[[127]], [[0]], [[-3]], [[0]]], [[[0]], [[1]], [[0]], [[-127]]]]
+b: const i32[2] = [1000, -7]
+s: const f32[] = 0.05
+t: const f32[2] = [0.013, 0.007]
+z: const i8[] = 0
+q = q.quantize(x, s, z)
+d = q.dequantize(q, s, z)
+u = q.dequantize(w, t, axis=0)
+v = q.dequantize(b, t, axis=0)
+y = nn.conv(d, u, v)
+"""
+
+
+def test_stored_codes_become_floats_behind_a_pair_where_the_target_reads_no_codes():
+    graph = surgery(STORED, "tensorrt-8.6")
+    (conv,) = (n for n in graph.nodes if n.op == "nn.conv")
+    quantize = conv.operands["w"].producer.operands["x"].producer
+    assert quantize.op == "q.quantize"
+    before = parse_statements(STORED, TABLE, "onnx").value("w").data
+    assert np.array_equal(constant_value(quantize.output, TABLE), before)
+
+
+def test_stored_codes_stay_where_the_target_reads_them():
+    graph = surgery(STORED)
+    assert graph.value("w").data.dtype == np.int8
+
+
+@pytest.mark.parametrize("target", ["tensorrt-11", "tensorrt-8.6"])
+def test_a_bias_in_wide_codes_becomes_floats(target):
+    graph = surgery(STORED, target)
+    (conv,) = (n for n in graph.nodes if n.op == "nn.conv")
+    np.testing.assert_allclose(conv.operands["b"].data, [13.0, -0.049], rtol=1e-6)
+    assert conv.operands["b"].type.dtype == "f32"
+
+
+@settings(deadline=None)
+@given(st.floats(2.0**-126, 2.0**100, width=32), st.integers(-128, 127))
+def test_codes_survive_as_floats(scale, code):
+    text = STORED.replace("[0.013, 0.007]", repr([scale, scale])).replace(
+        "[[[[127]]", f"[[[[{code}]]"
+    )
+    graph = surgery(text, "tensorrt-8.6")
+    (conv,) = (n for n in graph.nodes if n.op == "nn.conv")
+    codes = constant_value(conv.operands["w"].producer.operands["x"], TABLE)
+    assert codes[0, 0, 0, 0] == code
