@@ -356,6 +356,7 @@ class CheckDecl(Declaration):
     cure: Template | None = None
     rewrite: tuple[RewriteStatement, ...] = ()
     preserves: OneOf["exact", "close", "lossy"] = "exact"
+    decreases: str | None = None
 
     @property
     def repair(self) -> RuleDecl | None:
@@ -374,6 +375,7 @@ class CheckDecl(Declaration):
             self.span,
             rewrite=self.rewrite,
             preserves=self.preserves,
+            decreases=self.decreases,
         )
 
 

@@ -110,7 +110,7 @@ def _rule(header: Header, parts: Parts, common: dict[str, Any]) -> RuleDecl:
         **common,
         rewrite=tuple(parts.rewrite),
         preserves=cast(Literal["exact", "close", "lossy"], preserves),
-        decreases=header.clauses["decreases"][0][0] if "decreases" in header.clauses else None,
+        decreases=_decreases(header),
     )
 
 
@@ -124,7 +124,12 @@ def _check(header: Header, parts: Parts, common: dict[str, Any]) -> CheckDecl:
         cure=parts.cure,
         rewrite=tuple(parts.rewrite),
         preserves=cast(Literal["exact", "close", "lossy"], _word(header, "preserves", "exact")),
+        decreases=_decreases(header),
     )
+
+
+def _decreases(header: Header) -> str | None:
+    return header.clauses["decreases"][0][0] if "decreases" in header.clauses else None
 
 
 def check_header(header: Header) -> None:

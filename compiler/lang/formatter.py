@@ -213,4 +213,5 @@ def _header(d: Declaration) -> str:
     elif isinstance(d, CheckDecl):
         words.append(f"grade {d.grade}")
         words += [f"preserves {d.preserves}"] if d.rewrite else []
+        words += [f"decreases {d.decreases}"] if d.decreases else []
     return f"{' '.join(words)}:"

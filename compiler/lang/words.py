@@ -28,7 +28,7 @@ CLAUSES: Final[dict[str, tuple[str, ...]]] = {
     "rule": ("on", "for", "preserves", "decreases"),
     "fusion": ("on", "for"),
     "share": ("on", "for"),
-    "check": ("on", "for", "grade", "preserves"),
+    "check": ("on", "for", "grade", "preserves", "decreases"),
 }
 
 #: Words that are no names, wherever they stand.
