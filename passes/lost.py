@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
 from sparqc.errors import SparqcError
 from sparqc.ir.graph import Graph
 from sparqc.ir.onnx_native import OnnxNative
 from sparqc.ir.table import OperatorTable
 from sparqc.passes.check import Finding, Grade
-from sparqc.passes.record import TARGET, Inventory, inventory, recorded
+from sparqc.passes.record import TARGET, Inventory, inventory, quantized, recorded
 
 SOURCE = "tensorrt.md §6"
 CURE = "build the file that sparqc wrote, or run the other tool before sparqc; see docs/survival.md"
 #: What of an inventory -> the id of its loss, the grade, what sparqc did, and how it is now.
 _LOSSES: Mapping[str, tuple[str, Grade, str, str]] = {
-    "int8": ("int8-lost", "error", "sparqc quantized the layer {}", "no INT8 codes reach it now"),
+    "int8": (
+        "int8-lost",
+        "error",
+        "sparqc quantized the layer {}",
+        "its operands no longer come straight from INT8 codes",
+    ),
     "sparse": ("sparse-lost", "error", "sparqc made the weight of {} 2:4", "it no longer is"),
     "quantized": ("quantizer-lost", "slow", "sparqc quantized the value {}", "it is float now"),
 }
@@ -35,7 +41,8 @@ def lost(graph: Graph, table: OperatorTable) -> Iterator[Finding]:
         yield Finding("record-unreadable", "note", (), str(error), CURE, SOURCE)
         return
     if before is not None:
-        yield from _compared(before, inventory(graph, table), _present(graph, table))
+        now = replace(inventory(graph, table), quantized=tuple(_quantized(graph, table)))
+        yield from _compared(before, now, _present(graph, table))
 
 
 def recorded_target(graph: Graph) -> str:
@@ -51,6 +58,15 @@ def _compared(
         for name in _missing(getattr(before, key), getattr(now, key), present[key]):
             message = f"{did.format(name)}; {state if name in present[key] else _ABSENT}"
             yield Finding(id, grade, (name,), message, CURE, SOURCE)
+
+
+def _quantized(graph: Graph, table: OperatorTable) -> Iterator[str]:
+    """The names of quantized values; what a converter of types put a Cast behind is one still."""
+    for value in quantized(graph, table):
+        yield value.name
+        while (node := value.producer) is not None and node.op in ("nn.cast", "nn.identity"):
+            value = next(node.inputs)
+            yield value.name
 
 
 def _missing(before: Iterable[str], now: Iterable[str], present: set[str]) -> list[str]:

@@ -68,7 +68,7 @@ def inventory(graph: Graph, table: OperatorTable) -> Inventory:
     return Inventory(
         int8=tuple(names.get(n.output, n.output.name) for n in _int8(graph, table)),
         sparse=tuple(names.get(n.output, n.output.name) for n in _sparse(graph, table)),
-        quantized=tuple(dict.fromkeys(names.get(v, v.name) for v in _quantized(graph, table))),
+        quantized=tuple(dict.fromkeys(names.get(v, v.name) for v in quantized(graph, table))),
     )
 
 
@@ -113,16 +113,7 @@ def _int8(graph: Graph, table: OperatorTable) -> Iterator[Node]:
 
 
 def _from_codes(value: Value) -> bool:
-    """Whether a value comes from codes; a Cast behind the DQ is a fault of its own, no loss."""
-    producer = _before_casts(value).producer
-    return producer is not None and producer.op == "q.dequantize"
-
-
-def _before_casts(value: Value) -> Value:
-    """The value that converters of types wrapped in Casts."""
-    while (node := value.producer) is not None and node.op in ("nn.cast", "nn.identity"):
-        value = next(node.inputs)
-    return value
+    return value.producer is not None and value.producer.op == "q.dequantize"
 
 
 def _sparse(graph: Graph, table: OperatorTable) -> Iterator[Node]:
@@ -134,10 +125,10 @@ def _sparse(graph: Graph, table: OperatorTable) -> Iterator[Node]:
             yield found.node
 
 
-def _quantized(graph: Graph, table: OperatorTable) -> Iterator[Value]:
+def quantized(graph: Graph, table: OperatorTable) -> Iterator[Value]:
     """The values in front of a QuantizeLinear, weights left out."""
     for node in graph.nodes:
         if node.op == "q.quantize":
             value = node.operands["x"]
             if isinstance(value, Value) and not is_constant(value, table):
-                yield _before_casts(value)
+                yield value

@@ -88,7 +88,6 @@ def _float16(*kept: str) -> Transform:
             DEFAULT_OP_BLOCK_LIST,
             convert_float_to_float16,
         )
-
         from onnxruntime.transformers.onnx_model import OnnxModel
 
         blocked = [*DEFAULT_OP_BLOCK_LIST, *kept]

@@ -22,8 +22,12 @@ import sparqc
 from sparqc.tools import cli
 from sparqc.tools.rtx import compile_rtx
 
-#: The target of each form in which weights stand in a file.
-TARGETS = {"int8-dq": "tensorrt-11", "float-q-dq": "tensorrt-8.6"}
+#: The kinds of files that sparqc writes, and what it is asked for to get them.
+FORMS = {
+    "INT8 weights, FP32": {"target": "tensorrt-11", "float": "fp32"},
+    "INT8 weights, FP16": {"target": "tensorrt-11", "float": "fp16"},
+    "float weights": {"target": "tensorrt-8.6", "float": "fp32"},
+}
 #: What mends a file in which only DequantizeLinears and weights went together.
 MENDING = "surgery, check"
 CONSEQUENTIAL = ("error", "slow")
@@ -73,17 +77,17 @@ def _same(before: State, after: State) -> bool:
 
 @cache
 def compiled(network: str, form: str) -> onnx.ModelProto:
-    """One of the networks, with seeded weights, compiled for the target of a weight form."""
+    """One of the networks, with seeded weights, as a file of some form."""
     torch.manual_seed(0)
     net = NETWORKS[network]().eval()
     x = torch.randn(net.example, generator=torch.Generator().manual_seed(0))
-    return sparqc.compile(net, (x,), random_calibration=True, target=TARGETS[form]).model
+    return sparqc.compile(net, (x,), random_calibration=True, **FORMS[form]).model
 
 
 @cache
 def state_before(network: str, form: str) -> State:
     """The file as sparqc wrote it."""
-    return state(compiled(network, form), TARGETS[form])
+    return state(compiled(network, form), FORMS[form]["target"])
 
 
 @cache
@@ -96,8 +100,8 @@ def outcome(tool: OtherTool, network: str, form: str) -> Outcome:
         return Outcome(before, None, None, str(error).rpartition(": ")[2])
     if tool.converts and opset_of(model) == opset_of(compiled(network, form)):
         return Outcome(before, None, None, "it leaves the file in its opset")
-    after = state(model, TARGETS[form])
-    mended = mend(model, TARGETS[form]) if after.findings else None
+    after = state(model, FORMS[form]["target"])
+    mended = mend(model, FORMS[form]["target"]) if after.findings else None
     return Outcome(before, after, mended)
 
 
@@ -114,7 +118,7 @@ def state(model: onnx.ModelProto, target: str) -> State:
     """Look at a file with `sparqc check`, with onnx alone, and with TensorRT-RTX."""
     checked = check(model, target)
     findings = [f for f in checked["findings"] if f["grade"] in CONSEQUENTIAL]
-    report = compile_rtx(model)
+    report = compile_rtx(model, batch=1)
     outputs = {node.name: node.output[0] for node in model.graph.node}
     return State(
         int8=checked["int8_layers"],
