@@ -22,6 +22,7 @@ from sparqc.lang.ast import (
     NativeCall,
     Number,
     OpDecl,
+    Pairing,
     PatternFile,
     QuantizedOperand,
     RewriteStatement,
@@ -156,6 +157,7 @@ examples = st.one_of(
     st.builds(Example, raw_texts, raw_texts),
     st.builds(lambda before, reason: Example(before, None, reason), raw_texts, sentences),
 )
+findings = st.builds(Example, raw_texts, st.none() | raw_texts, st.none(), sentences)
 common = {
     "name": st.sampled_from(["fold", "drop_it", "match", "on"]),
     "match": some(statements, least=1),
@@ -166,8 +168,14 @@ common = {
     "source": sentences,
 }
 quantized = st.builds(
-    QuantizedOperand, some(names, least=1), st.sampled_from(["tensor", "channel"]), st.booleans()
+    QuantizedOperand,
+    some(names, least=1),
+    st.sampled_from(["tensor", "channel"]),
+    st.booleans(),
+    st.none() | expressions,
 )
+pairings = st.builds(Pairing, names, st.sampled_from(["conv", "with"]), st.none() | templates())
+fusion_names = st.sampled_from(["conv", "with", "joins"])
 
 
 def with_sparse(fusion: FusionDecl) -> FusionDecl:
@@ -181,6 +189,7 @@ any_examples = some(examples, most=2)
 
 def declarations(examples: st.SearchStrategy = any_examples) -> st.SearchStrategy:
     """Declarations of all kinds."""
+    checked = some(findings, most=1) if examples is any_examples else examples
     shared = {**common, "examples": examples}
     return st.one_of(
         st.builds(OpDecl, **{**shared, "name": operators}, parameters=some(binds),
@@ -189,10 +198,15 @@ def declarations(examples: st.SearchStrategy = any_examples) -> st.SearchStrateg
                   preserves=st.sampled_from(["exact", "close", "lossy"]),
                   decreases=st.sampled_from([None, "depth", "count(nn.conv, q.qdq)"])),
         st.builds(FusionDecl, **shared, int8=some(quantized), int8_where=some(conditions),
-                  sparse=st.none() | names, sparse_where=some(conditions)).map(with_sparse),
+                  sparse=st.none() | names, sparse_where=some(conditions),
+                  pairings=some(pairings), pays=some(conditions), joins=some(fusion_names),
+                  like=st.none() | fusion_names).map(with_sparse),
         st.builds(ShareDecl, **shared, scale=some(names, least=1)),
-        st.builds(CheckDecl, **shared, grade=st.sampled_from(["error", "slow", "note"]),
+        st.builds(CheckDecl, **{**shared, "examples": examples | checked},
+                  grade=st.sampled_from(["error", "slow", "note"]),
                   message=templates(), cure=st.none() | templates()),
+        st.builds(CheckDecl, **shared, message=templates(), rewrite=some(rewrites, least=1),
+                  preserves=st.sampled_from(["exact", "close", "lossy"])),
     )  # fmt: skip
 
 
