@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import cast
 
 from sparqc.engine.cover import cover
-from sparqc.engine.evaluate import failing
+from sparqc.engine.evaluate import evaluate, failing, render
 from sparqc.engine.match import Index, Match, Matcher
 from sparqc.ir.graph import Graph, Node, Value
-from sparqc.lang.ast import FusionDecl, ShareDecl
+from sparqc.ir.table import OperatorTable
+from sparqc.lang.ast import FusionDecl, Pairing, ShareDecl
 from sparqc.passbase import Context
 from sparqc.passes.insert_quantizers import Slot
 from sparqc.passes.select import select
@@ -30,12 +31,34 @@ class Decision:
 
     @property
     def weighted(self) -> bool:
-        """Whether it has a weight; the others run in INT8 only where both neighbours do."""
+        """Whether it has a constant weight."""
         return any(line.granularity == "channel" for line in self.fusion.int8)
+
+    def multiplies(self, table: OperatorTable) -> bool:
+        """Whether it holds a convolution or a matrix product, constant weight or not; others gain
+        nothing from INT8 of their own."""
+        operators = (table.get(node.op) for node in self.match.nodes)
+        return any(operator is not None and operator.weight for operator in operators)
+
+    def outputs(self) -> Iterator[Value]:
+        """The values behind which the fusion wants a quantizer, whoever reads them."""
+        for name in (n for line in self.fusion.int8 if line.output for n in line.names):
+            if isinstance(value := self.match.bindings.get(name), Value):
+                yield value
+
+    def fixed_scale(self, value: Value, matcher: Matcher) -> float | None:
+        """The scale that the fusion itself gives to one of its operands; None: to be measured."""
+        for line in self.fusion.int8:
+            if line.scale is None:
+                continue
+            if any(self.match.bindings.get(name) is value for name in line.names):
+                return float(cast(float, evaluate(line.scale, self.match, matcher)))
+        return None
 
     def reads(self) -> Iterator[tuple[Value, Slot]]:
         """Each value that the fusion takes in INT8 per tensor, with each slot that reads it."""
-        names = [n for q in self.fusion.int8 if q.granularity == "tensor" for n in q.names]
+        lines = [q for q in self.fusion.int8 if q.granularity == "tensor" and not q.output]
+        names = [n for line in lines for n in line.names]
         wanted = {id(v): v for n in names if isinstance(v := self.match.bindings.get(n), Value)}
         for node in self.match.nodes:
             for slot, operand in node.operands.items():
@@ -44,27 +67,26 @@ class Decision:
 
 
 @dataclass(frozen=True)
-class Movement:
-    """One operator through which a scale passes unchanged."""
+class Sharing:
+    """One match of a `share`: these inputs of an operator have one scale, and so have its outputs
+    where the declaration names one: the operator then moves codes."""
 
     inputs: tuple[Value, ...]
     outputs: tuple[Value, ...]
-    rule: str
 
 
-def movements(graph: Graph, context: Context, matcher: Matcher) -> dict[Node, Movement]:
-    """The operators that the `share` declarations match, by their root."""
+def sharings(graph: Graph, context: Context, matcher: Matcher) -> dict[Node, Sharing]:
+    """What the `share` declarations match, by the operator at the root."""
     index = Index(matcher, context.rules.shares(graph.level, context.target.name))
-    found: dict[Node, Movement] = {}
+    found: dict[Node, Sharing] = {}
     for node in graph.nodes:
-        for share in index.at(node):
-            if match := matcher.first(share, node):
-                found[node] = _movement(match)
-                break
+        matches = (matcher.first(share, node) for share in index.at(node))
+        if match := next(filter(None, matches), None):
+            found[node] = _sharing(match)
     return found
 
 
-def _movement(match: Match) -> Movement:
+def _sharing(match: Match) -> Sharing:
     share = cast(ShareDecl, match.decl)
     values: list[Value] = []
     for name in share.scale:
@@ -72,7 +94,7 @@ def _movement(match: Match) -> Movement:
         values += cast("tuple[Value, ...]", bound if isinstance(bound, tuple) else (bound,))
     inputs = tuple(v for v in values if v.producer is not match.root)
     # Naming one output of an operator with several (Split) names them all.
-    return Movement(inputs, match.root.outputs, share.name)
+    return Sharing(inputs, match.root.outputs if len(inputs) < len(values) else ())
 
 
 class Decider:
@@ -81,8 +103,12 @@ class Decider:
     def __init__(self, graph: Graph, context: Context) -> None:
         self.graph, self.context = graph, context
         self.matcher = Matcher(context.rules, context.table, context.target.name)
-        self.movements = movements(graph, context, self.matcher)
-        fusions = context.rules.fusions(graph.level, context.target.name)
+        self.excluded = select(graph, context.exclude, context.table)
+        shared = sharings(graph, context, self.matcher)
+        #: The operators that move codes, and those whose inputs have one scale and nothing more.
+        self.movements = {n: s for n, s in shared.items() if s.outputs and n not in self.excluded}
+        self.ties = [s for s in shared.values() if not s.outputs]
+        fusions = context.rules.placing(graph.level, context.target.name)
         self.cover = cover(graph, self.matcher, fusions)
         self.decisions = [Decision(match) for match in self.cover]
         self.roots = {d.match.root: d for d in self.decisions}
@@ -90,34 +116,56 @@ class Decider:
         self._follow_neighbours()
 
     def _apply_conditions(self) -> None:
-        excluded = select(self.graph, self.context.exclude, self.context.table)
         for decision in self.decisions:
-            taken = next((excluded[n] for n in decision.match.nodes if n in excluded), None)
+            taken = next(filter(None, map(self.excluded.get, decision.match.nodes)), None)
             if taken is not None:
                 decision.reason = f"excluded by --exclude {taken}"
-            elif not decision.fusion.int8:
-                decision.reason = "the fusion takes no operand in INT8"
             elif miss := failing(decision.fusion.int8_where, decision.match, self.matcher):
                 decision.reason = miss[1]
+            elif not decision.fusion.int8:
+                decision.reason = "the fusion takes no operand in INT8"
 
     def _follow_neighbours(self) -> None:
-        """Put each fusion without weights into float unless INT8 stands on both its sides.
+        """Put each fusion that multiplies nothing into float unless INT8 stands on both its sides.
 
         One fusion that falls back to float can take others with it, hence the repetition; it ends
         because each round but the last sends at least one more to float.
         """
+        light = [d for d in self.decisions if not d.multiplies(self.context.table)]
         changed = True
         while changed:
-            changed = False
-            wanted, given = self.wanted(self.requests()), self._from_int8()
-            for decision in self.decisions:
-                if decision.reason or decision.weighted:
+            changed = self._follow_pairs()
+            slots = self.requests()
+            wanted, given = self.wanted(slots), self._from_int8(slots)
+            for decision in light:
+                if not decision.reason:
+                    decision.reason = _lonely(decision, wanted, given, slots)
+                    changed |= bool(decision.reason)
+
+    def _follow_pairs(self) -> bool:
+        """Put into float what is paired with a kernel in float, on either side of it."""
+        changed = False
+        for decision in self.decisions:
+            for pairing in decision.fusion.pairings:
+                given = decision.match.bindings.get(pairing.operand)
+                other = self.roots.get(given.producer) if isinstance(given, Value) else None
+                if other is None or other.fusion.name != pairing.fusion:
                     continue
-                if not wanted.issuperset(decision.match.root.outputs):
-                    decision.reason = "not every reader of its output runs in INT8"
-                elif not given.issuperset(v for v, _ in decision.reads()):
-                    decision.reason = "its input does not come from an INT8 kernel"
-                changed |= bool(decision.reason)
+                if bool(other.reason) == bool(decision.reason):
+                    continue
+                changed = True
+                if decision.reason:
+                    name = decision.match.root.output.name
+                    other.reason = f"it is paired with {name}, which stays in float"
+                else:
+                    decision.reason = self._paired(pairing, decision)
+        return changed
+
+    def _paired(self, pairing: Pairing, decision: Decision) -> str:
+        """Why a kernel follows the one that it is paired with into float."""
+        if pairing.reason is None:
+            return f"{pairing.operand} comes from a {pairing.fusion} that stays in float"
+        return render(pairing.reason, decision.match, self.matcher)
 
     def requests(self) -> dict[Value, dict[Slot, Decision]]:
         """The values that INT8 fusions read, and the slots that read them so."""
@@ -151,8 +199,13 @@ class Decider:
         """Whether the operator moves INT8 codes: all of what it gives is wanted in INT8."""
         return node in self.movements and wanted.issuperset(node.outputs)
 
-    def _from_int8(self) -> set[Value]:
-        """The values that leave an INT8 kernel, directly or through data movement."""
+    def _from_int8(self, slots: dict[Value, dict[Slot, Decision]]) -> set[Value]:
+        """The values that leave an INT8 kernel, directly or through data movement, and those that
+        carry a quantizer anyway, for an operator that multiplies."""
+        table = self.context.table
+        carried = {
+            v for v, asked in slots.items() if any(d.multiplies(table) for d in asked.values())
+        }
         found: set[Value] = set()
         for node in self.graph.nodes:
             if decision := self.roots.get(node):
@@ -162,4 +215,37 @@ class Decider:
                 given = movement is not None and found.issuperset(movement.inputs)
             if given:
                 found.update(node.outputs)
-        return found
+        return found | carried
+
+
+def _lonely(
+    decision: Decision,
+    wanted: set[Value],
+    given: set[Value],
+    slots: dict[Value, dict[Slot, Decision]],
+) -> str:
+    """Why a fusion that multiplies nothing has no INT8 on one of its sides; "" where it has.
+
+    A value that is one number for a whole feature map (the gates of squeeze-and-excitation, what a
+    global pool gives) costs next to nothing to convert, so it does not count.
+    """
+    output = decision.match.root.output
+    values = [value for value, _ in decision.reads()]
+    if not given.issuperset(v for v in values if not _is_spread(v, output)):
+        return "its input does not come from an INT8 kernel"
+    if output in wanted:
+        return ""
+    others = (any(d is not decision for d in slots.get(v, {}).values()) for v in values)
+    if all(others) and all(_is_spread(output, v) for v in values) and not output.is_output:
+        return ""  # it reads what is quantized anyway
+    return "not every reader of its output runs in INT8"
+
+
+def _is_spread(small: Value, large: Value) -> bool:
+    """Whether a value has one number where the other has a feature map."""
+    if small.shape is None or large.shape is None or len(large.shape) < 3:
+        return False
+    if len(small.shape) < 3:
+        return True  # only batch and channels are left
+    sizes = zip(small.shape[2:], large.shape[2:], strict=False)
+    return len(small.shape) == len(large.shape) and all(a == 1 != b for a, b in sizes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from networkx.utils import UnionFind
@@ -40,6 +40,8 @@ class Place(Pass):
     #: Whether a masked layer that no INT8 layer reads gets a quantizer behind it all the same:
     #: sparse kernels want INT8 out, but the float reader then pays for a conversion.
     masked_outputs: bool = True
+    #: Without, weights alone are quantized: a smaller file whose arithmetic stays in float.
+    activations: bool = True
 
     def run(self, graph: Graph, context: Context) -> int:
         """Insert the quantizers; returns how many."""
@@ -47,7 +49,10 @@ class Place(Pass):
         decider = Decider(graph, context)
         plan = Plan(layers=list(_layers(graph, decider, context)))
         placement = _Placement(graph, context, decider, plan, self.masked_outputs)
-        placement.activations()
+        if self.activations:
+            placement.activations()
+        else:
+            _keep_in_float(plan)
         placement.weights()
         graph.sort()
         context.facts["place"] = plan
@@ -69,16 +74,18 @@ class _Placement:
         """One quantizer for each value that is read in INT8."""
         slots = self.decider.requests()
         groups = self._groups(slots)
-        behind = self._behind_masks(slots)
+        behind = self._behind(slots)
         order = {node: index for index, node in enumerate(self.graph.nodes)}
         values = sorted({*slots, *behind}, key=lambda v: _position(v, order, self.graph))
         for value in values:
             asked = slots.get(value, {})
             decision = behind[value] if value in behind else next(iter(asked.values()))
-            # Behind a mask every reader takes the codes that the sparse kernel writes.
+            # Every reader takes the codes that such a kernel writes.
             readers = _reading(value) if value in behind else list(asked)
             readers.sort(key=lambda slot: (order[slot[0]], slot[1]))
-            scale = self._scale(groups[value], value)
+            fixed = (d.fixed_scale(value, self.decider.matcher) for d in asked.values())
+            known = next((scale for scale in fixed if scale is not None), None)
+            scale = self._scale(groups[value], value, known)
             self._quantize(value, scale, None, ACTIVATION_RANGE, readers, decision.fusion)
 
     def weights(self) -> None:
@@ -109,7 +116,21 @@ class _Placement:
         for node, movement in self.decider.movements.items():
             if self.decider.moves(node, wanted):
                 groups.union(*movement.inputs, *movement.outputs)
+        for tie in self.decider.ties:
+            if all(value in slots for value in tie.inputs):
+                groups.union(*tie.inputs)
         return groups
+
+    def _behind(self, slots: dict[Value, dict[Slot, Decision]]) -> dict[Value, Decision]:
+        """The values that get a quantizer although none of their readers runs in INT8."""
+        found = {
+            value: decision
+            for decision in self.decider.decisions
+            if not decision.reason
+            for value in decision.outputs()
+            if not value.is_output
+        }
+        return {**self._behind_masks(slots), **found}
 
     def _behind_masks(self, slots: dict[Value, dict[Slot, Decision]]) -> dict[Value, Decision]:
         """The results of masked layers that nobody reads in INT8 yet.
@@ -135,10 +156,11 @@ class _Placement:
         none, and a weighted operator, which is never half quantized."""
         return reader in self.decider.movements or bool(weight_of(reader, self.context.table))
 
-    def _scale(self, group: Value, value: Value) -> Value:
+    def _scale(self, group: Value, value: Value, known: float | None) -> Value:
+        """The scale of a group: NaN until it is measured, unless a fusion knows it beforehand."""
         if group not in self.scales:
-            nan = np.array(np.nan, np.float32)
-            self.scales[group] = self.graph.constant(nan, f"{value.name}.scale")
+            scale = np.array(np.nan if known is None else known, np.float32)
+            self.scales[group] = self.graph.constant(scale, f"{value.name}.scale")
         return self.scales[group]
 
     def _quantize(
@@ -154,6 +176,12 @@ class _Placement:
         insert_quantizer(self.graph, value, scale, axis, limits, readers, origin)
         names = tuple(f"{reader.output.name}.{slot}" for reader, slot in readers)
         self.plan.quantizers.append(Quantizer(value.name, scale.name, axis, names, fusion.name))
+
+
+def _keep_in_float(plan: Plan) -> None:
+    """Only weights are quantized: no layer computes in INT8."""
+    reason = "weights only: what it reads is not quantized"
+    plan.layers = [replace(row, int8=False, reason=row.reason or reason) for row in plan.layers]
 
 
 def _position(value: Value, order: dict[Node, int], graph: Graph) -> tuple[int, int]:

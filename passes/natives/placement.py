@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from weakref import WeakKeyDictionary
 
-from sparqc.ir.graph import Graph, Value
+from sparqc.ir.graph import Graph, Shape, Value
 from sparqc.natives import native
 
 _depths: WeakKeyDictionary[Graph, tuple[int, dict[Value, int]]] = WeakKeyDictionary()
@@ -53,3 +53,21 @@ def _can_be_bare(value: Value) -> bool:
 
 def _only_read_here(value: Value) -> bool:
     return len(value.readers) == 1 and not value.is_output
+
+
+@native("alike_but_for_batch")
+def alike_but_for_batch(part: Shape, whole: Shape) -> bool:
+    """Whether two shapes are the same, except that `part` may be one sample for a whole batch."""
+    return len(part) == len(whole) and part[1:] == whole[1:] and part[0] in (1, whole[0])
+
+
+@native("is_read_by")
+def is_read_by(value: Value, op: str) -> bool:
+    """Whether an operator of that name reads the value."""
+    return any(reader.op == op for reader in value.readers)
+
+
+@native("is_spatial_mean")
+def is_spatial_mean(axes: tuple[int, ...], rank: int) -> bool:
+    """Whether the axes of a mean are all those behind batch and channels of a feature map."""
+    return rank >= 4 and {a % rank for a in axes} == set(range(2, rank))

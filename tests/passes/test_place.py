@@ -193,7 +193,7 @@ def test_squeeze_and_excitation_is_int8_on_both_inputs_of_its_mul():
 @pytest.mark.parametrize(
     ("net", "x", "reason"),
     [
-        (conv(8, 8), torch.randn(1, 8, 8, 8), "C or K below 16"),
+        (conv(8, 12), torch.randn(1, 8, 8, 8), "C or K below 16"),
         (
             conv(16, 16, groups=16),
             torch.randn(1, 16, 8, 8),
@@ -236,7 +236,10 @@ def test_a_masked_layer_before_a_pool_that_moves_int8_needs_no_quantizer_of_its_
 
 
 def test_a_masked_layer_before_a_concat_in_float_is_left_alone():
-    net = Function(lambda m, x: torch.cat([m.a(x), m.b(x)], 1).softmax(1), a=conv(), b=conv())
+    def forward(m, x):
+        return torch.cat([m.a(x).relu(), m.b(x).relu()], 1).softmax(1)
+
+    net = Function(forward, a=conv(), b=conv())
     _, plan = place(net, passes=("prune", "place"))
     assert activations(plan) == {"x": ("conv.x", "conv_1.x")}
 

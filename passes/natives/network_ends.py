@@ -1,0 +1,102 @@
+"""The two ends of a network: what lies in front of its first weights, and behind its last ones."""
+
+from __future__ import annotations
+
+from weakref import WeakKeyDictionary
+
+from sparqc.ir.graph import Graph, Node, Value
+from sparqc.ir.table import default_table
+from sparqc.natives import native
+
+#: Operators that give predictions another shape or collect those of several heads.
+_COLLECT = {
+    "nn.concat", "nn.reshape", "nn.flatten", "nn.transpose", "nn.squeeze", "nn.unsqueeze",
+    "nn.split", "nn.slice", "nn.stack", "nn.identity",
+}  # fmt: skip
+#: What makes a map of predictions into another map, as segmentation networks and classifiers do.
+_MAPS = {
+    "nn.resize", "nn.average_pool", "nn.global_average_pool", "nn.reduce_mean", "nn.max_pool",
+    "nn.argmax",
+}  # fmt: skip
+#: A convolution with fewer output channels only weighs up what is predicted already, such as the
+#: expected value over the bins of a box edge.
+_LAYER = 4
+
+_behind: WeakKeyDictionary[Graph, tuple[int, set[Value]]] = WeakKeyDictionary()
+_heads: WeakKeyDictionary[Graph, tuple[int, set[Value]]] = WeakKeyDictionary()
+
+
+@native("is_in_front")
+def is_in_front(x: Value) -> bool:
+    """Whether no convolution and no matrix product stands between the inputs and a value.
+
+    The convolution that reads such a value is the network's first one.
+    """
+    return x.producer is None or x not in _behind_weights(x.producer.graph)
+
+
+def _behind_weights(graph: Graph) -> set[Value]:
+    """The values that depend on a weighted operator; kept as long as the graph does not change."""
+    version, found = _behind.get(graph, (-1, set()))
+    if version != graph.version:
+        found = set()
+        for node in graph.nodes:
+            if has_weight(node) or not found.isdisjoint(node.inputs):
+                found.update(node.outputs)
+        _behind[graph] = graph.version, found
+    return found
+
+
+def has_weight(node: Node) -> bool:
+    """Whether a node is one of the operators that multiply by weights."""
+    operator = default_table().get(node.op)
+    return operator is not None and operator.weight is not None
+
+
+@native("is_detection_head")
+def is_detection_head(c: Value) -> bool:
+    """Whether a convolution without activation gives predictions that are collected with others'.
+
+    Such a convolution reaches the outputs without passing weights, a resize or a pool; on the way
+    its map is laid out anew or put beside others, or it is an output whose channels are not those
+    of the convolution's input.  A network has several of them: scales, boxes and classes.
+    """
+    return c.producer is not None and c in _detection_heads(c.producer.graph)
+
+
+def _detection_heads(graph: Graph) -> set[Value]:
+    version, found = _heads.get(graph, (-1, set()))
+    if version != graph.version:
+        found = {n.output for n in graph.nodes if n.op == "nn.conv" and _predicts(n)}
+        found = found if len(found) > 1 else set()
+        _heads[graph] = graph.version, found
+    return found
+
+
+def _predicts(conv: Node) -> bool:
+    """Whether everything behind a convolution only collects and decodes what it predicts."""
+    if len(conv.output.shape or ()) != 4:
+        return False
+    collected, seen, stack = _changes_channels(conv), set[Node](), [*conv.output.readers]
+    while stack:
+        node = stack.pop()
+        if node in seen:
+            continue
+        if node.op in _MAPS or _is_layer(node):
+            return False
+        seen.add(node)
+        collected |= node.op in _COLLECT
+        stack += [reader for value in node.outputs for reader in value.readers]
+    return collected
+
+
+def _changes_channels(conv: Node) -> bool:
+    x, y = conv.operands["x"], conv.output
+    return isinstance(x, Value) and bool(x.shape and y.shape and x.shape[1] != y.shape[1])
+
+
+def _is_layer(node: Node) -> bool:
+    if not has_weight(node):
+        return False
+    shape = node.output.shape
+    return shape is None or len(shape) < 2 or not isinstance(shape[1], int) or shape[1] >= _LAYER
