@@ -68,6 +68,20 @@ def show_command(name: str, patterns: tuple[Path, ...]) -> None:
     click.echo("\n\n".join(texts))
 
 
+@rules_group.command("knobs")
+def knobs_command() -> None:
+    """List the knobs: where the rules leave a choice, and how --knob NAME=VALUE makes it."""
+    from sparqc.knobs import knobs
+
+    table = Table(box=None, pad_edge=False)
+    for title in ("knob", "values", "default", "what it says", "source"):
+        table.add_column(title, no_wrap=title in ("knob", "default"))
+    for knob in knobs().values():
+        words = ", ".join(knob.values) or "a number"
+        table.add_row(knob.name, words, knob.default, knob.doc, knob.source)
+    show(stdout_console(), table)
+
+
 @rules_group.command("check")
 @_files
 def check_command(files: tuple[Path, ...]) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from sparqc.knobs import knobs
 from sparqc.registry import passes
 from sparqc.targets import profiles
 from sparqc.tools import cli
@@ -142,3 +143,13 @@ def test_a_broken_file_is_not_formatted(ask: Ask) -> None:
     before = path.read_text()
     assert "mine.spq:5" in ask("rules fmt mine.spq", code=2)
     assert path.read_text() == before
+
+
+# -- knobs -----------------------------------------------------------------------------------------
+
+
+def test_every_knob_is_listed_with_its_words_and_its_default(ask: Ask) -> None:
+    shown = ask("rules knobs")
+    for knob in knobs().values():
+        assert knob.name in shown and knob.default in shown
+    assert "float, int8" in shown
