@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 
 from sparqc import pipeline as pipelines
-from sparqc.boundary import BoundaryTypes, decode, encode
+from sparqc.boundary import BoundaryTypes, decode, encode, ends_of
 from sparqc.engine.action import Action
 from sparqc.engine.events import Observer
 from sparqc.engine.rulebook import RuleBook
@@ -61,7 +61,7 @@ class Options:
     check: str = "off"
     #: Stop applying rules after so many applications, to find the one that breaks something.
     limit: int | None = None
-    #: Names of rules and passes that are not applied.
+    #: Names of passes that do not run, and of rules, fusions, shares and checks to do without.
     skip: tuple[str, ...] = ()
 
 
@@ -172,6 +172,7 @@ def prepare(
     for name, value in context.knobs.items():
         context.rules.turn(name, value)
     _check_skipped(options.skip, line, context.rules)
+    context.rules.leave_out(options.skip)
     if progress:
         context.progress = progress
     return Prepared(graph, line, context, notes)
@@ -179,12 +180,12 @@ def prepare(
 
 def _check_skipped(names: Iterable[str], line: pipelines.Pipeline, rules: RuleBook) -> None:
     """Raises UsageError for a name that would leave out nothing, which is easily overlooked."""
-    known = {step.name for step in line.steps} | {rule.name for rule in rules.rules()}
+    known = {step.name for step in line.steps} | {d.name for d in rules.declarations}
     for name in names:
         if name not in known:
             hint = did_you_mean(name, known) or f"the pipeline is: {line}"
             raise UsageError(
-                f"skip: no pass of the pipeline and no rule is named {name!r}", hint=hint
+                f"skip: no pass of the pipeline and no declaration is named {name!r}", hint=hint
             )
 
 
@@ -249,7 +250,7 @@ def finish(prepared: Prepared) -> Compiled:
     check_model(model)
     gap = None
     if expected is not None:
-        few = encode(few, final.inputs, context.scales)
+        few = encode(few, ends_of(final), context.scales)
         actual, _ = open_runner(final, context.table, model=model).run(few)
         actual = decode(actual, final.output_names, context.scales)
         gap = difference(expected, actual)

@@ -3,13 +3,13 @@ are given to and taken from a graph whose types are others than the model's."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from sparqc.errors import UsageError, did_you_mean
-from sparqc.ir.graph import Array, Graph, Value
+from sparqc.ir.graph import Array, Graph
 
 #: "float" leaves the model's own type.
 WORDS = ("float", "fp16", "int8")
@@ -65,30 +65,41 @@ class BoundaryTypes:
 
 
 def encode(
-    batch: Sequence[Array], inputs: Sequence[Value], scales: Mapping[str, float]
+    batch: Sequence[Array], inputs: Iterable[tuple[str, str]], scales: Mapping[str, float]
 ) -> list[Array]:
-    """The arrays in the types of the inputs: FP32 becomes FP16, or INT8 codes by their scales."""
-    if len(batch) != len(inputs):
+    """Arrays in the types of the inputs, each given by name and dtype (such as "f16"): FP32 becomes
+    FP16, or INT8 codes by the scale of that name."""
+    ends = list(inputs)
+    if len(batch) != len(ends):
         return list(batch)  # the runner says what is wrong
-    return [_encode(a, v, scales) for a, v in zip(batch, inputs, strict=True)]
+    return [_encode(a, n, t, scales) for a, (n, t) in zip(batch, ends, strict=True)]
 
 
-def _encode(array: Array, value: Value, scales: Mapping[str, float]) -> Array:
+def ends_of(graph: Graph) -> list[tuple[str, str]]:
+    """Name and dtype of each input."""
+    return [(value.name, value.type.dtype) for value in graph.inputs]
+
+
+def _encode(array: Array, name: str, dtype: str, scales: Mapping[str, float]) -> Array:
     if array.dtype != np.float32:
         return array
-    if value.type.dtype == "f16":
+    if dtype == "f16":
         return array.astype(np.float16)
-    if value.name not in scales:
+    if name not in scales:
         return array
-    codes = np.rint(array / np.float32(scales[value.name]))
+    codes = np.rint(array / np.float32(scales[name]))
     return np.clip(codes, -128, 127).astype(np.int8)
 
 
 def decode(
     outputs: Sequence[Array], names: Sequence[str], scales: Mapping[str, float]
 ) -> list[Array]:
-    """The numbers that outputs stand for: INT8 codes times their scale."""
-    return [
-        array.astype(np.float32) * np.float32(scales[name]) if name in scales else array
-        for array, name in zip(outputs, names, strict=True)
-    ]
+    """The numbers that outputs stand for, in FP32: those in FP16, and INT8 codes times their
+    scale."""
+    return [_decode(array, scales.get(name)) for array, name in zip(outputs, names, strict=True)]
+
+
+def _decode(array: Array, scale: float | None) -> Array:
+    if scale is not None:
+        return array.astype(np.float32) * np.float32(scale)
+    return array.astype(np.float32) if array.dtype == np.float16 else array

@@ -54,7 +54,8 @@ class Boundary(Pass):
         """Change the types; returns how many."""
         if context.boundary.is_plain:
             return 0
-        ends = [*_outputs(graph, context), *_inputs(graph, context)]
+        outputs = _outputs(graph, context)  # first: what is measured there takes the old inputs
+        ends = [*_inputs(graph, context), *outputs]
         graph.drop_dead()
         context.facts["boundary"] = ends
         context.scales.update({e.name: e.scale for e in ends if e.scale is not None})

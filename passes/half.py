@@ -123,18 +123,19 @@ class _Spread:
             self._keep(
                 self.units.get(node, (node,)), f"one kernel with {node.output.name}: {reason}"
             )
-        front = list(dict.fromkeys(r for n in self.reasons for r in _neighbours(n)))
+        front = dict.fromkeys(self.units.values())
         while front:
-            unit = self.units.get(front.pop(0), ())
-            if unit and not self.reasons.keys() & set(unit) and self._saves(unit):
-                self._keep(unit, "it lies between operators in FP32")
-                front += [r for n in unit for r in _neighbours(n)]
+            unit = next(iter(front))
+            del front[unit]
+            if not self.reasons.keys() & set(unit) and self._saves(unit):
+                self._keep(unit, "FP32 on both sides: it saves a Cast")
+                front.update((self.units[n], None) for n in _around(unit) if n in self.units)
 
     def _units(self) -> dict[Node, Unit]:
         fusions = self.context.rules.fusions("onnx", self.context.target.name)
         matcher = Matcher(self.context.rules, self.context.table, self.context.target.name)
         found: dict[Node, Unit] = {n: (n,) for n in self.signatures}
-        for match in cover(self.graph, matcher, fusions) if self.reasons else ():
+        for match in cover(self.graph, matcher, fusions):
             nodes = tuple(n for n in match.nodes if n in self.signatures)
             found.update(dict.fromkeys(nodes, nodes))
         return found
@@ -168,9 +169,11 @@ class _Spread:
         return len(wanted - {self.typing.of(value)})
 
 
-def _neighbours(node: Node) -> Iterator[Node]:
-    yield from (v.producer for v in node.inputs if v.producer is not None)
-    yield from (r for v in node.outputs for r in v.readers)
+def _around(unit: Unit) -> Iterator[Node]:
+    """What gives the values that the operators read, and what reads theirs."""
+    for node in unit:
+        yield from (v.producer for v in node.inputs if v.producer is not None)
+        yield from (r for v in node.outputs for r in v.readers)
 
 
 def _values_around(unit: Unit) -> dict[Value, None]:

@@ -8,7 +8,7 @@ from typing import cast
 
 import numpy as np
 
-from sparqc.boundary import encode
+from sparqc.boundary import encode, ends_of
 from sparqc.engine.match import Index, Match, Matcher
 from sparqc.ir.graph import Array, Graph, Node, Value
 from sparqc.lang.ast import OpDecl
@@ -115,7 +115,7 @@ class Kept:
         free = {v.shape[0] if v.shape else 0 for v in self.graph.inputs}
         if len(free) == 1 and isinstance(free.pop(), str):
             given = [array[:_SAMPLES] for array in given]
-        return encode(given, self.graph.inputs, self.context.scales)
+        return encode(given, ends_of(self.graph), self.context.scales)
 
     # -- constants ---------------------------------------------------------------------------------
 

@@ -198,6 +198,7 @@ def _evaluate(opened: Opened, compiled: Compiled) -> tuple[list[Metric], SparqcE
     if loaded.evaluate is None or loaded.module is None:
         return [], None
     try:
-        return compare(loaded.evaluate, loaded.module, compiled.files[0]), None
+        scales = compiled.context.scales
+        return compare(loaded.evaluate, loaded.module, compiled.files[0], scales), None
     except SparqcError as error:
         return [], error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import onnxruntime
 import torch
 from torch.utils import _pytree as pytree
 
+from sparqc.boundary import decode, encode
 from sparqc.errors import SparqcError
 from sparqc.tools.model_offer import Evaluate
 
@@ -28,14 +30,21 @@ class Metric:
         return {k: _finite(v) for k, v in asdict(self).items()}
 
 
-def compare(evaluate: Evaluate, module: torch.nn.Module, path: Path) -> list[Metric]:
+def compare(
+    evaluate: Evaluate,
+    module: torch.nn.Module,
+    path: Path,
+    scales: Mapping[str, float] | None = None,
+) -> list[Metric]:
     """The metrics of a module and of the ONNX file that was made of it.
+
+    `scales` are those of the inputs and outputs that are INT8 codes in the file.
 
     Raises SparqcError where evaluate() fails, or feeds the file what it does not take.
     """
     reference = Reference(module)
     before = dict(evaluate(reference))
-    after = dict(evaluate(CompiledModel(path, reference)))
+    after = dict(evaluate(CompiledModel(path, reference, scales)))
     if list(before) != list(after):
         raise SparqcError(f"evaluate() gave {list(before)} once and {list(after)} later")
     return [Metric(name, before[name], after[name]) for name in before]
@@ -72,7 +81,10 @@ class Reference:
 class CompiledModel:
     """The ONNX file in onnxruntime, called like the module."""
 
-    def __init__(self, path: Path, reference: Reference) -> None:
+    def __init__(
+        self, path: Path, reference: Reference, scales: Mapping[str, float] | None = None
+    ) -> None:
+        self.scales = scales or {}
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         # Threads that wait busily take the cores from evaluate() itself.
@@ -92,12 +104,17 @@ class CompiledModel:
             )
         for slot, tensor in zip(slots, inputs, strict=True):
             _check_shape(slot.name, slot.shape, tensor)
-        feeds = {
-            s.name: x.detach().cpu().contiguous().numpy()
-            for s, x in zip(slots, inputs, strict=True)
-        }
-        outputs = self.session.run(None, feeds)
+        arrays = [x.detach().cpu().contiguous().numpy() for x in inputs]
+        feeds = encode(arrays, map(_end_of, slots), self.scales)
+        names = [s.name for s in slots]
+        outputs = self.session.run(None, dict(zip(names, feeds, strict=True)))
+        outputs = decode(outputs, [y.name for y in self.session.get_outputs()], self.scales)
         return self.reference.like([torch.from_numpy(y) for y in outputs])
+
+
+def _end_of(slot: Any) -> tuple[str, str]:
+    """Name and dtype of an input of onnxruntime's."""
+    return slot.name, "f16" if slot.type == "tensor(float16)" else ""
 
 
 def _check_shape(name: str, wanted: list[int | str | None], tensor: torch.Tensor) -> None:

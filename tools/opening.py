@@ -93,6 +93,8 @@ def _options(request: Request, wishes: Wishes) -> Options:
         patterns=request.patterns,
         exclude=request.exclude,
         knobs=request.knobs,
+        float=request.float,
+        io=request.io,
         random_calibration=request.random_calibration,
         check=wishes.check,
         limit=wishes.limit,

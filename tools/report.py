@@ -21,6 +21,7 @@ from sparqc.tools.report_layers import (
     residual_adds,
 )
 from sparqc.tools.report_ranges import range_notes
+from sparqc.tools.report_types import OperatorTypes, operator_types
 from sparqc.tools.shapes import ShapeRange, input_ranges
 from sparqc.tools.trtexec import trtexec_line
 from sparqc.verify import Difference
@@ -99,6 +100,7 @@ class Report:
     #: Wall seconds of reading, compiling, writing and evaluating.
     phases: Mapping[str, float]
     cpu_seconds: float
+    types: OperatorTypes = field(default_factory=OperatorTypes)
     version: str = field(default_factory=lambda: str(sparqc.__version__))
 
     @property
@@ -124,6 +126,7 @@ class Report:
             "layers": [row.to_json() for row in self.layers],
             "without_weights": [row.to_json() for row in self.others],
             "residual_adds": self.adds.to_json(),
+            "types": self.types.to_json(),
             "passes": [row.to_json() for row in self.passes],
             "difference": self.difference.to_json() if self.difference else None,
             "metrics": [metric.to_json() for metric in self.metrics],
@@ -175,6 +178,7 @@ def report_of(compiled: Compiled, account: Account) -> Report:
         files=tuple(compiled.files),
         build_line=_build_line(compiled),
         phases=account.phases,
+        types=operator_types(compiled.graph, context),
         cpu_seconds=account.cpu_seconds,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from rich.padding import Padding
@@ -19,6 +20,7 @@ from sparqc.tools.report_tables import (
     other_lines,
     plain_table,
 )
+from sparqc.tools.report_types import end_lines, type_lines
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -62,6 +64,11 @@ class _Page:
         )
         show(self.console, grid)
 
+    def lines(self, label: str, texts: Iterable[str]) -> None:
+        """Lines below one label; none where there are none."""
+        for index, text in enumerate(texts):
+            self.line("" if index else label, text)
+
     def copyable(self, label: str, text: str) -> None:
         """A line that is never broken, because people copy it."""
         words = Text.assemble((f"{label:<{_LABEL}}", "bold"), text)
@@ -104,6 +111,8 @@ def _layers(report: Report, page: _Page, verbose: bool) -> None:
         page.line("", line)
     if adds := _adds(report):
         page.line("adds", adds)
+    page.lines("types", type_lines(report.types))
+    page.lines("ends", end_lines(report.types))
 
 
 def _numbers(report: Report, page: _Page) -> None:

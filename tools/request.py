@@ -23,6 +23,8 @@ class Request:
     patterns: tuple[Path, ...] = ()
     exclude: tuple[str, ...] = ()
     knobs: tuple[str, ...] = ()
+    float: str = ""
+    io: str = "float"
     calibration: Path | None = None
     random_calibration: bool = False
     inputs: tuple[str, ...] = ()
@@ -59,6 +61,20 @@ _OPTIONS = (
         multiple=True,
         metavar="NAME=VALUE",
         help="Turn a knob of the target's rules: attention=int8. See `sparqc rules knobs`.",
+    ),
+    click.option(
+        "--float",
+        default="",
+        metavar="TYPE",
+        help="What is not quantized: fp32 or fp16; by default what suits the target.",
+    ),
+    click.option(
+        "--io",
+        default="float",
+        show_default=True,
+        metavar="TYPES",
+        help="Inputs and outputs: float (as the model has them), fp16 or int8; or by their names: "
+        "fp16,logits=float.",
     ),
     click.option(
         "--calibration",

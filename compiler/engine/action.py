@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 
-from sparqc.boundary import decode, encode
+from sparqc.boundary import decode, encode, ends_of
 from sparqc.engine.drift import Drift, Word, measure
 from sparqc.engine.events import Observer, PassEvent, RuleEvent
 from sparqc.engine.result import Match
@@ -185,7 +185,7 @@ class Action:
                 f"the numeric check {self.check!r} needs example inputs to run",
                 hint="give the model example inputs, or leave the check off",
             )
-        batch = encode(context.example, graph.inputs, context.scales)
+        batch = encode(context.example, ends_of(graph), context.scales)
         outputs, _ = open_runner(graph, context.table).run(batch)
         outputs = decode(outputs, graph.output_names, context.scales)
         self._known = graph, graph.version, outputs
