@@ -19,6 +19,7 @@ from survival.other_tools import OtherTool, opset_of
 from zoo.structure import REDUCTION_AXIS, Structure
 
 import sparqc
+from sparqc.errors import SparqcError
 from sparqc.tools import cli
 from sparqc.tools.rtx import compile_rtx
 
@@ -66,7 +67,7 @@ class Outcome:
             return "refused"
         if self.unharmed and not self.after.findings:
             return "safe"
-        if self.mended and _same(self.before, self.mended) and not self.mended.findings:
+        if self.mended and _same(self.before, self.mended):
             return "mendable"
         return "unsafe"
 
@@ -106,18 +107,18 @@ def outcome(tool: OtherTool, network: str, form: str) -> Outcome:
 
 
 def mend(model: onnx.ModelProto, target: str) -> State | None:
-    """The file after sparqc's own cures, None where it refuses it."""
+    """The file after sparqc's own cures, None where they leave something."""
     try:
         mended = sparqc.compile(model, target=target, passes=MENDING).model
-    except sparqc.errors.SparqcError:
+    except SparqcError:
         return None
-    return state(mended, target)
+    return None if consequential(check(mended, target)) else state(mended, target)
 
 
 def state(model: onnx.ModelProto, target: str) -> State:
     """Look at a file with `sparqc check`, with onnx alone, and with TensorRT-RTX."""
     checked = check(model, target)
-    findings = [f for f in checked["findings"] if f["grade"] in CONSEQUENTIAL]
+    findings = consequential(checked)
     report = compile_rtx(model, batch=1)
     outputs = {node.name: node.output[0] for node in model.graph.node}
     return State(
@@ -128,6 +129,11 @@ def state(model: onnx.ModelProto, target: str) -> State:
         findings=Counter(f["id"] for f in findings),
         finding_nodes=frozenset(n for f in findings for n in f["nodes"]),
     )
+
+
+def consequential(checked: dict) -> list[dict]:
+    """The findings that say more than a note."""
+    return [f for f in checked["findings"] if f["grade"] in CONSEQUENTIAL]
 
 
 def check(model: onnx.ModelProto, target: str) -> dict:

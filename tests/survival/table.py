@@ -11,7 +11,7 @@ from survival.other_tools import TOOLS, OtherTool
 from survival.outcome import FORMS, Outcome, State, outcome
 
 PAGE = Path(__file__).parents[2] / "docs" / "survival.md"
-BEGIN, END = "<!-- table: python benchmarks/survival.py -->\n", "<!-- end of the table -->\n"
+BEGIN, END = "<!-- table: python benchmarks/survival_table.py -->\n", "<!-- end of the table -->\n"
 HEAD = (
     "other tool", "version", "file", "INT8 layers", "2:4 layers", "INT8 in TensorRT-RTX",
     "`sparqc check` finds", "verdict",

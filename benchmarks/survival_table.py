@@ -1,6 +1,6 @@
 """Write the table of docs/survival.md anew: what other tools leave of a compiled file.
 
-    python benchmarks/survival.py
+    python benchmarks/survival_table.py
 
 Takes about a minute on two cores, without a GPU; needs the development tools (`make test` installs
 them).  tests/survival holds the networks, the tools and what is measured, and tests the same table.
