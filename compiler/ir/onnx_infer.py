@@ -21,6 +21,8 @@ from sparqc.ir.onnx_write import attribute_proto, write_node
 from sparqc.ir.raw import opsets_of
 from sparqc.ir.table import OperatorTable
 
+#: What onnx raises for operands that an operator does not take, such as two types for one.
+_REFUSALS = (onnx.shape_inference.InferenceError, onnx.checker.ValidationError)
 #: Operators that the runner may have to skip, and whose output has the type of their first operand.
 _SAME_TYPE = frozenset({"q.qdq", "sparse.mask"})
 
@@ -36,7 +38,7 @@ def infer_types(graph: Graph, node: Node, table: OperatorTable) -> None:
     opsets = opsets_of(graph)
     sheet = _Sheet(opsets)
     types: Mapping[str, TensorType] = {}
-    with suppress(SparqcError, onnx.shape_inference.InferenceError):
+    with suppress(SparqcError, *_REFUSALS):
         write_node(node, table, sheet)
         types = sheet.infer(list(node.inputs))
     for value in node.outputs:

@@ -50,18 +50,41 @@ def computed_inputs(values: Sequence[Value]) -> int:
     return sum(not is_constant(v, table) for v in values)
 
 
-@native("from_conv_alone")
-def from_conv_alone(value: Value) -> bool:
-    """Whether a value is a convolution's own result, read once and no graph output."""
-    alone = value.reader_count == 1 and not value.is_output
-    return value.producer is not None and value.producer.op == "nn.conv" and alone
+@native("nearly_dequantized")
+def nearly_dequantized(value: Value) -> bool:
+    """Whether a value comes from a DequantizeLinear, at most one Transpose or Cast in between."""
+    node = value.producer
+    if node is not None and node.op in ("nn.transpose", "nn.cast"):
+        value = next(node.inputs)
+    return is_dequantized(value)
+
+
+@native("from_one_of")
+def from_one_of(value: Value, operators: Sequence[str]) -> bool:
+    """Whether one of the operators gives a value."""
+    return value.producer is not None and value.producer.op in operators
+
+
+@native("only_read_once")
+def only_read_once(value: Value) -> bool:
+    """Whether one operator reads a value, and it is no graph output."""
+    return value.reader_count == 1 and not value.is_output
+
+
+@native("from_input")
+def from_input(codes: Value) -> bool:
+    """Whether codes were quantized from an input of the graph."""
+    source = _quantized_from(codes)
+    return source is not None and source.is_input
 
 
 @native("comes_from_conv")
 def comes_from_conv(codes: Value) -> bool:
     """Whether codes were quantized from a convolution's own result, which nobody else reads."""
     source = _quantized_from(codes)
-    return source is not None and codes.reader_count == 1 and from_conv_alone(source)
+    if source is None or codes.reader_count != 1:
+        return False
+    return from_one_of(source, ["nn.conv"]) and only_read_once(source)
 
 
 @native("stays_bare")
@@ -211,6 +234,57 @@ def writes_codes(result: Value, tails: Sequence[str], kept: Sequence[str]) -> bo
                 stack += [v for v in reader.outputs if v not in seen]
                 seen.update(reader.outputs)
     return False
+
+
+@native("multiplied_later")
+def multiplied_later(map: Value, pooled: Value) -> bool:
+    """Whether a Mul takes a map and what is computed of its average: squeeze-and-excitation."""
+    products = {n for v in _spellings(map) for n in v.readers if n.op == "nn.mul"}
+    seen, stack = {pooled}, [pooled]
+    while stack and products and len(seen) < _GATE:
+        for reader in stack.pop().readers:
+            if reader in products:
+                return True
+            stack += [v for v in reader.outputs if v not in seen]
+            seen.update(reader.outputs)
+    return False
+
+
+#: The most values between an average and the Mul that it gates.
+_GATE = 40
+
+
+def _spellings(value: Value) -> Iterator[Value]:
+    """A tensor, and what was dequantized of it."""
+    bare = _bare(value)
+    yield bare
+    for quantize in (n for n in bare.readers if n.op == QUANTIZE):
+        yield from (n.output for n in quantize.output.readers if n.op == DEQUANTIZE)
+
+
+@native("repeats_quantizer")
+def repeats_quantizer(codes: Value) -> bool:
+    """Whether another QuantizeLinear in front of this one makes the same codes of the tensor."""
+    node, source = codes.producer, _quantized_from(codes)
+    if node is None or source is None:
+        return False
+    alike = [q for q in source.readers if q.op == QUANTIZE and same_quantizer(q, node)]
+    return alike[0] is not node
+
+
+def same_quantizer(first: Node, second: Node) -> bool:
+    """Whether two quantizers have the same numbers and the same axis."""
+    pairs = ((first.operands[slot], second.operands[slot]) for slot in ("scale", "zero_point"))
+    return first.attributes == second.attributes and all(_equal(a, b) for a, b in pairs)
+
+
+def _equal(first: object, second: object) -> bool:
+    if first is second:
+        return True
+    if not isinstance(first, Value) or not isinstance(second, Value):
+        return False
+    a, b = (constant_value(v, default_table()) for v in (first, second))
+    return a is not None and b is not None and a.dtype == b.dtype and np.array_equal(a, b)
 
 
 # -- scales that belong together -----------------------------------------------------------------

@@ -1,9 +1,10 @@
-"""What the checks ask of scales, zero points and the values around a quantizer."""
+"""What the checks ask of scales, zero points and codes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import ml_dtypes
 import numpy as np
 
 from sparqc.ir.graph import Array, Value
@@ -14,10 +15,26 @@ from sparqc.natives import native
 @native("normal_scale")
 def normal_scale(scale: Array) -> bool:
     """Whether every scale is finite, positive and not subnormal in its own floating type."""
-    if scale.dtype.kind != "f":
-        return True  # a type that numpy does not know as floating: nothing can be said
-    tiny = np.finfo(scale.dtype).tiny
-    return bool(np.isfinite(scale).all() and (scale >= tiny).all())
+    return not _abnormal(scale).any()
+
+
+@native("abnormal_scale")
+def abnormal_scale(scale: Array) -> str:
+    """Which scales are no normal numbers: "0.0 at 3 of 64, and 2 more"; "" where all are."""
+    found = np.flatnonzero(_abnormal(scale))
+    if not found.size:
+        return ""
+    first = f"{float(scale.reshape(-1)[found[0]])} at {found[0]} of {scale.size}"
+    return first if found.size == 1 else f"{first}, and {found.size - 1} more"
+
+
+def _abnormal(scale: Array) -> Array:
+    """Where scales are NaN, infinite, zero, negative or subnormal; nowhere for other types."""
+    if scale.dtype.kind in "iub":
+        return np.zeros(scale.size, np.bool_)
+    tiny = ml_dtypes.finfo(scale.dtype).tiny  # knows bfloat16 too
+    numbers = scale.reshape(-1).astype(np.float64)
+    return ~(np.isfinite(numbers) & (numbers >= float(tiny)))
 
 
 @native("all_zero")
@@ -26,10 +43,29 @@ def all_zero(zero_point: Array | None) -> bool:
     return zero_point is None or not np.asarray(zero_point).any()
 
 
+@native("filled_with")
+def filled_with(array: Array | None, number: int) -> bool:
+    """Whether every element of a constant is that number; an absent one has none."""
+    return array is not None and bool((array == number).all())
+
+
 @native("same_numbers")
 def same_numbers(first: Array | None, second: Array | None) -> bool:
     """Whether two constants hold the same numbers, whatever tensors they stand in."""
     return first is not None and second is not None and np.array_equal(first, second)
+
+
+@native("ratio")
+def ratio(first: Array, second: Array) -> float:
+    """The larger of two scales over the smaller, to three digits; infinite where one is 0."""
+    numbers = sorted((float(np.max(first)), float(np.max(second))))
+    return float(f"{numbers[1] / numbers[0]:.3g}") if numbers[0] > 0 else float("inf")
+
+
+@native("nearly")
+def nearly(scale: Array, number: float) -> bool:
+    """Whether every scale is that number, to one part in a thousand."""
+    return bool(np.allclose(scale.astype(np.float64), number, rtol=1e-3, atol=0))
 
 
 @native("scales_fit")
@@ -42,29 +78,40 @@ def scales_fit(scale: Array, shape: Sequence[int | str] | None, axis: int | None
     return scale.ndim == 1 and (isinstance(shape[axis], str) or shape[axis] == scale.size)
 
 
-@native("is_dequantized")
-def is_dequantized(value: Value) -> bool:
-    """Whether a value comes straight from a DequantizeLinear."""
-    return value.producer is not None and value.producer.op == "q.dequantize"
-
-
-@native("comes_from_conv")
-def comes_from_conv(codes: Value) -> bool:
-    """Whether codes were quantized from a convolution's own result, which nobody else reads."""
-    quantize = codes.producer
-    if quantize is None or quantize.op != "q.quantize":
-        return False
-    source = quantize.operands["x"]
-    if not isinstance(source, Value) or source.producer is None:
-        return False
-    alone = len(source.readers) == 1 and len(codes.readers) == 1 and not source.is_output
-    return source.producer.op == "nn.conv" and alone
-
-
 @native("is_stored")
 def is_stored(value: Value) -> bool:
     """Whether a constant stands in the file as it is, rather than being computed from others."""
     return value.data is not None
+
+
+@native("value_of")
+def value_of(constant: Array) -> Array:
+    """The numbers of a constant expression: of a dequantized bias its floats."""
+    return constant
+
+
+@native("copied")
+def copied(constant: Array) -> Array:
+    """A constant of the same numbers that nobody else reads."""
+    return constant.copy()
+
+
+@native("signed_codes")
+def signed_codes(codes: Array) -> Array:
+    """uint8 codes with the zero point 128 as the int8 codes with the zero point 0."""
+    return (codes.astype(np.int16) - 128).astype(np.int8)
+
+
+@native("transposed")
+def transposed(array: Array, perm: Sequence[int]) -> Array:
+    """A constant with its axes in that order."""
+    return np.ascontiguousarray(array.transpose(perm))
+
+
+@native("axis_behind")
+def axis_behind(axis: int | None, perm: Sequence[int]) -> int | None:
+    """Where an axis stands once the axes are in that order; None (per tensor) stays None."""
+    return None if axis is None else list(perm).index(axis % len(perm))
 
 
 @native("symmetric_codes")

@@ -42,6 +42,31 @@ def two_four_broken(result: Value) -> int:
     )
 
 
+@native("leaves_sparse_kernel")
+def leaves_sparse_kernel(value: Value) -> bool:
+    """Whether a value is what a layer with a 2:4 weight gives, behind its tail of operators.
+
+    The tail is followed upwards through the only operand of each operator that is neither constant
+    nor dequantized, four operators at most.
+    """
+    table = default_table()
+    for _ in range(4):
+        node = value.producer
+        if node is None:
+            return False
+        if weight_of(node, table) is not None:
+            return two_four_share(node.output) == 1
+        open_ends = {v for v in node.inputs if not _is_closed(v)}
+        if len(open_ends) != 1:
+            return False
+        value = open_ends.pop()
+    return False
+
+
+def _is_closed(value: Value) -> bool:
+    return value.is_const or (value.producer is not None and value.producer.op == "q.dequantize")
+
+
 @native("output_channels")
 def output_channels(result: Value) -> int:
     """K, the output channels of the operator that gives a value; 0 where it has no weight."""
