@@ -97,7 +97,7 @@ class _Candidate:
 def _candidates(graph: Graph, context: Context) -> Iterator[_Candidate]:
     """Every operator with a constant weight, in graph order, with the reason against 2:4."""
     matcher = Matcher(context.rules, context.table, context.target.name)
-    covered = cover(graph, matcher, context.rules.fusions(graph.level, context.target.name))
+    covered = cover(graph, matcher, context.rules.placing(graph.level, context.target.name))
     excluded = select(graph, context.exclude, context.table)
     for found in weighted(graph, context.table):
         data = constant_value(found.weight, context.table)

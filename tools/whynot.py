@@ -71,7 +71,7 @@ def _cover(graph: Graph, decl: Declaration, matcher: Matcher) -> Cover | None:
 
     if not isinstance(decl, FusionDecl):
         return None
-    return cover(graph, matcher, matcher.book.fusions(graph.level, matcher.target))
+    return cover(graph, matcher, matcher.book.placing(graph.level, matcher.target))
 
 
 @dataclass(frozen=True)

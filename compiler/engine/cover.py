@@ -58,7 +58,7 @@ class Cover(Sequence[Match]):
         if node in self._owners:
             return
         fitting = [m for f in self._index.at(node) for m in self._matcher.holding(f, node)]
-        fitting.sort(key=lambda m: (-len(m.nodes), m.decl.name))  # stable: then the matcher's order
+        fitting.sort(key=precedence)  # stable: then the matcher's order
         match = next((m for m in fitting if not any(n in self._owners for n in m.nodes)), None)
         if match is not None:
             self._matches.append(match)
@@ -78,7 +78,7 @@ class Cover(Sequence[Match]):
 def cover(graph: Graph, matcher: Matcher, fusions: Iterable[FusionDecl]) -> Cover:
     """Cover a graph with fusions whose `where` holds, from the outputs to the inputs.
 
-    At each root the longest match wins (then the fusion's name, then the matcher's order).  A match
+    At each root the longest match wins (then see `precedence`, then the matcher's order).  A match
     that would take an operator of another fusion is passed over for the next one.  Values between
     fusions are shared.  The result depends neither on the order of the nodes nor on that of the
     fusions.
@@ -88,6 +88,11 @@ def cover(graph: Graph, matcher: Matcher, fusions: Iterable[FusionDecl]) -> Cove
     for node in matcher.order(graph).outputs_first():
         found.take(node)
     return found
+
+
+def precedence(match: Match) -> tuple[int, int, str]:
+    """Sorts fusions at one root: the longest, of these one for a narrower target, then by name."""
+    return -len(match.nodes), -len(match.decl.target or ""), match.decl.name
 
 
 def _roots_near(node: Node) -> list[Node]:

@@ -42,6 +42,7 @@ class RuleBook:
         self._registered = registered
         self._files: dict[str, PatternFile] = {}
         self._named: dict[str, Declaration] = {}
+        self._left_out: set[str] = set()
         self._spellings: dict[str, list[OpDecl]] = {}
         self._whole: dict[str, FusionDecl] = {}
         self._knobs: dict[str, str | float] = {}
@@ -102,6 +103,14 @@ class RuleBook:
         """Set a knob; UsageError where there is none, or it has no such value."""
         self._knobs[name] = knob(name).read(value)
 
+    def leave_out(self, names: Iterable[str]) -> None:
+        """From now on do without the fusions, shares and checks of these names.
+
+        A fusion that is like one of them stays complete.  Rules are left out where they are
+        applied, by the Action, which reports it.
+        """
+        self._left_out |= set(names)
+
     @property
     def files(self) -> tuple[PatternFile, ...]:
         """The files, in the order of their paths."""
@@ -122,6 +131,12 @@ class RuleBook:
     ) -> tuple[FusionDecl, ...]:
         """The fusions for a level and a target profile."""
         return self._select(FusionDecl, level, target)
+
+    def placing(
+        self, level: Level | None = None, target: str | None = None
+    ) -> tuple[FusionDecl, ...]:
+        """Those of the fusions by which Q/DQ and masks are placed: the others only predict."""
+        return tuple(f for f in self.fusions(level, target) if not _only_predicts(f))
 
     def shares(
         self, level: Level | None = None, target: str | None = None
@@ -162,7 +177,13 @@ class RuleBook:
 
     def _select(self, kind: type[D], level: Level | None, target: str | None) -> tuple[D, ...]:
         found = (self._complete(self._named[name]) for name in sorted(self._named))
-        return tuple(d for d in found if isinstance(d, kind) and is_for(d, level, target))
+        kept = (d for d in found if isinstance(d, RuleDecl) or d.name not in self._left_out)
+        return tuple(d for d in kept if isinstance(d, kind) and is_for(d, level, target))
+
+
+def _only_predicts(fusion: FusionDecl) -> bool:
+    """Whether a fusion says which operators are one kernel, and nothing of INT8 and 2:4."""
+    return not (fusion.int8 or fusion.int8_where or fusion.sparse)
 
 
 def is_for(declaration: Declaration, level: Level | None, target: str | None) -> bool:

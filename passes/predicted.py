@@ -1,0 +1,272 @@
+"""A predicted engine: its kernels, what they read and write, and a ledger of weighted operators."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from sparqc.ir.graph import Shape
+
+#: Bytes of one element.
+ELEMENT_BYTES = {
+    "f64": 8, "i64": 8, "u64": 8, "f32": 4, "i32": 4, "u32": 4, "f16": 2, "bf16": 2, "i16": 2,
+    "u16": 2, "i8": 1, "u8": 1, "bool": 1,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A tensor that a kernel reads or writes; sizes that are not known are names, or None."""
+
+    name: str
+    dtype: str
+    shape: Shape | None
+
+    @property
+    def bytes(self) -> int | None:
+        """Size in bytes, None where a size or the type is not known."""
+        count, each = elements(self.shape), ELEMENT_BYTES.get(self.dtype)
+        return None if count is None or each is None else count * each
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        shape = None if self.shape is None else list(self.shape)
+        return {"name": self.name, "dtype": self.dtype, "shape": shape, "bytes": self.bytes}
+
+
+def elements(shape: Shape | None) -> int | None:
+    """How many elements a tensor of that shape has, None where a size is not known."""
+    if shape is None or not all(isinstance(d, int) for d in shape):
+        return None
+    return math.prod(d for d in shape if isinstance(d, int))
+
+
+@dataclass(frozen=True)
+class PredictedKernel:
+    """One kernel: the operators in it, by the values that they define.
+
+    `kind` is the fusion that describes it, or the operator where no fusion does.  `macs` are its
+    multiply-adds, None where a size is not known; `sparse` says that it may use a 2:4 kernel.
+    """
+
+    name: str
+    kind: str
+    operators: tuple[str, ...]
+    values: tuple[str, ...]
+    int8: bool
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    weights: tuple[Tensor, ...] = ()
+    macs: int | None = 0
+    sparse: bool = False
+    #: What it computes in where that is not INT8: f32, f16, bf16.
+    dtype: str = "f32"
+    #: What is worth knowing: "its inside is not looked into".
+    note: str = ""
+    #: The ONNX nodes in it, by name.
+    nodes: tuple[str, ...] = ()
+
+    @property
+    def bytes_read(self) -> int:
+        """Bytes of activations read, tensors of unknown size left out."""
+        return sum(t.bytes or 0 for t in self.inputs)
+
+    @property
+    def bytes_written(self) -> int:
+        """Bytes of activations written, tensors of unknown size left out."""
+        return sum(t.bytes or 0 for t in self.outputs)
+
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes of weights."""
+        return sum(t.bytes or 0 for t in self.weights)
+
+    @property
+    def unsized(self) -> int:
+        """Tensors whose size is not known."""
+        return sum(t.bytes is None for t in (*self.inputs, *self.outputs))
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return {
+            "name": self.name, "kind": self.kind, "operators": list(self.operators),
+            "nodes": list(self.nodes), "int8": self.int8, "sparse": self.sparse,
+            "inputs": [t.to_json() for t in self.inputs],
+            "outputs": [t.to_json() for t in self.outputs],
+            "weights": [t.to_json() for t in self.weights],
+            "bytes_read": self.bytes_read, "bytes_written": self.bytes_written,
+            "macs": self.macs, "note": self.note,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Yes, or no and why."""
+
+    holds: bool
+    reason: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return {"holds": self.holds, "reason": self.reason}
+
+
+@dataclass(frozen=True)
+class LedgerRow:
+    """What speaks for and against one weighted operator as a sparse INT8 kernel."""
+
+    value: str  # the tensor that it gives
+    op: str
+    weight: str
+    shape: Shape
+    kernel: str
+    int8_in: Verdict
+    int8_out: Verdict
+    two_four: Verdict
+    size_rule: Verdict
+    pays: Verdict
+    #: Why INT8, though the file asks for it, is not what the rules of placement would choose.
+    remark: str = ""
+    macs: int | None = None
+    node: str = ""  # the ONNX node
+
+    @property
+    def int8(self) -> bool:
+        """Whether it multiplies INT8 by INT8."""
+        return self.int8_in.holds
+
+    @property
+    def sparse(self) -> bool:
+        """Whether a 2:4 kernel may take it."""
+        return self.two_four.holds and self.size_rule.holds
+
+    @property
+    def missing(self) -> str:
+        """Why it will not run as a sparse INT8 kernel, the weightiest reason; "" where it may."""
+        checks = (self.int8_in, self.two_four, self.size_rule, self.int8_out, self.pays)
+        return next((c.reason for c in checks if not c.holds), "")
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        checks = ("int8_in", "int8_out", "two_four", "size_rule", "pays")
+        return {
+            "node": self.node, "value": self.value, "operator": self.op, "weight": self.weight,
+            "shape": list(self.shape), "kernel": self.kernel, "macs": self.macs,
+            **{name: getattr(self, name).to_json() for name in checks},
+            "remark": self.remark,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class QuantizedValue:
+    """A value that is stored in INT8: its scale, and the group of values that must share it."""
+
+    value: str
+    scale: float
+    group: int
+    quantizers: tuple[str, ...]
+    readers: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return {**vars(self), "quantizers": list(self.quantizers), "readers": list(self.readers)}
+
+
+@dataclass(frozen=True)
+class QuantizedWeight:
+    """A weight in INT8: the axis of its scales (None: one scale), whether its codes are 2:4."""
+
+    weight: str
+    layer: str
+    axis: int | None
+    two_four: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return dict(vars(self))
+
+
+@dataclass(frozen=True)
+class PredictedEngine:
+    """What a target is expected to make of a graph."""
+
+    target: str
+    kernels: tuple[PredictedKernel, ...]
+    ledger: tuple[LedgerRow, ...]
+    values: tuple[QuantizedValue, ...] = ()
+    weights: tuple[QuantizedWeight, ...] = ()
+    #: Operators that run before the network does, or on the host: constants, arithmetic on shapes.
+    folded: tuple[str, ...] = ()
+    #: What the prediction could not look into, and what the target refuses.
+    notes: tuple[str, ...] = ()
+    shapes: tuple[tuple[str, Shape | None], ...] = field(default=())
+
+    @property
+    def int8_nodes(self) -> list[str]:
+        """The weighted ONNX nodes that run with INT8 data and INT8 weights."""
+        return [row.node or row.value for row in self.ledger if row.int8]
+
+    @property
+    def float_nodes(self) -> list[str]:
+        """The weighted ONNX nodes that run in a float type."""
+        return [row.node or row.value for row in self.ledger if not row.int8]
+
+    @property
+    def bytes_read(self) -> int:
+        """Bytes of activations that all kernels together read."""
+        return sum(k.bytes_read for k in self.kernels)
+
+    @property
+    def bytes_written(self) -> int:
+        """Bytes of activations that all kernels together write."""
+        return sum(k.bytes_written for k in self.kernels)
+
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes of weights, each counted once."""
+        return sum({t.name: t.bytes or 0 for k in self.kernels for t in k.weights}.values())
+
+    @property
+    def unsized_tensors(self) -> int:
+        """Tensors of unknown size; the traffic does not count them."""
+        return sum(k.unsized for k in self.kernels)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-adds of all kernels whose sizes are known."""
+        return sum(k.macs or 0 for k in self.kernels)
+
+    @property
+    def sparse_macs(self) -> int:
+        """The same where 2:4 kernels leave out every second one."""
+        return sum((k.macs or 0) // (2 if k.sparse else 1) for k in self.kernels)
+
+    @property
+    def uncounted(self) -> int:
+        """Kernels whose multiply-adds are not known."""
+        return sum(k.macs is None for k in self.kernels)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data; the keys are stable."""
+        return {
+            "target": self.target,
+            "shapes": {name: shape and list(shape) for name, shape in self.shapes},
+            "kernel_count": len(self.kernels),
+            "int8_nodes": self.int8_nodes,
+            "float_nodes": self.float_nodes,
+            "traffic": {"read_bytes": self.bytes_read, "written_bytes": self.bytes_written},
+            "unsized_tensors": self.unsized_tensors,
+            "weight_bytes": self.weight_bytes,
+            "macs": {"dense": self.macs, "sparse": self.sparse_macs, "uncounted": self.uncounted},
+            "notes": list(self.notes),
+            "kernels": _json(self.kernels),
+            "ledger": _json(self.ledger),
+            "plan": {"values": _json(self.values), "weights": _json(self.weights)},
+            "folded": list(self.folded),
+        }
+
+
+def _json(items: Iterable[Any]) -> list[dict[str, Any]]:
+    return [item.to_json() for item in items]
