@@ -160,7 +160,7 @@ class Writer:
     def _dtype_of(self, node: Node) -> str:
         """The type of the float side of a quantizer."""
         if node.op == "q.dequantize":
-            return self._dequantized.get(node.output, FULL)
+            return self._dequantized.get(node.output, HALF)  # its readers take either
         return cast(Value, node.operands["x"]).type.dtype
 
     def _drop_casts(self) -> None:
