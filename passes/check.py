@@ -31,6 +31,8 @@ class Finding:
     message: str
     cure: str = ""
     source: str = ""
+    #: What `sparqc check --fix` keeps of the numbers ("exact", "close", "lossy"); "" for no fix.
+    fix: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for `--json`."""
@@ -80,11 +82,16 @@ def _finding(match: Match, matcher: Matcher) -> Finding:
     return Finding(
         id=check.name.replace("_", "-"),
         grade=check.grade,
-        nodes=tuple(node.outputs[0].name for node in match.nodes if node.outputs),
+        nodes=tuple(dict.fromkeys(node.outputs[0].name for node in match.nodes if node.outputs)),
         message=render(check.message, match, matcher),
         cure=render(check.cure, match, matcher) if check.cure else "",
         source=check.source,
+        fix=check.preserves if check.rewrite else _PYTHON_FIXES.get(check.name, ""),
     )
+
+
+#: Cures that a rewrite cannot say, as it sees one reader at a time: see `sparqc.passes.cure`.
+_PYTHON_FIXES = {"shared_dequantize": "exact", "duplicate_quantizer": "exact"}
 
 
 def layer_name(node: Node, known: set[str]) -> str:

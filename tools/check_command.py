@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from sparqc.errors import FAILED
+from sparqc.errors import FAILED, UsageError
 from sparqc.tools.console import show, stdout_console
 
 if TYPE_CHECKING:
-    from onnx import ModelProto
+    from sparqc.tools.checked import Checked
+    from sparqc.tools.fix import Fixed
 
-    from sparqc.passes.check import Finding
-    from sparqc.targets import Profile
+#: What each value of `--fail-on` fails on.
+FAIL_ON = {"error": {"error"}, "slow": {"error", "slow"}, "note": {"error", "slow", "note"}}
 
 
 @click.command("check")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--target", default="", metavar="NAME", help="See `sparqc targets`.")
+@click.option(
+    "--target",
+    default="",
+    metavar="NAME",
+    help="See `sparqc targets`; by default the one that the file was compiled for.",
+)
 @click.option(
     "--patterns",
     multiple=True,
@@ -30,72 +35,73 @@ if TYPE_CHECKING:
     help="A pattern file of your own, whose checks are held against the model too.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
-def check_command(file: Path, target: str, patterns: tuple[Path, ...], as_json: bool) -> None:
+@click.option(
+    "--fail-on",
+    type=click.Choice([*FAIL_ON, "never"]),
+    default="error",
+    show_default=True,
+    help="The least grade of a finding for which the exit code is 1.",
+)
+@click.option("--fix", is_flag=True, help="Cure what needs no new calibration, and check again.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="OUT",
+    help="Where --fix writes the model, instead of FILE itself.",
+)
+def check_command(
+    file: Path,
+    target: str,
+    patterns: tuple[Path, ...],
+    as_json: bool,
+    fail_on: str,
+    fix: bool,
+    output: Path | None,
+) -> None:
     """Check FILE (an ONNX graph, sparqc's or anybody's) against the rules of a target.
 
-    Exit code 1 where a finding has the grade error: the target would refuse the file, or not run
-    it as it is meant.
-    """
-    from sparqc.api import Options, prepare
-    from sparqc.ir.onnx import load_onnx
-    from sparqc.passes.check import findings_of
-    from sparqc.passes.lost import lost
-    from sparqc.tools.report_layers import layer_rows
-    from sparqc.verify import check_model
+    An error is what the target refuses or does not run as it is meant, slow what it converts or
+    runs in float, a note what is worth knowing.  The exit code is 1 where there is an error.  Each
+    check has a page in docs/checks.
+    """  # fmt: skip
+    from sparqc.tools.checked import check_file
 
-    model = load_onnx(file)
-    check_model(model)
-    prepared = prepare(model, options=Options(passes="", target=target, patterns=patterns))
-    graph, context = prepared.graph, prepared.context
-    findings = [
-        *_opset(model, context.target),
-        *findings_of(graph, context),
-        *lost(graph, context.table),
-    ]
-    rows = layer_rows(graph, context)
-    counts = {
-        "layers": len(rows),
-        "int8_layers": sum(row.int8 for row in rows),
-        "sparse_layers": sum(row.sparse for row in rows),
-    }
+    if output is not None and not fix:
+        raise UsageError("-o says where --fix writes the model; there is no --fix")
+    checked = check_file(file, target, patterns)
+    fixed = _fixed(checked, patterns, output or file, output is not None) if fix else None
+    checked = fixed.checked if fixed else checked
     if as_json:
-        found = [finding.to_json() for finding in findings]
-        data = {"file": str(file), "target": context.target.name, **counts, "findings": found}
-        click.echo(json.dumps(data, indent=2))
+        _print_json(file, checked, fixed, output or file)
     else:
-        _show(file, context.target.name, counts, findings)
-    if any(finding.grade == "error" for finding in findings):
+        _show(file, checked, fixed, output or file)
+    if any(finding.grade in FAIL_ON.get(fail_on, ()) for finding in checked.findings):
         raise click.exceptions.Exit(FAILED)
 
 
-def _opset(model: ModelProto, target: Profile) -> Iterator[Finding]:
-    """A file in an opset that the target does not read."""
-    from sparqc.ir.onnx import opset_of
-    from sparqc.passes.check import Finding
+def _fixed(checked: Checked, patterns: tuple[Path, ...], output: Path, copied: bool) -> Fixed:
+    """Fix, and write the model; a file that has nothing to fix is left alone unless copied."""
+    from sparqc.tools.fix import fix, write_fixed
 
-    opset = opset_of(model)
-    if not target.min_opset <= opset <= target.max_opset:
-        yield Finding(
-            "opset",
-            "error",
-            (),
-            f"the file has opset {opset}; {target.name} reads {target.min_opset} to "
-            f"{target.max_opset}",
-            "compile it for that target, or export it anew in one of these",
-        )
+    fixed = fix(checked, patterns)
+    if fixed.cured or copied:
+        write_fixed(fixed, output)
+    return fixed
 
 
-def _show(file: Path, target: str, counts: dict[str, int], findings: Sequence[Finding]) -> None:
-    from sparqc.tools.report_findings import finding_lines
+def _print_json(file: Path, checked: Checked, fixed: Fixed | None, output: Path) -> None:
+    data = {"file": str(file), **checked.to_json()}
+    if fixed is not None:
+        data |= {"fixed": dict(fixed.cured), "output": str(output)}
+    click.echo(json.dumps(data, indent=2))
+
+
+def _show(file: Path, checked: Checked, fixed: Fixed | None, output: Path) -> None:
+    from sparqc.tools.check_text import checked_lines, fixed_line
 
     console = stdout_console()
-    show(console, f"{file}: checked for {target}", soft_wrap=True)
-    show(
-        console,
-        f"layers with weights: {counts['layers']}, in INT8: {counts['int8_layers']}, "
-        f"sparse 2:4: {counts['sparse_layers']}",
-    )
-    for line in finding_lines(findings):
-        show(console, line)
-    if not findings:
-        show(console, "nothing found")
+    if fixed is not None:
+        show(console, fixed_line(fixed.cured, str(output)), soft_wrap=True)
+    for line in checked_lines(str(output if fixed and fixed.cured else file), checked):
+        show(console, line, soft_wrap=True)
