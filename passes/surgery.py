@@ -43,6 +43,8 @@ class Surgery(Pass):
             dequantizers = list(_of(graph, DEQUANTIZE))
             changes += sum(_store_floats(graph, node, context) for node in dequantizers)
         changes += sum(_unshare(graph, node) for node in list(graph.nodes))
+        if context.target.weight_form == "float-q-dq":
+            changes += sum(_unshare_floats(graph, node) for node in list(_of(graph, QUANTIZE)))
         changes += graph.drop_dead()
         return changes
 
@@ -122,6 +124,23 @@ def _unshare(graph: Graph, node: Node) -> int:
     if codes.data is not None:
         for other in codes.readers[1:]:
             graph.set_operand(other, "x", graph.constant(np.array(codes.data), codes.name))
+    return len(others)
+
+
+def _unshare_floats(graph: Graph, node: Node) -> int:
+    """Give each DequantizeLinear of a stored float weight a QuantizeLinear and an initializer.
+
+    Whatever else reads the weight, an embedding say, keeps the float copy.
+    """
+    weight, readers = node.operands["x"], node.output.readers
+    if not isinstance(weight, Value) or weight.data is None:
+        return 0
+    for reader in readers[1:]:
+        graph.set_operand(reader, "x", _copy(graph, node, reader).output)
+    quantizers = [reader for reader in weight.readers if reader.op == QUANTIZE]
+    others = quantizers[len(quantizers) == len(weight.readers) :]
+    for other in others:
+        graph.set_operand(other, "x", graph.constant(np.array(weight.data), weight.name))
     return len(others)
 
 

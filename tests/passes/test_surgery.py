@@ -69,6 +69,28 @@ def test_the_numbers_stay_to_the_bit(target):
     np.testing.assert_array_equal(before, after)
 
 
+def test_each_reader_of_a_float_weight_has_a_copy_of_its_own():
+    graph = surgery(TWO_READERS, "tensorrt-8.6")
+    pairs = [n.operands["w"].producer.operands["x"] for n in graph.nodes if n.op == "nn.conv"]
+    weights = [pair.producer.operands["x"] for pair in pairs]
+    assert len({*pairs, *weights}) == 4
+    assert np.array_equal(weights[0].data, weights[1].data)
+    assert all(len(v.readers) == 1 for v in (*pairs, *weights))
+
+
+def test_a_float_reader_keeps_the_float_weight():
+    text = (
+        TWO_READERS.replace("y = nn.concat", "e = nn.relu(w)\ny = nn.concat") + "o = nn.add(y, e)"
+    )
+    text = text.replace(
+        "x: f32[1, 16, 4, 4]\nw: const f32[16, 16, 3, 3]",
+        "x: f32[1, 16, 3, 3]\nw: const f32[16, 16, 3, 3]",
+    )
+    graph = surgery(text, "tensorrt-8.6")
+    (relu,) = (n for n in graph.nodes if n.op == "nn.relu")
+    assert relu.operands["x"].readers == (relu,)
+
+
 STORED = """
 x: f32[1, 4, 4, 4]
 w: const i8[2, 4, 1, 1] = [[[[127]], [[0]], [[-3]], [[0]]], [[[0]], [[1]], [[0]], [[-127]]]]

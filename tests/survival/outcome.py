@@ -7,7 +7,7 @@ import io
 import json
 import tempfile
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -43,12 +43,16 @@ class State:
     rtx_int8: tuple[str, ...] | None  # None where TensorRT-RTX refuses the file
     codes: Counter[bytes]  # of the 2:4 weights
     findings: Counter[str]
+    errors: frozenset[str]
     finding_nodes: frozenset[str]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """A file before and after one tool; `after` is None where the tool gave up."""
+    """A file before and after one tool; `after` is None where the tool gave up.
+
+    `mended` is the file after sparqc's own cures, None where they do not apply or not suffice.
+    """
 
     before: State
     after: State | None
@@ -61,11 +65,16 @@ class Outcome:
         return self.after is not None and _same(self.before, self.after)
 
     @property
+    def found(self) -> Counter[str]:
+        """What `check` finds behind the tool and did not find before it, by id."""
+        return Counter() if self.after is None else self.after.findings - self.before.findings
+
+    @property
     def verdict(self) -> str:
         """`safe`, `mendable`, `unsafe`, or `refused` where the tool writes no file."""
         if self.after is None:
             return "refused"
-        if self.unharmed and not self.after.findings:
+        if self.unharmed and not self.found:
             return "safe"
         if self.mended and _same(self.before, self.mended):
             return "mendable"
@@ -102,17 +111,18 @@ def outcome(tool: OtherTool, network: str, form: str) -> Outcome:
     if tool.converts and opset_of(model) == opset_of(compiled(network, form)):
         return Outcome(before, None, None, "it leaves the file in its opset")
     after = state(model, FORMS[form]["target"])
-    mended = mend(model, FORMS[form]["target"]) if after.findings else None
-    return Outcome(before, after, mended)
+    done = Outcome(before, after, None)
+    return replace(done, mended=mend(model, FORMS[form]["target"], before)) if done.found else done
 
 
-def mend(model: onnx.ModelProto, target: str) -> State | None:
+def mend(model: onnx.ModelProto, target: str, before: State) -> State | None:
     """The file after sparqc's own cures, None where they leave something."""
     try:
         mended = sparqc.compile(model, target=target, passes=MENDING).model
     except SparqcError:
         return None
-    return None if consequential(check(mended, target)) else state(mended, target)
+    left = Counter(f["id"] for f in consequential(check(mended, target)))
+    return None if left - before.findings else state(mended, target)
 
 
 def state(model: onnx.ModelProto, target: str) -> State:
@@ -127,6 +137,7 @@ def state(model: onnx.ModelProto, target: str) -> State:
         rtx_int8=tuple(sorted(outputs[n] for n in report.int8_nodes)) if report.accepted else None,
         codes=two_four_codes(model),
         findings=Counter(f["id"] for f in findings),
+        errors=frozenset(f["id"] for f in findings if f["grade"] == "error"),
         finding_nodes=frozenset(n for f in findings for n in f["nodes"]),
     )
 

@@ -38,7 +38,7 @@ def row(tool: OtherTool, form: str) -> list[str]:
         _arrow((before.int8, after.int8) for before, after in states),
         _arrow((before.sparse, after.sparse) for before, after in states),
         _rtx(states),
-        _findings(after for _, after in states),
+        _findings(written),
         _verdict(outcomes, written),
     ]
 
@@ -60,8 +60,8 @@ def _rtx(states: Sequence[tuple[State, State]]) -> str:
     return _arrow(counts) + (f", refuses {refused} of {len(states)} files" if refused else "")
 
 
-def _findings(states: Iterable[State]) -> str:
-    total: Counter[str] = sum((state.findings for state in states), Counter())
+def _findings(written: Iterable[Outcome]) -> str:
+    total: Counter[str] = sum((done.found for done in written), Counter())
     return ", ".join(f"{id} ({count})" for id, count in sorted(total.items())) or "nothing"
 
 

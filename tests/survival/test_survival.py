@@ -34,7 +34,7 @@ def golden() -> dict[tuple[str, str], list[str]]:
 @pytest.mark.parametrize("network", NETWORKS)
 def test_what_sparqc_writes_is_found_good(network, form):
     before = state_before(network, form)
-    assert not before.findings
+    assert not before.errors
     assert before.int8 >= 4 and before.sparse >= 3 and len(before.rtx_int8) >= 4
     assert len(list(before.codes.elements())) == before.sparse
 
@@ -57,7 +57,7 @@ def is_named(done: Outcome) -> bool:
         return True
     after = done.after.rtx_int8
     lost = set() if after is None else set(done.before.rtx_int8).difference(after)
-    return bool(done.after.findings) and lost <= done.after.finding_nodes
+    return bool(done.found) and lost <= done.after.finding_nodes
 
 
 def test_the_golden_table_has_all_rows():
