@@ -15,6 +15,7 @@ from sparqc.lang.ast import FusionDecl, Pairing, ShareDecl
 from sparqc.passbase import Context
 from sparqc.passes.insert_quantizers import Slot
 from sparqc.passes.select import select
+from sparqc.passes.weighted import weight_of
 
 
 @dataclass
@@ -22,6 +23,8 @@ class Decision:
     """One covered fusion, and why it stays in float ("" where it does not)."""
 
     match: Match
+    #: The constant weights of its operators.
+    weights: tuple[Value, ...] = ()
     reason: str = ""
 
     @property
@@ -29,10 +32,10 @@ class Decision:
         """The declaration that was matched."""
         return cast(FusionDecl, self.match.decl)
 
-    @property
-    def weighted(self) -> bool:
-        """Whether it has a constant weight."""
-        return any(line.granularity == "channel" for line in self.fusion.int8)
+    def per_tensor(self, weight: Value) -> bool:
+        """Whether the fusion wants one scale for the whole of a weight."""
+        lines = [line for line in self.fusion.int8 if line.granularity == "tensor"]
+        return any(self.match.bindings.get(n) is weight for line in lines for n in line.names)
 
     def multiplies(self, table: OperatorTable) -> bool:
         """Whether it holds a convolution or a matrix product, constant weight or not; others gain
@@ -59,10 +62,11 @@ class Decision:
         """Each value that the fusion takes in INT8 per tensor, with each slot that reads it."""
         lines = [q for q in self.fusion.int8 if q.granularity == "tensor" and not q.output]
         names = [n for line in lines for n in line.names]
-        wanted = {id(v): v for n in names if isinstance(v := self.match.bindings.get(n), Value)}
+        bound = (self.match.bindings.get(name) for name in names)
+        wanted = {v for v in bound if isinstance(v, Value) and v not in self.weights}
         for node in self.match.nodes:
             for slot, operand in node.operands.items():
-                if isinstance(operand, Value) and id(operand) in wanted:
+                if isinstance(operand, Value) and operand in wanted:
                     yield operand, (node, slot)
 
 
@@ -110,7 +114,7 @@ class Decider:
         self.ties = [s for s in shared.values() if not s.outputs]
         fusions = context.rules.placing(graph.level, context.target.name)
         self.cover = cover(graph, self.matcher, fusions)
-        self.decisions = [Decision(match) for match in self.cover]
+        self.decisions = [Decision(m, _weights(m, context.table)) for m in self.cover]
         self.roots = {d.match.root: d for d in self.decisions}
         self._apply_conditions()
         self._follow_neighbours()
@@ -216,6 +220,11 @@ class Decider:
             if given:
                 found.update(node.outputs)
         return found | carried
+
+
+def _weights(match: Match, table: OperatorTable) -> tuple[Value, ...]:
+    """The constant weights of the matched operators."""
+    return tuple(w.weight for w in (weight_of(n, table) for n in match.nodes) if w is not None)
 
 
 def _lonely(

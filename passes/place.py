@@ -97,17 +97,21 @@ class _Placement:
 
     def _weight(self, found: Weighted, decision: Decision) -> None:
         weight = found.weight
-        axis = self._weight_axis(found.node, found.channel_axis)
+        axis = self._weight_axis(found, decision)
         channels = () if axis is None or weight.shape is None else (int(weight.shape[axis]),)
         nan = np.full(channels, np.nan, np.float32)
         scale = self.graph.constant(nan, f"{weight.name}.scale")
         readers = [(found.node, found.operand)]
         self._quantize(weight, scale, axis, WEIGHT_RANGE, readers, decision.fusion)
 
-    def _weight_axis(self, node: Node, axis: int) -> int | None:
-        """The axis of the scales; some targets want transposed convolutions per tensor."""
+    def _weight_axis(self, found: Weighted, decision: Decision) -> int | None:
+        """The axis of the scales; None where the fusion or the target wants one for the tensor."""
         per_tensor = self.context.target.conv_transpose_scale == "tensor"
-        return None if per_tensor and node.op == "nn.conv_transpose" else axis
+        if decision.per_tensor(found.weight) or (
+            per_tensor and found.node.op == "nn.conv_transpose"
+        ):
+            return None
+        return found.channel_axis
 
     def _groups(self, slots: dict[Value, dict[Slot, Decision]]) -> UnionFind:
         """Which values must have one scale: those that moved INT8 codes connect."""
@@ -202,7 +206,7 @@ def _layers(graph: Graph, decider: Decider, context: Context) -> Iterable[Layer]
         decision = owners.get(node)
         found = weight_of(node, context.table)
         if found is None and (
-            decision is None or decision.weighted or decision.match.root is not node
+            decision is None or decision.weights or decision.match.root is not node
         ):
             continue
         yield Layer(

@@ -11,7 +11,7 @@ from sparqc.ir.graph import Origin
 from sparqc.ir.table import default_table
 from sparqc.ir.text import print_graph
 from sparqc.ir.text_parse import parse_statements
-from sparqc.lang.ast import RuleDecl
+from sparqc.lang.ast import Binary, Field, Literal, Name, RuleDecl
 from sparqc.lang.checks import check_file
 from sparqc.lang.formatter import format_text
 from sparqc.library import installed, rulebook
@@ -54,8 +54,18 @@ def context(rules):
     return Context(table=TABLE, rules=rules, target=default_profile(), action=Action())
 
 
+def turned(rule):
+    """Every declaration, with the knobs turned to what the conditions of a rule ask for."""
+    book = rulebook()
+    for condition in rule.where:
+        match condition.expr:
+            case Binary("==", Field(Name("knob"), name), Literal(value)):
+                book.turn(name, value)
+    return book
+
+
 def apply(rule, graph):
-    return rewrite(graph, [rule], context(rulebook()))
+    return rewrite(graph, [rule], context(turned(rule)))
 
 
 def structure(graph):

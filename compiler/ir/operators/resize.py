@@ -8,7 +8,18 @@ from typing import Any
 import numpy as np
 
 from sparqc.errors import SparqcError
-from sparqc.ir.forms import Rng, X, emit_one, fx_call, ints, normal, rank_of, static_ints, tensor
+from sparqc.ir.forms import (
+    Rng,
+    X,
+    emit_one,
+    fx_call,
+    integer,
+    ints,
+    normal,
+    rank_of,
+    static_ints,
+    tensor,
+)
 from sparqc.ir.graph import Node, Value
 from sparqc.ir.operator import (
     REQUIRED,
@@ -185,6 +196,49 @@ def _read_depth_onnx(call: Call) -> Reading | None:
     return Reading({"x": call.arguments["input"]}, attributes)
 
 
+# -- space to depth ------------------------------------------------------------------------------
+
+
+def _read_unshuffle(call: Call) -> Reading | None:
+    x = call.arguments["self"]
+    if rank_of(x) != 4 or static_ints(x.shape[1:2]) is None:
+        return None
+    return Reading({"x": x}, {"blocksize": call.arguments["downscale_factor"]})
+
+
+def _write_unshuffle_onnx(node: Node, emitter: OnnxEmitter) -> None:
+    """Moves of pixels where the sizes are known; else a SpaceToDepth, whose channels come in
+    another order than PyTorch's."""
+    x, r, hint = tensor(node, "x"), integer(node, "blocksize"), node.output.name
+    sizes = static_ints((x.shape or ())[1:])
+    if sizes is None:
+        _unshuffle_any_size(node, emitter)
+        return
+    channels, height, width = sizes
+    apart = np.array([-1, channels, height // r, r, width // r, r], np.int64)
+    joined = np.array([-1, channels * r * r, height // r, width // r], np.int64)
+    split, turned = emitter.temp(hint), emitter.temp(hint)
+    emitter.emit("Reshape", [x, emitter.constant(apart, f"{hint}_apart")], outputs=[split])
+    emitter.emit("Transpose", [split], {"perm": (0, 1, 3, 5, 2, 4)}, outputs=[turned])
+    shape = emitter.constant(joined, f"{hint}_joined")
+    emitter.emit("Reshape", [turned, shape], outputs=node.outputs)
+
+
+def _unshuffle_any_size(node: Node, emitter: OnnxEmitter) -> None:
+    x, r, hint = tensor(node, "x"), integer(node, "blocksize"), node.output.name
+    channels = (x.shape or (0, 0))[1]
+    order = np.arange(r * r * int(channels)).reshape(r * r, -1).T.reshape(-1)
+    blocks = emitter.temp(hint)
+    emitter.emit("SpaceToDepth", [x], {"blocksize": r}, outputs=[blocks])
+    indices = emitter.constant(order, f"{hint}_order")
+    emitter.emit("Gather", [blocks, indices], {"axis": 1}, outputs=node.outputs)
+
+
+def _never(call: Call) -> Reading | None:
+    """ONNX has it in another order of channels; there it is read as what it is written as."""
+    return None
+
+
 # -- samples -------------------------------------------------------------------------------------
 
 
@@ -207,6 +261,10 @@ def _sample_depth(rng: Rng) -> Sample:
     return Sample({"x": normal(rng, 2, 8, 3, 4)}, {"blocksize": 2, "mode": "CRD"})
 
 
+def _sample_unshuffle(rng: Rng) -> Sample:
+    return Sample({"x": normal(rng, 2, 3, 4, 6)}, {"blocksize": 2})
+
+
 OPERATORS = (
     Operator(
         "nn.resize",
@@ -227,5 +285,12 @@ OPERATORS = (
         onnx=OnnxForm(("DepthToSpace",), _read_depth_onnx, lambda n, e: emit_one(
             "DepthToSpace", n, e, "x", blocksize=n.attributes["blocksize"],
             mode=n.attributes["mode"])),
+    ),
+    Operator(
+        "nn.space_to_depth", "Blocks of pixels become blocks of channels, as in pixel_unshuffle.",
+        X, {"blocksize": REQUIRED}, sample=_sample_unshuffle,
+        fx=FxForm(("aten.pixel_unshuffle.default",), _read_unshuffle, lambda n: fx_call(
+            "aten.pixel_unshuffle.default", tensor(n, "x"), n.attributes["blocksize"])),
+        onnx=OnnxForm((), _never, _write_unshuffle_onnx),
     ),
 )  # fmt: skip

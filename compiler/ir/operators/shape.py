@@ -223,7 +223,8 @@ def _axes_onnx(op_type: str) -> Any:
             emit_one(op_type, node, emitter, "x", axes=_list(node))
             return
         x = tensor(node, "x")
-        axes = emitter.constant(int64(*_list(node)), f"{node.output.name}_axes")
+        # Not "…_axes": onnxruntime 1.23 gives constants of its own such names, and then fails.
+        axes = emitter.constant(int64(*_list(node)), f"{node.output.name}_dims")
         emitter.emit(op_type, [x, axes], outputs=node.outputs)
 
     return write
