@@ -76,8 +76,11 @@ def _not_symmetric(node: Node, table: OperatorTable) -> str:
     return "its zero point is not 0" if points.any() else ""
 
 
-def weight_fault(found: Weighted, table: OperatorTable) -> str:
-    """Why a weight is not INT8 with scales along the output channels; "" where it is."""
+def weight_fault(found: Weighted, table: OperatorTable, single: bool = False) -> str:
+    """Why a weight is not INT8 with scales along the output channels; "" where it is.
+
+    With `single` it has to have one scale.
+    """
     value, axis = found.weight, found.channel_axis % max(1, len(found.weight.shape or ()))
     while value.producer is not None and value.producer.op != DEQUANTIZE:
         followed = _axis_before(value.producer, axis)
@@ -87,10 +90,10 @@ def weight_fault(found: Weighted, table: OperatorTable) -> str:
     node = value.producer
     if node is None or node.op != DEQUANTIZE:
         return "its weight is float"
-    return _scale_fault(node, axis, table)
+    return _scale_fault(node, axis, table, single)
 
 
-def _scale_fault(node: Node, axis: int, table: OperatorTable) -> str:
+def _scale_fault(node: Node, axis: int, table: OperatorTable, single: bool) -> str:
     if fault := _not_symmetric(node, table):
         return f"of its weight {node.output.name}: {fault}"
     scale = constant_value(cast(Value, node.operands["scale"]), table)
@@ -98,6 +101,8 @@ def _scale_fault(node: Node, axis: int, table: OperatorTable) -> str:
         return "the scales of its weight are computed at run time"
     if scale.size == 1:
         return ""
+    if single:
+        return f"its weight has {scale.size} scales, and this kernel takes one"
     along = node.attributes.get("axis")
     rank = len(node.output.shape or ()) or 1
     if scale.ndim != 1 or not isinstance(along, int):
@@ -129,8 +134,11 @@ def movements(graph: Graph, context: Context, matcher: Matcher) -> dict[Node, Mo
     found: dict[Node, Movement] = {}
     for node in graph.nodes:
         match = next((m for s in shares.at(node) if (m := matcher.first(s, node))), None)
-        if match is not None and not _overruled(match, fusions.at(node), matcher):
-            found[node] = _movement(match)
+        if match is None or _overruled(match, fusions.at(node), matcher):
+            continue
+        movement = _movement(match)
+        if movement.inputs and movement.outputs:  # else it ties operands to each other
+            found[node] = movement
     return found
 
 
@@ -146,7 +154,8 @@ def _movement(match: Match) -> Movement:
         bound = match.bindings[name]
         values += cast("tuple[Value, ...]", bound if isinstance(bound, tuple) else (bound,))
     inputs = tuple(v for v in values if v.producer is not match.root)
-    return Movement(inputs, match.root.outputs)
+    # Naming one output of an operator with several (Split) names them all.
+    return Movement(inputs, match.root.outputs if len(inputs) < len(values) else ())
 
 
 def flow(graph: Graph, context: Context, matcher: Matcher, skipped: Set[Node]) -> Flow:

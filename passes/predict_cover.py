@@ -10,7 +10,7 @@ from sparqc.engine.cover import precedence
 from sparqc.engine.evaluate import failing
 from sparqc.engine.match import Index, Match, Matcher
 from sparqc.ir.graph import Graph, Node, Value
-from sparqc.lang.ast import FusionDecl
+from sparqc.lang.ast import FusionDecl, Literal
 from sparqc.passbase import Context
 from sparqc.passes.predict_codes import DEQUANTIZE, Flow, fault_of, weight_fault
 from sparqc.passes.weighted import Weighted, weight_of
@@ -84,14 +84,15 @@ class KernelCover:
         """How the match runs, None where it is no kernel."""
         fusion = cast(FusionDecl, match.decl)
         found = self._weighted(match)
-        if not fusion.int8:
-            return Choice(match, False, self._never_int8(match), weighted=found)
+        if reason := self._never_int8(match):
+            return Choice(match, False, reason, weighted=found)
         wanted = _values(match, fusion, "tensor")
         if found is None:
             return self._unweighted(match, wanted)
+        single, wanted = found.weight in wanted, [v for v in wanted if v is not found.weight]
         core = [v for v in wanted if found.node.slots_of(v)]
         faults = [f for v in core if (f := self._data_fault(v))]
-        if fault := weight_fault(found, self._table):
+        if fault := weight_fault(found, self._table, single):
             faults.append(fault)
         others = [v in self._flow.codes for v in wanted if v not in core]
         if others and set(others) != {not faults}:
@@ -115,9 +116,17 @@ class KernelCover:
         return next((w for w in found if w is not None), None)
 
     def _never_int8(self, match: Match) -> str:
+        """Why such a kernel is never INT8: a condition that cannot hold, or no operand.
+
+        Other conditions of the `int8` block say where INT8 is not worth its while: a file that
+        asks for it all the same gets it.
+        """
         fusion = cast(FusionDecl, match.decl)
-        missed = failing(fusion.int8_where, match, self._matcher)
-        return missed[1] if missed else f"{fusion.name} takes no operand in INT8"
+        never = [c for c in fusion.int8_where if c.expr == Literal(False)]
+        missed = failing(never, match, self._matcher)
+        if missed is not None:
+            return missed[1]
+        return "" if fusion.int8 else f"{fusion.name} takes no operand in INT8"
 
     def _data_fault(self, value: Value) -> str:
         """Why a value does not arrive as codes, "" where it does."""

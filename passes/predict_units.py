@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from heapq import heapify, heappop, heappush
 
 from sparqc.ir.graph import Graph, Node, Value
 from sparqc.ir.table import OperatorTable
@@ -100,11 +101,28 @@ class Units:
                 self._add(self._alone(node))
         self._convert()
         self._assign_quantizers()
-        self.found.sort(key=self.position)
+        self.found = list(self._ordered())
 
-    def position(self, unit: Unit) -> int:
-        """Where in the order of the graph it stands: where its last operator does."""
-        return max(self.place[node] for node in unit.nodes)
+    def _ordered(self) -> Iterator[Unit]:
+        """The kernels in an order in which they can run, as near to the graph's as that allows."""
+        place = {unit: (max(map(self.place.__getitem__, unit.nodes)), i)
+                 for i, unit in enumerate(self.found)}  # fmt: skip
+        behind: dict[Unit, list[Unit]] = {}
+        waiting: dict[Unit, int] = {}
+        for unit in self.found:
+            before = {self.writer[t] for t in unit.reads if t in self.writer} - {unit}
+            waiting[unit] = len(before)
+            for other in before:
+                behind.setdefault(other, []).append(unit)
+        ready = [(place[unit], unit) for unit, count in waiting.items() if not count]
+        heapify(ready)
+        while ready:
+            _, unit = heappop(ready)
+            yield unit
+            for other in behind.get(unit, ()):
+                waiting[other] -= 1
+                if not waiting[other]:
+                    heappush(ready, (place[other], other))
 
     # -- tensors in memory -----------------------------------------------------------------------
 
