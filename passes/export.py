@@ -25,5 +25,7 @@ class Export(Pass):
     def transform(self, graph: Graph, context: Context) -> tuple[Graph, int]:
         """The ONNX graph; the count is its number of operators."""
         opset = context.target.require_opset(self.opset or context.target.opset)
+        if self.opset:
+            context.facts["export"] = self.opset  # a wish, which no later pass goes beyond
         exported = to_onnx(graph, context.table, opset, example=context.example)
         return exported, len(exported)

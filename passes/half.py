@@ -9,6 +9,7 @@ import numpy as np
 
 from sparqc.engine.cover import cover
 from sparqc.engine.match import Matcher
+from sparqc.errors import UsageError
 from sparqc.ir.graph import Graph, Node, Value
 from sparqc.ir.onnx_raise import raise_opset
 from sparqc.ir.raw import opsets_of
@@ -93,6 +94,12 @@ def _prepare_scales(graph: Graph, context: Context) -> None:
         return
     context.target.require_precision("fp16")
     if opsets_of(graph)[""] < OPSET_OF_HALF_SCALES:
+        if "export" in context.facts:
+            raise UsageError(
+                f"FP16 scales need opset 19, and export{{opset={context.facts['export']}}} asks "
+                "for an older one",
+                hint="leave the option out, or ask for --float fp32",
+            )
         opset = max(context.target.opset, OPSET_OF_HALF_SCALES)
         raise_opset(graph, opset, context.table, "FP16 scales need opset 19")
 
