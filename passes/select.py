@@ -6,15 +6,18 @@ from collections.abc import Iterable
 from fnmatch import fnmatchcase
 
 from sparqc.errors import UsageError
-from sparqc.ir.graph import Graph, Node
+from sparqc.ir.graph import Graph, Node, Value
 from sparqc.ir.table import OperatorTable
+from sparqc.passes.natives.network_ends import is_in_front, is_layer
+from sparqc.passes.weighted import weight_of
 
 
 def select(graph: Graph, selectors: Iterable[str], table: OperatorTable) -> dict[Node, str]:
     """The operators that the selectors name, each with the selector that took it.
 
-    A selector is `first_conv`, `heads` (the last weighted operators before the outputs), an
-    operator (`nn.linear`), or a glob over module paths or value names (`layer4.*`).
+    A selector is `first_conv` (convolutions with no weighted operator in front of them), `heads`
+    (the last weighted operators before the outputs), an operator (`nn.linear`), or a glob over
+    module paths or value names (`layer4.*`).  None of them depends on the order of the nodes.
 
     Raises UsageError where a selector names nothing: a typing mistake must not pass silently.
     """
@@ -33,7 +36,7 @@ def select(graph: Graph, selectors: Iterable[str], table: OperatorTable) -> dict
 
 def _matching(graph: Graph, selector: str, table: OperatorTable) -> Iterable[Node]:
     if selector == "first_conv":
-        return [n for n in graph.nodes if n.op == "nn.conv"][:1]
+        return [n for n in graph.nodes if n.op == "nn.conv" and _is_first(n)]
     if selector == "heads":
         return _heads(graph, table)
     return (
@@ -45,8 +48,17 @@ def _matching(graph: Graph, selector: str, table: OperatorTable) -> Iterable[Nod
     )
 
 
+def _is_first(conv: Node) -> bool:
+    x = conv.operands["x"]
+    return isinstance(x, Value) and is_in_front(x)
+
+
 def _heads(graph: Graph, table: OperatorTable) -> list[Node]:
-    """Weighted operators from which an output is reached without passing another one."""
+    """Weighted operators from which an output is reached without passing another one.
+
+    One that only weighs up what is predicted, such as the expected value over the bins of a box
+    edge, is a head, and so are those in front of it.
+    """
     heads: list[Node] = []
     seen: set[Node] = set()
     stack = [v.producer for v in graph.outputs if v.producer]
@@ -55,9 +67,8 @@ def _heads(graph: Graph, table: OperatorTable) -> list[Node]:
         if node in seen:
             continue
         seen.add(node)
-        operator = table.get(node.op)
-        if operator and operator.weight:
+        if weight_of(node, table):
             heads.append(node)
-        else:
+        if not is_layer(node):
             stack.extend(v.producer for v in node.inputs if v.producer)
     return heads

@@ -18,9 +18,6 @@ _MAPS = {
     "nn.resize", "nn.average_pool", "nn.global_average_pool", "nn.reduce_mean", "nn.max_pool",
     "nn.argmax",
 }  # fmt: skip
-#: A convolution with fewer output channels only weighs up what is predicted already, such as the
-#: expected value over the bins of a box edge.
-_LAYER = 4
 
 _behind: WeakKeyDictionary[Graph, tuple[int, set[Value]]] = WeakKeyDictionary()
 _heads: WeakKeyDictionary[Graph, tuple[int, set[Value]]] = WeakKeyDictionary()
@@ -82,7 +79,7 @@ def _predicts(conv: Node) -> bool:
         node = stack.pop()
         if node in seen:
             continue
-        if node.op in _MAPS or _is_layer(node):
+        if node.op in _MAPS or is_layer(node):
             return False
         seen.add(node)
         collected |= node.op in _COLLECT
@@ -95,8 +92,11 @@ def _changes_channels(conv: Node) -> bool:
     return isinstance(x, Value) and bool(x.shape and y.shape and x.shape[1] != y.shape[1])
 
 
-def _is_layer(node: Node) -> bool:
-    if not has_weight(node):
-        return False
-    shape = node.output.shape
-    return shape is None or len(shape) < 2 or not isinstance(shape[1], int) or shape[1] >= _LAYER
+def is_layer(node: Node) -> bool:
+    """Whether a node multiplies features by weights.
+
+    One that reads a softmax only weighs up what is predicted already, such as the expected value
+    over the bins of a box edge.
+    """
+    x = next(node.inputs, None)
+    return has_weight(node) and not (x and x.producer and x.producer.op == "nn.softmax")
