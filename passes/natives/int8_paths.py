@@ -227,8 +227,7 @@ def writes_codes(result: Value, tails: Sequence[str], kept: Sequence[str]) -> bo
             if reader.op in kept:
                 return True
             if reader.op == QUANTIZE:
-                inner = [d for d in reader.output.readers if d.op == DEQUANTIZE]
-                if not any(r.op in tails for d in inner for r in d.output.readers):
+                if not _stands_inside(reader, tails):
                     return True
             if reader.op in {QUANTIZE, DEQUANTIZE, *tails}:
                 stack += [v for v in reader.outputs if v not in seen]
@@ -285,6 +284,16 @@ def _equal(first: object, second: object) -> bool:
         return False
     a, b = (constant_value(v, default_table()) for v in (first, second))
     return a is not None and b is not None and a.dtype == b.dtype and np.array_equal(a, b)
+
+
+def _stands_inside(quantize: Node, tails: Sequence[str]) -> bool:
+    """Whether an operator of a tail reads the codes, and nothing else that is computed."""
+    table = default_table()
+    for dequantize in (n for n in quantize.output.readers if n.op == DEQUANTIZE):
+        for reader in (n for n in dequantize.output.readers if n.op in tails):
+            if all(v is dequantize.output or is_constant(v, table) for v in reader.inputs):
+                return True
+    return False
 
 
 # -- scales that belong together -----------------------------------------------------------------
