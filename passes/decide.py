@@ -14,6 +14,7 @@ from sparqc.ir.table import OperatorTable
 from sparqc.lang.ast import FusionDecl, Pairing, ShareDecl
 from sparqc.passbase import Context
 from sparqc.passes.insert_quantizers import Slot
+from sparqc.passes.natives.int8_paths import multiplied_later
 from sparqc.passes.select import select
 from sparqc.passes.weighted import weight_of
 
@@ -245,8 +246,8 @@ def _lonely(
     if output in wanted:
         return ""
     others = (any(d is not decision for d in slots.get(v, {}).values()) for v in values)
-    if all(others) and all(_is_spread(output, v) for v in values) and not output.is_output:
-        return ""  # it reads what is quantized anyway
+    if all(others) and all(_is_spread(output, v) and multiplied_later(v, output) for v in values):
+        return ""  # the map is read as codes by the Mul that the result gates
     return "not every reader of its output runs in INT8"
 
 

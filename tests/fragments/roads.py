@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -14,16 +13,17 @@ import torch
 from torch import nn
 from zoo.structure import Structure
 
-import sparqc
 from sparqc import api, pipeline
-from sparqc.api import Compiled
+from sparqc.api import Compiled, Prepared
+from sparqc.engine.action import Action
 from sparqc.ir.execute import open_runner
 from sparqc.tools.rtx import compile_rtx
 
 TARGET = "tensorrt-rtx"
 WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 #: `max` measures one number, so that both roads find the same scales.
-PASSES = 'cleanup, fold, place, calibrate{method="max"}, export, surgery, cleanup, check'
+BEFORE = 'cleanup, fold, attention, place, calibrate{method="max"}'
+BEHIND = "surgery, cleanup, record, check"
 
 
 class Function(nn.Module):
@@ -35,8 +35,8 @@ class Function(nn.Module):
             setattr(self, name, made)
         self.function = forward
 
-    def forward(self, *inputs: torch.Tensor) -> Any:
-        return self.function(self, *inputs)
+    def forward(self, x: torch.Tensor, *more: torch.Tensor) -> Any:
+        return self.function(self, x, *more)
 
 
 def conv(cin: int = 32, cout: int = 32, size: int = 3, **options: Any) -> nn.Conv2d:
@@ -71,10 +71,17 @@ class File:
         return [n.name for n in self.graph.nodes for name in n.input if name in dequantized]
 
     @property
-    def scales(self) -> dict[str, float]:
-        """The scale of each quantized activation."""
-        quantizers = self.graph.of("QuantizeLinear")
-        return {n.input[0]: float(self.graph.constants[n.input[1]]) for n in quantizers}
+    def one_scale(self) -> set[str]:
+        """The quantized activations that read one constant as their scale, with spaces between."""
+        found: dict[str, list[str]] = {}
+        for quantize in self.graph.of("QuantizeLinear"):
+            found.setdefault(quantize.input[1], []).append(quantize.input[0])
+        return {" ".join(sorted(names)) for names in found.values() if len(names) > 1}
+
+    def scale(self, value: str) -> float:
+        """The scale of a quantized activation."""
+        (quantize,) = (n for n in self.graph.of("QuantizeLinear") if n.input[0] == value)
+        return float(self.graph.constants[quantize.input[1]])
 
     @property
     def int8(self) -> set[str]:
@@ -102,55 +109,44 @@ class Roads:
 
     module: nn.Module
     inputs: tuple[torch.Tensor, ...]
-    options: dict[str, Any]
     fx: File
     onnx: File
-
-    def fake_quantized(self) -> list[np.ndarray]:
-        """torch's outputs of the calibrated FX graph: what the files have to compute."""
-        options = api.make_options(**self.options)
-        batch = [x.numpy() for x in self.inputs]
-        prepared = api.prepare(
-            self.module, self.inputs, calibration=lambda: [batch], options=options
-        )
-        steps = [str(step) for step in prepared.pipeline.steps]
-        head = pipeline.parse(", ".join(steps[: steps.index("export")]))
-        graph = pipeline.run(head, prepared.graph, prepared.context)
-        outputs, _ = open_runner(graph, prepared.context.table).run(batch)
-        return outputs
+    #: torch's outputs of the calibrated FX graph, with its fake quantizers.
+    reference: Sequence[np.ndarray]
 
 
-def both(module: nn.Module, *inputs: torch.Tensor, passes: str = PASSES, **options: Any) -> Roads:
+def both(module: nn.Module, *inputs: torch.Tensor, target: str = TARGET, **options: Any) -> Roads:
     """The module compiled on both roads, calibrated on the inputs themselves."""
-    module = module.eval()
-    options = {"passes": passes, "target": TARGET, **options}
-    batches = [[x.numpy() for x in inputs]]
-    fx = sparqc.compile(module, inputs, calibration=lambda: batches, **options)
-    exported = sparqc.compile(module, inputs, passes="float", target=TARGET).model
-    onnx = sparqc.compile(exported, inputs, calibration=lambda: batches, **options)
-    return Roads(module, inputs, options, File(fx), File(onnx))
+    made = api.make_options(passes=BEFORE, target=target, **options)
+    batch = [x.numpy() for x in inputs]
+    prepared = api.prepare(module.eval(), inputs, calibration=lambda: [batch], options=made)
+    exported = _float_file(prepared)
+    prepared.graph = pipeline.run(prepared.pipeline, prepared.graph, prepared.context)
+    reference, _ = open_runner(prepared.graph, prepared.context.table).run(batch)
+    prepared.pipeline = pipeline.parse(f"export, {BEHIND}")
+    fx = File(api.finish(prepared))
+    made = api.make_options(passes=f"{BEFORE}, {BEHIND}", target=target, **options)
+    onnx = api.compile(exported, inputs, calibration=lambda: [batch], options=made)
+    return Roads(module, inputs, fx, File(onnx), reference)
+
+
+def _float_file(prepared: Prepared) -> Any:
+    """The float ONNX file of a model that was captured."""
+    line = pipeline.parse("cleanup, fold, export, surgery, cleanup")
+    context = replace(prepared.context, knobs={}, exclude=(), action=Action(), facts={})
+    return api.finish(Prepared(prepared.graph.clone(), line, context)).model
 
 
 def same_numbers(roads: Roads) -> None:
     """99.9 % of the elements of both files lie within one output step of the reference."""
-    reference = roads.fake_quantized()
     with torch.no_grad():
         exact = roads.module(*roads.inputs)
     exact = [y.numpy() for y in (exact if isinstance(exact, (tuple, list)) else (exact,))]
     for file in (roads.fx, roads.onnx):
-        for wanted, given, real in zip(reference, file.run(roads.inputs), exact, strict=True):
-            step = np.abs(wanted).max() / 127
-            assert (np.abs(wanted - given) <= step).mean() >= 0.999
-            assert np.abs(wanted - real).mean() <= 0.1 * np.abs(real).max()  # and it is the model
-
-
-def same_structure(roads: Roads) -> None:
-    """Both roads lead to the same operators, quantizers and INT8 layers."""
-    fx, onnx = roads.fx, roads.onnx
-    assert onnx.reads == fx.reads
-    assert onnx.int8 == fx.int8
-    kinds = [Counter(n.op_type for n in f.graph.nodes) for f in (fx, onnx)]
-    assert kinds[0] == kinds[1]
+        for fake, given, real in zip(roads.reference, file.run(roads.inputs), exact, strict=True):
+            step = np.abs(fake).max() / 127
+            assert (np.abs(fake - given) <= step).mean() >= 0.999
+            assert np.abs(fake - real).mean() <= 0.1 * np.abs(real).mean()  # it is the model still
 
 
 def the_compiler_agrees(file: File) -> None:
@@ -160,27 +156,40 @@ def the_compiler_agrees(file: File) -> None:
     assert set(report.int8_nodes) == file.int8
 
 
+def shown(reads: dict[str, set[str]]) -> dict[str, str]:
+    """The readers of each value as text."""
+    return {value: " ".join(sorted(readers)) for value, readers in reads.items()}
+
+
 def hold(
     module: nn.Module,
     *inputs: torch.Tensor,
     reads: dict[str, str],
     floats: dict[str, str] | None = None,
+    one_scale: Sequence[str] = (),
+    onnx_reads: dict[str, str] | None = None,
     **options: Any,
 ) -> Roads:
     """Compile a fragment on both roads and hold it to all that is said about it.
 
-    `reads`: each quantized activation -> the nodes that read it dequantized, with spaces between.
-    `floats`: layers that stay in float -> how the reason begins.
+    `reads`: each quantized activation -> the nodes that read it dequantized, sorted.  `floats`:
+    layers that stay in float -> how the reason begins.  `one_scale`: values that share a scale.
+    `onnx_reads`: as `reads`, where an ONNX file spells the fragment in another way.
     """
     roads = both(module, *(inputs or (image(),)), **options)
-    assert {k: " ".join(sorted(v)) for k, v in roads.fx.reads.items()} == {
-        k: " ".join(sorted(v.split())) for k, v in reads.items()
-    }
-    found = roads.fx.reasons
-    assert found.keys() == (floats or {}).keys(), found
-    for name, reason in (floats or {}).items():
-        assert found[name].startswith(reason), found[name]
-    same_structure(roads)
+    fx, onnx = roads.fx, roads.onnx
+    assert shown(fx.reads) == reads
+    assert shown(onnx.reads) == (onnx_reads or reads)
+    reasons, floats = fx.reasons, floats or {}
+    assert reasons.keys() == floats.keys(), reasons
+    assert all(reasons[name].startswith(floats[name]) for name in floats), reasons
+    assert fx.one_scale == set(one_scale)
+    assert len(onnx.one_scale) == len(one_scale)
+    assert onnx.int8 == fx.int8
+    if onnx_reads is None:
+        assert onnx.graph.operators() == fx.graph.operators()
+    for file in (fx, onnx):
+        assert [f for f in file.compiled.context.facts["check"] if f.grade != "note"] == []
     same_numbers(roads)
-    the_compiler_agrees(roads.fx)
+    the_compiler_agrees(fx)
     return roads
