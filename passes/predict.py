@@ -78,7 +78,7 @@ def _kernel(unit: Unit, name: str, rows: dict[str, LedgerRow], units: Units) -> 
         kind=unit.kind,
         operators=tuple(n.op for n in unit.nodes),
         values=tuple(n.outputs[0].name for n in unit.nodes if n.outputs),
-        int8=unit.int8,
+        int8=unit.int8 or _moves_codes(unit),
         inputs=tuple(map(_tensor, unit.reads)),
         outputs=tuple(map(_tensor, unit.writes)),
         weights=tuple(_weights(unit, units)),
@@ -87,6 +87,11 @@ def _kernel(unit: Unit, name: str, rows: dict[str, LedgerRow], units: Units) -> 
         dtype=_dtype(unit),
         note=_inside(unit),
     )
+
+
+def _moves_codes(unit: Unit) -> bool:
+    tensors = [*map(_tensor, unit.reads), *map(_tensor, unit.writes)]
+    return not unit.choices and all(t.dtype == "i8" for t in tensors)
 
 
 def _dtype(unit: Unit) -> str:

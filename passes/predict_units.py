@@ -101,11 +101,13 @@ class Units:
                 self._add(self._alone(node))
         self._convert()
         self._assign_quantizers()
+        for unit in self.found:
+            unit.nodes.sort(key=self.place.__getitem__)
         self.found = list(self._ordered())
 
     def _ordered(self) -> Iterator[Unit]:
         """The kernels in an order in which they can run, as near to the graph's as that allows."""
-        place = {unit: (max(map(self.place.__getitem__, unit.nodes)), i)
+        place = {unit: (self.place[unit.nodes[-1]], i)
                  for i, unit in enumerate(self.found)}  # fmt: skip
         behind: dict[Unit, list[Unit]] = {}
         waiting: dict[Unit, int] = {}

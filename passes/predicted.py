@@ -69,6 +69,18 @@ class PredictedKernel:
     nodes: tuple[str, ...] = ()
 
     @property
+    def converts(self) -> str:
+        """`Q`, `DQ` or `Cast` where it does nothing but change the type, else ""."""
+        kinds = set(self.operators)
+        if kinds == {"q.quantize"}:
+            return "Q"
+        if kinds == {"q.dequantize"}:
+            return "DQ"
+        if kinds <= {"q.quantize", "q.dequantize"}:
+            return "DQ, Q"
+        return "Cast" if kinds == {"nn.cast"} else ""
+
+    @property
     def bytes_read(self) -> int:
         """Bytes of activations read, tensors of unknown size left out."""
         return sum(t.bytes or 0 for t in self.inputs)

@@ -23,6 +23,7 @@ from sparqc.errors import FAILED, SparqcError, did_you_mean
 COMMANDS = {
     "compile": "sparqc.tools.compile:compile_command",
     "check": "sparqc.tools.check_command:check_command",
+    "explain": "sparqc.tools.explain:explain_command",
     "build": "sparqc.tools.build:build",
     "inspect": "sparqc.tools.inspect:inspect_command",
     "why": "sparqc.tools.why:why_command",
