@@ -1,4 +1,4 @@
-"""Whole blocks of known architectures: pre-activation, DenseNet, Inception, CSP, U-Net, ConvNeXt."""
+"""Whole blocks: pre-activation, DenseNet, Inception, CSP, U-Net, ConvNeXt."""
 
 import torch
 from fragments.roads import Function, conv, hold, image
