@@ -1,5 +1,4 @@
-"""What a tool that ran after sparqc took away: the file against the record in its metadata, and
-scales in a type that the file's opset does not have."""
+"""What a tool that ran after sparqc took away: the file against the record in its metadata."""
 
 from __future__ import annotations
 
@@ -7,15 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from sparqc.errors import SparqcError
-from sparqc.ir.graph import Graph, Value
+from sparqc.ir.graph import Graph
 from sparqc.ir.onnx_native import OnnxNative
-from sparqc.ir.raw import opsets_of
 from sparqc.ir.table import OperatorTable
 from sparqc.passes.check import Finding, Grade
-from sparqc.passes.record import TARGET, Inventory, inventory, quantized, recorded
+from sparqc.passes.record import Inventory, inventory, quantized, recorded
 
-#: From here on Q and DQ take scales in half precision.
-OPSET_OF_HALF_SCALES = 19
 SOURCE = "tensorrt.md §6"
 CURE = "build the file that sparqc wrote, or run the other tool before sparqc; see docs/survival.md"
 #: What of an inventory -> the id of its loss, the grade, what sparqc did, and how it is now.
@@ -29,16 +25,15 @@ _LOSSES: Mapping[str, tuple[str, Grade, str, str]] = {
     "sparse": ("sparse-lost", "error", "sparqc made the weight of {} 2:4", "it no longer is"),
     "quantized": ("quantizer-lost", "slow", "sparqc quantized the value {}", "it is float now"),
 }
-_ABSENT = "it is no longer in the graph"
+_ABSENT = "nothing of that kind in the graph has that name now"
 
 
 def lost(graph: Graph, table: OperatorTable) -> Iterator[Finding]:
     """Compare the graph with what the pass `record` wrote into its metadata.
 
     Names that other tools changed are no loss as long as as many layers came in their place.
-    In a file without the record only scales are found: nobody knows what it was.
+    Nothing is found in a file without the record: nobody knows what it was.
     """
-    yield from half_scales(graph)
     metadata = dict(graph.native.metadata) if isinstance(graph.native, OnnxNative) else {}
     try:
         before = recorded(metadata)
@@ -48,27 +43,6 @@ def lost(graph: Graph, table: OperatorTable) -> Iterator[Finding]:
     if before is not None:
         now = replace(inventory(graph, table), quantized=tuple(_quantized(graph, table)))
         yield from _compared(before, now, _present(graph, table))
-
-
-def half_scales(graph: Graph) -> Iterator[Finding]:
-    """FP16 scales below opset 19, as a converter of opsets leaves them: the file is invalid."""
-    opset = opsets_of(graph).get("", OPSET_OF_HALF_SCALES)
-    if opset >= OPSET_OF_HALF_SCALES:
-        return
-    for node in graph.nodes:
-        scale = node.operands["scale"] if node.op in ("q.quantize", "q.dequantize") else None
-        if isinstance(scale, Value) and scale.type.dtype in ("f16", "bf16"):
-            message = f"the scale {scale.name} is {scale.type.dtype}; opset {opset} has none such"
-            cure = f"keep the file in opset {OPSET_OF_HALF_SCALES} or above"
-            yield Finding(
-                "half-scale-opset", "error", (node.output.name,), message, cure, "tensorrt.md §4.4"
-            )
-
-
-def recorded_target(graph: Graph) -> str:
-    """The target that the file was compiled for, "" where its metadata do not say."""
-    metadata = dict(graph.native.metadata) if isinstance(graph.native, OnnxNative) else {}
-    return metadata.get(TARGET, "")
 
 
 def _compared(

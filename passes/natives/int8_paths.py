@@ -73,8 +73,10 @@ def only_read_once(value: Value) -> bool:
 
 @native("from_input")
 def from_input(codes: Value) -> bool:
-    """Whether codes were quantized from an input of the graph."""
+    """Whether codes were quantized from an input of the graph, or from what a Cast makes of it."""
     source = _quantized_from(codes)
+    while source is not None and source.producer is not None and source.producer.op == "nn.cast":
+        source = next(source.producer.inputs)
     return source is not None and source.is_input
 
 

@@ -121,14 +121,6 @@ def test_entries_that_are_no_lists_are_a_finding(text):
     assert found[0] == "record-unreadable"
 
 
-@pytest.mark.parametrize(("opset", "count"), [(17, 3), (18, 3), (19, 0), (20, 0)])
-def test_half_precision_scales_need_opset_19(opset, count):
-    text = PAIR.replace("x: f32", "x: f16").replace("const f32", "const f16")
-    graph = parse_statements(text, TABLE, "onnx", opset=opset)
-    assert [finding.id for finding in lost(graph, TABLE)] == ["half-scale-opset"] * count
-    assert list(lost(parse_statements(PAIR, TABLE, "onnx", opset=opset), TABLE)) == []
-
-
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.text(max_size=8), unique=True, max_size=5))
 def test_each_name_that_is_gone_is_a_finding(names):

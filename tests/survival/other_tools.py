@@ -156,7 +156,7 @@ TOOLS = (
         _float16("QuantizeLinear", "DequantizeLinear"),
     ),
     OtherTool("onnx's opset converter, one up", "onnx", _converted(1), converts=True),
-    OtherTool("onnx's opset converter, one down", "onnx", _converted(-1), converts=True),
+    OtherTool("onnx's opset converter, three down", "onnx", _converted(-3), converts=True),
     OtherTool(
         "onnxscript's opset converter, one up",
         "onnxscript",
@@ -164,9 +164,9 @@ TOOLS = (
         converts=True,
     ),
     OtherTool(
-        "onnxscript's opset converter, one down",
+        "onnxscript's opset converter, three down",
         "onnxscript",
-        _converted_by_onnxscript(-1),
+        _converted_by_onnxscript(-3),
         converts=True,
     ),
 )

@@ -138,7 +138,10 @@ def state(model: onnx.ModelProto, target: str) -> State:
         codes=two_four_codes(model),
         findings=Counter(f["id"] for f in findings),
         errors=frozenset(f["id"] for f in findings if f["grade"] == "error"),
-        finding_nodes=frozenset(n for f in findings for n in f["nodes"]),
+        # A finding names nodes; of a nameless one, or one that is gone, the value.
+        finding_nodes=frozenset(
+            x for f in findings for n in f["nodes"] for x in (n, outputs.get(n))
+        ),
     )
 
 

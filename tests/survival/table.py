@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -61,8 +60,7 @@ def _rtx(states: Sequence[tuple[State, State]]) -> str:
 
 
 def _findings(written: Iterable[Outcome]) -> str:
-    total: Counter[str] = sum((done.found for done in written), Counter())
-    return ", ".join(f"{id} ({count})" for id, count in sorted(total.items())) or "nothing"
+    return ", ".join(sorted({id for done in written for id in done.found})) or "nothing"
 
 
 def _verdict(outcomes: Sequence[Outcome], written: Sequence[Outcome]) -> str:
