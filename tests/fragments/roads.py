@@ -86,7 +86,8 @@ class File:
     @property
     def int8(self) -> set[str]:
         """The weighted operators whose data and weights are INT8."""
-        return {n.name for n in self.graph.of(*WEIGHTED)} - set(self.graph.in_float())
+        weighted = (n for n in self.graph.of(*WEIGHTED) if self.graph.codes(n) is not None)
+        return {n.name for n in weighted} - set(self.graph.in_float())
 
     @property
     def reasons(self) -> dict[str, str]:
