@@ -7,28 +7,45 @@ from sparqc.natives import native
 
 #: Operators that take parts out of an axis.
 _CUTS = {"nn.split", "nn.slice", "nn.gather", "nn.unbind"}
+#: Products of two computed matrices, and moves on the way to one.
+_PRODUCTS = {"nn.matmul", "nn.attention"}
+_MOVES = {"nn.reshape", "nn.reshape_to", "nn.unsqueeze", "nn.squeeze", "nn.transpose"}
 
 
 @native("is_cut_along_channels")
 def is_cut_along_channels(y: Value) -> bool:
-    """Whether something behind `y`, [..., channels], takes whole blocks of its channels apart.
+    """Whether blocks of the channels of `y`, [..., channels], become operands of products.
 
     The channels may be laid out anew before: of [..., 3, heads, size] the axis of the 3 holds the
-    largest blocks, and only a cut along that one counts.
+    largest blocks, and only a cut along that one counts.  Between `y` and a product the data are
+    transposed once: in front of the cut, and then nothing moves them behind it, or behind it.
     """
-    return y.shape is not None and _is_cut(y, len(y.shape) - 1)
+    return y.shape is not None and _is_cut(y, len(y.shape) - 1, False)
 
 
-def _is_cut(value: Value, axis: int) -> bool:
+def _is_cut(value: Value, axis: int, transposed: bool) -> bool:
     """Whether a reader cuts that axis, or moves it to where one does."""
-    return any(_cuts(node, value, axis) for node in value.readers)
+    return any(_cuts(node, value, axis, transposed) for node in value.readers)
 
 
-def _cuts(node: Node, value: Value, axis: int) -> bool:
+def _cuts(node: Node, value: Value, axis: int, transposed: bool) -> bool:
     if node.op in _CUTS:
-        return _along(node, value, axis)
+        return _along(node, value, axis) and any(_multiplied(v, transposed) for v in node.outputs)
     moved = _moved(node, value, axis)
-    return moved is not None and _is_cut(node.output, moved)
+    transposed |= node.op == "nn.transpose"
+    return moved is not None and _is_cut(node.output, moved, transposed)
+
+
+def _multiplied(part: Value, transposed: bool) -> bool:
+    """Whether a part reaches a product, transposed once on its whole way."""
+    return any(_leads_to_product(node, transposed) for node in part.readers)
+
+
+def _leads_to_product(node: Node, transposed: bool) -> bool:
+    if node.op in _PRODUCTS:
+        return transposed
+    moves = node.op in _MOVES and not transposed
+    return moves and _multiplied(node.output, node.op == "nn.transpose")
 
 
 def _along(node: Node, value: Value, axis: int) -> bool:
