@@ -18,7 +18,10 @@ from sparqc.errors import SparqcError
 from sparqc.ir.fx_origin import source_of
 
 #: These may give back their input itself, though their schemas do not say so.
-_MAY_ALIAS = frozenset({"dropout", "feature_dropout", "broadcast_tensors", "meshgrid", "expand_as"})
+_MAY_ALIAS = frozenset({
+    "dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout", "broadcast_tensors",
+    "meshgrid", "expand_as",
+})  # fmt: skip
 
 
 class InPlaceError(SparqcError):

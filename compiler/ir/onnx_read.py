@@ -290,8 +290,10 @@ class _Reader:
     ) -> tuple[tuple[Value, ...], OnnxRaw]:
         names = dict.fromkeys(n for g in subgraphs.values() for n in captured_names(g))
         for name in names:
-            if name not in self.values:
+            if name in self.inner and name not in self.values:
                 self.constant(name, self.inner[name])
+            elif name not in self.values:  # an initializer that a later node reads too
+                self.value(self.surgeon.tensors()[name])
         return tuple(map(self.values.__getitem__, names)), OnnxRaw(subgraphs, tuple(names), omitted)
 
     def seen_outputs(self, node: gs.Node, signature: Signature | None) -> list[gs.Tensor]:

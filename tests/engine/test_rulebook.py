@@ -80,6 +80,14 @@ def test_spellings_of_one_name_are_alternatives():
     assert len(book.spellings("act")) == 2
 
 
+def test_what_is_left_out_is_not_asked_for_but_others_may_be_like_it():
+    text = fusion("a") + "    int8:\n        x per tensor\n" + fusion("b")
+    book = book_of(text.replace("fusion b:", "fusion b:\n    like a") + rule("c"))
+    book.leave_out(["a", "c"])
+    assert [f.name for f in book.fusions()] == ["b"]
+    assert [r.name for r in book.rules()] == ["c"]
+
+
 def test_find_knows_what_was_meant():
     book = book_of(rule("fold_batch_norm") + "op act(x):\n    y = nn.relu(x)\n")
     assert book.find("fold_batch_norm").name == "fold_batch_norm"

@@ -133,6 +133,25 @@ def test_weights_in_bfloat16_are_read():
     np.testing.assert_array_equal(actual.astype(np.float32), expected)
 
 
+@pytest.mark.parametrize("inplace", [False, True])
+@pytest.mark.parametrize(
+    "kind", [nn.Dropout, nn.Dropout2d, nn.AlphaDropout, nn.FeatureAlphaDropout]
+)
+def test_a_dropout_changes_nothing(kind, inplace):
+    dropout = kind(0.5, inplace).eval()
+    assert ops(graph_of(lambda a, b: dropout(a) + b)).count("nn.identity") == 1
+    assert_same_numbers(lambda a, b: dropout(a) + b)
+
+
+def test_the_letters_of_an_einsum_are_small():
+    def function(a, b):
+        return torch.einsum("B c H W, B c h w -> B H w", a, b)
+
+    (einsum,) = (n for n in graph_of(function).nodes if n.op == "nn.einsum")
+    assert einsum.attributes["equation"] == "acbd,achw->abw"
+    assert_same_numbers(function)
+
+
 def test_an_unread_result_is_dropped():
     assert ops(graph_of(lambda x, y: (x.exp(), y)[1])) == ["nn.conv"]
 

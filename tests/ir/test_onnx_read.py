@@ -178,6 +178,17 @@ def test_what_a_subgraph_reads_counts_as_read():
     assert set(node.attributes) == {"then_branch", "else_branch"}
 
 
+def test_a_subgraph_may_read_an_initializer_before_the_nodes_do():
+    made = branching()
+    made.graph.output[0].name = "z"
+    made.graph.node.append(NODE("Sub", ["y", "k"], ["z"]))
+    graph = read_onnx(made, TABLE)
+    graph.verify()
+    *_, branch, subtraction = graph.nodes
+    assert branch.op == "onnx.If"
+    assert subtraction.operands["b"] is branch.operands["captured"][1] is graph.value("k")
+
+
 # -- models of other kinds -----------------------------------------------------------------------
 
 

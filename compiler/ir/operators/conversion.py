@@ -108,7 +108,10 @@ OPERATORS = (
         fx=FxForm(
             ("aten.alias.default", "aten.clone.default", "aten.contiguous.default",
              "aten.detach.default", "aten.detach_.default", "aten.dropout.default",
-             "aten.dropout_.default", "aten.feature_dropout.default",
+             "aten.dropout_.default",
+             "aten.feature_dropout.default", "aten.feature_dropout_.default",
+             "aten.alpha_dropout.default", "aten.alpha_dropout_.default",
+             "aten.feature_alpha_dropout.default", "aten.feature_alpha_dropout_.default",
              "aten.lift_fresh_copy.default", "aten.native_dropout.default",
              "aten.slice.Tensor", "aten.to.device", "aten.pad.default",
              "aten.constant_pad_nd.default",

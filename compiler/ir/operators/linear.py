@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from string import ascii_lowercase
 from typing import Any
 
 import numpy as np
@@ -251,8 +252,11 @@ def _sample_matmul(rng: Rng) -> Sample:
 
 
 def _equation(text: str) -> str:
-    """One spelling: no spaces."""
-    return text.replace(" ", "")
+    """One spelling: no spaces, and small letters, since some compilers read no others."""
+    text = text.replace(" ", "")
+    free = (c for c in ascii_lowercase if c not in text)
+    capitals = sorted({c for c in text if c.isupper()})
+    return text.translate(str.maketrans(dict(zip(capitals, free, strict=False))))
 
 
 def _read_einsum(call: Call) -> Reading | None:
