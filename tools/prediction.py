@@ -9,8 +9,11 @@ from pathlib import Path
 import onnx
 
 from sparqc.api import Options, prepare
+from sparqc.engine.match import Index, Matcher
 from sparqc.errors import UsageError
+from sparqc.ir.graph import Graph
 from sparqc.ir.onnx import load_onnx
+from sparqc.passbase import Context
 from sparqc.passes.predict import predict_graph
 from sparqc.passes.predicted import PredictedEngine
 from sparqc.tools.onnx_source import InputSpec, OnnxSource, read_source
@@ -47,7 +50,20 @@ def predict(
     sized, notes = _sized(source, batch, shapes)
     prepared = prepare(sized, options=Options(passes="", target=target, patterns=tuple(patterns)))
     engine = predict_graph(prepared.graph, prepared.context)
-    return _named(replace(engine, notes=(*notes, *engine.notes)), source)
+    notes = (*notes, *engine.notes, *_refusals(prepared.graph, prepared.context))
+    return _named(replace(engine, notes=notes), source)
+
+
+def _refusals(graph: Graph, context: Context) -> Iterator[str]:
+    """A note where checks find errors: there may be no engine at all."""
+    target = context.target.name
+    matcher = Matcher(context.rules, context.table, target)
+    errors = (c for c in context.rules.checks(graph.level, target) if c.grade == "error")
+    index = Index(matcher, errors)
+    found = {c.name for n in graph.nodes for c in index.at(n) if matcher.first(c, n)}
+    if found:
+        names = ", ".join(sorted(name.replace("_", "-") for name in found))
+        yield f"{target} may refuse the file: `sparqc check` finds errors ({names})"
 
 
 def _loaded(model: str | Path | onnx.ModelProto) -> onnx.ModelProto:
