@@ -133,7 +133,7 @@ class Units:
         while (node := value.producer) is not None:
             if node.op == QUANTIZE and scale is None and self.scales[node] is not None:
                 scale, value = self.scales[node], next(node.inputs)
-            elif node.op == DEQUANTIZE and scale is not None and self.scales[node] is not None:
+            elif node.op == DEQUANTIZE and scale is not None and self.scales[node] == scale:
                 value, scale = next(node.inputs), None
             elif self.is_view(node):
                 value = next(node.inputs)

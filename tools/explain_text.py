@@ -80,7 +80,7 @@ def kernel_counts(engine: PredictedEngine) -> str:
 
 def _class(kernel: PredictedKernel) -> str:
     if kernel.converts:
-        return f"{kernel.converts} that stay behind"
+        return f"{kernel.converts} left over"
     return "INT8" if kernel.int8 else "float"
 
 
