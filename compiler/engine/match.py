@@ -51,7 +51,8 @@ class Matcher:
     def matches(self, decl: Declaration, node: Node) -> Iterator[Match]:
         """Every match with `node` at its root, most operators first; `where` is not asked yet."""
         plan = self._plan(decl, node.graph.level)
-        found = Search(plan, node, self).run() if plan.root.roots.admit(node.op) else []
+        hopeful = plan.root.roots.admit(node.op) and plan.may_match(node)
+        found = Search(plan, node, self).run() if hopeful else []
         if len(found) > 1:
             order = self.order(node.graph)
             distinct = {_identity(m): m for m in reversed(found)}

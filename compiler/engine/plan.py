@@ -6,14 +6,22 @@ them.  Statements that are read by name are shared between the goals that read t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 
 from sparqc.engine.rulebook import RuleBook
 from sparqc.errors import PatternError
-from sparqc.ir.graph import Level
-from sparqc.lang.ast import Bind, CallPattern, Declaration, MatchStatement, Number, OpDecl
+from sparqc.ir.graph import Level, Node, Value
+from sparqc.lang.ast import (
+    Bind,
+    CallPattern,
+    Constraint,
+    Declaration,
+    MatchStatement,
+    Number,
+    OpDecl,
+)
 
 
 @dataclass(slots=True, eq=False)
@@ -119,6 +127,62 @@ class Plan:
     def depth(self) -> int:
         """How many operators deep a match can be."""
         return _depth(self.root)
+
+    def may_match(self, node: Node) -> bool:
+        """Whether a node whose operator may stand at the root reads what the pattern asks for.
+
+        A glance at the operators that define its operands, which spares most searches; it says no
+        only where a search would find nothing.
+        """
+        if not self._glances or node.op not in self.root.direct:
+            return True
+        row = self.root.planner.book.table.get(node.op)
+        if row is not None and row.commutes:
+            return True
+        operands = _flat(node)
+        return all(i < len(operands) and glance(operands[i]) for i, glance in self._glances)
+
+    @cached_property
+    def _glances(self) -> tuple[tuple[int, Callable[[Value | None], bool]], ...]:
+        """For the operands of the root what can be told of them without a search."""
+        if self.root.call.maybe or self.root.spellings:
+            return ()
+        pairs = ((i, _glance(o, self.root.planner.book)) for i, o in enumerate(self.root.operands))
+        return tuple((i, glance) for i, glance in pairs if glance is not None)
+
+
+def _glance(goal: Goal, book: RuleBook) -> Callable[[Value | None], bool] | None:
+    """Whether a value may meet a goal, by the operator that defines it, its type or its being
+    constant; None where nothing can be told."""
+    roots = _roots_of_operand(goal, ())
+    if isinstance(goal, BindGoal):
+        if goal.bind.optional:
+            return None
+        wanted = goal.bind.constraint
+        if wanted is not None and roots.through:
+            return partial(_fits, wanted, book)
+    return None if roots.through else partial(_admits, roots)
+
+
+def _admits(roots: Roots, value: Value | None) -> bool:
+    return value is not None and value.producer is not None and value.producer.op in roots.ops
+
+
+def _fits(wanted: Constraint, book: RuleBook, value: Value | None) -> bool:
+    if value is None or (wanted.dtypes and value.type.dtype not in wanted.dtypes):
+        return False
+    if not wanted.const or value.data is not None:
+        return True
+    row = book.table.get(value.producer.op) if value.producer is not None else None
+    return row is not None and row.constant_expression
+
+
+def _flat(node: Node) -> list[Value | None]:
+    """The operands by position, those of a variadic slot each by itself."""
+    found: list[Value | None] = []
+    for operand in node.operands.values():
+        found += operand if isinstance(operand, tuple) else (operand,)
+    return found
 
 
 @dataclass
