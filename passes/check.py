@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, cast
+from dataclasses import dataclass
+from typing import cast
 
 from sparqc.engine.evaluate import render
 from sparqc.engine.match import Index, Match, Matcher
@@ -13,30 +13,14 @@ from sparqc.ir.constants import constant_value
 from sparqc.ir.graph import Graph, Node
 from sparqc.lang.ast import CheckDecl
 from sparqc.passbase import Context, Pass
+from sparqc.passes.finding import Finding, Grade
 from sparqc.passes.natives.two_four import two_four_violations
 from sparqc.passes.prune import Mask
+from sparqc.passes.shared_ranges import far_apart
 from sparqc.passes.weighted import stored_codes, weighted
 from sparqc.registry import register
 
-Grade = Literal["error", "slow", "note"]
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One place in the graph that a check found."""
-
-    id: str
-    grade: Grade
-    nodes: tuple[str, ...]
-    message: str
-    cure: str = ""
-    source: str = ""
-    #: What `sparqc check --fix` keeps of the numbers ("exact", "close", "lossy"); "" for no fix.
-    fix: str = ""
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data for `--json`."""
-        return asdict(self)
+__all__ = ["Check", "Finding", "Grade", "findings_of"]
 
 
 @register
@@ -55,6 +39,7 @@ class Check(Pass):
     def run(self, graph: Graph, context: Context) -> int:
         """Collect the findings into the report; changes nothing."""
         findings = [*findings_of(graph, context), *_broken_masks(graph, context)]
+        findings += far_apart(context)
         context.facts["check"] = findings
         errors = [f for f in findings if f.grade == "error"]
         if errors and self.strict:

@@ -18,6 +18,9 @@ from sparqc.passes.natives.int8_paths import multiplied_later
 from sparqc.passes.select import select
 from sparqc.passes.weighted import weight_of
 
+#: The one operator that multiplies matrices without being listed with a weight.
+ATTENTION = "nn.attention"
+
 
 @dataclass
 class Decision:
@@ -42,7 +45,7 @@ class Decision:
         """Whether it holds a convolution or a matrix product, constant weight or not; others gain
         nothing from INT8 of their own."""
         operators = (table.get(node.op) for node in self.match.nodes)
-        return any(operator is not None and operator.weight for operator in operators)
+        return any(o is not None and (o.weight or o.name == ATTENTION) for o in operators)
 
     def outputs(self) -> Iterator[Value]:
         """The values behind which the fusion wants a quantizer, whoever reads them."""
@@ -117,6 +120,7 @@ class Decider:
         self.cover = cover(graph, self.matcher, fusions)
         self.decisions = [Decision(m, _weights(m, context.table)) for m in self.cover]
         self.roots = {d.match.root: d for d in self.decisions}
+        self.owners = {node: d for d in self.decisions for node in d.match.nodes}
         self._apply_conditions()
         self._follow_neighbours()
 

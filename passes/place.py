@@ -90,9 +90,9 @@ class _Placement:
 
     def weights(self) -> None:
         """A quantizer for each weight of an INT8 fusion, per output channel."""
-        owners = {n: d for d in self.decider.decisions if not d.reason for n in d.match.nodes}
         for found in list(weighted(self.graph, self.context.table)):
-            if decision := owners.get(found.node):
+            decision = self.decider.owners.get(found.node)
+            if decision and not decision.reason:
                 self._weight(found, decision)
 
     def _weight(self, found: Weighted, decision: Decision) -> None:
@@ -157,8 +157,11 @@ class _Placement:
 
     def _stays_whole(self, reader: Node) -> bool:
         """Whether a reader in float has no use for codes: a move, since a Concat wants all or
-        none, and a weighted operator, which is never half quantized."""
-        return reader in self.decider.movements or bool(weight_of(reader, self.context.table))
+        none, and an operator that multiplies, which is never half quantized."""
+        owner = self.decider.owners.get(reader)
+        multiplies = owner is not None and owner.multiplies(self.context.table)
+        known = reader in self.decider.movements or multiplies
+        return known or bool(weight_of(reader, self.context.table))
 
     def _scale(self, group: Value, value: Value, known: float | None) -> Value:
         """The scale of a group: NaN until it is measured, unless a fusion knows it beforehand."""
@@ -201,9 +204,8 @@ def _reading(value: Value) -> list[Slot]:
 
 def _layers(graph: Graph, decider: Decider, context: Context) -> Iterable[Layer]:
     """A row for each weighted operator, and for each fusion that has no weight."""
-    owners = {node: d for d in decider.decisions for node in d.match.nodes}
     for node in graph.nodes:
-        decision = owners.get(node)
+        decision = decider.owners.get(node)
         found = weight_of(node, context.table)
         if found is None and (
             decision is None or decision.weights or decision.match.root is not node
