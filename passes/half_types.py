@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import onnx
@@ -45,8 +45,18 @@ def signature_of(node: Node, table: OperatorTable) -> Signature:
     sheet = _Sheet(opsets_of(node.graph))
     with suppress(SparqcError):
         write_node(node, table, sheet)
-        return sheet.signature()
+        return _with_hidden(sheet.signature(), node, sheet)
     return Signature(reason="it has no form in ONNX")
+
+
+def _with_hidden(signature: Signature, node: Node, sheet: _Sheet) -> Signature:
+    """Adds the constants that are written in another layout, as copies: these have the type of what
+    the operator gives."""
+    seen = {v for w in sheet.written for v in w.inputs if isinstance(v, Value)}
+    hidden = {v for v in node.inputs if v.type.dtype == FULL and v.is_const and v not in seen}
+    if not signature.results or not hidden:
+        return signature
+    return replace(signature, bound=signature.bound | hidden)
 
 
 @dataclass(frozen=True)

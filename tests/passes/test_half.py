@@ -349,6 +349,11 @@ def test_the_factors_of_a_resize_stay_fp32():
     assert y.shape == (1, 2, 8, 8)
 
 
+def test_a_constant_that_is_written_in_another_layout():
+    graph, _ = half("x: f32[2, 4, 3]\ns: const f32[4]\na = nn.tanh(x)\ny = nn.prelu(a, s)\n")
+    assert types(graph)["y"] == graph.value("s").type.dtype == "f16"
+
+
 def test_casts_of_the_model_that_change_nothing_go():
     graph, _ = half(
         'x: f32[4]\na = nn.tanh(x)\nh = nn.cast(a, to="f16")\nf = nn.cast(h, to="f32")\n'
@@ -451,11 +456,13 @@ def test_an_operator_that_has_changed_since_forbids_that():
     grid = helper.make_tensor("g", TensorProto.FLOAT, (1, 1, 1, 2), [0.0, 0.0])
     nodes = [
         helper.make_node("Reshape", ["x", "n"], ["m"]),
-        helper.make_node("GridSample", ["m", "g"], ["s"]),
+        helper.make_node("GridSample", ["m", "g"], ["sampled"]),
     ]
     shape = helper.make_tensor("n", TensorProto.INT64, (4,), [1, 1, 2, 4])
-    quantized = quantized_model(17, nodes, [grid, shape], [info("s", shape=(1, 1, 1, 1))])
-    with pytest.raises(SparqcError, match=r"FP16 scales need opset 19, but onnx.GridSample 's' is"):
+    quantized = quantized_model(17, nodes, [grid, shape], [info("sampled", shape=(1, 1, 1, 1))])
+    with pytest.raises(
+        SparqcError, match=r"FP16 scales need opset 19, but onnx.GridSample .sampled. is"
+    ):
         half(quantized)
 
 

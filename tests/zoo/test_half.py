@@ -76,7 +76,7 @@ def tokens():
 
 
 def compiled(net, inputs, **options):
-    options = {"target": "tensorrt-rtx", "passes": "int8"} | options
+    options = {"target": "tensorrt-rtx", "passes": "int8", "float": "fp32"} | options
     return sparqc.compile(net.eval(), inputs, calibration=lambda: [inputs], **options)
 
 
