@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -26,9 +27,7 @@ def read_listing(path: Path) -> tuple[Kernel, ...]:
         SparqcError: it holds no listing, or one of a refused build.
     """
     text = _text(path)
-    if not text.lstrip().startswith(("{", "[")):
-        if "Name: " not in text:
-            raise SparqcError(f"'{path}' lists no kernels", hint=_KINDS)
+    if re.search(r"^Name: ", text, re.MULTILINE):
         return parse_listing(text)
     data = _json(text, path)
     kernels = _reported(data["kernels"], path) if "kernels" in data else parse_inspector(text)
