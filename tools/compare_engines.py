@@ -122,13 +122,13 @@ def _split(
     for kernel, nodes in real:
         for node in nodes:
             holders.setdefault(node, []).append(kernel)
-    for kernel, nodes in predicted:
+    for ours, nodes in predicted:
         found = dict.fromkeys(k for node in nodes for k in holders.get(node, ()))
         if len(found) > 1:
             names = tuple(k.name for k in found)
-            message = f"{kernel.name} ({operators_text(kernel)}) runs as {len(names)} kernels: "
+            message = f"{ours.name} ({operators_text(ours)}) runs as {len(names)} kernels: "
             message += ", ".join(names)
-            yield Difference("split", tuple(nodes), (kernel.name,), names, message)
+            yield Difference("split", tuple(nodes), (ours.name,), names, message)
 
 
 def _merged(
