@@ -10,6 +10,7 @@ from sparqc.engine.cover import precedence
 from sparqc.engine.evaluate import failing
 from sparqc.engine.match import Index, Match, Matcher
 from sparqc.ir.graph import Graph, Node, Value
+from sparqc.ir.table import OperatorTable
 from sparqc.lang.ast import FusionDecl, Literal
 from sparqc.passbase import Context
 from sparqc.passes.predict_codes import DEQUANTIZE, Flow, fault_of, weight_fault
@@ -133,13 +134,13 @@ class KernelCover:
         return "" if value in self._flow.codes else data_fault(value, self._flow, self._table)
 
 
-def data_fault(value: Value, codes: Flow, table: object) -> str:
+def data_fault(value: Value, codes: Flow, table: OperatorTable) -> str:
     """In words, why a value that an INT8 kernel would read is no codes."""
     node = value.producer
     if node is None:
         return f"its data {value.name} are an input of the graph in float"
     if node.op == DEQUANTIZE:
-        return f"{value.name}: {fault_of(node, table)}"  # type: ignore[arg-type]
+        return f"{value.name}: {fault_of(node, table)}"
     before = [v for v in node.inputs if v in codes.codes]
     kind = node.op.rpartition(".")[2]
     if not before:

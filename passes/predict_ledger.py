@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from sparqc.engine.evaluate import failing
 from sparqc.engine.match import Matcher
@@ -19,6 +19,7 @@ from sparqc.passes.predicted import LedgerRow, QuantizedWeight, Verdict
 from sparqc.passes.weighted import Weighted, stored_codes, weighted
 
 YES = Verdict(True)
+UNCOVERED = "no fusion of the target covers it"
 
 
 def ledger(
@@ -43,7 +44,6 @@ def _row(
     units: Units,
     matcher: Matcher,
 ) -> LedgerRow:
-    described = choice is not None and choice.weighted is not None
     int8 = choice is not None and choice.int8
     return LedgerRow(
         value=found.node.output.name,
@@ -51,47 +51,46 @@ def _row(
         weight=stored_name(found.weight),
         shape=found.weight.shape or (),
         kernel=kernel,
-        int8_in=YES if int8 else Verdict(False, _float_reason(choice)),
+        int8_in=YES if int8 else Verdict(False, choice.reason if choice else UNCOVERED),
         int8_out=int8_out(unit, units),
         two_four=two_four(found, units.table),
-        size_rule=_size_rule(choice, matcher) if described else _undescribed(),
-        pays=_holds(choice, "pays", matcher) if described else _undescribed(),
-        remark=_remark(choice, matcher) if int8 else "",
+        size_rule=_size_rule(choice, matcher),
+        pays=_pays(choice, matcher),
+        remark=_remark(choice, matcher),
         macs=macs(found.node),
     )
 
 
-def _float_reason(choice: Choice | None) -> str:
-    return choice.reason if choice is not None else "no fusion of the target covers it"
-
-
-def _undescribed() -> Verdict:
-    return Verdict(False, "no fusion of the target covers it")
-
-
 def _size_rule(choice: Choice | None, matcher: Matcher) -> Verdict:
-    assert choice is not None
+    if choice is None:
+        return Verdict(False, UNCOVERED)
     if choice.fusion.sparse is None:
         return Verdict(False, f"{choice.fusion.name} never runs sparse")
-    return _holds(choice, "sparse_where", matcher)
+    return _holds(choice.fusion.sparse_where, choice, matcher)
 
 
-def _holds(choice: Choice | None, block: str, matcher: Matcher) -> Verdict:
-    assert choice is not None
-    conditions: tuple[Condition, ...] = getattr(choice.fusion, block)
+def _pays(choice: Choice | None, matcher: Matcher) -> Verdict:
+    if choice is None:
+        return Verdict(False, UNCOVERED)
+    return _holds(choice.fusion.pays, choice, matcher)
+
+
+def _holds(conditions: Sequence[Condition], choice: Choice, matcher: Matcher) -> Verdict:
     missed = failing(conditions, choice.match, matcher)
     return Verdict(False, missed[1]) if missed else YES
 
 
 def _remark(choice: Choice | None, matcher: Matcher) -> str:
     """What the rules of placement have against INT8 that the file asks for all the same."""
-    assert choice is not None
-    missed = failing(choice.fusion.int8_where, choice.match, matcher)
-    return missed[1] if missed else ""
+    if choice is None or not choice.int8:
+        return ""
+    return _holds(choice.fusion.int8_where, choice, matcher).reason
 
 
 def int8_out(unit: Unit, units: Units) -> Verdict:
     """Whether a kernel writes codes and nothing else."""
+    if not unit.int8:
+        return Verdict(False, "it runs in float")
     for value, scale in unit.writes:
         if scale is None:
             return Verdict(False, _float_output(value, units))
@@ -104,7 +103,7 @@ def _float_output(value: Value, units: Units) -> str:
     kinds = [_reader(r, units) for r in value.readers if r.op != QUANTIZE]
     names = list(dict.fromkeys(kinds))
     if not names:
-        return "its readers quantize it with different scales, or it does not run in INT8"
+        return "its readers quantize it with different scales"
     return f"{names[0]} reads it in float"
 
 

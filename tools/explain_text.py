@@ -221,7 +221,7 @@ def reason_lines(rows: Sequence[LedgerRow]) -> Iterator[str]:
         for row in rows:
             answer = getattr(row, question)
             reason = answer if isinstance(answer, str) else answer.reason
-            if reason:
+            if reason and (row.int8 or question != "int8_out"):
                 groups.setdefault(reason, []).append(row.node or row.value)
         for reason, names in sorted(groups.items(), key=lambda item: -len(item[1])):
             yield f"{label}: {reason} ({len(names)}: {shortened(names)})"
