@@ -6,9 +6,11 @@ from collections import Counter
 from collections.abc import Mapping
 
 from sparqc.engine.worklist import rewrite
-from sparqc.ir.graph import Graph, Node, Value
+from sparqc.ir.constants import constant_value
+from sparqc.ir.graph import Array, Graph, Node, Value
 from sparqc.passbase import Context
 from sparqc.passes.natives.int8_paths import DEQUANTIZE, QUANTIZE, same_quantizer
+from sparqc.passes.natives.quantizers import normal_scale
 
 #: Rounds of the cures of all checks, then of what they leave double; two are usual.
 _ROUNDS = 10
@@ -19,10 +21,15 @@ def cure(graph: Graph, context: Context) -> Mapping[str, int]:
 
     Returns how often each check was cured, by its id.  Behind the rewrites every tensor has one
     QuantizeLinear for each scale, and every reader a DequantizeLinear of its own, which a pattern
-    cannot say: it sees one reader at a time.  Raises SparqcError where the cures turn in a circle.
+    cannot say: it sees one reader at a time.  Where scales are broken, only exact cures are carried
+    out: another one could take the broken scale away, and the fault with it.
+
+    Raises SparqcError where the cures turn in a circle.
     """
     checks = context.rules.checks(graph.level, context.target.name)
     repairs = [check.repair for check in checks if check.repair is not None]
+    if _has_broken_scales(graph, context):  # what reads them would seem healthy
+        repairs = [repair for repair in repairs if repair.preserves == "exact"]
     before, cured = Counter(context.action.counts), Counter[str]()
     for _ in range(_ROUNDS):
         applied = rewrite(graph, repairs, context)
@@ -34,6 +41,21 @@ def cure(graph: Graph, context: Context) -> Mapping[str, int]:
     for name, count in (context.action.counts - before).items():
         cured[name.replace("_", "-")] += count
     return {name: cured[name] for name in sorted(cured) if cured[name]}
+
+
+def _has_broken_scales(graph: Graph, context: Context) -> bool:
+    """Whether a scale is computed, or no finite, positive, normal number."""
+    return any(
+        array is None or not normal_scale(array)
+        for node in graph.nodes
+        if node.op in (QUANTIZE, DEQUANTIZE)
+        for array in [_scale(node, context)]
+    )
+
+
+def _scale(node: Node, context: Context) -> Array | None:
+    scale = node.operands["scale"]
+    return constant_value(scale, context.table) if isinstance(scale, Value) else None
 
 
 def merge_quantizers(graph: Graph) -> int:

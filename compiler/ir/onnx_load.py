@@ -121,6 +121,9 @@ def _load_external(model: onnx.ModelProto, folder: Path) -> None:
     for tensor in _tensors(model.graph):
         if tensor.data_type not in _DATA_TYPES:
             raise SparqcError(f"the constant {tensor.name!r} has no known type", hint=_AGAIN)
+        if any(dim < 0 for dim in tensor.dims):
+            shape = list(tensor.dims)
+            raise SparqcError(f"the constant {tensor.name!r} has the shape {shape}", hint=_AGAIN)
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
             _load_tensor(tensor, folder)
 

@@ -37,6 +37,7 @@ def sorted_nodes(graph: onnx.GraphProto) -> list[int]:
     Raises SparqcError where a tensor is defined twice or not at all, or nodes form a cycle.
     """
     producer = _producers(graph)
+    _require_one_of_each(graph, producer)
     given = {i.name for i in graph.input} | {t.name for t in graph.initializer}
     given |= {t.values.name for t in graph.sparse_initializer}
     reads = [_producers_read(node, producer, given) for node in graph.node]
@@ -59,6 +60,15 @@ def _producers(graph: onnx.GraphProto) -> dict[str, int]:
                 raise SparqcError(f"the tensor {name!r} is defined twice", hint=_BROKEN)
             producer[name] = index
     return producer
+
+
+def _require_one_of_each(graph: onnx.GraphProto, producer: Mapping[str, int]) -> None:
+    """SparqcError where two initializers have one name, or a node gives an initializer."""
+    stored: set[str] = set()
+    for tensor in graph.initializer:
+        if tensor.name in stored or tensor.name in producer:
+            raise SparqcError(f"the tensor {tensor.name!r} is defined twice", hint=_BROKEN)
+        stored.add(tensor.name)
 
 
 def _producers_read(node: onnx.NodeProto, producer: dict[str, int], given: set[str]) -> list[int]:

@@ -228,9 +228,8 @@ def writes_codes(result: Value, tails: Sequence[str], kept: Sequence[str]) -> bo
         for reader in value.readers:
             if reader.op in kept:
                 return True
-            if reader.op == QUANTIZE:
-                if not _stands_inside(reader, tails):
-                    return True
+            if reader.op == QUANTIZE and not _stands_inside(reader, tails):
+                return True
             if reader.op in {QUANTIZE, DEQUANTIZE, *tails}:
                 stack += [v for v in reader.outputs if v not in seen]
                 seen.update(reader.outputs)

@@ -24,7 +24,7 @@ def abnormal_scale(scale: Array) -> str:
     found = np.flatnonzero(_abnormal(scale))
     if not found.size:
         return ""
-    first = f"{float(scale.reshape(-1)[found[0]])} at {found[0]} of {scale.size}"
+    first = f"{scale.reshape(-1)[found[0]]!s} at {found[0]} of {scale.size}"
     return first if found.size == 1 else f"{first}, and {found.size - 1} more"
 
 
