@@ -157,7 +157,8 @@ class Decider:
         for decision in self.decisions:
             for pairing in decision.fusion.pairings:
                 given = decision.match.bindings.get(pairing.operand)
-                other = self.roots.get(given.producer) if isinstance(given, Value) else None
+                giver = given.producer if isinstance(given, Value) else None
+                other = self.roots.get(giver) if giver is not None else None
                 if other is None or other.fusion.name != pairing.fusion:
                     continue
                 if bool(other.reason) == bool(decision.reason):

@@ -47,7 +47,7 @@ def summary(findings: Sequence[Finding]) -> str:
     """`2 errors, 200 slow, 1 note; --fix cures 12 of them`, or that nothing was found."""
     if not findings:
         return "nothing found"
-    counts = Counter(f.grade for f in findings)
+    counts: Counter[str] = Counter(f.grade for f in findings)
     words = [_counted(counts[grade], grade) for grade in STYLES if counts[grade]]
     curable = sum(bool(f.fix) for f in findings)
     return ", ".join(words) + (f"; --fix cures {curable} of them" if curable else "")

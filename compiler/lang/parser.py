@@ -292,7 +292,13 @@ class _BlockReader:
                 texts[child.word] = self.example_text(child)
         span = self.layout.of(line).whole
         self.values.examples.append(
-            Example(texts.get("before", ""), *map(texts.get, ("after", "rejects", "finds")), span)
+            Example(
+                texts.get("before", ""),
+                texts.get("after"),
+                texts.get("rejects"),
+                texts.get("finds"),
+                span,
+            )
         )
         if frozenset(texts) not in _EXAMPLES:
             self.wrong(line, f"an example has {_EXAMPLE}")

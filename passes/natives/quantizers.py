@@ -32,7 +32,7 @@ def _abnormal(scale: Array) -> Array:
     """Where scales are NaN, infinite, zero, negative or subnormal; nowhere for other types."""
     if scale.dtype.kind in "iub":
         return np.zeros(scale.size, np.bool_)
-    tiny = ml_dtypes.finfo(scale.dtype).tiny  # knows bfloat16 too
+    tiny = ml_dtypes.finfo(scale.dtype).tiny  # type: ignore[no-untyped-call]  # knows bfloat16 too
     numbers = scale.reshape(-1).astype(np.float64)
     return ~(np.isfinite(numbers) & (numbers >= float(tiny)))
 

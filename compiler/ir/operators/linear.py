@@ -256,7 +256,8 @@ def _equation(text: str) -> str:
     text = text.replace(" ", "")
     free = (c for c in ascii_lowercase if c not in text)
     capitals = sorted({c for c in text if c.isupper()})
-    return text.translate(str.maketrans(dict(zip(capitals, free, strict=False))))
+    renamed = {ord(capital): small for capital, small in zip(capitals, free, strict=False)}
+    return text.translate(renamed)
 
 
 def _read_einsum(call: Call) -> Reading | None:
