@@ -132,7 +132,7 @@ def _quantized_values(units: Units) -> Iterator[QuantizedValue]:
     groups = _groups(units)
     rows: dict[Stored, tuple[list[str], list[str]]] = {}
     for node, scale in units.scales.items():
-        if scale is None or node in units.skipped:
+        if scale is None:
             continue
         tensor = units.stored(node.output, None if node.op == QUANTIZE else scale)
         quantizers, readers = rows.setdefault(tensor, ([], []))
@@ -170,7 +170,7 @@ def _notes(graph: Graph, units: Units) -> Iterator[str]:
 
 def _faults(units: Units) -> Iterable[str]:
     for node, scale in units.scales.items():
-        if scale is None and node not in units.skipped and not _of_weight(node, units):
+        if scale is None and not _of_weight(node, units):
             yield f"{node.output.name}: {fault_of(node, units.table)}"
 
 

@@ -38,6 +38,8 @@ class Flow:
     """
 
     movements: Mapping[Node, Movement]
+    #: The scale of each Q and DQ that is symmetric INT8 of a whole tensor, None of others.
+    scales: Mapping[Node, float | None]
     codes: dict[Value, float] = field(default_factory=dict)
     wanted: dict[Value, float] = field(default_factory=dict)
 
@@ -161,18 +163,19 @@ def _movement(match: Match) -> Movement:
 def flow(graph: Graph, context: Context, matcher: Matcher, skipped: Set[Node]) -> Flow:
     """Follow codes through a graph; `skipped` are the operators that are no kernels."""
     found = movements(graph, context, matcher)
-    result = Flow({n: m for n, m in found.items() if n not in skipped})
     nodes = [n for n in graph.nodes if n not in skipped]
+    scales = {n: scale_of(n, context.table) for n in nodes if n.op in (QUANTIZE, DEQUANTIZE)}
+    result = Flow({n: m for n, m in found.items() if n not in skipped}, scales)
     for node in nodes:
-        _forwards(node, result, context.table)
+        _forwards(node, result)
     for node in reversed(nodes):
-        _backwards(node, result, context.table)
+        _backwards(node, result)
     return result
 
 
-def _forwards(node: Node, result: Flow, table: OperatorTable) -> None:
+def _forwards(node: Node, result: Flow) -> None:
     if node.op == DEQUANTIZE:
-        scale = scale_of(node, table)
+        scale = result.scales[node]
     elif movement := result.movements.get(node):
         scale = common_scale(result.codes, movement.inputs)
     else:
@@ -181,17 +184,17 @@ def _forwards(node: Node, result: Flow, table: OperatorTable) -> None:
         result.codes.update(dict.fromkeys(node.outputs, scale))
 
 
-def _backwards(node: Node, result: Flow, table: OperatorTable) -> None:
+def _backwards(node: Node, result: Flow) -> None:
     for value in node.outputs:
-        asked = {_asked(reader, result, table) for reader in value.readers}
+        asked = {_asked(reader, result) for reader in value.readers}
         if len(asked) == 1 and not value.is_output and (scale := asked.pop()) is not None:
             result.wanted[value] = scale
 
 
-def _asked(reader: Node, result: Flow, table: OperatorTable) -> float | None:
+def _asked(reader: Node, result: Flow) -> float | None:
     """The scale in which a reader takes codes, None where it does not."""
     if reader.op == QUANTIZE:
-        return scale_of(reader, table)
+        return result.scales.get(reader)
     if movement := result.movements.get(reader):
         return common_scale(result.wanted, movement.outputs)
     return None

@@ -9,7 +9,7 @@ from heapq import heapify, heappop, heappush
 from sparqc.ir.graph import Graph, Node, Value
 from sparqc.ir.table import OperatorTable
 from sparqc.lang.ast import FusionDecl
-from sparqc.passes.predict_codes import DEQUANTIZE, QUANTIZE, Flow, common_scale, scale_of
+from sparqc.passes.predict_codes import DEQUANTIZE, QUANTIZE, Flow, common_scale
 from sparqc.passes.predict_cover import Choice, KernelCover
 
 #: Operators that give other names to the same bytes: no kernel runs for them.
@@ -88,7 +88,7 @@ class Units:
         self.graph, self.table, self.flow, self.cover = graph, table, codes, cover
         self.skipped = skipped.nodes
         self.place = {node: index for index, node in enumerate(graph.nodes)}
-        self.scales = {n: scale_of(n, table) for n in self.place if n.op in (QUANTIZE, DEQUANTIZE)}
+        self.scales = codes.scales
         self.writer: dict[Stored, Unit] = {}
         self.found: list[Unit] = []
         self._build()
@@ -131,9 +131,10 @@ class Units:
     def stored(self, value: Value, scale: float | None = None) -> Stored:
         """The tensor that is read where an operator reads a value, as codes or as it is."""
         while (node := value.producer) is not None:
-            if node.op == QUANTIZE and scale is None and self.scales[node] is not None:
-                scale, value = self.scales[node], next(node.inputs)
-            elif node.op == DEQUANTIZE and scale is not None and self.scales[node] == scale:
+            given = self.scales.get(node)
+            if node.op == QUANTIZE and scale is None and given is not None:
+                scale, value = given, next(node.inputs)
+            elif node.op == DEQUANTIZE and scale is not None and given == scale:
                 value, scale = next(node.inputs), None
             elif self.is_view(node):
                 value = next(node.inputs)
@@ -193,7 +194,7 @@ class Units:
         if choice := self.cover.owners.get(reader):
             return value in choice.codes
         if reader.op == QUANTIZE:
-            return self.scales[reader] == scale
+            return self.scales.get(reader) == scale
         return reader in self.flow.movements and any(self._taken(v, scale) for v in reader.outputs)
 
     def _sources(self, nodes: Iterable[Node], inside: Set[Node]) -> Iterator[Value]:
@@ -218,7 +219,7 @@ class Units:
 
     def _conversion(self, value: Value, scale: float | None) -> Unit | None:
         if scale is not None:
-            nodes = [n for n in self._quantizers(value) if self.scales[n] == scale]
+            nodes = [n for n in self._quantizers(value) if self.scales.get(n) == scale]
             before = self.flow.codes.get(value)
             return self._converter(nodes, value, before, scale) if nodes else None
         if (codes := self.flow.codes.get(value)) is not None:
@@ -248,7 +249,7 @@ class Units:
     def _assign_quantizers(self) -> None:
         """Each Q belongs to the kernel that writes its codes, each DQ to those that read them."""
         for node, scale in self.scales.items():
-            if scale is None or node in self.skipped:
+            if scale is None:
                 continue
             if node.op == QUANTIZE:
                 if (unit := self.writer.get(self.stored(node.output))) and node not in unit.nodes:
