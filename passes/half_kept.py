@@ -129,7 +129,8 @@ class Kept:
             elif largest > LARGEST:
                 yield from self._readers(value, f"the constant {value.name} holds {largest:.3g}")
             elif 0 < largest < LEAST:
-                yield from self._readers(value, f"the constant {value.name} is {largest:.3g}")
+                found = self._readers(value, f"the constant {value.name} is {largest:.3g}")
+                yield from ((n, r) for n, r in found if not self._is_bias(value, n))
 
     def _numbers(self) -> Iterator[tuple[Value, Array]]:
         """The FP32 constants, and values that are filled with one number."""
@@ -144,6 +145,17 @@ class Kept:
     def _readers(self, value: Value, reason: str) -> Reasons:
         known = ((n, self.signatures.get(n)) for n in value.readers)
         yield from ((n, reason) for n, s in known if s and value in s.bound)
+
+    def _is_bias(self, value: Value, node: Node) -> bool:
+        """Whether a constant is a bias: what FP16 takes from a small one is nothing to its sum.
+
+        An epsilon is one number, and may be all that there is.
+        """
+        row = self.context.table.get(node.op)
+        weight = row.weight.operand if row is not None and row.weight is not None else "b"
+        behind = weight != "b" and node.slots_of(value) == ("b",)
+        many = value.data is not None and value.data.size > 1
+        return behind or (many and node.op == "nn.add")
 
     def _bound(self, value: Value) -> float:
         """To what a constant may be clamped; 0.0 where it may not."""

@@ -329,6 +329,13 @@ def test_a_large_number_that_is_no_bound_keeps_its_operator():
     assert "1e+06" in reasons(facts)["b"]
 
 
+def test_a_small_bias_is_no_reason():
+    """Other than an epsilon, which is one number and may be all that there is."""
+    _, facts = half("x: f32[2, 2]\nb: const f32[2] = [2e-6, 1e-6]\na = nn.tanh(x)\n"
+                    "c = nn.add(a, b)\ny = nn.tanh(c)\n")  # fmt: skip
+    assert not facts.kept
+
+
 def test_small_numbers_among_others_are_no_reason():
     graph, facts = half(
         "x: f32[2]\nw: const f32[2] = [1.0, 1e-7]\nb = nn.mul(x, w)\ny = nn.tanh(b)\n"
@@ -483,3 +490,13 @@ def test_every_pass_word_is_kept():
     ((name, drift),) = context.action.drift
     assert name == "half"
     assert 0 < drift.relative < 1e-2
+
+
+def test_small_weights_are_a_reason_and_small_biases_are_none():
+    text = "x: f32[2, 8]\nw: const f32[8, 8]\nb: const f32[8]\na = nn.tanh(x)\n{}\nd = nn.tanh(c)\n"
+    for line, kept in (("c = nn.linear(a, w, b)", "b"), ("c = nn.matmul(a, w)", "w")):
+        graph = parse_statements(text.format(line) + "y = nn.tanh(d)\n", TABLE, "onnx")
+        small = graph.value(kept)
+        small.data = np.full(small.shape, 1e-6, np.float32)
+        _, facts = half(graph)
+        assert ("c" in reasons(facts)) == (kept == "w")
