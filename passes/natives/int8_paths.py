@@ -65,6 +65,13 @@ def from_one_of(value: Value, operators: Sequence[str]) -> bool:
     return value.producer is not None and value.producer.op in operators
 
 
+@native("moves_codes")
+def moves_codes(value: Value, movers: Sequence[str]) -> bool:
+    """Whether one of the movers gives a value, and reads what was dequantized."""
+    node = value.producer
+    return node is not None and node.op in movers and any(map(is_dequantized, node.inputs))
+
+
 @native("only_read_once")
 def only_read_once(value: Value) -> bool:
     """Whether one operator reads a value, and it is no graph output."""
