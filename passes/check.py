@@ -71,8 +71,13 @@ def _finding(match: Match, matcher: Matcher) -> Finding:
         message=render(check.message, match, matcher),
         cure=render(check.cure, match, matcher) if check.cure else "",
         source=check.source,
-        fix=check.preserves if check.rewrite else _PYTHON_FIXES.get(check.name, ""),
+        fix=fix_of(check),
     )
+
+
+def fix_of(check: CheckDecl) -> str:
+    """What `sparqc check --fix` keeps of the numbers where it cures a check; "" where it cannot."""
+    return check.preserves if check.rewrite else _PYTHON_FIXES.get(check.name, "")
 
 
 #: Cures that a rewrite cannot say, as it sees one reader at a time: see `sparqc.passes.cure`.

@@ -133,6 +133,15 @@ def _summary(path: Path) -> str:
     return ", ".join(f"{n} {kind}{'s' if n > 1 else ''}" for kind, n in counts.items() if n)
 
 
+@rules_group.command("docs")
+@click.argument("folder", type=click.Path(path_type=Path), metavar="FOLDER")
+def docs_command(folder: Path) -> None:
+    """Write a page for each check into FOLDER, and a README that lists them and their rules."""
+    from sparqc.tools.check_pages import write_pages
+
+    click.echo(f"{len(write_pages(folder))} pages in {folder}")
+
+
 @rules_group.command("fmt")
 @click.option("--check", is_flag=True, help="Change nothing; exit 1 where a file would change.")
 @_files
