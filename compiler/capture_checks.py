@@ -15,6 +15,7 @@ from torch.utils import _pytree as pytree
 from sparqc.errors import SparqcError, UsageError
 from sparqc.ir.fx_origin import source_of
 from sparqc.ir.graph import Graph
+from sparqc.ir.known import input_values
 from sparqc.ir.text_words import type_text
 
 #: Frames of the compiler, which tell a person nothing.
@@ -96,9 +97,12 @@ def _bad_weight(kind: str, name: str, tensor: Tensor) -> SparqcError:
 
 def check_batch_norm(graph: Graph) -> None:
     """A BatchNorm that normalizes with the batch's own statistics is nothing to compile."""
+    varying = input_values(graph)  # weights may be standardized by their own statistics
     for node in graph.nodes:
         batch_norm = node.op.startswith("aten.") and "batch_norm" in node.op
-        if batch_norm and node.attributes.get("training", True) is not False:
+        if not batch_norm or varying.isdisjoint(node.inputs):
+            continue
+        if node.attributes.get("training", True) is not False:
             raise SparqcError(
                 f"BatchNorm {node.origin.module or node.output.name!r} uses the statistics of the "
                 "batch, not the ones from training",

@@ -205,10 +205,19 @@ def _restore_layers(exported: Graph, graph: Graph, table: OperatorTable) -> None
     A layer is recognized by its weight, which keeps its name.
     """
     known = _by_weight(graph, table)
-    for weight, value in _by_weight(exported, table).items():
-        before = known.get(weight)
-        if before is not None and before.name not in exported:
-            exported.rename(value, before.name)
+    wanted = {
+        value: known[weight].name
+        for weight, value in _by_weight(exported, table).items()
+        if weight in known and value.name != known[weight].name
+    }
+    # torch.onnx numbers anew: a layer's name may be that of another one until all have theirs.
+    names = {value: value.name for value in wanted}
+    for value, name in names.items():
+        exported.rename(value, exported.fresh(f"{name}_exported"))
+    for value, name in wanted.items():
+        if name in exported and exported.value(name).producer is not None:
+            exported.rename(exported.value(name), exported.fresh(name))
+        exported.rename(value, exported.fresh(name))
 
 
 def _by_weight(graph: Graph, table: OperatorTable) -> dict[str, Value]:

@@ -186,3 +186,30 @@ def test_an_operator_that_nothing_can_write_is_named_with_its_place():
     assert "aten.special_bessel_j0.default has no form in ONNX" in message
     assert "(models.py:" in message
     assert "torch.onnx cannot export it" in message
+
+
+class Crossed(torch.nn.Module):
+    """Linear layers, and an operator that sends the graph through torch.onnx."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = torch.nn.ModuleList(torch.nn.Linear(8, 8) for _ in range(3))
+
+    def forward(self, x):
+        for layer in self.layers:
+            x = torch.special.entr(layer(x).relu())
+        return x
+
+
+def test_layers_keep_names_that_torch_would_give_to_others():
+    graph = captured(Crossed())
+    layers = [n for n in graph.nodes if n.op == "nn.linear"]
+    names = [n.output.name for n in layers]
+    weights = [n.operands["w"].name for n in layers]
+    for node in layers:
+        graph.rename(node.output, f"{node.output.name}.moved")
+    for node, name in zip(layers, [*names[1:], names[0]], strict=True):
+        graph.rename(node.output, name)
+    out = export_with_torch(graph, TABLE, 20, (), SparqcError("no reason"))
+    found = {n.operands["w"].name: n.output.name for n in out.nodes if n.op == "nn.linear"}
+    assert [found[w] for w in weights] == [*names[1:], names[0]]
