@@ -44,6 +44,8 @@ def _multiplied(part: Value, transposed: bool) -> bool:
 def _leads_to_product(node: Node, transposed: bool) -> bool:
     if node.op in _PRODUCTS:
         return transposed
+    if node.op == "nn.squeeze":  # with a Split what an unbind is
+        return _multiplied(node.output, transposed)
     moves = node.op in _MOVES and not transposed
     return moves and _multiplied(node.output, node.op == "nn.transpose")
 

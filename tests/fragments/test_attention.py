@@ -175,9 +175,12 @@ def test_one_linear_for_queries_keys_and_values(cut):
     reads = {"x": "linear_matmul", last: "linear_1_matmul"}
     roads = hold(net, torch.randn(2, TOKENS, WIDTH), reads=reads, floats={"attention": HELD},
                  onnx_reads=dict(reads))  # fmt: skip
-    axes = {q.value: q.axis for q in roads.fx.plan.quantizers}
-    assert axes["qkv.weight"] is None
-    assert axes["out.weight"] == 0
+    the_compiler_agrees(roads.onnx)
+    for file in (roads.fx, roads.onnx):
+        fusions = {row.name: row.fusion for row in file.plan.layers}
+        first, last = (q for q in file.plan.quantizers if "weight" in q.value)
+        assert (first.reason, first.axis) == (next(iter(fusions.values())), None)
+        assert last.axis is not None
 
 
 def test_multi_head_attention_and_a_whole_encoder_layer():
