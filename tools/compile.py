@@ -61,7 +61,12 @@ class Outcome:
 @click.option(
     "--limit", type=click.IntRange(min=0), help="Stop after so many passes and rule applications."
 )
-@click.option("--skip", multiple=True, metavar="NAME", help="Do without this pass, rule, fusion, share or check.")
+@click.option(
+    "--skip",
+    multiple=True,
+    metavar="NAME",
+    help="Do without this pass, rule, fusion, share or check.",
+)
 @click.option("--dump", type=_PATH, metavar="DIR", help="Write every graph and event to DIR.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
