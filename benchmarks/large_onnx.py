@@ -18,9 +18,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from sparqc.api import Options, prepare
-from sparqc.ir.onnx import load_onnx
-from sparqc.passes.check import findings_of
+from sparqc.tools.checked import check_file
 from sparqc.tools.prediction import predict
 
 CHANNELS = 32
@@ -72,8 +70,7 @@ def large_model(nodes: int = 5000) -> onnx.ModelProto:
 
 def check(path: Path) -> int:
     """What `sparqc check` does with the file; returns the number of findings."""
-    prepared = prepare(load_onnx(path), options=Options(passes=""))
-    return len(list(findings_of(prepared.graph, prepared.context)))
+    return len(check_file(path).findings)
 
 
 def explain(path: Path) -> int:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 
+from sparqc.engine.constraints import match_dims
 from sparqc.engine.rulebook import RuleBook
 from sparqc.errors import PatternError
 from sparqc.ir.graph import Level, Node, Value
@@ -131,45 +132,64 @@ class Plan:
     def may_match(self, node: Node) -> bool:
         """Whether a node whose operator may stand at the root reads what the pattern asks for.
 
-        A glance at the operators that define its operands, which spares most searches; it says no
-        only where a search would find nothing.
+        A glance at what defines its operands, which spares most searches; it says no only where a
+        search would find nothing.
         """
-        if not self._glances or node.op not in self.root.direct:
-            return True
-        row = self.root.planner.book.table.get(node.op)
-        if row is not None and row.commutes:
-            return True
-        operands = _flat(node)
-        return all(i < len(operands) and glance(operands[i]) for i, glance in self._glances)
+        return self._glance.may_read(node)
 
     @cached_property
-    def _glances(self) -> tuple[tuple[int, Callable[[Value | None], bool]], ...]:
-        """For the operands of the root what can be told of them without a search."""
-        if self.root.call.maybe or self.root.spellings:
-            return ()
-        pairs = ((i, _glance(o, self.root.planner.book)) for i, o in enumerate(self.root.operands))
-        return tuple((i, glance) for i, glance in pairs if glance is not None)
+    def _glance(self) -> _Glance:
+        return _glance_at(self.root)
 
 
-def _glance(goal: Goal, book: RuleBook) -> Callable[[Value | None], bool] | None:
-    """Whether a value may meet a goal, by the operator that defines it, its type or its being
-    constant; None where nothing can be told."""
-    roots = _roots_of_operand(goal, ())
-    if isinstance(goal, BindGoal):
-        if goal.bind.optional:
-            return None
-        wanted = goal.bind.constraint
-        if wanted is not None and roots.through:
-            return partial(_fits, wanted, book)
-    return None if roots.through else partial(_admits, roots)
+@dataclass(frozen=True, eq=False)
+class _Glance:
+    """What can be told of a node that may stand at the root of a call, without a search."""
+
+    goal: CallGoal
+    #: For operands of which something can be told: whether a value may meet them.
+    operands: tuple[tuple[int, Callable[[Value | None], bool]], ...]
+
+    def may_read(self, node: Node) -> bool:
+        """Whether the operands of the node may be those of the call."""
+        if not self.operands or node.op not in self.goal.direct:
+            return True
+        row = self.goal.planner.book.table.get(node.op)
+        if row is not None and row.commutes:
+            return True
+        values = _flat(node)
+        return all(i < len(values) and may_meet(values[i]) for i, may_meet in self.operands)
 
 
-def _admits(roots: Roots, value: Value | None) -> bool:
-    return value is not None and value.producer is not None and value.producer.op in roots.ops
+def _glance_at(goal: CallGoal) -> _Glance:
+    if goal.call.maybe or goal.spellings:
+        return _Glance(goal, ())
+    pairs = ((i, _may_meet(operand, goal.planner.book)) for i, operand in enumerate(goal.operands))
+    return _Glance(goal, tuple((i, test) for i, test in pairs if test is not None))
+
+
+def _may_meet(goal: Goal, book: RuleBook) -> Callable[[Value | None], bool] | None:
+    """Whether a value may meet a goal, by what defines it, its type and its being constant; None
+    where nothing can be told."""
+    if isinstance(goal, BindGoal) and goal.bind.optional:
+        return None
+    call = goal.statement if isinstance(goal, BindGoal) else goal
+    if isinstance(call, CallGoal):
+        roots = _roots(call, ())
+        return None if roots.through else partial(_is_result, roots, _glance_at(call))
+    wanted = goal.bind.constraint if isinstance(goal, BindGoal) else None
+    return None if wanted is None else partial(_fits, wanted, book)
+
+
+def _is_result(roots: Roots, glance: _Glance, value: Value | None) -> bool:
+    node = value.producer if value is not None else None
+    return node is not None and node.op in roots.ops and glance.may_read(node)
 
 
 def _fits(wanted: Constraint, book: RuleBook, value: Value | None) -> bool:
     if value is None or (wanted.dtypes and value.type.dtype not in wanted.dtypes):
+        return False
+    if wanted.dims is not None and match_dims(wanted.dims, value.shape) is None:
         return False
     if not wanted.const or value.data is not None:
         return True
