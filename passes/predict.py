@@ -108,7 +108,7 @@ def _inside(unit: Unit) -> str:
 
 def _tensor(stored: Stored) -> Tensor:
     value, scale = stored
-    return Tensor(value.name, value.type.dtype if scale is None else "i8", value.shape)
+    return Tensor(value.name, value.type.dtype if scale is None else "i8", value.shape, scale)
 
 
 def _weights(unit: Unit, units: Units) -> Iterator[Tensor]:

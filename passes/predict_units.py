@@ -89,6 +89,7 @@ class Units:
         self.skipped = skipped.nodes
         self.place = {node: index for index, node in enumerate(graph.nodes)}
         self.scales = codes.scales
+        self.moved = self._movement_scales()
         self.writer: dict[Stored, Unit] = {}
         self.found: list[Unit] = []
         self._build()
@@ -171,31 +172,36 @@ class Units:
 
     def _alone(self, node: Node) -> Unit:
         """An operator that no fusion describes; data movement on codes where they are there."""
-        scale = self._moved(node)
+        scale = self.moved.get(node)
         unit = Unit(node.op, [node])
         unit.reads = {self.stored(v, scale): None for v in self._sources([node], {node})}
         unit.writes = {(v, scale): None for v in node.outputs}
         return unit
 
-    def _moved(self, node: Node) -> float | None:
-        movement = self.flow.movements.get(node)
-        if movement is None:
-            return None
-        scale = common_scale(self.flow.codes, movement.inputs)
-        if scale is None:
-            return common_scale(self.flow.wanted, movement.outputs)
-        return scale if any(self._taken(v, scale) for v in movement.outputs) else None
+    def _movement_scales(self) -> dict[Node, float | None]:
+        """The scale of the codes that each data movement carries, None where it moves floats.
 
-    def _taken(self, value: Value, scale: float) -> bool:
-        """Whether any reader takes the codes of a value."""
-        return any(self._takes(reader, value, scale) for reader in value.readers)
+        It carries codes where what it reads are codes and somebody behind it takes them, or where
+        all that it gives is wanted as codes.
+        """
+        found: dict[Node, float | None] = {}
+        for node in reversed(self.place):
+            movement = self.flow.movements.get(node)
+            if movement is None:
+                continue
+            scale = common_scale(self.flow.codes, movement.inputs)
+            if scale is None:
+                scale = common_scale(self.flow.wanted, movement.outputs)
+            elif not any(self._takes(r, v, found) for v in movement.outputs for r in v.readers):
+                scale = None
+            found[node] = scale
+        return found
 
-    def _takes(self, reader: Node, value: Value, scale: float) -> bool:
+    def _takes(self, reader: Node, value: Value, moved: Mapping[Node, float | None]) -> bool:
+        """Whether a reader takes the codes of a value; a Q of another scale requantizes them."""
         if choice := self.cover.owners.get(reader):
             return value in choice.codes
-        if reader.op == QUANTIZE:
-            return self.scales.get(reader) == scale
-        return reader in self.flow.movements and any(self._taken(v, scale) for v in reader.outputs)
+        return self.scales.get(reader) is not None or moved.get(reader) is not None
 
     def _sources(self, nodes: Iterable[Node], inside: Set[Node]) -> Iterator[Value]:
         """What operators read from outside that is computed as the network runs."""
@@ -239,12 +245,13 @@ class Units:
 
     def _quantizers(self, value: Value) -> Iterator[Node]:
         """The Qs of a value, also behind data movement."""
-        for reader in value.readers:
-            if reader.op == QUANTIZE:
-                yield reader
-            elif reader in self.flow.movements or self.is_view(reader):
-                for moved in reader.outputs:
-                    yield from self._quantizers(moved)
+        waiting = [value]
+        while waiting:
+            for reader in waiting.pop().readers:
+                if reader.op == QUANTIZE:
+                    yield reader
+                elif reader in self.flow.movements or self.is_view(reader):
+                    waiting.extend(reader.outputs)
 
     def _assign_quantizers(self) -> None:
         """Each Q belongs to the kernel that writes its codes, each DQ to those that read them."""

@@ -23,6 +23,8 @@ class Tensor:
     name: str
     dtype: str
     shape: Shape | None
+    #: Of codes of an activation: what they are multiplied by.
+    scale: float | None = None
 
     @property
     def bytes(self) -> int | None:
@@ -33,7 +35,8 @@ class Tensor:
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
         shape = None if self.shape is None else list(self.shape)
-        return {"name": self.name, "dtype": self.dtype, "shape": shape, "bytes": self.bytes}
+        known = {"name": self.name, "dtype": self.dtype, "shape": shape, "bytes": self.bytes}
+        return known if self.scale is None else {**known, "scale": self.scale}
 
 
 def elements(shape: Shape | None) -> int | None:
