@@ -7,47 +7,62 @@ from sparqc.natives import native
 
 #: Operators that take parts out of an axis.
 _CUTS = {"nn.split", "nn.slice", "nn.gather", "nn.unbind"}
-#: Products of two computed matrices, and moves on the way to one.
+#: Products of two computed matrices.
 _PRODUCTS = {"nn.matmul", "nn.attention"}
-_MOVES = {"nn.reshape", "nn.reshape_to", "nn.unsqueeze", "nn.squeeze", "nn.transpose"}
+#: Other shapes of the same data.
+_LAYOUTS = {"nn.reshape", "nn.reshape_to", "nn.unsqueeze", "nn.squeeze"}
 
 
 @native("is_cut_along_channels")
 def is_cut_along_channels(y: Value) -> bool:
     """Whether blocks of the channels of `y`, [..., channels], become operands of products.
 
-    The channels may be laid out anew before: of [..., 3, heads, size] the axis of the 3 holds the
-    largest blocks, and only a cut along that one counts.  Between `y` and a product the data are
-    transposed once: in front of the cut, and then nothing moves them behind it, or behind it.
+    The channels may be laid out anew before.  Of [..., 3, heads, size] the first axis holds the
+    largest blocks, and any cut along it counts; along the others only one that takes single entries
+    out, as of the 3 in [..., heads, 3, size].  Between `y` and a product the data are transposed
+    once: in front of the cut, and then nothing moves them behind it, or behind it.
     """
-    return y.shape is not None and _is_cut(y, len(y.shape) - 1, False)
+    return y.shape is not None and _is_cut(y, (len(y.shape) - 1,), False)
 
 
-def _is_cut(value: Value, axis: int, transposed: bool) -> bool:
-    """Whether a reader cuts that axis, or moves it to where one does."""
-    return any(_cuts(node, value, axis, transposed) for node in value.readers)
+def _is_cut(value: Value, axes: tuple[int, ...], transposed: bool) -> bool:
+    """Whether a reader cuts one of the axes of channels, or moves them to where one does."""
+    return any(_cuts(node, value, axes, transposed) for node in value.readers)
 
 
-def _cuts(node: Node, value: Value, axis: int, transposed: bool) -> bool:
+def _cuts(node: Node, value: Value, axes: tuple[int, ...], transposed: bool) -> bool:
     if node.op in _CUTS:
-        return _along(node, value, axis) and any(_multiplied(v, transposed) for v in node.outputs)
-    moved = _moved(node, value, axis)
+        cut = any(_along(node, value, a) and (a == axes[0] or _single(node, value)) for a in axes)
+        return cut and any(_multiplied(v, transposed) for v in node.outputs)
+    moved = _moved(node, value, axes)
     transposed |= node.op == "nn.transpose"
-    return moved is not None and _is_cut(node.output, moved, transposed)
+    return bool(moved) and _is_cut(node.output, moved, transposed)
+
+
+def _single(node: Node, value: Value) -> bool:
+    """Whether a cut takes single entries of its axis: the axis goes, or is 1 long."""
+    before, after = value.shape or (), node.output.shape or ()
+    return len(after) < len(before) or after.count(1) > before.count(1)
 
 
 def _multiplied(part: Value, transposed: bool) -> bool:
-    """Whether a part reaches a product, transposed once on its whole way."""
-    return any(_leads_to_product(node, transposed) for node in part.readers)
+    """Whether a part reaches a product: at once where the data were transposed in front of the
+    cut, and else transposed once."""
+    if transposed:
+        return any(node.op in _PRODUCTS for node in part.readers)
+    return _reaches_product(part, False)
+
+
+def _reaches_product(value: Value, transposed: bool) -> bool:
+    return any(_leads_to_product(node, transposed) for node in value.readers)
 
 
 def _leads_to_product(node: Node, transposed: bool) -> bool:
     if node.op in _PRODUCTS:
         return transposed
-    if node.op == "nn.squeeze":  # with a Split what an unbind is
-        return _multiplied(node.output, transposed)
-    moves = node.op in _MOVES and not transposed
-    return moves and _multiplied(node.output, node.op == "nn.transpose")
+    if node.op == "nn.transpose":
+        return not transposed and _reaches_product(node.output, True)
+    return node.op in _LAYOUTS and _reaches_product(node.output, transposed)
 
 
 def _along(node: Node, value: Value, axis: int) -> bool:
@@ -59,18 +74,22 @@ def _along(node: Node, value: Value, axis: int) -> bool:
     return isinstance(cut, int) and cut % rank == axis
 
 
-def _moved(node: Node, value: Value, axis: int) -> int | None:
-    """Where the axis with the largest blocks of channels stands behind a move; None: elsewhere."""
+def _moved(node: Node, value: Value, axes: tuple[int, ...]) -> tuple[int, ...]:
+    """Where the axes of channels stand behind a move, the one with the largest blocks first."""
     if value.shape is None or node.output.shape is None:
-        return None
+        return ()
     if node.op == "nn.transpose":
         perm = node.attributes["perm"]
-        return perm.index(axis) if isinstance(perm, tuple) else None
+        return tuple(perm.index(a) for a in axes) if isinstance(perm, tuple) else ()
     if node.op in ("nn.add", "nn.identity"):  # the bias
-        return axis if node.output.shape == value.shape else None
-    if node.op in ("nn.reshape", "nn.reshape_to", "nn.unsqueeze", "nn.squeeze"):
-        return _outermost(value.shape[axis:], node.output.shape)
-    return None
+        return axes if node.output.shape == value.shape else ()
+    if node.op in _LAYOUTS:
+        first = _outermost(value.shape[axes[0] :], node.output.shape)
+        if first is None:
+            return ()
+        together = axes == tuple(range(axes[0], len(value.shape)))
+        return tuple(range(first, len(node.output.shape))) if together else (first,)
+    return ()
 
 
 def _outermost(block: Shape, shape: Shape) -> int | None:
