@@ -102,7 +102,7 @@ def test_its_operator_is_in_the_table(found: dict[str, Any]) -> None:
 
 def test_its_preset_builds_on_a_built_in_one(found: dict[str, Any]) -> None:
     assert "toy" in found["presets"]
-    assert "fold, drop-zero-bias{tolerance=1e-06}, place" in found["toy preset"]
+    assert "fold, drop-zero-bias{tolerance=1e-06}, attention, place" in found["toy preset"]
 
 
 def test_its_target_is_listed_and_the_default_stays(found: dict[str, Any]) -> None:
