@@ -57,9 +57,12 @@ clean:
 	$(PIP) --no-build-isolation -e '.[rtx]'
 	touch $@
 
-# torchvision comes without its dependencies: they would replace a CPU build of torch.
+# What asks for torchvision or torch comes without dependencies: they would replace a CPU build of
+# torch.  The extra `zoo` has the rest of what these packages import.
+ZOO = torchvision timm segmentation-models-pytorch monai ultralytics
+
 .venv/dev: .venv/example
 	@echo "installing the development tools into .venv (once)"
-	$(PIP) --no-build-isolation -e '.[rtx,dev]'
-	$(PIP) --no-deps torchvision
+	$(PIP) --no-build-isolation -e '.[rtx,dev,zoo]'
+	$(PIP) --no-deps $(ZOO)
 	touch $@

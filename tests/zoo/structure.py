@@ -49,9 +49,12 @@ class Structure:
     def is_two_four(self, node: NodeProto) -> bool:
         """Whether of every four codes along the reduction axis two are zero."""
         codes = self.codes(node)
-        if codes is None or codes.shape[REDUCTION_AXIS[node.op_type]] % 4:
+        axis = REDUCTION_AXIS[node.op_type]
+        if node.op_type == "Gemm" and not any(a.name == "transB" and a.i for a in node.attribute):
+            axis = 0
+        if codes is None or codes.shape[axis] % 4:
             return False
-        groups = np.moveaxis(codes, REDUCTION_AXIS[node.op_type], -1)
+        groups = np.moveaxis(codes, axis, -1)
         return bool(((groups.reshape(-1, 4) != 0).sum(1) <= 2).all())
 
     def dequantized_inputs(self, node: NodeProto) -> int:
