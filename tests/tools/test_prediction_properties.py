@@ -13,8 +13,10 @@ from sparqc.tools.prediction import predict
 from sparqc.tools.rtx import compile_rtx
 
 #: A step takes two earlier values; most use the first only.  All are [batch, 16, 8, 8].
-STEPS = ("conv", "conv", "conv", "qdq", "float conv", "half conv", "relu", "sigmoid", "qdq", "other qdq", "pool", "add",
-         "mul", "concat", "reshape", "transpose")  # fmt: skip
+STEPS = (
+    "conv", "conv", "conv", "qdq", "float conv", "half conv", "relu", "sigmoid", "qdq",
+    "other qdq", "pool", "add", "mul", "concat", "reshape", "transpose",
+)  # fmt: skip
 Step = tuple[str, int, int]
 
 
