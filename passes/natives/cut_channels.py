@@ -49,8 +49,14 @@ def _multiplied(part: Value, transposed: bool) -> bool:
     """Whether a part reaches a product: at once where the data were transposed in front of the
     cut, and else transposed once."""
     if transposed:
-        return any(node.op in _PRODUCTS for node in part.readers)
+        return any(map(_is_product, part.readers))
     return _reaches_product(part, False)
+
+
+def _is_product(node: Node) -> bool:
+    """Whether it is a product, or the Squeeze that makes an unbind of a Split and then one."""
+    squeezed = node.op == "nn.squeeze" and any(map(_is_product, node.output.readers))
+    return squeezed or node.op in _PRODUCTS
 
 
 def _reaches_product(value: Value, transposed: bool) -> bool:
