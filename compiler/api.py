@@ -107,8 +107,8 @@ def compile(
 
     Raises SparqcError for everything that a person can mend, UsageError where the call is wrong.
     """
-    return finish(
-        prepare(
+    return run_job(
+        new_job(
             model,
             inputs,
             calibration=calibration,
@@ -121,7 +121,7 @@ def compile(
 
 
 @dataclass
-class Prepared:
+class Job:
     """A model that was read, and what is about to be done to it."""
 
     graph: Graph
@@ -130,7 +130,7 @@ class Prepared:
     notes: tuple[str, ...] = ()
 
 
-def prepare(
+def new_job(
     model: torch.nn.Module | onnx.ModelProto | str | Path,
     inputs: tuple[torch.Tensor, ...] | None = None,
     *,
@@ -139,7 +139,7 @@ def prepare(
     progress: Progress | None = None,
     observers: Sequence[Observer] = (),
     dynamic_batch: bool = True,
-) -> Prepared:
+) -> Job:
     """Read the model and everything that is asked for, and run no pass yet; as `compile`."""
     own = [read_own(path) for path in options.patterns]
     line = _with_own(pipelines.parse(options.passes), own)
@@ -175,7 +175,7 @@ def prepare(
     context.rules.leave_out(options.skip)
     if progress:
         context.progress = progress
-    return Prepared(graph, line, context, notes)
+    return Job(graph, line, context, notes)
 
 
 def _check_skipped(names: Iterable[str], line: pipelines.Pipeline, rules: RuleBook) -> None:
@@ -226,17 +226,19 @@ def make_options(**wishes: object) -> Options:
         raise UsageError(f"compile: {error}", hint=f"known options: {known}") from error
 
 
-def finish(prepared: Prepared) -> Compiled:
+def run_job(job: Job) -> Compiled:
     """Run the passes, write the ONNX graph, and compare it with what was read.
 
     Raises SparqcError where a pass fails or the result is no valid ONNX graph.
     """
-    graph, context = prepared.graph, prepared.context
-    fitting, skipped = prepared.pipeline.for_level(graph.level)
+    graph, context = job.graph, job.context
+    fitting, skipped = job.pipeline.for_level(graph.level)
     opaque = _opaque(graph, context)
     expected, few = None, _few(graph, context.example)
     if few:
         expected, _ = open_runner(graph, context.table).run(few)
+    if any(step.cls.needs_reference for step in fitting.steps):
+        context.reference = graph.clone()  # arrays are shared, and replaced rather than changed
     final = pipelines.run(fitting, graph, context)
     if final.level != "onnx":
         raise UsageError(
@@ -254,7 +256,7 @@ def finish(prepared: Prepared) -> Compiled:
         actual, _ = open_runner(final, context.table, model=model).run(few)
         actual = decode(actual, final.output_names, context.scales)
         gap = difference(expected, actual)
-    return Compiled(final, model, context, fitting, skipped, opaque, gap, prepared.notes)
+    return Compiled(final, model, context, fitting, skipped, opaque, gap, job.notes)
 
 
 def _opset(graph: Graph, target: Profile) -> int:

@@ -52,6 +52,8 @@ class Context:
     #: The scale of each input and output that is INT8 codes now, by its name.
     scales: dict[str, float] = field(default_factory=dict)
     progress: Progress = _silent
+    #: The graph as it was read, where a pass of the pipeline needs it to compare with.
+    reference: Graph | None = None
     #: What passes found out and later passes or the report need, by the pass's name: plain data
     #: (dataclasses, dicts) such as the placement plan, masks, and check findings.
     facts: dict[str, Any] = field(default_factory=dict)
@@ -72,6 +74,8 @@ class Pass:
     gives: ClassVar[Level | None] = None
     #: Its word on numbers: "exact" to the bit, "close" to rounding, "lossy" by intent.
     preserves: ClassVar[Literal["exact", "close", "lossy"]] = "exact"
+    #: Whether it compares with `Context.reference`, the graph before any pass.
+    needs_reference: ClassVar[bool] = False
     #: The options of a compile that it alone carries out: "float", "io".
     carries_out: ClassVar[tuple[str, ...]] = ()
 

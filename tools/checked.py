@@ -9,7 +9,7 @@ from typing import Any
 
 import onnx
 
-from sparqc.api import Options, prepare
+from sparqc.api import Options, new_job
 from sparqc.ir.graph import Graph
 from sparqc.ir.onnx import load_onnx
 from sparqc.passbase import Context
@@ -63,8 +63,8 @@ def check_file(path: Path, target: str = "", patterns: Sequence[Path] = ()) -> C
 def check_proto(model: onnx.ModelProto, target: str = "", patterns: Sequence[Path] = ()) -> Checked:
     """As `check_file`, of a model in memory that `load_onnx` read or sparqc wrote."""
     options = Options(passes="", target=target or _recorded(model), patterns=tuple(patterns))
-    prepared = prepare(model, options=options)
-    graph, context = prepared.graph, prepared.context
+    job = new_job(model, options=options)
+    graph, context = job.graph, job.context
     found = [
         *file_findings(Subject(model, graph, context)),
         *findings_of(graph, context),

@@ -148,7 +148,7 @@ def _compile_and_dump(request: Request, extras: Extras, folder: Path) -> Outcome
 
 
 def _compile(request: Request, extras: Extras, recorder: GraphRecorder | None) -> Outcome:
-    from sparqc.api import finish
+    from sparqc.api import run_job
     from sparqc.engine.trace import Recorder
     from sparqc.tools.opening import Wishes, open_request
     from sparqc.tools.progress import progress_bar
@@ -161,9 +161,9 @@ def _compile(request: Request, extras: Extras, recorder: GraphRecorder | None) -
         wishes = Wishes(extras.check, extras.limit, extras.skip, progress, observers)
         opened = open_request(request, wishes)
         if recorder:
-            recorder.begin(opened.prepared.graph)
+            recorder.begin(opened.job.graph)
         phases.end("reading")
-        compiled = finish(opened.prepared)
+        compiled = run_job(opened.job)
         phases.end("compiling")
     compiled.save(extras.output)
     phases.end("writing")

@@ -12,7 +12,7 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from sparqc.api import Options, Prepared, prepare
+from sparqc.api import Job, Options, new_job
 from sparqc.engine.events import Observer
 from sparqc.errors import UsageError
 from sparqc.ir.graph import Array, dtype_name
@@ -29,7 +29,7 @@ class Opened:
     """A model that was loaded, and how it is to be compiled."""
 
     loaded: LoadedModel
-    prepared: Prepared
+    job: Job
     #: Bytes of the model's parameters and buffers in FP32.
     float_bytes: int
     #: What is worth a line in the report.
@@ -63,7 +63,7 @@ def open_request(request: Request, wishes: Wishes | None = None) -> Opened:
         inputs = _tensors(next(iter(calibration())))
     model = proto if proto is not None else loaded.module
     assert model is not None
-    prepared = prepare(
+    job = new_job(
         model,
         inputs,
         calibration=calibration,
@@ -73,7 +73,7 @@ def open_request(request: Request, wishes: Wishes | None = None) -> Opened:
         dynamic_batch=not request.static,
     )
     notes = _data_notes(request, loaded)
-    return Opened(loaded, prepared, _float_bytes(model), notes)
+    return Opened(loaded, job, _float_bytes(model), notes)
 
 
 def _data_notes(request: Request, loaded: LoadedModel) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import onnx
 
-from sparqc.api import Options, prepare
+from sparqc.api import Options, new_job
 from sparqc.engine.match import Index, Matcher
 from sparqc.errors import UsageError
 from sparqc.ir.graph import Graph
@@ -48,9 +48,9 @@ def predict(
     """
     source = read_source(_loaded(model))
     sized, notes = _sized(source, batch, shapes)
-    prepared = prepare(sized, options=Options(passes="", target=target, patterns=tuple(patterns)))
-    engine = predict_graph(prepared.graph, prepared.context)
-    notes = (*notes, *engine.notes, *_refusals(prepared.graph, prepared.context))
+    job = new_job(sized, options=Options(passes="", target=target, patterns=tuple(patterns)))
+    engine = predict_graph(job.graph, job.context)
+    notes = (*notes, *engine.notes, *_refusals(job.graph, job.context))
     return _named(replace(engine, notes=notes), source)
 
 

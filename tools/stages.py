@@ -22,8 +22,8 @@ def graph_after(request: Request, last: str | None) -> tuple[Graph, Context]:
 
     Raises UsageError where the pipeline has no such pass.
     """
-    prepared = open_request(request).prepared
-    return _run(_fitting(prepared.pipeline, prepared.graph), last, prepared.graph, prepared.context)
+    job = open_request(request).job
+    return _run(_fitting(job.pipeline, job.graph), last, job.graph, job.context)
 
 
 def graph_before(
@@ -33,13 +33,13 @@ def graph_before(
 
     With `last`, the graph behind that pass instead.
     """
-    prepared = open_request(request).prepared
-    pipeline = _fitting(prepared.pipeline, prepared.graph)
+    job = open_request(request).job
+    pipeline = _fitting(job.pipeline, job.graph)
     if last is not None:
-        return _run(pipeline, last, prepared.graph, prepared.context)
+        return _run(pipeline, last, job.graph, job.context)
     found = [i for i, item in enumerate(pipeline.items) if any(map(where, item.steps))]
     part = replace(pipeline, items=pipeline.items[: found[0] if found else 0])
-    return pipelines.run(part, prepared.graph, prepared.context), prepared.context
+    return pipelines.run(part, job.graph, job.context), job.context
 
 
 def _fitting(pipeline: Pipeline, graph: Graph) -> Pipeline:

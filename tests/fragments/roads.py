@@ -14,7 +14,7 @@ from torch import nn
 from zoo.structure import Structure
 
 from sparqc import api, pipeline
-from sparqc.api import Compiled, Prepared
+from sparqc.api import Compiled, Job
 from sparqc.engine.action import Action
 from sparqc.ir.execute import open_runner
 from sparqc.tools.rtx import compile_rtx
@@ -120,22 +120,22 @@ def both(module: nn.Module, *inputs: torch.Tensor, target: str = TARGET, **optio
     """The module compiled on both roads, calibrated on the inputs themselves."""
     made = api.make_options(passes=BEFORE, target=target, **options)
     batch = [x.numpy() for x in inputs]
-    prepared = api.prepare(module.eval(), inputs, calibration=lambda: [batch], options=made)
-    exported = _float_file(prepared)
-    prepared.graph = pipeline.run(prepared.pipeline, prepared.graph, prepared.context)
-    reference, _ = open_runner(prepared.graph, prepared.context.table).run(batch)
-    prepared.pipeline = pipeline.parse(f"export, {BEHIND}")
-    fx = File(api.finish(prepared))
+    job = api.new_job(module.eval(), inputs, calibration=lambda: [batch], options=made)
+    exported = _float_file(job)
+    job.graph = pipeline.run(job.pipeline, job.graph, job.context)
+    reference, _ = open_runner(job.graph, job.context.table).run(batch)
+    job.pipeline = pipeline.parse(f"export, {BEHIND}")
+    fx = File(api.run_job(job))
     made = api.make_options(passes=f"{BEFORE}, {BEHIND}", target=target, **options)
     onnx = api.compile(exported, inputs, calibration=lambda: [batch], options=made)
     return Roads(module, inputs, fx, File(onnx), reference)
 
 
-def _float_file(prepared: Prepared) -> Any:
+def _float_file(job: Job) -> Any:
     """The float ONNX file of a model that was captured."""
     line = pipeline.parse("cleanup, fold, export, surgery, cleanup")
-    context = replace(prepared.context, knobs={}, exclude=(), action=Action(), facts={})
-    return api.finish(Prepared(prepared.graph.clone(), line, context)).model
+    context = replace(job.context, knobs={}, exclude=(), action=Action(), facts={})
+    return api.run_job(Job(job.graph.clone(), line, context)).model
 
 
 def same_numbers(roads: Roads) -> None:

@@ -67,14 +67,14 @@ def custom_module():
 def test_a_custom_operator_reads_and_gives_floats(road):
     """Nobody but its author can run it, so the placed graph is looked at."""
     model, inputs = (custom_module(), (image(),)) if road == "fx" else (custom_model(), None)
-    prepared = api.prepare(model, inputs, options=api.make_options())
+    job = api.new_job(model, inputs, options=api.make_options())
     line = pipeline.parse("cleanup, fold, attention, place")
-    graph = pipeline.run(line, prepared.graph, prepared.context)
+    graph = pipeline.run(line, job.graph, job.context)
     (custom,) = (n for n in graph.nodes if "eform" in n.op)
     front, x = custom.inputs
     assert front.producer.op == "nn.conv"
     assert x.is_input
     (reader,) = custom.output.readers
     assert reader.op == ("q.qdq" if road == "fx" else "q.quantize")
-    quantized = {q.value for q in prepared.context.facts["place"].quantizers if q.axis is None}
+    quantized = {q.value for q in job.context.facts["place"].quantizers if q.axis is None}
     assert quantized == {"x", custom.output.name}

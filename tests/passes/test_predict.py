@@ -5,7 +5,7 @@ import pytest
 from engine_models import Net, float_conv, quantized_conv, residual_block
 from onnx import helper
 
-from sparqc.api import Options, prepare
+from sparqc.api import Options, new_job
 from sparqc.errors import UsageError
 from sparqc.ir.graph import Graph
 from sparqc.passes.predict import predict_graph
@@ -13,7 +13,7 @@ from sparqc.passes.predict_units import unrun
 
 
 def predicted(model, target="tensorrt-11"):
-    prepared = prepare(model, options=Options(passes="", target=target))
+    prepared = new_job(model, options=Options(passes="", target=target))
     return predict_graph(prepared.graph, prepared.context)
 
 
@@ -297,7 +297,7 @@ def test_the_order_of_nodes_and_operands_changes_nothing():
 
 
 def test_graphs_from_pytorch_are_refused():
-    prepared = prepare(quantized_conv(), options=Options(passes=""))
+    prepared = new_job(quantized_conv(), options=Options(passes=""))
     with pytest.raises(UsageError, match="export"):
         predict_graph(Graph("fx"), prepared.context)
 
@@ -307,6 +307,6 @@ def test_folded_and_host_operators_are_told_apart():
     total = net.op("Size", "x")
     constant = net.op("Neg", net.constant("one", np.float32(1)))
     model = net.model(net.op("Add", "x", net.op("Cast", total, to=1)), net.op("Add", "x", constant))
-    found = unrun(prepare(model, options=Options(passes="")).graph)
+    found = unrun(new_job(model, options=Options(passes="")).graph)
     assert {n.output.name for n in found.folded} == {constant}
     assert {n.output.name for n in found.host} == {total, "cast_2"}

@@ -127,11 +127,11 @@ class Promises:
 def calibrated(net, passes, target):
     """The FX graph behind calibration, run on the example input: the fake-quantized reference."""
     options = api.make_options(passes=passes, target=target, random_calibration=True)
-    prepared = api.prepare(net, (net.x,), options=options)
-    steps = [str(s) for s in prepared.pipeline.steps]
+    job = api.new_job(net, (net.x,), options=options)
+    steps = [str(s) for s in job.pipeline.steps]
     head = pipeline.parse(", ".join(steps[: steps.index("export")]))
-    graph = pipeline.run(head, prepared.graph, prepared.context)
-    return open_runner(graph, prepared.context.table)
+    graph = pipeline.run(head, job.graph, job.context)
+    return open_runner(graph, job.context.table)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
