@@ -49,6 +49,8 @@ class Options:
     #: Pattern files of their own.
     patterns: tuple[Path, ...] = ()
     exclude: tuple[str, ...] = ()
+    #: Selectors of operators whose weights stay dense.
+    dense: tuple[str, ...] = ()
     #: The type of the operators that are not quantized: "fp32", "fp16", or "" for the target's own.
     float: str = ""
     #: The element types of inputs and outputs: "float" (the model's own), "fp16", "int8", or one by
@@ -165,6 +167,7 @@ def new_job(
         calibration=_batches(graph, calibration, options, example),
         random_calibration=options.random_calibration,
         exclude=options.exclude,
+        dense=options.dense,
         precision=precision,
         boundary=boundary,
         knobs=parse_knobs(",".join(options.knobs)),

@@ -43,6 +43,8 @@ class Context:
     random_calibration: bool = False
     #: Structural selectors of operators that stay float (`--exclude`).
     exclude: tuple[str, ...] = ()
+    #: Structural selectors of operators whose weights stay dense (`--dense`).
+    dense: tuple[str, ...] = ()
     #: Knobs of the target's rules that a person has set (`--knob`).
     knobs: Mapping[str, str] = field(default_factory=dict)
     #: The type of the operators that are not quantized.

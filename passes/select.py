@@ -1,4 +1,4 @@
-"""Structural selectors: which operators `--exclude` means."""
+"""Structural selectors: which operators `--exclude` and `--dense` mean."""
 
 from __future__ import annotations
 
@@ -12,21 +12,25 @@ from sparqc.passes.natives.network_ends import is_in_front, is_layer
 from sparqc.passes.weighted import weight_of
 
 
-def select(graph: Graph, selectors: Iterable[str], table: OperatorTable) -> dict[Node, str]:
+def select(
+    graph: Graph, selectors: Iterable[str], table: OperatorTable, option: str = "--exclude"
+) -> dict[Node, str]:
     """The operators that the selectors name, each with the selector that took it.
 
     A selector is `first_conv` (convolutions with no weighted operator in front of them), `heads`
-    (the last weighted operators before the outputs), an operator (`nn.linear`), or a glob over
-    module paths or value names (`layer4.*`).  None of them depends on the order of the nodes.
+    (the last weighted operators before the outputs), an operator (`nn.linear`), a glob over
+    module paths or value names (`layer4.*`), or the exact name of a value (`%conv_1`).  None of
+    them depends on the order of the nodes.
 
-    Raises UsageError where a selector names nothing: a typing mistake must not pass silently.
+    Raises UsageError, which names the `option`, where a selector names nothing: a typing mistake
+    must not pass silently.
     """
     found: dict[Node, str] = {}
     for selector in selectors:
         nodes = list(_matching(graph, selector, table))
         if not nodes:
             raise UsageError(
-                f"--exclude {selector}: no operator of the graph is meant by it",
+                f"{option} {selector}: no operator of the graph is meant by it",
                 hint="give first_conv, heads, an operator such as nn.linear, or a glob over module "
                 "paths such as 'layer4.*'; `sparqc inspect` lists them",
             )
@@ -39,6 +43,9 @@ def _matching(graph: Graph, selector: str, table: OperatorTable) -> Iterable[Nod
         return [n for n in graph.nodes if n.op == "nn.conv" and _is_first(n)]
     if selector == "heads":
         return _heads(graph, table)
+    if selector.startswith("%"):
+        name = selector[1:]
+        return [n for n in graph.nodes if any(v.name == name for v in n.outputs)]
     return (
         node
         for node in graph.nodes

@@ -76,9 +76,12 @@ def _candidates(graph: Graph, context: Context) -> Iterator[SparseLayer]:
     matcher = Matcher(context.rules, context.table, context.target.name)
     covered = cover(graph, matcher, context.rules.placing(graph.level, context.target.name))
     excluded = select(graph, context.exclude, context.table)
+    dense = select(graph, context.dense, context.table, "--dense")
     for found in weighted(graph, context.table):
         if found.node in excluded:
             reason = f"excluded by --exclude {excluded[found.node]}"
+        elif found.node in dense:
+            reason = f"kept dense by --dense {dense[found.node]}"
         else:
             reason = _refusal(covered, found, matcher)
         shape = np.shape(cast(Array, constant_value(found.weight, context.table)))

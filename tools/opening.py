@@ -92,6 +92,7 @@ def _options(request: Request, wishes: Wishes) -> Options:
         target=request.target,
         patterns=request.patterns,
         exclude=request.exclude,
+        dense=request.dense,
         knobs=request.knobs,
         float=request.float,
         io=request.io,

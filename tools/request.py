@@ -22,6 +22,7 @@ class Request:
     target: str = ""
     patterns: tuple[Path, ...] = ()
     exclude: tuple[str, ...] = ()
+    dense: tuple[str, ...] = ()
     knobs: tuple[str, ...] = ()
     float: str = ""
     io: str = "float"
@@ -54,6 +55,12 @@ _OPTIONS = (
         multiple=True,
         metavar="SELECTOR",
         help="Leave operators as they are: first_conv, heads, nn.linear, 'layer4.*'.",
+    ),
+    click.option(
+        "--dense",
+        multiple=True,
+        metavar="SELECTOR",
+        help="Keep the weights of operators dense: the same words as --exclude.",
     ),
     click.option(
         "--knob",
