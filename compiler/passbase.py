@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from sparqc.boundary import BoundaryTypes
 from sparqc.ir.graph import Array, Graph, Level
+from sparqc.ranks import ALONE, Ranks
 
 if TYPE_CHECKING:
     from sparqc.engine.action import Action
@@ -54,6 +55,8 @@ class Context:
     #: The scale of each input and output that is INT8 codes now, by its name.
     scales: dict[str, float] = field(default_factory=dict)
     progress: Progress = _silent
+    #: The processes that run this pipeline alike, each with the same batches.
+    ranks: Ranks = ALONE
     #: The graph as it was read, where a pass of the pipeline needs it to compare with.
     reference: Graph | None = None
     #: What passes found out and later passes or the report need, by the pass's name: plain data

@@ -17,9 +17,11 @@ from sparqc.passbase import Context, Pass
 from sparqc.passes.batches import calibration_batches
 from sparqc.passes.calibrators import Calibrator, Method, calibrator
 from sparqc.passes.histogram import Histogram
+from sparqc.passes.merge_ranks import merge_histograms
 from sparqc.passes.natives.finite import require_finite
 from sparqc.passes.natives.int8_codes import channel_amax, safe_scale
 from sparqc.passes.observe import Observer
+from sparqc.ranks import together
 from sparqc.registry import register
 
 
@@ -165,8 +167,11 @@ def _observe(
 
     if observed:
         observer = Observer(graph, observed, context.table)
-        for number, batch in calibration_batches(graph, context, batches):  # noqa: B007
-            observer.run(batch, show)
+        with together(context.ranks):
+            for number, batch in calibration_batches(graph, context, batches):
+                if context.ranks.takes(number - 1):
+                    observer.run(batch, show)
+        merge_histograms([seen[value] for value in observed], number, context.ranks)
     return seen
 
 
