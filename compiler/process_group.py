@@ -49,7 +49,7 @@ class ProcessGroup(Ranks):
         padded[: array.nbytes] = np.frombuffer(array.tobytes(), np.uint8)
         rows = self._all(torch.from_numpy(padded))
         return [
-            np.frombuffer(row.numpy()[:size].tobytes(), dtype).reshape(shape)
+            np.frombuffer(bytearray(row.numpy()[:size]), dtype).reshape(shape)
             for row, size, (dtype, shape) in zip(rows, sizes, heads, strict=True)
         ]
 

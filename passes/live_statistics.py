@@ -15,6 +15,7 @@ from sparqc.ir.fx_write import Writer
 from sparqc.ir.graph import Graph, Value
 from sparqc.ir.table import OperatorTable
 from sparqc.passbase import Batch
+from sparqc.ranks import ALONE, Ranks
 
 
 class Moments:
@@ -40,12 +41,17 @@ class Moments:
         """The estimate of the variance of all inputs, [C]: what torch keeps as running_var."""
         return self._squares / max(self.count - 1, 1)
 
-    def add(self, x: Tensor) -> None:
-        """Take in a tensor [N, C, ...]."""
+    def add(self, x: Tensor, ranks: Ranks = ALONE) -> None:
+        """Take in a tensor [N, C, ...]; of several ranks those of all, in their order."""
         # What torch's BatchNorm itself measures with: a third of the time of var_mean.
         found = torch.batch_norm_update_stats(x.float(), None, None, momentum=0.0)
         mean, variance = (t.double() for t in found)
-        count = x.numel() // x.shape[1]
+        count = torch.full_like(mean, x.numel() // x.shape[1])
+        for other in ranks.gather(torch.stack([count, mean, variance]).numpy()):
+            self._merge(*torch.from_numpy(other))
+
+    def _merge(self, counts: Tensor, mean: Tensor, variance: Tensor) -> None:
+        count = int(counts[0])
         total = self.count + count
         delta = mean - self.mean
         self._squares = self._squares + variance * count + delta**2 * (self.count * count / total)
@@ -57,23 +63,34 @@ class LiveStatistics:
     """A graph that runs with live BatchNorms.
 
     `moments` holds, for the output of each BatchNorm, the statistics of its input; several may
-    share theirs.
+    share theirs.  Where several ranks are given the same batches, each runs a part of every batch,
+    and they normalise with the statistics of all.
     """
 
     def __init__(
-        self, graph: Graph, table: OperatorTable, moments: Mapping[Value, Moments]
+        self,
+        graph: Graph,
+        table: OperatorTable,
+        moments: Mapping[Value, Moments],
+        ranks: Ranks = ALONE,
     ) -> None:
         writer = Writer(graph, table)
         self._inputs = [writer.nodes[value] for value in graph.inputs]
         self._placeholders = list(writer.fx.find_nodes(op="placeholder"))
         live = {writer.nodes[value]: found for value, found in moments.items()}
         self._interpreter = _Interpreter(writer.module, live)
+        self._ranks = ranks
+        self._cuttable = _has_free_batch(graph)
 
     def run(self, batch: Batch) -> None:
         """Run a batch of arrays, one for each graph input, and update the moments.
 
         Raises `SparqcError` where an operator fails on it.
         """
+        part = self._ranks.part(len(batch[0])) if self._cuttable else None
+        self._interpreter.ranks = self._ranks if part else ALONE
+        if part:
+            batch = [array[part] for array in batch]
         env: dict[fx.Node, Any] = dict.fromkeys(self._placeholders)
         env |= zip(self._inputs, map(tensor_of, batch), strict=True)
         try:
@@ -82,6 +99,12 @@ class LiveStatistics:
         except (RuntimeError, TypeError, ValueError, IndexError) as error:
             reason = str(error).partition("\n")[0]
             raise SparqcError(f"the model fails on the batch: {reason}") from error
+
+
+def _has_free_batch(graph: Graph) -> bool:
+    """Whether the first dimension of all inputs is the same symbol."""
+    first = {value.shape[0] if value.shape else 0 for value in graph.inputs}
+    return len(first) == 1 and isinstance(first.pop(), str)
 
 
 class _Interpreter(fx.Interpreter):
@@ -94,6 +117,7 @@ class _Interpreter(fx.Interpreter):
     def __init__(self, module: fx.GraphModule, live: Mapping[fx.Node, Moments]) -> None:
         super().__init__(module)
         self.live = live
+        self.ranks = ALONE
 
     def run_node(self, n: fx.Node) -> Any:
         """Run one node."""
@@ -101,6 +125,6 @@ class _Interpreter(fx.Interpreter):
             return super().run_node(n)
         moments = self.live[n]
         (x, scale, bias, *_, epsilon, _), _ = self.fetch_args_kwargs_from_env(n)
-        moments.add(x)
+        moments.add(x, self.ranks)
         mean, variance = moments.mean.to(x.dtype), moments.variance.to(x.dtype)
         return batch_norm(x, mean, variance, scale, bias, eps=epsilon)

@@ -96,7 +96,7 @@ def _measure(
     moments: dict[Value, Moments] = {}
     for nodes in groups.values():
         moments |= dict.fromkeys((node.output for node in nodes), Moments())
-    live = LiveStatistics(graph, context.table, moments)
+    live = LiveStatistics(graph, context.table, moments, context.ranks)
     for number, batch in calibration_batches(graph, context, batches):
         live.run(batch)
         for nodes in groups.values():
