@@ -24,6 +24,7 @@ from sparqc.ir.raw import opsets_of
 from sparqc.ir.table import default_table
 from sparqc.knobs import parse_knobs
 from sparqc.lang.ast import PatternFile, RuleDecl
+from sparqc.layers_file import LayerChoice, check_kept, read_layers, resolve, selectors
 from sparqc.library import pass_name, read_own, rulebook
 from sparqc.passbase import Batch, Context, Progress
 from sparqc.registry import passes
@@ -51,6 +52,8 @@ class Options:
     exclude: tuple[str, ...] = ()
     #: Selectors of operators whose weights stay dense.
     dense: tuple[str, ...] = ()
+    #: A file that says of each layer how it is kept; see `sparqc.layers_file`.
+    layers: Path | None = None
     #: The type of the operators that are not quantized: "fp32", "fp16", or "" for the target's own.
     float: str = ""
     #: The element types of inputs and outputs: "float" (the model's own), "fp16", "int8", or one by
@@ -130,6 +133,8 @@ class Job:
     pipeline: pipelines.Pipeline
     context: Context
     notes: tuple[str, ...] = ()
+    #: What the file of layers asks for; the result is held to it.
+    layers: tuple[LayerChoice, ...] = ()
 
 
 def new_job(
@@ -153,8 +158,11 @@ def new_job(
     boundary = BoundaryTypes.parse(options.io)
     _check_carried_out("--float fp16", options.float == "fp16", "float", line)
     _check_carried_out(f"--io {options.io}", not boundary.is_plain, "io", line)
+    choices = read_layers(options.layers) if options.layers is not None else ()
     graph, notes = _graph(model, inputs, dynamic_batch)
     boundary.check(graph)
+    choices = resolve(choices, graph, default_table())
+    floats, dense = selectors(choices)
     example = [_array(x) for x in inputs] if inputs is not None else []
     context = Context(
         table=default_table(),
@@ -166,8 +174,8 @@ def new_job(
         example=example,
         calibration=_batches(graph, calibration, options, example),
         random_calibration=options.random_calibration,
-        exclude=options.exclude,
-        dense=options.dense,
+        exclude=(*options.exclude, *floats),
+        dense=(*options.dense, *dense),
         precision=precision,
         boundary=boundary,
         knobs=parse_knobs(",".join(options.knobs)),
@@ -248,6 +256,7 @@ def run_job(job: Job) -> Compiled:
             f"the pipeline ends on a graph of the level {final.level}: {fitting}",
             hint="end it with `export`, and the ONNX passes behind it",
         )
+    check_kept(job.layers, context.facts)
     final.drop_dead()
     # Without origins: however a model is spelled, the same file comes out.  The dump has them.
     opset = _opset(final, context.target)

@@ -93,6 +93,7 @@ def _options(request: Request, wishes: Wishes) -> Options:
         patterns=request.patterns,
         exclude=request.exclude,
         dense=request.dense,
+        layers=request.layers,
         knobs=request.knobs,
         float=request.float,
         io=request.io,

@@ -23,6 +23,7 @@ class Request:
     patterns: tuple[Path, ...] = ()
     exclude: tuple[str, ...] = ()
     dense: tuple[str, ...] = ()
+    layers: Path | None = None
     knobs: tuple[str, ...] = ()
     float: str = ""
     io: str = "float"
@@ -61,6 +62,12 @@ _OPTIONS = (
         multiple=True,
         metavar="SELECTOR",
         help="Keep the weights of operators dense: the same words as --exclude.",
+    ),
+    click.option(
+        "--layers",
+        type=_PATH,
+        metavar="FILE",
+        help="How each layer is kept, as `sparqc sensitivity` writes it: sparse-int8, int8, float.",
     ),
     click.option(
         "--knob",
