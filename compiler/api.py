@@ -186,7 +186,7 @@ def new_job(
     context.rules.leave_out(options.skip)
     if progress:
         context.progress = progress
-    return Job(graph, line, context, notes)
+    return Job(graph, line, context, notes, choices)
 
 
 def _check_skipped(names: Iterable[str], line: pipelines.Pipeline, rules: RuleBook) -> None:

@@ -179,7 +179,7 @@ def _resolved(
         found = modules.get(choice.module, [])
         if len(found) == 1:
             return LayerChoice(choice.keep, found[0].output.name, choice.module, choice.span)
-        problem = "has several weighted operators" if found else "is none with a weight"
+        problem = "has several weighted operators" if found else "has no weighted operator"
         known = [n.output.name for n in found]
         hint = f"give `value`, one of: {_list(known)}" if found else did_you_mean(
             choice.module, filter(None, modules)
