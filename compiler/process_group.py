@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -91,3 +91,13 @@ def share_tensors(tensors: Iterable[Tensor], ranks: Ranks) -> None:
             dist.broadcast(data, 0)
         with torch.no_grad():
             tensor.copy_(data.view(tensor.dtype).reshape(tensor.shape))
+
+
+def add_up(numbers: Sequence[float], ranks: Ranks) -> list[float]:
+    """The sums over the ranks, in float64."""
+    if ranks.count == 1:
+        return list(numbers)
+    total = torch.tensor(numbers, dtype=torch.float64)
+    with answered():
+        dist.all_reduce(total)
+    return [float(x) for x in total]

@@ -45,6 +45,8 @@ class LoadedModel:
     #: Takes a function from input tensors to the output, gives figures by name.
     evaluate: Evaluate | None = None
     train: Callable[[nn.Module], object] | None = None
+    #: The code that the model comes from, with what else it offers.
+    offer: Offer | None = None
 
 
 def load(spec: str, *, submodule: str | None = None, inputs: Sequence[str] = ()) -> LoadedModel:
@@ -97,7 +99,16 @@ def _module(spec: str, code: Offer, submodule: str | None, inputs: Sequence[str]
         part, example, calibration = _part(module, submodule, example, calibration, code)
         return LoadedModel(spec, "module", code.path, part, inputs=example, calibration=calibration)
     return LoadedModel(
-        spec, "module", code.path, module, None, example, calibration, code.evaluate, code.train
+        spec,
+        "module",
+        code.path,
+        module,
+        None,
+        example,
+        calibration,
+        code.evaluate,
+        code.train,
+        code,
     )
 
 

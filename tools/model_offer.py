@@ -33,7 +33,11 @@ class Offer:
     inputs: Callable[[], object] | None = None
     batches: Callable[[], object] | None = None
     scores: Callable[..., object] | None = None
-    trainer: Callable[[nn.Module], object] | None = None
+    trainer: Callable[..., object] | None = None
+    #: Gives the training batches of an epoch: (inputs..., target), or the inputs alone.
+    epochs: Callable[..., object] | None = None
+    #: Takes what the network gives and a target, gives the loss.
+    criterion: Callable[..., object] | None = None
 
     def make(self) -> nn.Module:
         """The model in evaluation mode, with the same random weights each time."""

@@ -39,6 +39,8 @@ def open_file(path: Path, name: str) -> Offer:
         batches=_function(module, "calibration", title),
         scores=_function(module, "evaluate", title),
         trainer=_function(module, "train", title),
+        epochs=_function(module, "training", title),
+        criterion=_function(module, "loss", title),
     )
 
 

@@ -1,0 +1,1 @@
+"""`sparqc tune`: training a sparse, quantized network, on one process or many."""
