@@ -51,8 +51,8 @@ class Observer:
             )
             for index, chunk in enumerate(chunks)
         ]
-        self._cuttable = _is_free(graph.inputs)
-        self._images = max(1, LIMIT // max(1, *map(_size, chunks)))
+        self._cuttable = is_free(graph.inputs)
+        self._images = max(1, LIMIT // max(1, *map(size_of, chunks)))
 
     def run(self, batch: Batch, show: Show) -> None:
         """Run a batch; `show(value, array)` is called for every value, once for each part."""
@@ -90,7 +90,7 @@ def _without_quantizers(graph: Graph) -> Graph:
     return copy
 
 
-def _is_free(inputs: Sequence[Value]) -> bool:
+def is_free(inputs: Sequence[Value]) -> bool:
     """Whether all inputs have one symbolic first dimension: the batch."""
     first = {value.shape[0] if value.shape else 0 for value in inputs}
     return len(first) == 1 and isinstance(first.pop(), str)
@@ -100,13 +100,13 @@ def _chunks(values: Iterable[Value]) -> list[list[Value]]:
     """The values, in order, in runs that stay below the limit."""
     chunks: list[list[Value]] = [[]]
     for value in values:
-        if chunks[-1] and _size([*chunks[-1], value]) > RUN_LIMIT:
+        if chunks[-1] and size_of([*chunks[-1], value]) > RUN_LIMIT:
             chunks.append([])
         chunks[-1].append(value)
     return chunks
 
 
-def _size(values: Iterable[Value]) -> int:
+def size_of(values: Iterable[Value]) -> int:
     """Bytes of the values for one image; symbolic dimensions count as 1."""
     return sum(
         _BYTES.get(v.type.dtype, 4) * math.prod(d for d in v.shape or () if isinstance(d, int))

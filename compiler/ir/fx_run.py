@@ -11,7 +11,7 @@ from torch import fx
 
 from sparqc.errors import SparqcError
 from sparqc.ir.constants import is_constant
-from sparqc.ir.execute import Show
+from sparqc.ir.execute import Change, Show
 from sparqc.ir.fx_schema import map_values
 from sparqc.ir.fx_tensor import array_of, tensor_of
 from sparqc.ir.fx_write import Writer
@@ -61,12 +61,22 @@ class FxRunner:
 
         self._walk(batch, set(), {self._writer.nodes[v]: shower(v) for v in observe})
 
+    def edit(self, batch: Sequence[Array], edited: Sequence[Value], change: Change) -> None:
+        """Run one batch; what `change(value, array)` gives for an edited value is what its readers
+        get.  The array is not to be changed itself."""
+
+        def changer(value: Value) -> Callable[[Any], Any]:
+            return lambda result: tensor_of(change(value, array_of(result, value.name)))
+
+        self._walk(batch, set(), {self._writer.nodes[v]: changer(v) for v in edited})
+
     def _walk(
         self,
         batch: Sequence[Array],
         kept: set[fx.Node],
-        shown: Mapping[fx.Node, Callable[[Any], None]],
+        shown: Mapping[fx.Node, Callable[[Any], Any]],
     ) -> dict[fx.Node, Any]:
+        """Run one batch; what a function of `shown` gives replaces what it was shown."""
         if len(batch) != len(self._graph.inputs):
             raise SparqcError(
                 f"the model takes {len(self._graph.inputs)} inputs, the batch has {len(batch)}"
@@ -81,7 +91,8 @@ class FxRunner:
             elif node.op == "call_function":
                 results[node] = self._computed(node, results)
             if node in shown:
-                shown[node](results[node])
+                changed = shown[node](results[node])
+                results[node] = results[node] if changed is None else changed
             for done in self._last.get(node, ()):
                 if done not in kept:
                     results.pop(done, None)
