@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from sparqc.errors import SparqcError
 from sparqc.ir.graph import Graph, Value
 from sparqc.passbase import Context, Pass
 from sparqc.passes.apply_mask import apply_mask
@@ -24,13 +26,26 @@ class Prune(Pass):
     Of every four consecutive weights two stay; a weight that already is 2:4 keeps its zeros.  Each
     layer that stays dense is listed with its reason.  `method` chooses the two: "magnitude" keeps
     the largest; "permuted" first permutes channels, without any operator at run time, so that the
-    largest keep more.
+    largest keep more; "sparsegpt" chooses those whose loss the others can best make good, and
+    solves what stays, layer by layer, so that each layer gives on the calibration data what it gave
+    in the dense network (PyTorch models only).
+
+    `damping` pulls weights of "sparsegpt" to what they were, by that share of the mean squared
+    input; `batches` bounds its calibration data.
     """
 
     name = "prune"
     preserves = "lossy"
     pattern: Literal["2:4"] = "2:4"
-    method: Literal["magnitude", "permuted"] = "magnitude"
+    method: Literal["magnitude", "permuted", "sparsegpt"] = "magnitude"
+    damping: float = 0.01
+    batches: int | None = None  # at most so many; none: all
+
+    def __post_init__(self) -> None:
+        if not 0 < self.damping < math.inf:
+            raise ValueError("damping must be above 0")
+        if self.batches is not None and self.batches < 1:
+            raise ValueError("batches must be at least 1")
 
     def run(self, graph: Graph, context: Context) -> int:
         """Mask the eligible weights; returns how many."""
@@ -40,7 +55,10 @@ class Prune(Pass):
             from sparqc.passes.permute import permute_channels
 
             permute_channels(graph, context, sparse)
-        removed = {layer.weight: _magnitude(graph, layer, context) for layer in sparse}
+        removed = self._repair(graph, context, sparse) if self.method == "sparsegpt" else {}
+        for layer in sparse:
+            if layer.weight not in removed:
+                removed[layer.weight] = _magnitude(graph, layer, context)
         # Keyed by layer, only what is masked; the refusals stand beside, for the report.
         context.facts["prune"] = {}
         context.facts["prune.dense"] = {}
@@ -49,6 +67,22 @@ class Prune(Pass):
             share = 0.0 if layer.reason else removed.pop(layer.weight, 0.0)
             context.facts[key][layer.node.output.name] = layer.mask(share)
         return len(sparse)
+
+    def _repair(
+        self, graph: Graph, context: Context, layers: list[SparseLayer]
+    ) -> dict[Value, float]:
+        """Mask the layers that can be repaired; the removed share of each weight."""
+        if graph.level != "fx":
+            raise SparqcError(
+                "prune{method=sparsegpt} repairs PyTorch models, and this model is ONNX",
+                hint="prune by magnitude, or compile the PyTorch model",
+            )
+        # Only here is torch needed, which takes seconds to import.
+        from sparqc.passes.layerwise.one_shot import OneShot
+
+        one_shot = OneShot(graph, context, self.damping)
+        context.facts["prune.repaired"] = one_shot.run(layers, self.batches)
+        return one_shot.removed
 
 
 def _one_for_each_weight(layers: list[SparseLayer]) -> Iterator[SparseLayer]:

@@ -1,0 +1,5 @@
+"""Layer by layer through two networks: the model as it was, and the one that is being changed.
+
+Each layer's weights are solved anew from what the layer takes in the changed network and gives in
+the original one.
+"""

@@ -1,0 +1,69 @@
+"""2:4 masks by SparseGPT, with the weights that stay repaired from the calibration data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from sparqc.ir.fx_tensor import tensor_of
+from sparqc.ir.graph import Graph, Value
+from sparqc.passbase import Context
+from sparqc.passes.apply_mask import apply_mask
+from sparqc.passes.batches import calibration_batches
+from sparqc.passes.layerwise.matrix_form import MatrixForm, input_of, matrix_form
+from sparqc.passes.layerwise.normal_equations import Problem
+from sparqc.passes.layerwise.repair import Repaired, Solution, Task, refusal, repair
+from sparqc.passes.layerwise.solve import damped, sparse
+from sparqc.passes.layerwise.walk import Stop
+from sparqc.passes.natives.two_four import is_two_four, two_four_mask
+from sparqc.passes.sparse_layers import SparseLayer
+from sparqc.passes.weighted import weight_of
+
+
+class OneShot:
+    """The layers of a graph that can be repaired while they are pruned."""
+
+    def __init__(self, graph: Graph, context: Context, damping: float) -> None:
+        self._graph, self._context, self._damping = graph, context, damping
+        #: The share of each masked weight's squared norm that stood where there are zeros now.
+        self.removed: dict[Value, float] = {}
+
+    def run(self, layers: Sequence[SparseLayer], batches: int | None) -> list[Repaired]:
+        """Mask and repair the layers in place; those without a matrix form are left out.
+
+        Raises SparqcError as `repair` does, and where calibration data is missing or does not fit.
+        """
+        reference = self._graph.clone()
+        tasks = [task for layer in layers if (task := self._task(layer, reference))]
+        given = calibration_batches(self._graph, self._context, batches)
+        return repair(reference, self._graph, tasks, given, self._context) if tasks else []
+
+    def _task(self, layer: SparseLayer, reference: Graph) -> Task | None:
+        found = weight_of(layer.node, self._context.table)
+        form = matrix_form(found) if found else "it has no weight"
+        if not isinstance(form, MatrixForm) or refusal(layer.node, layer.weight):
+            return None
+        data = layer.data(self._context.table)
+        given = is_two_four(data, layer.axis)
+        rows = form.to_rows(tensor_of(data).float())
+        mask = form.to_rows(torch.from_numpy(two_four_mask(data, layer.axis)))
+
+        def solve(problem: Problem) -> Solution:
+            hessian, cross = damped(problem, rows, self._damping)
+            weight, _ = sparse(hessian, cross, mask if given else None)
+            return Solution(weight, rows * mask)
+
+        def keep(weight: Tensor) -> None:
+            self._keep(layer, form.to_weight(weight))
+
+        y = reference.value(layer.node.output.name)
+        stop = Stop(layer.node, form, input_of(layer.node), y)
+        return Task(stop, layer.weight, rows, solve, keep)
+
+    def _keep(self, layer: SparseLayer, weight: Tensor) -> None:
+        mask = (weight != 0).numpy()
+        self.removed[layer.weight] = apply_mask(
+            self._graph, layer, mask, self._context.table, weight.numpy()
+        )

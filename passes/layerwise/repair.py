@@ -1,0 +1,151 @@
+"""Solve the weights of some layers, one behind the other, and put them into the graph."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from sparqc.ir.fx_tensor import tensor_of
+from sparqc.ir.graph import Graph, Node, Value
+from sparqc.passbase import Batch, Context
+from sparqc.passes.layerwise.matrix_form import bias_slot
+from sparqc.passes.layerwise.network import Network
+from sparqc.passes.layerwise.normal_equations import Problem
+from sparqc.passes.layerwise.states import open_states
+from sparqc.passes.layerwise.walk import Stop, Walk
+
+
+@dataclass(frozen=True)
+class Repaired:
+    """What became of one layer."""
+
+    layer: str  # name of the value that it defines
+    module: str
+    columns: int
+    samples: int
+    #: E[(y' - y)^2] / Var[y] of its output y' against the output y of the reference, on the
+    #: calibration data: with the weights it had, the plain way (magnitude, or rounding to nearest),
+    #: and repaired.
+    dense: float
+    plain: float
+    after: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Solution:
+    """New weights [G, K, N] of a layer, and those that the plain way would give."""
+
+    weight: Tensor
+    plain: Tensor
+
+
+@dataclass(frozen=True)
+class Task:
+    """A layer to repair: `solve` takes its problem, and `keep` puts the solution into the graph.
+
+    `weight` is the value that the layer multiplies by, and `rows` what it is, [G, K, N].
+    """
+
+    stop: Stop
+    weight: Value
+    rows: Tensor
+    solve: Callable[[Problem], Solution]
+    keep: Callable[[Tensor], None]
+
+
+def repair(
+    reference: Graph,
+    graph: Graph,
+    tasks: Sequence[Task],
+    batches: Iterable[tuple[int, Batch]],
+    context: Context,
+) -> list[Repaired]:
+    """Repair layers in the order of the graph, each behind those that are repaired already.
+
+    Raises SparqcError where a layer sees NaN or infinite values, or an operator fails.
+    """
+    current = Network(graph, context.table)
+    with open_states() as states:
+        stops = [task.stop for task in tasks]
+        walk = Walk(Network(reference, context.table), current, stops, batches, states)
+        rows = []
+        for index, task in enumerate(tasks):
+            start = time.perf_counter()
+            with torch.no_grad():
+                rows.append(_repair(task, walk, index, start))
+            context.progress(index + 1, len(tasks), "layers repaired")
+    return rows
+
+
+def _repair(task: Task, walk: Walk, index: int, start: float) -> Repaired:
+    mean = free_mean(task.stop.node)
+    problem = walk.measure(index).problem(centred=mean is not None)
+    solution = task.solve(problem)
+    if mean is not None:
+        walk.current.set(mean.value, mean.move(problem, solution.weight))
+    walk.current.set(task.weight, task.stop.form.to_weight(solution.weight))
+    task.keep(solution.weight)
+    energy = problem.energy.sum().clamp(min=1e-30)
+    dense, plain, after = (
+        (problem.errors(w).sum() / energy).item()
+        for w in (task.rows, solution.plain, solution.weight)
+    )
+    node = task.stop.node
+    seconds = time.perf_counter() - start
+    columns = task.stop.form.columns
+    return Repaired(
+        node.output.name, node.origin.module, columns, problem.samples, dense, plain, after, seconds
+    )
+
+
+def refusal(node: Node, weight: Value) -> str:
+    """Why the weight of a layer cannot be solved for this layer alone; "" where it can."""
+    if len(weight.readers) > 1 or weight.is_output:
+        return "its weight is shared"
+    slot = bias_slot(node)
+    if slot and node.operands.get(slot) is not None and free_mean(node) is None:
+        return "its bias is shared, or computed"
+    return ""
+
+
+@dataclass(frozen=True)
+class FreeMean:
+    """A constant that moves the mean of a layer's output: its bias, or what a BatchNorm takes off.
+
+    Where there is one, weights need not care for means.
+    """
+
+    value: Value
+    is_bias: bool
+
+    def move(self, problem: Problem, weight: Tensor) -> Tensor:
+        """Set the constant so that the layer's outputs have the mean they had; returns it."""
+        assert self.value.data is not None
+        old = tensor_of(self.value.data)
+        bias = problem.bias(weight).reshape(-1)
+        new = (bias if self.is_bias else old.double() - bias).to(old.dtype)
+        self.value.data = new.numpy()
+        return new
+
+
+def free_mean(node: Node) -> FreeMean | None:
+    """The constant with which the mean of a layer's output can be set; None where it has none."""
+    slot = bias_slot(node)
+    bias = node.operands.get(slot) if slot else None
+    if isinstance(bias, Value):
+        return FreeMean(bias, True) if _is_own(bias) else None
+    readers = node.output.readers
+    if len(readers) != 1 or node.output.is_output or readers[0].op != "nn.batch_norm":
+        return None
+    mean = cast(Value, readers[0].operands["mean"])
+    return FreeMean(mean, False) if _is_own(mean) else None
+
+
+def _is_own(value: Value) -> bool:
+    return value.data is not None and len(value.readers) == 1 and not value.is_output
