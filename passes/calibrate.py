@@ -14,6 +14,7 @@ from sparqc.ir.graph import Array, Graph, Node, TensorType, Value, dtype_name
 from sparqc.ir.table import OperatorTable
 from sparqc.ir.uncalibrated import QUANTIZERS, is_uncalibrated, source
 from sparqc.passbase import Context, Pass
+from sparqc.passes.adopted import ADOPTED, known_amax, known_weight_amax, to_measure
 from sparqc.passes.batches import calibration_batches
 from sparqc.passes.calibrators import Calibrator, Method, calibrator
 from sparqc.passes.histogram import Histogram
@@ -78,12 +79,16 @@ class Calibrate(Pass):
     def run(self, graph: Graph, context: Context) -> int:
         """Set the scales; returns how many."""
         groups = _groups(graph, context.table)
+        for group in groups:
+            if not group.is_weight:
+                group.known = known_amax(group.values, context)
+                group.measured = to_measure(group.values, context)
         method = calibrator(self.method, self.percentile)
         seen = _observe(groups, graph, context, self.batches, count=method.counts)
         ranges: list[Range] = []
         for group in groups:
             if group.is_weight:
-                ranges += _set_from_weights(group, context.table)
+                ranges += _set_from_weights(group, context)
             else:
                 ranges += _set_from_histograms(group, seen, method, self.method)
         context.facts["calibrate"] = ranges
@@ -98,6 +103,9 @@ class _Group:
     values: dict[Value, Node] = field(default_factory=dict)
     #: Values that are constant expressions; where all are, the group is a weight.
     constants: set[Value] = field(default_factory=set)
+    #: The range that another tool has measured, and the values that it says nothing of.
+    known: float | None = None
+    measured: list[Value] = field(default_factory=list)
 
     @property
     def is_weight(self) -> bool:
@@ -147,7 +155,7 @@ def _observe(
     groups: list[_Group], graph: Graph, context: Context, batches: int | None, *, count: bool
 ) -> dict[Value, Histogram]:
     """Run the calibration data; a histogram for each value that is not constant."""
-    quantizers = {v: q for g in groups if not g.is_weight for v, q in g.values.items()}
+    quantizers = {v: g.values[v] for g in groups for v in g.measured}
     seen = {value: Histogram() for value in quantizers}
     constants = [v for v in seen if is_constant(v, context.table)]  # among activations
     for value in constants:
@@ -182,20 +190,20 @@ def _finite_constant(value: Value, quantizer: Node, table: OperatorTable) -> Arr
     return array
 
 
-def _set_from_weights(group: _Group, table: OperatorTable) -> Iterator[Range]:
-    """max|w| for each channel, over all weights of the group."""
-    found = {
-        value: channel_amax(_finite_constant(value, quantizer, table), group.axis)
-        for value, quantizer in group.values.items()
-    }
-    amax = np.max(list(found.values()), axis=0)
+def _set_from_weights(group: _Group, context: Context) -> Iterator[Range]:
+    """max|w| for each channel, over all weights of the group, unless another tool's fits."""
+    weights = {v: _finite_constant(v, q, context.table) for v, q in group.values.items()}
+    found = {value: channel_amax(data, group.axis) for value, data in weights.items()}
+    ((value, data), *others) = weights.items()
+    known = None if others else known_weight_amax(value, data, group.axis, context)
+    amax = np.max(list(found.values()), axis=0) if known is None else known
     steps = group.set(amax)
     for value, quantizer in group.values.items():
         yield Range(
             value=value.name,
             module=quantizer.origin.module,
             scale=group.scale.name,
-            method="weight",
+            method="weight" if known is None else ADOPTED,
             largest=float(found[value].max()),
             amax=float(amax.max()),
             step=float(steps.max()),
@@ -215,24 +223,26 @@ def _set_from_histograms(
                 f"{_place(value, quantizer)} has a scale for each channel, and is no weight",
                 hint="activations are quantized per tensor",
             )
-        if not seen[value].total:
+        if value in seen and not seen[value].total:
             raise SparqcError(
                 f"the quantizer of {_place(value, quantizer)} saw no data",
                 hint="the calibration data does not reach it; exclude the layer, or remove it",
             )
-        merged.merge(seen[value])
-    amax = method.amax(merged)
+        if value in seen:
+            merged.merge(seen[value])
+    amax = max(method.amax(merged) if group.measured else 0.0, group.known or 0.0)
     step = float(group.set(np.array(amax)))
     for value, quantizer in group.values.items():
+        measured = value in seen
         yield Range(
             value=value.name,
             module=_module(value, quantizer),
             scale=group.scale.name,
-            method=name,
-            largest=seen[value].maximum,
+            method=name if measured else ADOPTED,
+            largest=seen[value].maximum if measured else amax,
             amax=amax,
             step=step,
-            clipped=seen[value].share_above(amax),
+            clipped=seen[value].share_above(amax) if measured else 0.0,
             dead=() if amax else (0,),
         )
 

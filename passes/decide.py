@@ -13,6 +13,7 @@ from sparqc.ir.graph import Graph, Node, Value
 from sparqc.ir.table import OperatorTable
 from sparqc.lang.ast import FusionDecl, Pairing, ShareDecl
 from sparqc.passbase import Context
+from sparqc.passes.adopted import left_in_float
 from sparqc.passes.insert_quantizers import Slot
 from sparqc.passes.natives.int8_paths import multiplied_later
 from sparqc.passes.select import select
@@ -133,6 +134,8 @@ class Decider:
                 decision.reason = miss[1]
             elif not decision.fusion.int8:
                 decision.reason = "the fusion takes no operand in INT8"
+            else:
+                decision.reason = left_in_float(decision.match.nodes, self.context)
 
     def _follow_neighbours(self) -> None:
         """Put each fusion that multiplies nothing into float unless INT8 stands on both its sides.

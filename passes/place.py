@@ -12,6 +12,8 @@ from sparqc.errors import SparqcError
 from sparqc.ir.graph import Graph, Node, Value
 from sparqc.lang.ast import FusionDecl
 from sparqc.passbase import Context, Pass
+from sparqc.passes.adopt_changes import changes
+from sparqc.passes.adopted import adoption
 from sparqc.passes.decide import Decider, Decision
 from sparqc.passes.insert_quantizers import Slot, insert_quantizer
 from sparqc.passes.plan import Layer, Plan, Quantizer
@@ -46,6 +48,9 @@ class Place(Pass):
     def run(self, graph: Graph, context: Context) -> int:
         """Insert the quantizers; returns how many."""
         _refuse_quantized(graph)
+        taken = adoption(context)
+        if taken is not None:
+            taken.settle(graph)
         decider = Decider(graph, context)
         plan = Plan(layers=list(_layers(graph, decider, context)))
         placement = _Placement(graph, context, decider, plan, self.masked_outputs)
@@ -54,6 +59,8 @@ class Place(Pass):
         else:
             _keep_in_float(plan)
         placement.weights()
+        if taken is not None:
+            taken.changes = changes(taken, plan, decider)
         graph.sort()
         context.facts["place"] = plan
         return len(plan.quantizers)
