@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 from torch.utils import _pytree as pytree
 
+from sparqc.adopt.readable import readable
 from sparqc.capture_checks import check_batch_norm, check_example, check_runs, check_weights
 from sparqc.capture_export import export, quiet
 from sparqc.errors import UsageError, did_you_mean
@@ -53,10 +54,11 @@ def capture(
     captured, naming the line of the model that is in the way.
     """
     table = table or default_table()
-    with _evaluating(module), quiet(), torch.no_grad():
-        return _capture(
+    with _evaluating(module), readable(module) as notes, quiet(), torch.no_grad():
+        found = _capture(
             module, tuple(args), dict(kwargs or {}), dynamic_batch, submodule, name, table
         )
+    return replace(found, notes=(*found.notes, *notes))
 
 
 @contextlib.contextmanager
