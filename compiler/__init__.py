@@ -13,8 +13,26 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sparqc.api import Compiled, Options, compile
     from sparqc.errors import SparqcError, UsageError
+    from sparqc.training.finishing import finish
+    from sparqc.training.parametrization import bake, masks
+    from sparqc.training.prepared import Prepared
+    from sparqc.training.preparing import prepare
+    from sparqc.training.sparsifying import sparsify
 
-__all__ = ["Compiled", "Options", "SparqcError", "UsageError", "__version__", "compile"]
+__all__ = [
+    "Compiled",
+    "Options",
+    "Prepared",
+    "SparqcError",
+    "UsageError",
+    "__version__",
+    "bake",
+    "compile",
+    "finish",
+    "masks",
+    "prepare",
+    "sparsify",
+]
 
 #: Where each public name is defined; it is imported on first use (PEP 562).
 _HOMES = {
@@ -23,6 +41,12 @@ _HOMES = {
     "Options": "sparqc.api",
     "SparqcError": "sparqc.errors",
     "UsageError": "sparqc.errors",
+    "Prepared": "sparqc.training.prepared",
+    "bake": "sparqc.training.parametrization",
+    "finish": "sparqc.training.finishing",
+    "masks": "sparqc.training.parametrization",
+    "prepare": "sparqc.training.preparing",
+    "sparsify": "sparqc.training.sparsifying",
 }
 
 

@@ -237,17 +237,18 @@ def make_options(**wishes: object) -> Options:
         raise UsageError(f"compile: {error}", hint=f"known options: {known}") from error
 
 
-def run_job(job: Job) -> Compiled:
+def run_job(job: Job, expected: list[Array] | None = None) -> Compiled:
     """Run the passes, write the ONNX graph, and compare it with what was read.
 
+    `expected` is what the model gives for `few` of the example inputs; without it the graph is run.
     Raises SparqcError where a pass fails or the result is no valid ONNX graph.
     """
     graph, context = job.graph, job.context
     fitting, skipped = job.pipeline.for_level(graph.level)
     opaque = _opaque(graph, context)
-    expected, few = None, _few(graph, context.example)
-    if few:
-        expected, _ = open_runner(graph, context.table).run(few)
+    compared = few(graph, context.example)
+    if compared and expected is None:
+        expected, _ = open_runner(graph, context.table).run(compared)
     if any(step.cls.needs_reference for step in fitting.steps):
         context.reference = graph.clone()  # arrays are shared, and replaced rather than changed
     final = pipelines.run(fitting, graph, context)
@@ -264,8 +265,8 @@ def run_job(job: Job) -> Compiled:
     check_model(model)
     gap = None
     if expected is not None:
-        few = encode(few, ends_of(final), context.scales)
-        actual, _ = open_runner(final, context.table, model=model).run(few)
+        encoded = encode(compared, ends_of(final), context.scales)
+        actual, _ = open_runner(final, context.table, model=model).run(encoded)
         actual = decode(actual, final.output_names, context.scales)
         gap = difference(expected, actual)
     return Compiled(final, model, context, fitting, skipped, opaque, gap, job.notes)
@@ -278,7 +279,7 @@ def _opset(graph: Graph, target: Profile) -> int:
     return opset if target.min_opset <= opset <= target.max_opset else target.opset
 
 
-def _few(graph: Graph, example: Batch) -> Batch:
+def few(graph: Graph, example: Batch) -> Batch:
     """The first samples of the example inputs, where the batch is free: each sample is compared on
     its own, and to run a large network on many costs more than to compile it."""
     first = {value.shape[0] if value.shape else 0 for value in graph.inputs}

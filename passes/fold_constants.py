@@ -43,13 +43,14 @@ class FoldConstants(Pass):
         if not border:
             return 0
         results = constant_results(graph, border, context.table)
-        names = [value.name for value in border]
+        names = [_weight_name(value) or value.name for value in border]
         constants = [graph.constant(r, n) for r, n in zip(results, names, strict=True)]
         for value, constant in zip(border, constants, strict=True):
             graph.replace(value, constant)
         graph.drop_dead()
         for constant, name in zip(constants, names, strict=True):
-            graph.rename(constant, name)
+            if name not in graph:
+                graph.rename(constant, name)
         return len(border)
 
     def _known(self, graph: Graph) -> Iterator[Node]:
@@ -71,6 +72,25 @@ def _is_fixed(node: Node) -> bool:
     """Whether an operator may be taken away once it is computed."""
     kept = node.op.startswith(KEPT) or any(value.is_output for value in node.outputs)
     return gives_the_same(node) and not kept and any(True for _ in node.inputs)
+
+
+def _weight_name(value: Value) -> str:
+    """The name of the weight that a parametrization of torch.nn.utils computes; "" of any other.
+
+    Its tensors are called conv.parametrizations.weight.original: the weight is conv.weight.
+    """
+    names: set[str] = set()
+    seen = {value}
+    stack = [value]
+    while stack:
+        current = stack.pop()
+        if current.is_const:
+            module, _, rest = current.name.rpartition(".parametrizations.")
+            names.add(f"{module}.{rest.partition('.')[0]}" if rest and module else "")
+        new = set(current.producer.inputs if current.producer else ()) - seen
+        seen |= new
+        stack += new
+    return names.pop() if len(names) == 1 else ""
 
 
 def _size(value: Value) -> int | None:

@@ -153,7 +153,8 @@ class Writer:
             if not hasattr(owner, part):
                 owner.add_module(part, nn.Module())
             if not isinstance(getattr(owner, part), nn.Module):
-                return self._place("_".join([*path[index:], leaf]), item)
+                joined = "_".join([*path[index:], leaf])
+                return self._place(".".join([*path[:index], joined]), item)
             owner = getattr(owner, part)
         while hasattr(owner, leaf):
             leaf += "_"

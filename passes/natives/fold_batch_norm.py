@@ -65,6 +65,18 @@ def fold_batch_norm_transposed(
     return _finite(_scaled(grouped, factor).reshape(w.shape), offset.astype(w.dtype))
 
 
+@native("fold_batch_norm_scale")
+def fold_batch_norm_scale(s: Array, scale: Array | None, var: Array, epsilon: float) -> Array:
+    """The scales [C_out] that give the folded weight the codes of the unfolded one, up to sign.
+
+    |f| s, in the dtype of `s`.  A channel whose f is 0, or so small that the product is no normal
+    number, keeps its scale: its weights are zero, and so are their codes.
+    """
+    factor, _ = _affine(None, scale, None, np.zeros_like(var), var, epsilon)
+    product: Array = (np.abs(factor) * s).astype(s.dtype)
+    return np.where(product < np.finfo(s.dtype).smallest_normal, s, product)
+
+
 def _affine(
     b: Array | None,
     scale: Array | None,

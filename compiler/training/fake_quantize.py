@@ -1,0 +1,106 @@
+"""Fake quantization for training: straight-through gradients, and learned scales.
+
+The same numbers as `sparqc::qdq`, which they replace while a module trains: the gradient's mask is
+kept as one byte an element instead of the float input, and a scale may have a gradient.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+#: What is 0 or subnormal gets this scale: the least normal number of FP16.
+DEAD_SCALE = 2.0**-14
+
+
+def along(scale: Tensor, axis: int | None, rank: int) -> Tensor:
+    """A scale (a scalar, or [n]) shaped so that it broadcasts along the channel axis."""
+    shape = [1] * rank
+    if axis is not None:
+        shape[axis] = -1
+    return scale.reshape(shape)
+
+
+def weight_scale(w: Tensor, axis: int | None, high: int) -> Tensor:
+    """max|w| / high for each slice along `axis` ([n]), or of the whole (a scalar); no gradient.
+
+    What is zero throughout gets a harmless scale.
+    """
+    w = w.detach().float()
+    dims = [d for d in range(w.dim()) if d != axis]
+    scale = torch.linalg.vector_norm(w, float("inf"), dim=dims) / high
+    return torch.where(scale < torch.finfo(torch.float32).tiny, DEAD_SCALE, scale)
+
+
+def apply_mask(w: Tensor, mask: Tensor) -> Tensor:
+    """w where the mask is set, zero elsewhere; so is the gradient."""
+    return torch.where(mask, w, torch.zeros((), dtype=w.dtype, device=w.device))
+
+
+def fake_quantize(x: Tensor, scale: Tensor, axis: int | None, low: int, high: int) -> Tensor:
+    """clamp(round_half_even(x / scale), low, high) * scale in float32, in the type of `x`.
+
+    The gradient passes straight through where low <= x / scale <= high and is zero where the code
+    was clipped; the scale gets none.
+    """
+    step = along(scale.detach(), axis, x.dim())
+    return cast(Tensor, _FakeQuantize.apply(x, step, low, high))  # type: ignore[no-untyped-call]
+
+
+def learned_fake_quantize(
+    x: Tensor, scale: Tensor, axis: int | None, low: int, high: int, elements: int
+) -> Tensor:
+    """As `fake_quantize`, with a gradient for the scale.
+
+    With v = x / s, the gradient of the result for s is round(v) - v inside of the range, `low` or
+    `high` outside of it, times 1 / sqrt(N * high); N is the number of elements that the scale
+    serves in one sample: `elements` of a weight, and where that is 0 what x has in a sample.
+
+    Source: Esser et al., Learned Step Size Quantization, ICLR 2020, equations 2 and 3 and section
+    2.2.
+    """
+    count = elements or max(1, x[0].numel())
+    step = along(positive(scale), axis, x.dim())
+    factor = (count * high) ** -0.5
+    result = _LearnedFakeQuantize.apply(x, step, low, high, factor)  # type: ignore[no-untyped-call]
+    return cast(Tensor, result)
+
+
+def positive(scale: Tensor) -> Tensor:
+    """The step that a learned scale stands for: its magnitude, and never 0."""
+    return scale.float().abs().clamp_min(torch.finfo(torch.float32).tiny)
+
+
+class _FakeQuantize(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, step: Tensor, low: int, high: int) -> Tensor:
+        ratio = x.float() / step.float()
+        if x.requires_grad:
+            ctx.save_for_backward((ratio >= low) & (ratio <= high))
+        return ratio.round_().clamp_(low, high).mul_(step).to(x.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        (passes,) = ctx.saved_tensors
+        return gradients[0] * passes, None, None, None
+
+
+class _LearnedFakeQuantize(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, step: Tensor, low: int, high: int, factor: float) -> Tensor:
+        ratio = x.float() / step
+        codes = ratio.round().clamp_(low, high)
+        ctx.save_for_backward(ratio, codes)
+        ctx.low, ctx.high, ctx.factor, ctx.shape = low, high, factor, step.shape
+        return (codes * step).to(x.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        ratio, codes = ctx.saved_tensors
+        passes = (ratio >= ctx.low) & (ratio <= ctx.high)
+        slope = torch.where(passes, codes - ratio, codes)
+        wide = gradients[0].float()
+        scale = (wide * slope).sum_to_size(ctx.shape) * ctx.factor
+        return gradients[0] * passes, scale, None, None, None

@@ -1,0 +1,59 @@
+"""The passes of a pipeline that run in front of the export, on the graph of a PyTorch module."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from sparqc import pipeline as pipelines
+from sparqc.api import Job
+from sparqc.errors import UsageError
+from sparqc.ir.graph import Graph, Value
+from sparqc.ir.uncalibrated import is_uncalibrated
+from sparqc.pipeline import Item, Pipeline
+
+
+@dataclass
+class Front:
+    """A job whose passes are run one by one, up to the export."""
+
+    job: Job
+    graph: Graph = field(init=False)
+    #: The items in front of the export, and those from the export on.
+    items: tuple[Item, ...] = field(init=False)
+    rest: Pipeline = field(init=False)
+    #: The names of the scales that a pass has measured, rather than known beforehand, with the
+    #: pass that did.
+    measured: dict[str, Item] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.graph = self.job.graph
+        items = self.job.pipeline.items
+        borders = [i for i, item in enumerate(items) if any(s.cls.gives for s in item.steps)]
+        at = borders[0] if borders else len(items)
+        self.items, self.rest = items[:at], Pipeline(items[at:])
+        if any(step.cls.needs_reference for step in self.job.pipeline.steps):
+            self.job.context.reference = self.graph.clone()
+
+    def require_rest(self) -> None:
+        """UsageError where the pipeline has no export, so that nothing could be finished."""
+        if not self.rest.items:
+            raise UsageError(
+                f"the pipeline does not export the graph: {self.job.pipeline}",
+                hint="end it with `export`, and the ONNX passes behind it",
+            )
+
+    def run(self) -> Iterator[Item]:
+        """Run the passes; each is given before it runs, with the graph as it is until then."""
+        for item in self.items:
+            yield item
+            unknown = uncalibrated_scales(self.graph)
+            self.graph = pipelines.run(Pipeline((item,)), self.graph, self.job.context)
+            known = unknown - uncalibrated_scales(self.graph)
+            self.measured |= {scale.name: item for scale in known}
+
+
+def uncalibrated_scales(graph: Graph) -> set[Value]:
+    """The scales that are still NaN."""
+    found = (n.operands["scale"] for n in graph.nodes if is_uncalibrated(n))
+    return {scale for scale in found if isinstance(scale, Value)}

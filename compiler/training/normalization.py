@@ -1,0 +1,114 @@
+"""BatchNorms that a pass folds away, and how each is put back behind its layer for training.
+
+With factor f = scale / sqrt(var + epsilon), a layer with the weight w and a BatchNorm behind it is
+one layer with the weight f w; a quantizer of f w with the scale |f| s gives the same codes, up to
+their sign, as one of w with the scale s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+
+from sparqc.ir.graph import Array, Attribute, Graph, Node, Origin, Value
+from sparqc.ir.operator import WeightSpec
+from sparqc.ir.table import OperatorTable
+
+#: The constant operands of nn.batch_norm.
+SLOTS = ("scale", "bias", "mean", "var")
+
+
+@dataclass(frozen=True)
+class Constant:
+    """A constant as it was: values go when rules rewrite, names and arrays stay."""
+
+    name: str
+    data: Array
+
+    @classmethod
+    def of(cls, value: Value | None) -> Constant | None:
+        """That of a constant value, None of any other."""
+        return None if value is None or value.data is None else cls(value.name, value.data)
+
+
+@dataclass(frozen=True)
+class Normalization:
+    """A BatchNorm behind a layer with a constant weight."""
+
+    layer: str  # the value that the layer defines
+    name: str  # the value that the BatchNorm defines
+    origin: Origin
+    attributes: dict[str, Attribute]
+    weight: Constant
+    bias: Constant | None  # of the layer
+    constants: dict[str, Constant | None]  # by slot
+
+    @property
+    def factor(self) -> Array:
+        """f of each output channel, [C], float64."""
+        var = cast(Constant, self.constants["var"]).data.astype(np.float64)
+        scale = self.constants["scale"]
+        factor = 1 / np.sqrt(var + cast(float, self.attributes["epsilon"]))
+        return factor if scale is None else factor * scale.data
+
+    @property
+    def offset(self) -> Array:
+        """What is added to f w x, [C], float64."""
+        mean, bias = cast(Constant, self.constants["mean"]).data, self.constants["bias"]
+        before = -mean.astype(np.float64) + (0 if self.bias is None else self.bias.data)
+        return before * self.factor + (0 if bias is None else bias.data)
+
+
+def normalizations(graph: Graph, table: OperatorTable) -> Iterator[Normalization]:
+    """The BatchNorms with constant statistics that stand right behind a layer."""
+    for node in graph.nodes:
+        x = node.operands.get("x")
+        if node.op != "nn.batch_norm" or not isinstance(x, Value) or x.producer is None:
+            continue
+        constants = {slot: Constant.of(operand(node, slot)) for slot in SLOTS}
+        weight, fixed = stored_weight(x.producer, table), constants["mean"] and constants["var"]
+        if weight is None or weight.data is None or not fixed:
+            continue
+        yield Normalization(
+            layer=x.name,
+            name=node.output.name,
+            origin=node.origin,
+            attributes=dict(node.attributes),
+            weight=Constant(weight.name, weight.data),
+            bias=Constant.of(operand(x.producer, "b")),
+            constants=constants,
+        )
+
+
+def stored_weight(node: Node, table: OperatorTable) -> Value | None:
+    """The constant that holds a layer's weight, behind quantizers and masks."""
+    spec = weight_spec(node, table)
+    value = operand(node, spec.operand) if spec else None
+    while value is not None and value.producer is not None:
+        if value.producer.op not in ("q.qdq", "sparse.mask"):
+            return None
+        value = next(value.producer.inputs)
+    return value
+
+
+def weight_spec(node: Node, table: OperatorTable) -> WeightSpec | None:
+    """Which operand is the weight of an operator."""
+    row = table.get(node.op)
+    return row.weight if row else None
+
+
+def operand(node: Node, slot: str) -> Value | None:
+    """One operand of a node, None where it is absent or several values."""
+    value = node.operands.get(slot)
+    return value if isinstance(value, Value) else None
+
+
+def quantizer_of(node: Node, table: OperatorTable) -> Node | None:
+    """The fake quantizer right on a layer's weight."""
+    spec = weight_spec(node, table)
+    value = operand(node, spec.operand) if spec else None
+    made = value.producer if value else None
+    return made if made is not None and made.op == "q.qdq" else None

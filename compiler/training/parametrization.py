@@ -1,0 +1,163 @@
+"""2:4 masks on the weights of any module, through torch.nn.utils.parametrize."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from sparqc.errors import SparqcError, did_you_mean
+from sparqc.training.prepared import Prepared
+
+
+class Masked(nn.Module):
+    """The parametrization: a weight where its mask is set, zero elsewhere; so is the gradient."""
+
+    def __init__(self, mask: Tensor) -> None:
+        super().__init__()
+        self.mask: Tensor
+        self.register_buffer("mask", mask)
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """The weight with its zeros: one operator on two tensors when it is captured."""
+        return weight * self.mask
+
+    def right_inverse(self, weight: Tensor) -> Tensor:
+        """What is stored where somebody assigns to the weight."""
+        return torch.where(self.mask, weight, torch.zeros_like(weight))
+
+
+def apply_masks(module: nn.Module, masks: Mapping[str, Tensor]) -> nn.Module:
+    """Let weights of a module keep the zeros of masks, whatever trains it; returns the module.
+
+    `masks` are bool tensors of the weights' shapes by the weights' names ("layer1.conv.weight").
+    A weight that has a mask gets the new one in its place.  The parameters stay the same objects,
+    so that an optimizer that was made before goes on with them.
+
+    Raises SparqcError, and changes nothing, where a name or a shape does not fit the module.
+    """
+    places = {name: list(_places(module, name)) for name in masks}
+    for name, mask in masks.items():
+        _check(module, name, mask, places[name])
+    for name, mask in masks.items():
+        for owner, leaf in places[name]:
+            _register(owner, leaf, mask)
+    return module
+
+
+def masks(module: nn.Module) -> dict[str, Tensor]:
+    """The 2:4 masks of a prepared or sparsified module, by the names of the weights."""
+    if isinstance(module, Prepared):
+        return module.masks
+    found = {}
+    for name, part in module.named_modules():
+        for leaf, mask in _masked(part):
+            found[f"{name}.{leaf}".removeprefix(".")] = mask.mask
+    return found
+
+
+def bake(module: nn.Module) -> nn.Module:
+    """Take the masks off again and leave their zeros in the weights; returns the module.
+
+    The module then has the parameters, and the names in its state_dict, of the one that was given
+    to `sparsify`.
+    """
+    for part in list(module.modules()):
+        for leaf, _ in list(_masked(part)):
+            _take_off(part, leaf)
+    return module
+
+
+def _masked(part: nn.Module) -> Iterator[tuple[str, Masked]]:
+    if not parametrize.is_parametrized(part):
+        return
+    for leaf in _parametrized(part):
+        for one in _chain(part, leaf):
+            if isinstance(one, Masked):
+                yield leaf, one
+
+
+def stored_parameters(module: nn.Module) -> dict[str, nn.Parameter]:
+    """The parameters by all their names, masked ones under the name of the weight that they make:
+    what `state_dict` had before the masks."""
+    found: dict[str, nn.Parameter] = {}
+    for name, part in module.named_modules(remove_duplicate=False):
+        if isinstance(part, parametrize.ParametrizationList):
+            continue
+        alone = [leaf for leaf, _ in _masked(part) if len(_chain(part, leaf)) == 1]
+        for leaf in [*dict(part.named_parameters(recurse=False)), *alone]:
+            stored = _raw(part, leaf)
+            if stored is not None:
+                found[f"{name}.{leaf}".removeprefix(".")] = stored
+    return found
+
+
+def _chain(part: nn.Module, leaf: str) -> nn.ModuleList:
+    return cast(nn.ModuleList, cast(nn.ModuleDict, part.parametrizations)[leaf])
+
+
+def _places(module: nn.Module, name: str) -> Iterator[tuple[nn.Module, str]]:
+    """Every module that holds the parameter of that name: tied weights have several."""
+    path, _, leaf = name.rpartition(".")
+    parts = dict(module.named_modules())
+    wanted = _raw(parts[path], leaf) if path in parts else None
+    if wanted is None:
+        return
+    for part in parts.values():
+        if isinstance(part, parametrize.ParametrizationList):
+            continue
+        for own in [*dict(part.named_parameters(recurse=False)), *_parametrized(part)]:
+            if _raw(part, own) is wanted:
+                yield part, own
+
+
+def _parametrized(part: nn.Module) -> list[str]:
+    if not parametrize.is_parametrized(part):
+        return []
+    return list(cast(nn.ModuleDict, part.parametrizations))
+
+
+def _raw(part: nn.Module, leaf: str) -> nn.Parameter | None:
+    """The parameter itself, behind a parametrization."""
+    if leaf in _parametrized(part):
+        return cast("nn.Parameter | None", getattr(_chain(part, leaf), "original", None))
+    return part._parameters.get(leaf)
+
+
+def _check(module: nn.Module, name: str, mask: Tensor, places: list[tuple[nn.Module, str]]) -> None:
+    if not places:
+        known = [key for key, _ in module.named_parameters()]
+        raise SparqcError(
+            f"the module has no weight {name!r} to mask", hint=did_you_mean(name, known)
+        )
+    weight = cast(Tensor, _raw(*places[0]))
+    if weight.shape != mask.shape:
+        raise SparqcError(
+            f"the mask of {name} has the shape {list(mask.shape)}, the weight {list(weight.shape)}",
+            hint="these are the masks of another model",
+        )
+
+
+def _register(owner: nn.Module, leaf: str, mask: Tensor) -> None:
+    device = cast(Tensor, _raw(owner, leaf)).device
+    held = (mask != 0).to(device, copy=True)
+    for own, known in _masked(owner):
+        if own == leaf:
+            known.mask = held
+            with torch.no_grad():
+                cast(Tensor, _raw(owner, leaf)).mul_(held)
+            return
+    # `unsafe` skips a trial run; the parametrization is known to keep shape and type.
+    parametrize.register_parametrization(owner, leaf, Masked(held), unsafe=True)
+
+
+def _take_off(part: nn.Module, leaf: str) -> None:
+    if len(_chain(part, leaf)) > 1:
+        raise SparqcError(
+            f"{type(part).__name__}.{leaf} has other parametrizations beside its mask",
+            hint="take these off first: torch.nn.utils.parametrize.remove_parametrizations",
+        )
+    parametrize.remove_parametrizations(part, leaf, leave_parametrized=True)

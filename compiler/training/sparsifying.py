@@ -1,0 +1,161 @@
+"""`sparqc.sparsify`: 2:4 masks on the user's own module, for sparse fine-tuning."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sparqc.api import Options, make_options, new_job
+from sparqc.errors import SparqcError, UsageError
+from sparqc.ir.fx_tensor import tensor_of
+from sparqc.ir.graph import Array, Graph, Value
+from sparqc.training.front import Front
+from sparqc.training.normalization import operand
+from sparqc.training.parametrization import apply_masks, stored_parameters
+
+if TYPE_CHECKING:
+    from sparqc.passbase import Progress
+
+M = TypeVar("M", bound=nn.Module)
+Batches = Callable[[], Iterable[Sequence["torch.Tensor | Array"]]]
+#: Where `sparsify` leaves what it found, on the module.
+_KEY = "_sparqc_sparsity"
+
+
+@dataclass(frozen=True)
+class Sparsity:
+    """What `sparsify` decided."""
+
+    #: The weights that have a mask, and the share of their squared norm that it removes.
+    masked: Mapping[str, float] = field(default_factory=dict)
+    #: The layers that stay dense, and why.
+    dense: Mapping[str, str] = field(default_factory=dict)
+    #: The parameters and buffers that got other numbers (by a repair, or re-estimated statistics).
+    changed: tuple[str, ...] = ()
+
+
+def sparsity(module: nn.Module) -> Sparsity:
+    """What `sparsify` decided for a module; UsageError for one that it did not see."""
+    found = module.__dict__.get(_KEY)
+    if not isinstance(found, Sparsity):
+        raise UsageError(f"{type(module).__name__} was not given to sparqc.sparsify")
+    return found
+
+
+def sparsify(
+    module: M,
+    inputs: tuple[torch.Tensor, ...],
+    *,
+    calibration: Batches | None = None,
+    options: Options | None = None,
+    progress: Progress | None = None,
+    **wishes: object,
+) -> M:
+    """Put 2:4 masks on the weights of a module by sparqc's rules; returns the module itself.
+
+    The module stays what it was (BatchNorm, dropout, control flow), and any training loop keeps the
+    zeros: each masked weight is parametrized (`torch.nn.utils.parametrize`).  What is masked is
+    decided on a captured copy, by the passes of the pipeline in front of the first one that takes a
+    BatchNorm away or puts a quantizer in (in "default": `prune` and `reestimate`).  Weights and
+    statistics that they change are changed in the module, by name.
+
+    Raises SparqcError where nothing may be masked, with the reasons, and where `sparqc.compile`
+    would; the module is then unchanged.
+    """
+    if not isinstance(module, nn.Module):
+        raise UsageError(f"sparsify takes a PyTorch module, not {type(module).__name__}")
+    job = new_job(
+        module,
+        inputs,
+        calibration=calibration,
+        options=options or make_options(**wishes),
+        progress=progress,
+    )
+    before = {c.name: c.data for c in job.graph.constants}
+    front = Front(job)
+    graph, facts = _masked_graph(front)
+    found = {name: mask for name, mask in _masks(graph)}
+    dense = {k: m.reason for k, m in facts.get("prune.dense", {}).items()}
+    if not found:
+        raise _nothing(front, dense)
+    own = _tensors(module)
+    _require_known(found, own)
+    changed = tuple(_copy_back(graph, before, own))
+    apply_masks(module, found)
+    removed = {m.weight: m.removed for m in facts.get("prune", {}).values()}
+    module.__dict__[_KEY] = Sparsity({n: removed.get(n, 0.0) for n in found}, dense, changed)
+    return module
+
+
+def _masked_graph(front: Front) -> tuple[Graph, dict[str, Any]]:
+    """The graph, and what passes found out, before the first pass that leaves the module's form."""
+    graph, facts, count = front.graph.clone(), dict(front.job.context.facts), -1
+    for _ in front.run():
+        norms = sum(node.op == "nn.batch_norm" for node in front.graph.nodes)
+        quantized = any(node.op.startswith("q.") for node in front.graph.nodes)
+        if quantized or norms < count:
+            return graph, facts
+        graph, facts, count = front.graph.clone(), dict(front.job.context.facts), norms
+    return graph, facts
+
+
+def _masks(graph: Graph) -> Iterator[tuple[str, Tensor]]:
+    for node in graph.nodes:
+        weight, mask = operand(node, "w"), operand(node, "mask")
+        if node.op == "sparse.mask" and weight is not None and mask is not None:
+            yield weight.name, tensor_of(np.array(cast(Array, mask.data) != 0))
+
+
+def _nothing(front: Front, dense: Mapping[str, str]) -> SparqcError:
+    if not dense:
+        return UsageError(
+            f"the pipeline masks nothing: {front.job.pipeline}",
+            hint="put `prune` in front of what folds and quantizes",
+        )
+    reasons = "; ".join(f"{layer}: {reason}" for layer, reason in list(dense.items())[:3])
+    return SparqcError(f"no weight of the module may be 2:4 ({reasons})")
+
+
+def _tensors(module: nn.Module) -> dict[str, Tensor]:
+    """Parameters and buffers by all their names."""
+    found: dict[str, Tensor] = dict(stored_parameters(module))
+    return found | dict(module.named_buffers(remove_duplicate=False))
+
+
+def _require_known(found: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> None:
+    for name in found:
+        if name not in own:
+            raise SparqcError(
+                f"the weight {name!r} is computed by the module, and has no parameter to mask",
+                hint="remove its parametrization first, such as weight normalization",
+            )
+
+
+def _copy_back(
+    graph: Graph, before: Mapping[str, Array | None], own: Mapping[str, Tensor]
+) -> Iterator[str]:
+    """Give the module's tensors the numbers that passes have changed; the names of those."""
+    for constant in graph.constants:
+        tensor, data = own.get(constant.name), cast(Array, constant.data)
+        if tensor is None or constant.name not in before or data is before[constant.name]:
+            continue
+        if np.array_equal(data, cast(Array, before[constant.name])):
+            continue
+        _require_shape(constant, tensor)
+        with torch.no_grad():
+            tensor.copy_(tensor_of(np.array(data)))
+        yield constant.name
+
+
+def _require_shape(constant: Value, tensor: Tensor) -> None:
+    if tuple(tensor.shape) != np.shape(constant.data):
+        raise SparqcError(
+            f"a pass has changed the shape of {constant.name} from {list(tensor.shape)} to "
+            f"{list(np.shape(constant.data))}: the module cannot follow",
+            hint="leave that pass out of the pipeline for sparsify",
+        )
