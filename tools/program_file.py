@@ -27,6 +27,7 @@ from sparqc.tools.user_code import shown
 
 _RESAVE = "save it again with torch.export.save(torch.export.export(model, args), 'model.pt2')"
 _OPERATOR = re.compile(r"torch\.ops\.\w+\.\w+(\.\w+)?|torch\._?sym_\w+|_operator\.\w+|math\.\w+")
+_QUANTIZED = "torch.ops.quantized_decomposed."
 #: What the text of a symbolic size is made of: calls of sympy's classes on names and numbers.
 _SIZE_NODES = (
     ast.Expression, ast.Call, ast.keyword, ast.Name, ast.Constant, ast.Load, ast.BinOp, ast.UnaryOp,
@@ -80,7 +81,9 @@ def _check_entries(archive: zipfile.ZipFile, name: str) -> None:
         if re.fullmatch(r"data/(weights|constants)/.+_config\.json", entry):
             _check_payloads(json.loads(archive.read(full)), name)
     for entry in programs:
-        _check_program(json.loads(archive.read(entries[entry])), name)
+        content = json.loads(archive.read(entries[entry]))
+        _check_program(content, name)
+        _register(content)
 
 
 def _check_payloads(config: dict[str, Any], name: str) -> None:
@@ -96,6 +99,13 @@ def _check_program(content: Any, name: str) -> None:
             raise _unsafe(name, f"a call of {text!r}, which is no operator")
         if key == "expr_str" and not _is_size(text):
             raise _unsafe(name, f"the size {text!r}, which is no arithmetic")
+
+
+def _register(content: Any) -> None:
+    """Let torch know the operators of its quantization of exported programs, which come with it
+    but are registered by an import of their own."""
+    if any(text.startswith(_QUANTIZED) for _, text in _texts(content)):
+        import torch.ao.quantization.fx._decomposed  # noqa: F401
 
 
 def _is_size(text: str) -> bool:
