@@ -1,0 +1,284 @@
+"""The default training loop: SGD with Nesterov momentum under a cosine schedule."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sparqc.errors import SparqcError
+from sparqc.process_group import add_up
+from sparqc.ranks import Ranks, together
+from sparqc.tools.tune.checkpoint import Checkpoint
+from sparqc.tools.tune.data import TrainingBatch, TrainingData
+from sparqc.tools.tune.display import Display, EpochLine
+from sparqc.tools.tune.gradients import GradientAverage
+from sparqc.tools.tune.interrupt import Interrupted, StopRequest
+from sparqc.tools.tune.loss import Loss, distance
+from sparqc.tools.tune.position import Position, pack, unpack
+from sparqc.tools.tune.recipe import Recipe
+from sparqc.tools.tune.schedule import learning_rate
+from sparqc.tools.tune.shared_norm import shared_batch_norms
+from sparqc.tools.tune.steady import seed_everything
+from sparqc.tools.tune.store import Store
+
+
+@dataclass
+class Loop:
+    """Trains one module for one stage, from a checkpoint or from its start.
+
+    Every rank runs one, on the same weights.  What the weights are after a step follows from what
+    they were before, the seed and the number of the step alone: a run that was killed and resumed
+    ends with the same bits as one that went through.
+    """
+
+    stage: str
+    module: nn.Module
+    #: The dense model in eval mode, where its outputs are part of the loss.
+    teacher: nn.Module | None
+    criterion: Loss
+    data: TrainingData
+    recipe: Recipe
+    ranks: Ranks
+    device: torch.device
+    store: Store
+    display: Display
+    #: Steps from one checkpoint to the next; there is one at the end of each epoch, too.
+    save_every: int = 500
+    #: Plain data to keep in every checkpoint.
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    optimizer: torch.optim.Optimizer = field(init=False)
+    #: Batches of an epoch.
+    batches: int = field(init=False, default=0)
+    _at: Position = field(init=False, default_factory=Position)
+    _last: TrainingBatch | None = field(init=False, default=None)
+
+    def run(self, start: Checkpoint | None = None) -> None:
+        """Train until the last epoch has ended.
+
+        Raises:
+            SparqcError: where the loss is not finite, the person's code fails, the ranks have
+                different batches, or the checkpoint does not fit.
+            Interrupted: behind the step in which Ctrl-C or SIGTERM came; the state is kept.
+        """
+        self.optimizer = make_optimizer(self.module, self.recipe)
+        with StopRequest() as stop, shared_batch_norms(self.module, self.ranks):
+            self.batches = self._count()
+            if start is not None:
+                self._at = self._resume(start)
+            self.module.train()
+            average = GradientAverage(self.module.parameters(), self.ranks)
+            while self._at.epoch < self.recipe.epochs:
+                self._epoch(average, stop)
+            if add_up([float(stop.asked)], self.ranks)[0]:
+                self._stop()
+        self.module.eval()
+
+    # -- the start ------------------------------------------------------------------------------
+
+    def _count(self) -> int:
+        with together(self.ranks):
+            count = self.data.count()
+        counts = [int(a) for a in self.ranks.gather(torch.tensor(count).numpy())]
+        for rank, other in enumerate(counts):
+            if other != counts[0]:
+                raise SparqcError(
+                    f"rank {rank} has {other} training batches an epoch, rank 0 has {counts[0]}",
+                    hint="training() has to give every rank equally many",
+                )
+        return count
+
+    def _resume(self, start: Checkpoint) -> Position:
+        known = start.state.get("batches")
+        if known != self.batches:
+            raise SparqcError(
+                f"training() gives {self.batches} batches an epoch, and gave {known} in the run "
+                "that is to be resumed",
+                hint="resume with the same data, or start anew in another folder: --checkpoint DIR",
+            )
+        return unpack(start, self.module, self.optimizer)
+
+    # -- an epoch -------------------------------------------------------------------------------
+
+    def _epoch(self, average: GradientAverage, stop: StopRequest) -> None:
+        first, began = self._at, time.perf_counter()
+        what = f"{self.stage} epoch {first.epoch + 1}/{self.recipe.epochs}"
+        with self.display.bar() as progress:
+            for batch in self._given(stop):
+                self._step(batch, average)
+                progress(self._at.index, self.batches, what)
+                if self._at.step % self.save_every == 0:
+                    self._save()
+        self._say(first, time.perf_counter() - began)
+        self._at = self._at.next_epoch()
+        self._save()
+
+    def _given(self, stop: StopRequest) -> Iterator[TrainingBatch]:
+        """The batches of the epoch that were not seen yet; all ranks have one, or none has."""
+        batches = iter(self.data.epoch(self._at.epoch))
+        last = None
+        for last in itertools.islice(batches, self._at.index):  # noqa: B007
+            pass
+        if last is not None:
+            self._require_same(last)
+        while (batch := self._next(batches, stop)) is not None:
+            yield batch
+        if not self._at.index:
+            raise SparqcError(f"{self.data.title} gave no batches in epoch {self._at.epoch + 1}")
+
+    def _next(self, batches: Iterator[TrainingBatch], stop: StopRequest) -> TrainingBatch | None:
+        """The next batch; on every rank the same happens: a batch, the end, an error, a stop."""
+        batch, failure = None, None
+        try:
+            batch = next(batches, None)
+        except SparqcError as error:
+            failure = error
+        flags = [batch is not None, failure is not None, stop.asked]
+        having, failed, stopped = add_up([float(flag) for flag in flags], self.ranks)
+        if failed:
+            with together(self.ranks):
+                if failure:
+                    raise failure
+        if stopped:
+            self._stop()
+        if 0 < having < self.ranks.count:
+            raise self._uneven(batch is not None)
+        return batch
+
+    def _require_same(self, last: TrainingBatch) -> None:
+        if self._at.batch and self.ranks.index == 0 and last.hash() != self._at.batch:
+            self.display.say(
+                f"note: {self.data.title} gives other batches than in the run that is resumed, "
+                "which therefore does not end with the same weights; let their order follow from "
+                "torch's, numpy's or Python's random numbers, which are seeded for each epoch"
+            )
+
+    def _uneven(self, mine: bool) -> SparqcError:
+        has = "has" if mine else "has no"
+        return SparqcError(
+            f"rank {self.ranks.index} {has} batch {self._at.index + 1} of epoch "
+            f"{self._at.epoch + 1}, unlike other ranks",
+            hint="training() has to give every rank equally many",
+        )
+
+    # -- a step ---------------------------------------------------------------------------------
+
+    def _step(self, batch: TrainingBatch, average: GradientAverage) -> None:
+        at, rate = self._at, self._rate()
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        seed_everything(self.recipe.seed, self.stage, at.step, self.ranks.index)
+        self.optimizer.zero_grad(set_to_none=True)
+        samples, loss = batch.size, self._loss(batch.to(self.device))
+        total, mean = self._over_ranks(samples, float(loss.detach()))
+        if not math.isfinite(mean):
+            raise self._diverged("the loss", mean, rate)
+        # The mean over all samples is the mean of the ranks' means, each with its weight.
+        (loss * (samples * self.ranks.count / total)).backward()  # type: ignore[no-untyped-call]
+        average.finish()
+        norm = self._clip()
+        if not math.isfinite(norm):
+            raise self._diverged("the norm of the gradients", norm, rate)
+        self.optimizer.step()
+        self._at, self._last = at.after(mean, total), batch
+
+    def _over_ranks(self, samples: int, loss: float) -> tuple[int, float]:
+        total, weighted = add_up([float(samples), loss * samples], self.ranks)
+        return int(total), weighted / total
+
+    def _loss(self, batch: TrainingBatch) -> Tensor:
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.autocast):
+            outputs = self.module(*batch.inputs)
+            wanted = self._wanted(batch)
+        share = self.recipe.distill if batch.target is not None else 1.0
+        terms: list[Tensor] = []
+        if batch.target is not None and share < 1:
+            terms.append((1 - share) * self.criterion(outputs, batch.target))
+        if share > 0:
+            terms.append(share * distance(outputs, wanted, self.recipe))
+        return torch.stack(terms).sum()
+
+    def _wanted(self, batch: TrainingBatch) -> Any:
+        """What the dense model gives, where that is part of the loss."""
+        if self.teacher is None or (batch.target is not None and self.recipe.distill == 0):
+            return None
+        with torch.no_grad():
+            return self.teacher(*batch.inputs)
+
+    def _clip(self) -> float:
+        found = [p for p in self.module.parameters() if p.grad is not None]
+        limit = self.recipe.clip or math.inf
+        return float(nn.utils.clip_grad_norm_(found, limit))
+
+    def _rate(self) -> float:
+        total = self.recipe.epochs * self.batches
+        warmup = round(self.recipe.warmup * self.batches)
+        return learning_rate(self._at.step, total, warmup, self.recipe.lr)
+
+    def _diverged(self, what: str, value: float, rate: float) -> SparqcError:
+        at = self._at
+        return SparqcError(
+            f"{what} is {value} in step {at.step + 1} of the stage {self.stage} (epoch "
+            f"{at.epoch + 1}, batch {at.index + 1}), at a learning rate of {rate:.3g}",
+            hint="train with a smaller --lr, or a smaller --clip; the checkpoints in "
+            f"{self.store.folder} are of the steps before",
+        )
+
+    # -- what is kept and said ------------------------------------------------------------------
+
+    def _stop(self) -> None:
+        self._save()
+        raise Interrupted(
+            f"stopped behind step {self._at.step} of the stage {self.stage}, whose state is kept "
+            f"in {self.store.folder}",
+            hint="go on with the same command and --resume",
+        )
+
+    def _save(self) -> None:
+        if self.ranks.index:
+            return
+        at = replace(self._at, batch=self._last.hash() if self._last and self._at.index else "")
+        extra = {**self.extra, "batches": self.batches}
+        self.store.save(self.stage, at.step, pack(self.module, self.optimizer, at, extra))
+
+    def _say(self, first: Position, seconds: float) -> None:
+        at = self._at
+        steps = at.step - first.step
+        left = self.recipe.epochs * self.batches - at.step
+        line = EpochLine(
+            stage=self.stage,
+            epoch=at.epoch + 1,
+            epochs=self.recipe.epochs,
+            loss=at.loss / max(1, at.samples),
+            lr=self._rate(),
+            samples=at.samples - first.samples,
+            seconds=seconds,
+            left=seconds / steps * left if steps and left > 0 else None,
+        )
+        self.display.say(str(line))
+
+
+def make_optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.SGD:
+    """SGD whose weight decay spares vectors and numbers: biases, BatchNorm's scales and offsets,
+    the scales of quantizers."""
+    trained = [p for p in module.parameters() if p.requires_grad]
+    if not trained:
+        raise SparqcError("the model has no parameter that requires a gradient")
+    groups = [
+        {"params": [p for p in trained if p.ndim > 1], "weight_decay": recipe.weight_decay},
+        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    momentum = recipe.momentum
+    return torch.optim.SGD(
+        [g for g in groups if g["params"]],
+        lr=recipe.lr,
+        momentum=momentum,
+        nesterov=momentum > 0,
+        foreach=True,
+    )
