@@ -15,6 +15,8 @@ from sparqc.passbase import Context
 
 #: The method of a range that was taken over.
 ADOPTED = "adopted"
+_MEASURED = "weights were pruned since, so all ranges of activations are measured anew"
+_KEPT = "weights were pruned since, and there is no data to measure the ranges of activations anew"
 #: How far two ratios of sums in float32 may lie apart for one to be the other.
 _SAME = 1e-4
 
@@ -70,16 +72,20 @@ class Adoption:
     #: The widest quantizer of each of these values.
     by_value: dict[str, Adopted] = field(default_factory=dict)
 
-    def settle(self, graph: Graph) -> None:
+    def settle(self, graph: Graph, context: Context) -> None:
         """Find the values again, by their names or by their readers, after other passes."""
         by_reader = {slot: value.name for value in _values(graph) for slot in slots_of(value)}
         for found in self.quantizers:
-            names = (by_reader[slot] for slot in found.readers if slot in by_reader)
-            name = found.value if found.value in graph else next(names, "")
+            names = [by_reader[slot] for slot in found.readers if slot in by_reader]
+            own = [found.value] if found.value in graph else []
+            # A mask may stand between a weight and its reader.
+            name = next(iter([*names, *own] if found.weight else [*own, *names]), "")
             self.places.append((found, name))
             known = self.by_value.get(name)
             if name and (known is None or max(known.amax) < max(found.amax)):
                 self.by_value[name] = found
+        if _is_pruned(context):
+            self.notes.append(_MEASURED if context.calibration else _KEPT)
 
     def why_missing(self, value: str) -> str:
         """Why the quantizer that stood on a value gave no range; "" where none stood there."""
@@ -149,8 +155,11 @@ def _range_of(value: Value, context: Context) -> Adopted | None:
 
 def is_stale(context: Context) -> bool:
     """Whether pruning changed what flows through the model, and there is data to measure it."""
-    pruned = any(mask.removed for mask in context.facts.get("prune", {}).values())
-    return pruned and context.calibration is not None
+    return context.calibration is not None and _is_pruned(context)
+
+
+def _is_pruned(context: Context) -> bool:
+    return any(mask.removed for mask in context.facts.get("prune", {}).values())
 
 
 def known_weight_amax(

@@ -50,7 +50,7 @@ class Place(Pass):
         _refuse_quantized(graph)
         taken = adoption(context)
         if taken is not None:
-            taken.settle(graph)
+            taken.settle(graph, context)
         decider = Decider(graph, context)
         plan = Plan(layers=list(_layers(graph, decider, context)))
         placement = _Placement(graph, context, decider, plan, self.masked_outputs)
