@@ -17,6 +17,7 @@ from sparqc.ir.graph import Graph
 from sparqc.ir.table import default_table
 from sparqc.passbase import Batch, Context
 from sparqc.passes.live_statistics import Moments
+from sparqc.passes.prune import Mask
 from sparqc.passes.reestimate import Reestimate, Statistics
 
 
@@ -63,6 +64,10 @@ def batches(x: Tensor, size: int) -> list[Batch]:
 
 def rows(found: Context) -> dict[str, Statistics]:
     return {row.module: row for row in found.facts["reestimate"]}
+
+
+def mask(removed: float) -> Mask:
+    return Mask("conv2d", "conv", "conv.weight", (4, 4, 3, 3), 1, True, "", removed)
 
 
 def constants(graph: Graph) -> dict[str, np.ndarray]:
@@ -166,8 +171,14 @@ def test_without_a_masked_weight_nothing_is_done() -> None:
 
 def test_behind_a_mask_it_is() -> None:
     found = context(batches(inputs(4), 4))
-    found.facts["prune"] = {"conv2d": "a mask"}
+    found.facts["prune"] = {"conv2d": mask(removed=0.5)}
     assert Reestimate().run(graph_of(Net()), found) == 4
+
+
+def test_behind_a_weight_that_was_sparse_already_it_is_not() -> None:
+    found = context()
+    found.facts["prune"] = {"conv2d": mask(removed=0.0)}
+    assert Reestimate().run(graph_of(Net()), found) == 0
 
 
 def test_a_model_without_batch_norm_needs_no_data() -> None:
