@@ -27,6 +27,7 @@ from sparqc.lang.ast import PatternFile, RuleDecl
 from sparqc.layers_file import LayerChoice, check_kept, read_layers, resolve, selectors
 from sparqc.library import pass_name, read_own, rulebook
 from sparqc.passbase import Batch, Context, Progress
+from sparqc.ranks import ALONE, Ranks
 from sparqc.registry import passes
 from sparqc.targets import Profile, default_profile, profile
 from sparqc.verify import Difference, check_model, difference
@@ -146,8 +147,12 @@ def new_job(
     progress: Progress | None = None,
     observers: Sequence[Observer] = (),
     dynamic_batch: bool = True,
+    ranks: Ranks = ALONE,
 ) -> Job:
-    """Read the model and everything that is asked for, and run no pass yet; as `compile`."""
+    """Read the model and everything that is asked for, and run no pass yet; as `compile`.
+
+    With `ranks` several processes do the same at once, and share the work of measuring.
+    """
     own = [read_own(path) for path in options.patterns]
     line = _with_own(pipelines.parse(options.passes), own)
     level: Level = "onnx" if isinstance(model, (str, Path, onnx.ModelProto)) else "fx"
@@ -179,6 +184,7 @@ def new_job(
         precision=precision,
         boundary=boundary,
         knobs=parse_knobs(",".join(options.knobs)),
+        ranks=ranks,
     )
     for name, value in context.knobs.items():
         context.rules.turn(name, value)
@@ -315,13 +321,13 @@ def _batches(
     example: Batch,
 ) -> Callable[[], Iterable[Batch]] | None:
     if calibration is not None:
-        return lambda: (_batch(batch) for batch in calibration())
+        return lambda: (as_batch(batch) for batch in calibration())
     if options.random_calibration:
         return lambda: _random(graph, example)
     return None
 
 
-def _batch(batch: object) -> Batch:
+def as_batch(batch: object) -> Batch:
     """A batch as arrays; a lone tensor is a batch for the only input."""
     if isinstance(batch, (list, tuple)):
         return [_array(x) for x in batch]

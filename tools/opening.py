@@ -57,7 +57,7 @@ def open_request(request: Request, wishes: Wishes | None = None) -> Opened:
     if request.static and loaded.kind == "onnx":
         raise UsageError("--static is for PyTorch models; an ONNX file says itself what is fixed")
     proto = load_onnx(loaded.path) if loaded.kind == "onnx" and loaded.path else None
-    calibration = _calibration(request, loaded, proto)
+    calibration = calibration_of(request, loaded, proto)
     inputs = loaded.inputs
     if proto is not None and calibration is not None:
         inputs = _tensors(next(iter(calibration())))
@@ -67,16 +67,16 @@ def open_request(request: Request, wishes: Wishes | None = None) -> Opened:
         model,
         inputs,
         calibration=calibration,
-        options=_options(request, wishes),
+        options=options_of(request, wishes),
         progress=wishes.progress,
         observers=wishes.observers,
         dynamic_batch=not request.static,
     )
-    notes = _data_notes(request, loaded)
-    return Opened(loaded, job, _float_bytes(model), notes)
+    notes = data_notes(request, loaded)
+    return Opened(loaded, job, float_bytes_of(model), notes)
 
 
-def _data_notes(request: Request, loaded: LoadedModel) -> tuple[str, ...]:
+def data_notes(request: Request, loaded: LoadedModel) -> tuple[str, ...]:
     """Where random numbers stand for data, the report says so."""
     notes = []
     if request.random_calibration and request.calibration is None and not loaded.calibration:
@@ -86,7 +86,8 @@ def _data_notes(request: Request, loaded: LoadedModel) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _options(request: Request, wishes: Wishes) -> Options:
+def options_of(request: Request, wishes: Wishes) -> Options:
+    """The options of a compile."""
     return Options(
         passes=request.passes,
         target=request.target,
@@ -104,10 +105,10 @@ def _options(request: Request, wishes: Wishes) -> Options:
     )
 
 
-def _calibration(
-    request: Request, loaded: LoadedModel, proto: onnx.ModelProto | None
+def calibration_of(
+    request: Request, loaded: LoadedModel, proto: onnx.ModelProto | None = None
 ) -> Callable[[], Iterator[Sequence[Any]]] | None:
-    """The batches: of a file, else of the model's own calibration()."""
+    """The calibration batches: of a file, else of the model's own calibration()."""
     if request.calibration is None:
         return loaded.calibration
     slots = _onnx_slots(proto) if proto is not None else _module_slots(loaded, request.static)
@@ -144,7 +145,7 @@ def _tensors(batch: Sequence[Array]) -> tuple[Tensor, ...]:
     return tuple(torch.from_numpy(np.ascontiguousarray(array)) for array in batch)
 
 
-def _float_bytes(model: nn.Module | onnx.ModelProto) -> int:
+def float_bytes_of(model: nn.Module | onnx.ModelProto) -> int:
     """Bytes of all parameters and float buffers, were they stored in FP32."""
     if isinstance(model, onnx.ModelProto):
         return sum(4 * int(np.prod(tuple(i.dims), dtype=np.int64)) for i in model.graph.initializer)

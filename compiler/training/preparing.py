@@ -11,10 +11,12 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 
 from sparqc.api import Options, make_options, new_job
+from sparqc.engine.events import Observer
 from sparqc.errors import SparqcError, UsageError
 from sparqc.ir.constants import constant_value, is_constant
 from sparqc.ir.graph import Array, Graph, Node, Value
 from sparqc.ir.table import OperatorTable
+from sparqc.ranks import ALONE, Ranks
 from sparqc.training.fake_quantize import weight_scale
 from sparqc.training.front import Front, uncalibrated_scales
 from sparqc.training.measure import measure_statistics
@@ -39,6 +41,8 @@ def prepare(
     options: Options | None = None,
     progress: Progress | None = None,
     dynamic_batch: bool = True,
+    observers: Sequence[Observer] = (),
+    ranks: Ranks = ALONE,
     **wishes: object,
 ) -> Prepared:
     """A copy of a module with masks and fake quantizers inside, to be trained and `finish`ed.
@@ -54,6 +58,9 @@ def prepare(
     The scales of weights follow the weights, max|w| / 127 for each channel in each forward; those
     of activations stay as measured.  With `learned_scales` both are parameters, trained as Esser et
     al., Learned Step Size Quantization (ICLR 2020) do.
+
+    Where several processes train together, each calls this at once with the same module and data;
+    with `ranks` (`sparqc.process_group.current_ranks()`) they share the calibration.
 
     Raises UsageError for an ONNX model, and for a pipeline without quantizers or without an export;
     SparqcError where `sparqc.compile` would.
@@ -72,7 +79,9 @@ def prepare(
         calibration=calibration,
         options=options or make_options(**wishes),
         progress=progress,
+        observers=observers,
         dynamic_batch=dynamic_batch,
+        ranks=ranks,
     )
     front = Front(job)
     front.require_rest()

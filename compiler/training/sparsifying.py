@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from sparqc.api import Options, make_options, new_job
 from sparqc.errors import SparqcError, UsageError
-from sparqc.ir.fx_tensor import tensor_of
-from sparqc.ir.graph import Array, Graph, Value
+from sparqc.ir.fx_tensor import array_of, tensor_of
+from sparqc.ir.graph import Array, Graph
+from sparqc.ranks import ALONE, Ranks
 from sparqc.training.front import Front
 from sparqc.training.normalization import operand
 from sparqc.training.parametrization import apply_masks, stored_parameters
@@ -54,6 +55,7 @@ def sparsify(
     calibration: Batches | None = None,
     options: Options | None = None,
     progress: Progress | None = None,
+    ranks: Ranks = ALONE,
     **wishes: object,
 ) -> M:
     """Put 2:4 masks on the weights of a module by sparqc's rules; returns the module itself.
@@ -75,8 +77,8 @@ def sparsify(
         calibration=calibration,
         options=options or make_options(**wishes),
         progress=progress,
+        ranks=ranks,
     )
-    before = {c.name: c.data for c in job.graph.constants}
     front = Front(job)
     graph, facts = _masked_graph(front)
     found = {name: mask for name, mask in _masks(graph)}
@@ -85,10 +87,13 @@ def sparsify(
         raise _nothing(front, dense)
     own = _tensors(module)
     _require_known(found, own)
-    changed = tuple(_copy_back(graph, before, own))
+    changes = dict(_changes(graph, own))
     apply_masks(module, found)
+    for name, data in changes.items():
+        with torch.no_grad():
+            own[name].copy_(tensor_of(np.array(data)))
     removed = {m.weight: m.removed for m in facts.get("prune", {}).values()}
-    module.__dict__[_KEY] = Sparsity({n: removed.get(n, 0.0) for n in found}, dense, changed)
+    module.__dict__[_KEY] = Sparsity({n: removed.get(n, 0.0) for n in found}, dense, tuple(changes))
     return module
 
 
@@ -136,26 +141,20 @@ def _require_known(found: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> No
             )
 
 
-def _copy_back(
-    graph: Graph, before: Mapping[str, Array | None], own: Mapping[str, Tensor]
-) -> Iterator[str]:
-    """Give the module's tensors the numbers that passes have changed; the names of those."""
+def _changes(graph: Graph, own: Mapping[str, Tensor]) -> Iterator[tuple[str, Array]]:
+    """The tensors of the module that passes have given other numbers."""
     for constant in graph.constants:
         tensor, data = own.get(constant.name), cast(Array, constant.data)
-        if tensor is None or constant.name not in before or data is before[constant.name]:
+        if tensor is None or np.array_equal(data, array_of(tensor, constant.name)):
             continue
-        if np.array_equal(data, cast(Array, before[constant.name])):
-            continue
-        _require_shape(constant, tensor)
-        with torch.no_grad():
-            tensor.copy_(tensor_of(np.array(data)))
-        yield constant.name
+        _require_shape(constant.name, data, tensor)
+        yield constant.name, data
 
 
-def _require_shape(constant: Value, tensor: Tensor) -> None:
-    if tuple(tensor.shape) != np.shape(constant.data):
+def _require_shape(name: str, data: Array, tensor: Tensor) -> None:
+    if tuple(tensor.shape) != data.shape:
         raise SparqcError(
-            f"a pass has changed the shape of {constant.name} from {list(tensor.shape)} to "
-            f"{list(np.shape(constant.data))}: the module cannot follow",
+            f"a pass has changed the shape of {name} from {list(tensor.shape)} to "
+            f"{list(data.shape)}: the module cannot follow",
             hint="leave that pass out of the pipeline for sparsify",
         )
