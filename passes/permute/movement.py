@@ -1,0 +1,178 @@
+"""The orders along the axes of what moves numbers and computes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import prod
+
+from sparqc.ir.forms import integer, ints, tensor, tensors
+from sparqc.ir.graph import Node
+from sparqc.passes.permute.segments import Layout, Segment
+from sparqc.passes.permute.ties import Axis, Ties, axes_of, size_of
+
+
+def transpose(node: Node, ties: Ties) -> None:
+    """Axis i of y is axis perm[i] of x."""
+    for index, axis in enumerate(ints(node, "perm")):
+        ties.same((tensor(node, "x"), axis), (node.output, index))
+
+
+def reshape(node: Node, ties: Ties) -> None:
+    """Where axes are merged, or one is cut up, the first of them counts blocks of the others."""
+    for ones, others in _matching(axes_of(tensor(node, "x")), axes_of(node.output)):
+        if len(ones) == len(others) == 1:
+            ties.same(ones[0], others[0])
+        elif len(others) == 1:
+            ties.made_of(others[0], [_first(ones, ties)])
+        elif len(ones) == 1:
+            ties.made_of(ones[0], [_first(others, ties)])
+
+
+def _first(axes: list[Axis], ties: Ties) -> Layout | None:
+    """The layout of several axes in one; those behind the first have to keep their order."""
+    return ties.blocks(axes[0], prod(int(size_of(axis)) for axis in axes[1:]))
+
+
+def _matching(ones: list[Axis], others: list[Axis]) -> Iterator[tuple[list[Axis], list[Axis]]]:
+    """The shortest runs of axes that hold the same numbers; up to sizes that are not known."""
+    left = [axis for axis in reversed(ones) if size_of(axis) != 1]
+    right = [axis for axis in reversed(others) if size_of(axis) != 1]
+    while left and right:
+        run: tuple[list[Axis], list[Axis]] = [left.pop()], [right.pop()]
+        while _sizes(run[0]) != _sizes(run[1]):
+            products = [_sizes(axes) for axes in run]
+            if not all(isinstance(product, int) for product in products):
+                return
+            source, axes = (left, run[0]) if products[0] < products[1] else (right, run[1])  # type: ignore[operator]
+            if not source:
+                return
+            axes.append(source.pop())
+        yield run
+
+
+def _sizes(axes: list[Axis]) -> int | str | None:
+    """The product of sizes; a symbolic one is compared only on its own."""
+    sizes = [size_of(axis) for axis in axes]
+    if len(sizes) == 1:
+        return sizes[0]
+    known = [size for size in sizes if isinstance(size, int)]
+    return prod(known) if len(known) == len(sizes) else None
+
+
+def squeeze(node: Node, ties: Ties) -> None:
+    """Axes of size 1 go, or come; the others stay in this order."""
+    x, y = tensor(node, "x"), node.output
+    gone = {axis % len(axes_of(x)) for axis in ints(node, "axes")}
+    _pairs([a for a in axes_of(x) if a[1] not in gone], axes_of(y), ties)
+
+
+def unsqueeze(node: Node, ties: Ties) -> None:
+    """The axes are those of the result."""
+    x, y = tensor(node, "x"), node.output
+    new = {axis % len(axes_of(y)) for axis in ints(node, "axes")}
+    _pairs(axes_of(x), [a for a in axes_of(y) if a[1] not in new], ties)
+
+
+def _pairs(ones: list[Axis], others: list[Axis], ties: Ties) -> None:
+    for one, other in zip(ones, others, strict=True):
+        ties.same(one, other)
+
+
+def concat(node: Node, ties: Ties) -> None:
+    """Along its axis the tensors stand one behind the other."""
+    y, axis = node.output, integer(node, "axis") % (node.output.type.rank or 1)
+    parts = [(x, axis) for x in tensors(node, "xs")]
+    ties.made_of((y, axis), [ties.blocks(part, 1) for part in parts])
+    for x, _ in parts:
+        _keep_others(node, axes_of(x), axes_of(y), {axis}, ties)
+
+
+def split(node: Node, ties: Ties) -> None:
+    """As a concat, backwards."""
+    x = tensor(node, "x")
+    axis = integer(node, "axis") % (x.type.rank or 1)
+    ties.made_of((x, axis), [ties.blocks((y, axis), 1) for y in node.outputs])
+    for y in node.outputs:
+        _keep_others(node, axes_of(x), axes_of(y), {axis}, ties)
+
+
+def cut(node: Node, ties: Ties) -> None:
+    """A slice: what it leaves out, in front and behind, may have any order."""
+    x, y = tensor(node, "x"), node.output
+    names = ("axes", "starts", "steps")
+    for axis, start, step in zip(*(ints(node, name) for name in names), strict=True):
+        whole, size = size_of((x, axis)), size_of((y, axis))
+        known = isinstance(whole, int) and isinstance(size, int)
+        if known and step == 1 and 0 <= start <= whole - size:
+            parts = [_any(start), ties.blocks((y, axis), 1), _any(whole - size - start)]
+            ties.made_of((x, axis), parts)
+    _keep_others(node, axes_of(x), axes_of(y), set(ints(node, "axes")), ties)
+
+
+def _any(size: int) -> Layout:
+    return ((Segment(size), 1),) if size else ()
+
+
+def _keep_others(
+    node: Node, ones: list[Axis], others: list[Axis], but: set[int], ties: Ties
+) -> None:
+    for one, other in zip(ones, others, strict=True):
+        if one[1] not in but:
+            ties.same(one, other)
+
+
+def roll(node: Node, ties: Ties) -> None:
+    """Where nothing moves the order is kept."""
+    x = tensor(node, "x")
+    _keep_others(node, axes_of(x), axes_of(node.output), set(ints(node, "axes")), ties)
+
+
+def pad(node: Node, ties: Ties) -> None:
+    """Where there is no margin the order is kept."""
+    x, pads = tensor(node, "x"), ints(node, "pads")
+    rank = len(pads) // 2
+    moved = {axis for axis in range(rank) if pads[axis] or pads[axis + rank]}
+    _keep_others(node, axes_of(x), axes_of(node.output), moved, ties)
+
+
+def spatial(node: Node, ties: Ties) -> None:
+    """Pools and changes of resolution: samples and channels are kept apart."""
+    for axis in range(2):
+        ties.same((tensor(node, "x"), axis), (node.output, axis))
+
+
+def gather(node: Node, ties: Ties) -> None:
+    """The axes of the indices stand where the axis was that they choose from."""
+    x, indices, y = (
+        axes_of(tensor(node, "x")),
+        axes_of(tensor(node, "indices")),
+        axes_of(node.output),
+    )
+    axis = integer(node, "axis") % len(x)
+    _pairs([*x[:axis], *indices, *x[axis + 1 :]], y, ties)
+
+
+def stack(node: Node, ties: Ties) -> None:
+    """A new axis; the others are those of every tensor."""
+    y = axes_of(node.output)
+    del y[integer(node, "axis") % len(y)]
+    for x in tensors(node, "xs"):
+        _pairs(axes_of(x), y, ties)
+
+
+def unbind(node: Node, ties: Ties) -> None:
+    """An axis less; the others are those of every result."""
+    x = axes_of(tensor(node, "x"))
+    del x[integer(node, "axis") % len(x)]
+    for y in node.outputs:
+        _pairs(x, axes_of(y), ties)
+
+
+def depth_to_space(node: Node, ties: Ties) -> None:
+    """A channel of y comes from a block of channels (CRD), or from one of each block (DCR)."""
+    x, y, block = tensor(node, "x"), node.output, integer(node, "blocksize") ** 2
+    ties.same((x, 0), (y, 0))
+    if node.attributes["mode"] == "CRD":
+        ties.made_of((x, 1), [ties.blocks((y, 1), block)])
+    else:
+        ties.made_of((x, 1), [ties.blocks((y, 1), 1)] * block)

@@ -1,0 +1,91 @@
+"""Permute channels so that 2:4 keeps more of the weights, without an operator at run time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparqc.ir.graph import Graph
+from sparqc.passbase import Context
+from sparqc.passes.permute.groups import Group, carry_out, groups_of, kept, refusal, rows_of
+from sparqc.passes.permute.orders import orders_of
+from sparqc.passes.permute.segments import Segment, resolve
+from sparqc.passes.permute.ties import Orders
+from sparqc.passes.permute.twins import twins
+from sparqc.passes.sparse_layers import SparseLayer
+
+
+@dataclass(frozen=True)
+class Permutation:
+    """What became of channels that have one order, and that masked weights are summed over."""
+
+    group: str  # the first value that has these channels
+    layers: tuple[str, ...]  # the values that the masked layers define
+    channels: int
+    #: The share of the magnitude of their weights that 2:4 keeps in the order as it was, and now.
+    before: float
+    after: float
+    reason: str  # why the order stayed; "" where it changed
+
+
+def permute_channels(
+    graph: Graph, context: Context, layers: Sequence[SparseLayer]
+) -> list[Permutation]:
+    """Permute the channels that the weights of `layers` are summed over, where that is proven to
+    leave the outputs as they are, so that 2:4 masks keep as much magnitude as a search finds.
+
+    Only constants change, and the constants of `Context.reference` with them, so that its values
+    still are those of the graph.  Returns a row for each group of channels, which is also left in
+    `context.facts["permute"]`.
+    """
+    orders = orders_of(graph)
+    others = twins(orders, context.reference)
+    chosen: dict[Segment, NDArray[np.int64]] = {}
+    rows = []
+    groups = groups_of(orders, layers, context.table)
+    for done, group in enumerate(groups):
+        context.progress(done, len(groups), "permute")
+        reason = refusal(group) or others.refusal(group.segment)
+        rows.append(_improve(group, orders, chosen, reason))
+    carry_out(orders, chosen)
+    others.carry_out(chosen)
+    context.facts["permute"] = rows
+    return rows
+
+
+def _improve(
+    group: Group, orders: Orders, chosen: dict[Segment, NDArray[np.int64]], reason: str
+) -> Permutation:
+    """Choose the order of a group, where there is no reason against that."""
+    before = after = kept(group, chosen)
+    if not reason:
+        # Only here is torch needed, which takes seconds to import.
+        from sparqc.passes.permute.search import best_order
+
+        order = best_order(rows_of(group))
+        after = kept(group, {**chosen, group.segment: order})
+        if after > before:
+            chosen[group.segment] = order
+        else:
+            after, reason = before, "no better order was found"
+    return Permutation(
+        group=_name(group, orders),
+        layers=tuple(reader.name for reader in group.readers),
+        channels=group.segment.size,
+        before=before,
+        after=after,
+        reason=reason,
+    )
+
+
+def _name(group: Group, orders: Orders) -> str:
+    """The first value with these channels; a constant where no operator gives them."""
+    values = [
+        value
+        for (value, _), layout in orders.layouts.items()
+        if any(segment is group.segment for segment, _ in resolve(layout))
+    ]
+    return next((value.name for value in values if not value.is_const), values[0].name)
