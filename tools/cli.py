@@ -22,6 +22,7 @@ from sparqc.errors import FAILED, SparqcError, did_you_mean
 #: Where each command is defined, in the order of a person's work.
 COMMANDS = {
     "compile": "sparqc.tools.compile:compile_command",
+    "tune": "sparqc.tools.tune.command:tune_command",
     "check": "sparqc.tools.check_command:check_command",
     "explain": "sparqc.tools.explain:explain_command",
     "build": "sparqc.tools.build:build",

@@ -72,6 +72,8 @@ class Loop:
             self.batches = self._count()
             if start is not None:
                 self._at = self._resume(start)
+            else:
+                self._save()  # what led here may have taken long
             self.module.train()
             average = GradientAverage(self.module.parameters(), self.ranks)
             while self._at.epoch < self.recipe.epochs:
@@ -170,7 +172,8 @@ class Loop:
     # -- a step ---------------------------------------------------------------------------------
 
     def _step(self, batch: TrainingBatch, average: GradientAverage) -> None:
-        at, rate = self._at, self._rate()
+        at = self._at
+        rate = self._rate(at.step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         seed_everything(self.recipe.seed, self.stage, at.step, self.ranks.index)
@@ -216,10 +219,10 @@ class Loop:
         limit = self.recipe.clip or math.inf
         return float(nn.utils.clip_grad_norm_(found, limit))
 
-    def _rate(self) -> float:
+    def _rate(self, step: int) -> float:
         total = self.recipe.epochs * self.batches
         warmup = round(self.recipe.warmup * self.batches)
-        return learning_rate(self._at.step, total, warmup, self.recipe.lr)
+        return learning_rate(step, total, warmup, self.recipe.lr)
 
     def _diverged(self, what: str, value: float, rate: float) -> SparqcError:
         at = self._at
@@ -256,7 +259,7 @@ class Loop:
             epoch=at.epoch + 1,
             epochs=self.recipe.epochs,
             loss=at.loss / max(1, at.samples),
-            lr=self._rate(),
+            lr=self._rate(at.step - 1),
             samples=at.samples - first.samples,
             seconds=seconds,
             left=seconds / steps * left if steps and left > 0 else None,

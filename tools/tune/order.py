@@ -1,0 +1,72 @@
+"""What a person asks of a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from sparqc.pipeline import Pipeline, parse
+from sparqc.steps import Step
+from sparqc.tools.request import Request
+from sparqc.tools.tune.recipe import Recipe
+
+#: What is trained: the masked original, the quantized module, or first the one and then the other.
+StageChoice = Literal["both", "sparse", "qat"]
+
+
+@dataclass(frozen=True)
+class Order:
+    """A run of `sparqc tune`."""
+
+    request: Request
+    output: Path
+    #: How the masked original is trained, and how the quantized module.
+    sparse: Recipe
+    qat: Recipe
+    stage: StageChoice = "both"
+    checkpoint: Path = field(default=Path())
+    resume: bool = False
+    save_every: int = 500
+    batch_norm: Literal["live", "folded"] = "live"
+    learned_scales: bool = False
+    device: str = "auto"
+    deterministic: bool = False
+    #: Minutes in which a rank has to answer.
+    timeout: float = 30.0
+    quiet: bool = False
+
+    def has(self, stage: str) -> bool:
+        """Whether a stage is part of the run."""
+        return self.stage in ("both", stage)
+
+    def settings(self) -> dict[str, Any]:
+        """Everything that decides the result, by name."""
+        asked: dict[str, Any] = {
+            f.name: _plain(getattr(self.request, f.name))
+            for f in fields(self.request)
+            if f.name != "model"  # its weights say what it is, however its path is written
+        }
+        asked |= {name: getattr(self, name) for name in ("stage", "batch_norm", "learned_scales")}
+        recipes = {"sparse": self.sparse, "qat": self.qat}
+        for stage, recipe in recipes.items():
+            if self.has(stage):
+                asked |= {f"{stage}.{name}": v for name, v in recipe.to_json().items()}
+        return asked
+
+
+def _plain(value: object) -> object:
+    """What JSON gives back for it."""
+    if isinstance(value, (tuple, list)):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def with_masks_held(passes: str) -> str:
+    """The pipeline for a module that was pruned and trained: `prune` keeps the zeros that it finds.
+
+    Any method but the magnitude would choose, permute or repair once more.
+    """
+    items = parse(passes).items
+    plain = [Step("prune") if isinstance(i, Step) and i.name == "prune" else i for i in items]
+    return str(Pipeline(tuple(plain)))

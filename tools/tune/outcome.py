@@ -1,0 +1,190 @@
+"""From an order to a trained, compiled model and the report on it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from sparqc.api import Compiled
+from sparqc.engine.trace import Recorder
+from sparqc.errors import SparqcError, UsageError
+from sparqc.pipeline import parse
+from sparqc.ranks import Ranks, together
+from sparqc.tools.compile import Phases, check_output
+from sparqc.tools.console import show, stdout_console
+from sparqc.tools.evaluation import Metric
+from sparqc.tools.model_loading import LoadedModel, load
+from sparqc.tools.opening import calibration_of, data_notes, float_bytes_of
+from sparqc.tools.report import Account, PassRow, Report, report_of
+from sparqc.tools.report_text import render as render_report
+from sparqc.tools.tune.data import TrainingData, training_data
+from sparqc.tools.tune.display import Display
+from sparqc.tools.tune.group import joined, local_device, require_alike, share_checkpoint
+from sparqc.tools.tune.identity import identity_of
+from sparqc.tools.tune.loss import Loss, usual_loss
+from sparqc.tools.tune.measured import Row, measure_file, rows_table
+from sparqc.tools.tune.order import Order
+from sparqc.tools.tune.run import Run
+from sparqc.tools.tune.store import Store
+
+_COMPARED = "the outputs are those of the file against the trained model's"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A finished run; `error` is what evaluate() raised, behind a file that is written."""
+
+    report: Report
+    #: The metrics from the dense model to the file.
+    rows: tuple[Row, ...]
+    error: SparqcError | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The report of a compile, and the metrics from stage to stage."""
+        return {**self.report.to_json(), "stages": [row.to_json() for row in self.rows]}
+
+
+def tune(order: Order) -> Outcome | None:
+    """Carry out an order; None on every rank but the first.
+
+    Raises SparqcError or UsageError where anything a person gave is wrong; a file is written at the
+    very end only.
+    """
+    device = local_device(order.device)
+    if order.deterministic:
+        torch.use_deterministic_algorithms(True)
+    with joined(device, order.timeout) as ranks:
+        return _tune(order, ranks, device)
+
+
+def _tune(order: Order, ranks: Ranks, device: torch.device) -> Outcome | None:
+    phases, events = Phases(), Recorder()
+    with together(ranks):
+        loaded = _load(order)
+        criterion, data = _training(loaded, order, ranks)
+        calibration = calibration_of(order.request, loaded)
+    assert loaded.module is not None
+    identity = identity_of(loaded.module, order.settings())
+    require_alike(identity, ranks)
+    display = Display(talks=not order.quiet and ranks.index == 0)
+    store = Store(order.checkpoint, identity, display.say)
+    with together(ranks):
+        newest = store.begin(order.resume) if ranks.index == 0 else None
+    phases.end("reading")
+    run = Run(order, loaded, calibration, data, criterion, ranks, device, store, display, (events,))
+    compiled = run.run(share_checkpoint(newest, ranks))
+    phases.end("training")
+    if compiled is None:
+        return None
+    compiled.save(order.output)
+    return _outcome(order, loaded, compiled, run.rows, events, phases)
+
+
+def _load(order: Order) -> LoadedModel:
+    request = order.request
+    check_output(order.output, request.model)
+    loaded = load(request.model, submodule=request.submodule, inputs=request.inputs)
+    if loaded.kind != "module" or loaded.module is None:
+        raise UsageError(
+            f"{request.model} does not train: tune takes a PyTorch module",
+            hint="write a model.py whose model() returns the network",
+        )
+    return loaded
+
+
+def _training(loaded: LoadedModel, order: Order, ranks: Ranks) -> tuple[Loss, TrainingData | None]:
+    """The loss and the batches of the default loop; no batches where train() is the person's."""
+    offer = loaded.offer
+    if offer is not None and offer.trainer is not None:
+        return usual_loss, None
+    data = training_data(loaded, order.sparse.seed, ranks)
+    if data is None:
+        raise SparqcError(
+            f"{order.request.model} offers nothing to train on",
+            hint="add training() to model.py, which yields (inputs..., target) batches, or "
+            "calibration(), whose batches the dense model answers, or train(module)",
+        )
+    return _criterion(loaded), data
+
+
+def _criterion(loaded: LoadedModel) -> Loss:
+    """The person's loss(outputs, target), where they offer one."""
+    offer = loaded.offer
+    if offer is None or offer.criterion is None:
+        return usual_loss
+    criterion, title = offer.criterion, f"loss() of {offer.code.name}"
+
+    def loss(outputs: Any, target: torch.Tensor) -> torch.Tensor:
+        with offer.code.running(title):
+            found = criterion(outputs, target)
+        if isinstance(found, torch.Tensor) and found.numel() == 1 and found.requires_grad:
+            return found.reshape(())
+        raise SparqcError(
+            f"{title} returned {_described(found)}, not one number to follow back to the weights",
+            hint="return the mean over the batch, as a tensor",
+        )
+
+    return loss
+
+
+def _described(found: object) -> str:
+    if not isinstance(found, torch.Tensor):
+        return type(found).__name__
+    grad = "" if found.requires_grad else ", detached from the weights"
+    return f"a tensor of shape {list(found.shape)}{grad}"
+
+
+def _outcome(
+    order: Order,
+    loaded: LoadedModel,
+    compiled: Compiled,
+    rows: Sequence[Row],
+    events: Recorder,
+    phases: Phases,
+) -> Outcome:
+    found, error = list(rows), None
+    if loaded.evaluate is not None:
+        try:
+            found.append(Row(order.output.name, _file_metrics(loaded, compiled)))
+        except SparqcError as failure:
+            error = failure
+    phases.end("evaluating")
+    assert loaded.module is not None
+    account = Account(
+        model=order.request.model,
+        float_bytes=float_bytes_of(loaded.module),
+        passes=[PassRow.of(event) for event in events.passes],
+        metrics=_metrics(found) if error is None else [],
+        notes=(*data_notes(order.request, loaded), _COMPARED),
+        phases=phases.seconds,
+        cpu_seconds=time.process_time(),
+    )
+    report = replace(report_of(compiled, account), pipeline=str(parse(order.request.passes)))
+    return Outcome(report, tuple(found), error)
+
+
+def _file_metrics(loaded: LoadedModel, compiled: Compiled) -> Any:
+    assert loaded.evaluate and loaded.module and loaded.inputs
+    scales = compiled.context.scales
+    return measure_file(loaded.evaluate, compiled.files[0], loaded.module, loaded.inputs, scales)
+
+
+def _metrics(rows: Sequence[Row]) -> list[Metric]:
+    """Each metric of the dense model and of the file."""
+    if len(rows) < 2:
+        return []
+    first, last = rows[0].metrics, rows[-1].metrics
+    return [Metric(name, first[name], last[name]) for name in first if name in last]
+
+
+def render(outcome: Outcome, *, verbose: bool) -> None:
+    """Print the report of the compile, and the metrics from stage to stage."""
+    console = stdout_console()
+    render_report(outcome.report, console, verbose=verbose)
+    if outcome.rows:
+        show(console, "")
+        show(console, rows_table(outcome.rows))
