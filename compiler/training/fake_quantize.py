@@ -92,15 +92,14 @@ class _LearnedFakeQuantize(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, step: Tensor, low: int, high: int, factor: float) -> Tensor:
         ratio = x.float() / step
         codes = ratio.round().clamp_(low, high)
-        ctx.save_for_backward(ratio, codes)
-        ctx.low, ctx.high, ctx.factor, ctx.shape = low, high, factor, step.shape
-        return (codes * step).to(x.dtype)
+        passes = (ratio >= low) & (ratio <= high)
+        slope = torch.where(passes, codes - ratio, codes)
+        ctx.save_for_backward(passes, slope)
+        ctx.factor, ctx.shape = factor, step.shape
+        return codes.mul_(step).to(x.dtype)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        ratio, codes = ctx.saved_tensors
-        passes = (ratio >= ctx.low) & (ratio <= ctx.high)
-        slope = torch.where(passes, codes - ratio, codes)
-        wide = gradients[0].float()
-        scale = (wide * slope).sum_to_size(ctx.shape) * ctx.factor
+        passes, slope = ctx.saved_tensors
+        scale = (gradients[0] * slope).sum_to_size(ctx.shape) * ctx.factor
         return gradients[0] * passes, scale, None, None, None

@@ -145,16 +145,20 @@ def _settle(graph: Graph, node: Node, recipe: Recipe) -> None:
     x, scale, table = operand(node, "x"), operand(node, "scale"), recipe.context.table
     if x is None or scale is None or not is_constant(x, table):
         return
-    axis = cast("int | None", node.attributes["axis"])
     if scale.name in recipe.written.derived:
-        data = tensor_of(np.array(constant_value(x, table), np.float32))
-        high = cast(int, node.attributes["high"])
-        scale.data = weight_scale(data, axis, high).numpy()
-        scale.type = TensorType(dtype_name(scale.data.dtype), scale.data.shape)
+        _follow(node, x, scale, recipe)
     weight = x if x.data is not None else operand(cast(Node, x.producer), "w")
-    if weight is not None and weight.data is not None and len(weight.readers) == 1:
-        data = cast(Array, constant_value(node.output, table))
-        weight.data = data.astype(weight.data.dtype)
+    if weight is not None and weight.data is not None and weight.reader_count == 1:
+        settled = cast(Array, constant_value(node.output, table))
+        weight.data = settled.astype(weight.data.dtype)
+
+
+def _follow(node: Node, weight: Value, scale: Value, recipe: Recipe) -> None:
+    """The scale as the module computes it from the weight."""
+    array = cast(Array, constant_value(weight, recipe.context.table))
+    axis, high = cast("int | None", node.attributes["axis"]), cast(int, node.attributes["high"])
+    scale.data = weight_scale(tensor_of(np.array(array, np.float32)), axis, high).numpy()
+    scale.type = TensorType(dtype_name(scale.data.dtype), scale.data.shape)
 
 
 def _fold(graph: Graph, recipe: Recipe) -> None:

@@ -9,6 +9,7 @@ from typing import cast
 import numpy as np
 
 from sparqc.ir.graph import Array, Graph, Node, Value
+from sparqc.ir.operator import WeightSpec
 from sparqc.ir.table import OperatorTable
 from sparqc.training.normalization import (
     SLOTS,
@@ -57,22 +58,25 @@ class Unfolding:
         if weight is None or weight.data is None or spec is None:
             return None
         quantizer = quantizer_of(layer, self.table)
-        fits = weight.data.shape == found.weight.data.shape and spec.channel_axis(layer) == 0
-        per_channel = quantizer is None or quantizer.attributes["axis"] == 0
+        axis, channels = spec.channel_axis(layer), len(found.factor)
+        # A grouped transposed convolution has several output channels to an index of its weight.
+        fits = weight.data.shape == found.weight.data.shape and weight.data.shape[axis] == channels
+        per_channel = quantizer is None or quantizer.attributes["axis"] == axis
         return layer if fits and per_channel and weight.reader_count == 1 else None
 
     def _unfold(self, layer: Node, found: Normalization) -> None:
         factor = np.where(np.abs(found.factor) < _TINY, 1.0, found.factor)
         _divide_scale(quantizer_of(layer, self.table), factor)
         weight, bias = cast(Value, stored_weight(layer, self.table)), operand(layer, "b")
-        if _is_folded(weight, bias, found):
+        axis = cast(WeightSpec, weight_spec(layer, self.table)).channel_axis(layer)
+        if _is_folded(weight, bias, found, axis):
             self._restore_weight(weight, found)
             self._restore_bias(layer, found)
             constants = {slot: self._constant(c) for slot, c in found.constants.items()}
             self.made.append(self._insert(layer, found, constants))
             return
         data = cast(Array, weight.data)
-        weight.data = (data / _against(factor, data)).astype(data.dtype)
+        weight.data = (data / _against(factor, data, axis)).astype(data.dtype)
         given = np.zeros(len(factor)) if bias is None else cast(Array, bias.data)
         self.graph.set_operand(layer, "b", None)
         self.made.append(self._insert(layer, found, self._stand_ins(factor, given, found)))
@@ -145,11 +149,11 @@ def _divide_scale(quantizer: Node | None, factor: Array) -> None:
         scale.data = (scale.data / np.abs(factor)).astype(scale.data.dtype)
 
 
-def _is_folded(weight: Value, bias: Value | None, found: Normalization) -> bool:
+def _is_folded(weight: Value, bias: Value | None, found: Normalization, axis: int) -> bool:
     """Whether weight and bias still are what folding made of them."""
     data, factor = cast(Array, weight.data), found.factor
     offset = np.zeros(len(factor)) if bias is None else cast(Array, bias.data)
-    folded = found.weight.data * _against(factor, data)
+    folded = found.weight.data * _against(factor, data, axis)
     return _close(folded, data) and _close(found.offset, offset)
 
 
@@ -158,6 +162,6 @@ def _close(a: Array, b: Array) -> bool:
     return bool(np.allclose(a, b, rtol=1e-4, atol=limit))
 
 
-def _against(factor: Array, weight: Array) -> Array:
-    """The factors, shaped to broadcast along axis 0 of a weight."""
-    return factor.reshape(-1, *[1] * (weight.ndim - 1))
+def _against(factor: Array, weight: Array, axis: int) -> Array:
+    """The factors, shaped to broadcast along the channel axis of a weight."""
+    return factor.reshape([-1 if a == axis else 1 for a in range(weight.ndim)])

@@ -101,19 +101,19 @@ class TrainingWriter:
 
     def _quantizer(self, node: Node) -> None:
         call, scale = self._fx(node), cast(Value, operand(node, "scale"))
-        x, axis, high = call.args[0], node.attributes["axis"], node.attributes["high"]
-        arguments = (axis, node.attributes["low"], high)
+        x, step, *arguments = call.args  # axis, low, high
+        axis, _, high = arguments
         if scale.name in self.dynamic:
             with self.module.graph.inserting_before(call):
-                step = self.module.graph.call_function(weight_scale, (x, axis, high))
+                derived = self.module.graph.call_function(weight_scale, (x, axis, high))
             self.derived.add(scale.name)
-            call.target, call.args = fake_quantize, (x, step, *arguments)
+            call.target, call.args = fake_quantize, (x, derived, *arguments)
         elif scale.name in self.learned:
             self._train(self.places[scale.name])
             call.target = learned_fake_quantize
-            call.args = (x, call.args[1], *arguments, self._elements(node, scale))
+            call.args = (x, step, *arguments, self._elements(node, scale))
         else:
-            call.target, call.args = fake_quantize, (x, call.args[1], *arguments)
+            call.target = fake_quantize
 
     def _elements(self, node: Node, scale: Value) -> int:
         """How many numbers of a weight each of its scales serves; 0 for an activation."""
