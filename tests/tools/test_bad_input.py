@@ -248,10 +248,11 @@ def test_an_onnx_file_without_its_external_data(sandbox: Sandbox) -> None:
     assert "w.bin" in said
 
 
-def test_an_onnx_file_that_is_quantized_already(sandbox: Sandbox) -> None:
+def test_an_onnx_file_that_is_quantized_already_without_the_pass_for_it(sandbox: Sandbox) -> None:
     small_models.quantized_onnx(sandbox.folder / "model.onnx", np.int8)
     small_models.images(sandbox.folder / "x.npy")
-    said = sandbox.refusal("model.onnx", "--calibration", "x.npy", code=1)
+    passes = ("--passes", "default, -adopt")
+    said = sandbox.refusal("model.onnx", "--calibration", "x.npy", *passes, code=1)
     assert "already carries quantizers" in said and "start from the float model" in said
 
 
