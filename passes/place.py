@@ -243,5 +243,6 @@ def _refuse_quantized(graph: Graph) -> None:
             raise SparqcError(
                 f"the model already carries quantizers ({node.output.name} is a {node.op}); place "
                 "needs a float model",
-                hint="put `adopt` in front, which takes their ranges over, or start from the float model",
+                hint="put `adopt` in front, which takes their ranges over; or start from the float "
+                "model",
             )
