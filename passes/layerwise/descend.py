@@ -11,31 +11,38 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from sparqc.passes.layerwise.sweep import BLOCK, rounded
+from sparqc.passes.layerwise.sweep import block_size, rounded
+from sparqc.passes.layerwise.threads import one_thread
 
-#: Takes the optimality condition's right side [G, K, n] and Hessian [G, n, n] of some columns, and
-#: their place; gives their new weights [G, K, n].
+#: Takes the right side [G, n, K] of the condition `H_own w = right` under which some columns are at
+#: their optimum, H_own [G, n, n], and their place; gives their new weights [G, n, K].
 Step = Callable[[Tensor, Tensor, slice], Tensor]
 
 
 def descend(weight: Tensor, hessian: Tensor, cross: Tensor, width: int, step: Step) -> Tensor:
     """The weight [G, K, N] after one round over all columns, `width` of them at a time."""
-    weight = weight.clone()
-    residual = cross - weight @ hessian  # half of the negative gradient
-    for start in range(0, weight.shape[-1], BLOCK):
-        stop = min(start + BLOCK, weight.shape[-1])
-        before = weight[..., start:stop].clone()
-        local, here = hessian[:, start:stop, start:stop], residual[..., start:stop].clone()
-        for i in range(0, stop - start, width):
-            part = slice(i, min(i + width, stop - start))
-            columns = slice(start + part.start, start + part.stop)
-            own = local[:, part, part]
-            old = weight[..., columns]
-            new = step(here[..., part] + old @ own, own, columns)
-            here -= (new - old) @ local[:, part]
-            weight[..., columns] = new
-        residual -= (weight[..., start:stop] - before) @ hessian[:, start:stop]
-    return weight
+    residual = (cross - weight @ hessian).transpose(1, 2).contiguous()  # half the descent
+    rest = weight.transpose(1, 2).contiguous()  # [G, N, K], so that a column is a piece of memory
+    size = block_size(weight)
+    for start in range(0, rest.shape[1], size):
+        here = slice(start, start + size)
+        before = rest[:, here].clone()
+        with one_thread():
+            _descend_block(rest[:, here], residual[:, here].clone(), hessian, start, width, step)
+        residual -= hessian[:, :, here] @ (rest[:, here] - before)
+    return rest.transpose(1, 2).contiguous()
+
+
+def _descend_block(
+    block: Tensor, residual: Tensor, hessian: Tensor, start: int, width: int, step: Step
+) -> None:
+    local = hessian[:, start : start + block.shape[1], start : start + block.shape[1]]
+    for i in range(0, block.shape[1], width):
+        part = slice(i, i + width)
+        own, old = local[:, part, part], block[:, part].clone()
+        new = step(residual[:, part] + own @ old, own, slice(start + i, start + i + width))
+        residual -= local[:, :, part] @ (new - old)
+        block[:, part] = new
 
 
 _FIRST, _SECOND = torch.triu_indices(4, 4, offset=1)
@@ -43,23 +50,23 @@ _FIRST, _SECOND = torch.triu_indices(4, 4, offset=1)
 
 def best_pair(right: Tensor, own: Tensor, columns: slice) -> Tensor:
     """Of four columns the two that lower the error most, at their optimum; the others are 0."""
-    p, q = right[..., _FIRST], right[..., _SECOND]  # [G, K, 6]
-    hpp, hqq = own[:, None, _FIRST, _FIRST], own[:, None, _SECOND, _SECOND]
-    hpq = own[:, None, _FIRST, _SECOND]
+    p, q = right[:, _FIRST], right[:, _SECOND]  # [G, 6, K]
+    hpp, hqq = own[:, _FIRST, _FIRST, None], own[:, _SECOND, _SECOND, None]
+    hpq = own[:, _FIRST, _SECOND, None]
     determinant = hpp * hqq - hpq * hpq
     wp, wq = (p * hqq - q * hpq) / determinant, (q * hpp - p * hpq) / determinant
-    best = (p * wp + q * wq).argmax(-1, keepdim=True)
+    best = (p * wp + q * wq).argmax(1, keepdim=True)
     new = torch.zeros_like(right)
-    new.scatter_(-1, _FIRST[best], wp.gather(-1, best))
-    return new.scatter_(-1, _SECOND[best], wq.gather(-1, best))
+    new.scatter_(1, _FIRST[best], wp.gather(1, best))
+    return new.scatter_(1, _SECOND[best], wq.gather(1, best))
 
 
 def nearest_code(mask: Tensor, scale: Tensor, high: int) -> Step:
-    """A step for one column: the best multiple of the scale, 0 outside the mask."""
+    """A step for one column: the best multiple of the scale [G, K], 0 outside the mask."""
+    kept = mask.transpose(1, 2).contiguous()
 
     def step(right: Tensor, own: Tensor, columns: slice) -> Tensor:
-        new = rounded(right / own, scale[..., None], high)
-        return new * mask[..., columns]
+        return rounded(right / own, scale[:, None], high) * kept[:, columns]
 
     return step
 

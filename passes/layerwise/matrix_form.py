@@ -14,8 +14,16 @@ from torch.nn.functional import pad
 from sparqc.ir.graph import Node, Value
 from sparqc.passes.weighted import Weighted
 
-#: Multiplications for one image's part of a Hessian; places are left out beyond that.
-WORK = 1 << 30
+#: Samples that determine a layer: for each column, and at least.  More cost time alone.
+PER_COLUMN, LEAST = 10, 1 << 14
+
+
+@dataclass(frozen=True)
+class Images:
+    """Which images a batch holds, of how many."""
+
+    first: int
+    total: int
 
 
 @dataclass(frozen=True)
@@ -38,11 +46,11 @@ class MatrixForm:
         """[G, K, N] as the weight: the inverse of `to_rows`."""
         raise NotImplementedError
 
-    def inputs(self, x: Tensor, first: int) -> Tensor:
-        """The samples [G, n, N] of the layer's input; `first` is the number of its first image."""
+    def inputs(self, x: Tensor, images: Images) -> Tensor:
+        """The samples [G, n, N] of the layer's input."""
         raise NotImplementedError
 
-    def outputs(self, y: Tensor, first: int) -> Tensor:
+    def outputs(self, y: Tensor, images: Images) -> Tensor:
         """The same samples [G, n, K] of its output."""
         raise NotImplementedError
 
@@ -50,18 +58,19 @@ class MatrixForm:
         """[G, K] as one number for each output channel."""
         return values.reshape(-1)
 
-    def places(self, images: int, there: int, first: int) -> Tensor:
-        """Which of `there` places of each image are taken, [images, m].
+    def places(self, count: int, there: int, images: Images) -> Tensor:
+        """Which of `there` places of each of `count` images are taken, [count, m].
 
-        Fewer than all only where their products would take too long; then each image gives others,
-        and which ones depends on its number alone, so that the cut into batches does not matter.
+        Fewer than all where there are plenty; then each image gives others, and which ones depends
+        on its number alone, so that the cut into batches does not matter.
         """
-        most = max(1, WORK // (self.groups * self.columns**2))
-        if most >= there:
-            return torch.arange(there).expand(images, there)
+        wanted = max(LEAST, PER_COLUMN * self.columns)
+        taken = min(there, -(-wanted // max(1, images.total)))
+        if taken == there:
+            return torch.arange(there).expand(count, there)
         mixed = torch.randperm(there, generator=torch.Generator().manual_seed(there))
-        starts = torch.arange(first, first + images)[:, None] * most
-        return mixed[(starts + torch.arange(most)) % there]
+        starts = torch.arange(images.first, images.first + count)[:, None] * taken
+        return mixed[(starts + torch.arange(taken)) % there]
 
 
 @dataclass(frozen=True)
@@ -78,20 +87,20 @@ class ProductForm(MatrixForm):
         """[1, K, N] as the weight."""
         return (rows[0].T if self.transposed else rows[0]).contiguous()
 
-    def inputs(self, x: Tensor, first: int) -> Tensor:
+    def inputs(self, x: Tensor, images: Images) -> Tensor:
         """x [..., N] as [1, n, N]; the first dimension counts images."""
-        return self._taken(x, first)
+        return self._taken(x, images)
 
-    def outputs(self, y: Tensor, first: int) -> Tensor:
+    def outputs(self, y: Tensor, images: Images) -> Tensor:
         """y [..., K] as [1, n, K]."""
-        return self._taken(y, first)
+        return self._taken(y, images)
 
-    def _taken(self, x: Tensor, first: int) -> Tensor:
-        images = x.shape[0] if x.dim() > 1 else 1
-        x = x.reshape(images, -1, x.shape[-1])
-        places = self.places(images, x.shape[1], first)
+    def _taken(self, x: Tensor, images: Images) -> Tensor:
+        count = x.shape[0] if x.dim() > 1 else 1
+        x = x.reshape(count, -1, x.shape[-1])
+        places = self.places(count, x.shape[1], images)
         if places.shape[1] < x.shape[1]:
-            x = x[torch.arange(images)[:, None], places]
+            x = x[torch.arange(count)[:, None], places]
         return x.reshape(1, -1, x.shape[-1])
 
 
@@ -113,16 +122,16 @@ class ConvForm(MatrixForm):
         shape = (self.groups * self.rows, *self.kernel, self.columns // prod(self.kernel))
         return rows.reshape(shape).movedim(-1, 1).contiguous()
 
-    def inputs(self, x: Tensor, first: int) -> Tensor:
+    def inputs(self, x: Tensor, images: Images) -> Tensor:
         """The patches of x [B, G * C, *size] as [G, n, N]."""
         windows = self._windows(x)
-        taken = self._taken(windows, first)  # [B, m, G, C, *kernel]
+        taken = self._taken(windows, images)  # [B, m, G, C, *kernel]
         taken = taken.movedim(3, -1)
         return taken.reshape(-1, self.groups, self.columns).transpose(0, 1)
 
-    def outputs(self, y: Tensor, first: int) -> Tensor:
+    def outputs(self, y: Tensor, images: Images) -> Tensor:
         """y [B, G * K, *out] as [G, n, K]."""
-        taken = self._taken(y.movedim(1, -1), first)
+        taken = self._taken(y.movedim(1, -1), images)
         return taken.reshape(-1, self.groups, self.rows).transpose(0, 1)
 
     def _windows(self, x: Tensor) -> Tensor:
@@ -138,11 +147,11 @@ class ConvForm(MatrixForm):
         x = x.unflatten(1, (self.groups, -1))  # [B, G, C, *out, *kernel]
         return x.movedim((1, 2), (1 + rank, 2 + rank))
 
-    def _taken(self, x: Tensor, first: int) -> Tensor:
+    def _taken(self, x: Tensor, images: Images) -> Tensor:
         """x [B, *out, ...] as [B, m, ...] at the places that are taken."""
-        images, out = x.shape[0], x.shape[1 : 1 + len(self.kernel)]
-        places = self.places(images, prod(out), first)
-        image = torch.arange(images)[:, None]
+        count, out = x.shape[0], x.shape[1 : 1 + len(self.kernel)]
+        places = self.places(count, prod(out), images)
+        image = torch.arange(count)[:, None]
         return x[(image, *_unravel(places, out))]
 
 

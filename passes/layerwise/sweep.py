@@ -9,8 +9,16 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-#: Columns after which what is lost is handed on to all columns behind, in one product.
-BLOCK = 128
+from sparqc.passes.layerwise.threads import one_thread
+
+#: Elements that are worked on column by column before what they lose is handed on to the columns
+#: behind, in one product: as many as torch handles in one thread.
+_BLOCK = 1 << 15
+
+
+def block_size(weight: Tensor) -> int:
+    """How many columns of [G, K, N] make a block: a multiple of four."""
+    return 4 * max(2, min(32, _BLOCK // (4 * weight.shape[0] * weight.shape[1])))
 
 
 def two_largest(saliency: Tensor) -> Tensor:
@@ -36,25 +44,42 @@ def sweep(
     multiples of it, at most `high` of them.
     """
     inverse = upper_inverse(hessian)
-    weight = weight.clone()
-    kept = torch.ones_like(weight, dtype=torch.bool) if mask is None else mask.clone()
-    for start in range(0, weight.shape[-1], BLOCK):
-        stop = min(start + BLOCK, weight.shape[-1])
-        block, local = weight[..., start:stop], inverse[:, start:stop, start:stop]
-        diagonal = local.diagonal(dim1=-2, dim2=-1)[:, None]  # [G, 1, n]
-        lost = torch.zeros_like(block)
-        for i in range(stop - start):
-            if two_four and i % 4 == 0:
-                saliency = block[..., i : i + 4] / diagonal[..., i : i + 4]
-                kept[..., start + i : start + i + 4] = two_largest(saliency.square())
-            new = block[..., i] * kept[..., start + i]
-            if scale is not None:
-                new = rounded(new, scale, high)
-            lost[..., i] = (block[..., i] - new) / diagonal[..., i]
-            block[..., i + 1 :] -= lost[..., i, None] * local[:, None, i, i + 1 :]
-            block[..., i] = new
-        weight[..., stop:] -= lost @ inverse[:, start:stop, stop:]
-    return weight, kept
+    rest = weight.transpose(1, 2).contiguous()  # [G, N, K], so that a column is a piece of memory
+    kept = torch.ones_like(rest, dtype=torch.bool)
+    if mask is not None:
+        kept.copy_(mask.transpose(1, 2))
+    size = block_size(weight)
+    for start in range(0, rest.shape[1], size):
+        here = slice(start, start + size)
+        local = inverse[:, here, here]
+        with one_thread():
+            lost = _sweep_block(rest[:, here], kept[:, here], local, two_four, scale, high)
+        rest[:, start + size :] -= inverse[:, here, start + size :].transpose(1, 2) @ lost
+    return rest.transpose(1, 2).contiguous(), kept.transpose(1, 2).contiguous()
+
+
+def _sweep_block(
+    block: Tensor,
+    kept: Tensor,
+    inverse: Tensor,
+    two_four: bool,
+    scale: Tensor | None,
+    high: int,
+) -> Tensor:
+    """Sweep [G, n, K] in place, filling the mask where it is chosen; what each column lost."""
+    lost = torch.empty_like(block)
+    diagonal = inverse.diagonal(dim1=-2, dim2=-1)[..., None]  # [G, n, 1]
+    for i in range(block.shape[1]):
+        if two_four and i % 4 == 0:
+            saliency = (block[:, i : i + 4] / diagonal[:, i : i + 4]).square()
+            kept[:, i : i + 4] = two_largest(saliency.transpose(1, 2)).transpose(1, 2)
+        new = block[:, i] * kept[:, i]
+        if scale is not None:
+            new = rounded(new, scale, high)
+        torch.div(block[:, i] - new, diagonal[:, i], out=lost[:, i])
+        block[:, i] = new
+        block[:, i + 1 :] -= inverse[:, i, i + 1 :, None] * lost[:, i, None]
+    return lost
 
 
 def rounded(weight: Tensor, scale: Tensor, high: int) -> Tensor:

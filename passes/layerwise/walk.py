@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from sparqc.errors import SparqcError
-from sparqc.ir.graph import Node, Value
+from sparqc.ir.graph import Array, Node, Value
 from sparqc.passbase import Batch
-from sparqc.passes.layerwise.matrix_form import MatrixForm
+from sparqc.passes.layerwise.matrix_form import Images, MatrixForm
 from sparqc.passes.layerwise.network import Network
 from sparqc.passes.layerwise.normal_equations import NormalEquations
 from sparqc.passes.layerwise.states import States
@@ -42,8 +42,9 @@ class Walk:
     ) -> None:
         self.reference, self.current, self.stops, self._states = reference, current, stops, states
         self._places = [0, 0]
-        self._count = 0
+        self._count = self._images = 0
         for self._count, batch in batches:
+            self._images += _images(batch[0])
             states.put((REFERENCE, self._count), reference.start(batch))
             states.put((CURRENT, self._count), current.start(batch))
 
@@ -60,8 +61,9 @@ class Walk:
                     f"in calibration batch {batch}",
                     hint="check the weights and that batch: nothing can be solved there",
                 )
-            found.add(stop.form.inputs(x.float(), first), stop.form.outputs(y.float(), first))
-            first += x.shape[0]
+            images = Images(first, self._images)
+            found.add(stop.form.inputs(x.float(), images), stop.form.outputs(y.float(), images))
+            first += _images(x)
         return found
 
     def _advance(self, index: int) -> Iterator[tuple[int, tuple[Tensor, Tensor]]]:
@@ -90,3 +92,7 @@ class Walk:
             network.forget(state, aims[which], keep[:-1])
         self._states.put((which, batch), state)
         return tensor
+
+
+def _images(x: Tensor | Array) -> int:
+    return len(x) if x.ndim else 1
