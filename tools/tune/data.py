@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Callable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Sized
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
 from sparqc.errors import SparqcError
-from sparqc.ranks import ALONE, Ranks
+from sparqc.ranks import ALONE, Ranks, together
 from sparqc.tools.model_loading import LoadedModel
 from sparqc.tools.tune.checkpoint import tensor_hash
 from sparqc.tools.tune.steady import seed_of
@@ -102,8 +103,10 @@ class TrainingData:
             return self.function(**{name: values[name] for name in self._wanted()})
 
     def _raw(self, found: object, stream: RandomStream) -> Iterator[object]:
+        if not isinstance(found, Iterable):
+            raise self._error(f"returned {type(found).__name__}, no batches", self._hint)
         with self.code.running(self.title), stream.active():
-            iterator = iter(found)  # type: ignore[call-overload]
+            iterator = iter(found)
         while True:
             with self.code.running(self.title), stream.active():
                 batch = next(iterator, _END)
@@ -152,6 +155,25 @@ class TrainingData:
 
     def _error(self, what: str, hint: str) -> SparqcError:
         return SparqcError(f"{self.title} {what}", span=definition_span(self.function), hint=hint)
+
+
+def batches_an_epoch(data: TrainingData) -> int:
+    """How many batches an epoch has, on every rank alike; the first one is looked at, too.
+
+    Raises SparqcError where there are none, the first is none, or the ranks have unequally many.
+    """
+    ranks = data.ranks
+    with together(ranks):
+        count = data.count()
+        next(data.epoch(0), None)
+    counts = [int(found) for found in ranks.gather(np.array(count))]
+    for rank, other in enumerate(counts):
+        if other != counts[0]:
+            raise SparqcError(
+                f"rank {rank} has {other} training batches an epoch, rank 0 has {counts[0]}",
+                hint="training() has to give every rank equally many",
+            )
+    return count
 
 
 def _length(batches: object) -> int | None:

@@ -49,13 +49,13 @@ class Loop:
     device: torch.device
     store: Store
     display: Display
+    #: How many batches an epoch has: see `batches_an_epoch`.
+    batches: int
     #: Steps from one checkpoint to the next; there is one at the end of each epoch, too.
     save_every: int = 500
     #: Plain data to keep in every checkpoint.
     extra: Mapping[str, Any] = field(default_factory=dict)
     optimizer: torch.optim.Optimizer = field(init=False)
-    #: Batches of an epoch.
-    batches: int = field(init=False, default=0)
     _at: Position = field(init=False, default_factory=Position)
     _last: TrainingBatch | None = field(init=False, default=None)
 
@@ -69,7 +69,6 @@ class Loop:
         """
         self.optimizer = make_optimizer(self.module, self.recipe)
         with StopRequest() as stop, shared_batch_norms(self.module, self.ranks):
-            self.batches = self._count()
             if start is not None:
                 self._at = self._resume(start)
             else:
@@ -83,18 +82,6 @@ class Loop:
         self.module.eval()
 
     # -- the start ------------------------------------------------------------------------------
-
-    def _count(self) -> int:
-        with together(self.ranks):
-            count = self.data.count()
-        counts = [int(a) for a in self.ranks.gather(torch.tensor(count).numpy())]
-        for rank, other in enumerate(counts):
-            if other != counts[0]:
-                raise SparqcError(
-                    f"rank {rank} has {other} training batches an epoch, rank 0 has {counts[0]}",
-                    hint="training() has to give every rank equally many",
-                )
-        return count
 
     def _resume(self, start: Checkpoint) -> Position:
         known = start.state.get("batches")

@@ -21,7 +21,7 @@ from sparqc.tools.model_loading import LoadedModel, load
 from sparqc.tools.opening import calibration_of, data_notes, float_bytes_of
 from sparqc.tools.report import Account, PassRow, Report, report_of
 from sparqc.tools.report_text import render as render_report
-from sparqc.tools.tune.data import TrainingData, training_data
+from sparqc.tools.tune.data import TrainingData, batches_an_epoch, training_data
 from sparqc.tools.tune.display import Display
 from sparqc.tools.tune.group import joined, local_device, require_alike, share_checkpoint
 from sparqc.tools.tune.identity import identity_of
@@ -74,8 +74,21 @@ def _tune(order: Order, ranks: Ranks, device: torch.device) -> Outcome | None:
     store = Store(order.checkpoint, identity, display.say)
     with together(ranks):
         newest = store.begin(order.resume) if ranks.index == 0 else None
+    batches = 0 if data is None else batches_an_epoch(data)
     phases.end("reading")
-    run = Run(order, loaded, calibration, data, criterion, ranks, device, store, display, (events,))
+    run = Run(
+        order=order,
+        loaded=loaded,
+        calibration=calibration,
+        data=data,
+        criterion=criterion,
+        ranks=ranks,
+        device=device,
+        store=store,
+        display=display,
+        batches=batches,
+        observers=(events,),
+    )
     compiled = run.run(share_checkpoint(newest, ranks))
     phases.end("training")
     if compiled is None:

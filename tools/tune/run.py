@@ -49,6 +49,8 @@ class Run:
     device: torch.device
     store: Store
     display: Display
+    #: How many batches an epoch has.
+    batches: int = 0
     observers: tuple[Observer, ...] = ()
     #: What evaluate() has said so far.
     rows: list[Row] = field(default_factory=list)
@@ -193,6 +195,7 @@ class Run:
             device=self.device,
             store=self.store,
             display=self.display,
+            batches=self.batches,
             save_every=self.order.save_every,
             extra=self._extra(),
         )

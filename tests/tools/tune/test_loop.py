@@ -77,17 +77,19 @@ def loop(
 ) -> Loop:
     module = network()
     teacher = teacher or network()
+    data = TrainingData(CODE, function, "training() of model.py", 1, recipe.seed)
     return Loop(
         stage="sparse",
         module=module,
         teacher=teacher.eval(),
         criterion=usual_loss,
-        data=TrainingData(CODE, function, "training() of model.py", 1, recipe.seed),
+        data=data,
         recipe=recipe,
         ranks=ALONE,
         device=torch.device("cpu"),
         store=Store(folder, identity_of(module, recipe.to_json())),
         display=Display(),
+        batches=data.count(),
         **more,
     )
 
@@ -186,7 +188,7 @@ class Interrupting:
     """The batches of an epoch; Ctrl-C is pressed while the fourth is read."""
 
     def __len__(self) -> int:
-        return 5
+        return 5  # so that nobody has to read them to know
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         for index, batch in enumerate(labelled()):
