@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 import sparqc
 from sparqc.errors import UsageError
 from sparqc.passes.check import Finding
+from sparqc.passes.foreign import ANY
 from sparqc.tools.onnx_source import read_source
+from sparqc.tools.report_adopted import AdoptedRows, adopted_rows
 from sparqc.tools.report_layers import (
     LayerRow,
     OtherRow,
@@ -101,6 +103,8 @@ class Report:
     phases: Mapping[str, float]
     cpu_seconds: float
     types: OperatorTypes = field(default_factory=OperatorTypes)
+    #: None where the model carried no quantizers of another tool.
+    adopted: AdoptedRows | None = None
     version: str = field(default_factory=lambda: str(sparqc.__version__))
 
     @property
@@ -127,6 +131,7 @@ class Report:
             "without_weights": [row.to_json() for row in self.others],
             "residual_adds": self.adds.to_json(),
             "types": self.types.to_json(),
+            "adopted": self.adopted.to_json() if self.adopted else None,
             "passes": [row.to_json() for row in self.passes],
             "difference": self.difference.to_json() if self.difference else None,
             "metrics": [metric.to_json() for metric in self.metrics],
@@ -172,15 +177,22 @@ def report_of(compiled: Compiled, account: Account) -> Report:
         difference=compiled.difference,
         metrics=tuple(account.metrics),
         findings=tuple(context.facts["check"]) if "check" in context.facts else None,
-        opaque=compiled.opaque,
+        opaque=_opaque(compiled),
         notes=(*compiled.notes, *account.notes, *range_notes(context.facts)),
         sizes=Sizes(sum(p.stat().st_size for p in compiled.files), account.float_bytes),
         files=tuple(compiled.files),
         build_line=_build_line(compiled),
         phases=account.phases,
         types=operator_types(compiled.graph, context),
+        adopted=adopted_rows(context.facts),
         cpu_seconds=account.cpu_seconds,
     )
+
+
+def _opaque(compiled: Compiled) -> dict[str, int]:
+    """What passed through: not the quantizers that were taken out."""
+    removed = ANY if "adopt" in compiled.context.facts else frozenset()
+    return {name: count for name, count in compiled.opaque.items() if name not in removed}
 
 
 def _build_line(compiled: Compiled) -> str:

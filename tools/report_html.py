@@ -54,7 +54,8 @@ def page(
     run: Mapping[str, Any], events: Sequence[PassEvent | RuleEvent], stages: Sequence[Stage]
 ) -> str:
     """The whole page."""
-    body = "\n".join([*_head(run), *_layers(run), *_events(events), *_graphs(stages)])
+    parts = [*_head(run), *_layers(run), *_adopted(run), *_events(events), *_graphs(stages)]
+    body = "\n".join(parts)
     title = escape(f"sparqc: {run['model']}")
     return (
         f'<!doctype html>\n<html lang="en">\n<head><meta charset="utf-8"><title>{title}</title>\n'
@@ -120,6 +121,25 @@ def _layers(run: Mapping[str, Any]) -> Iterator[str]:
             _verdict(layer["sparse"], "2:4", f"dense: {layer['dense_reason']}"),
             f'<td class="mono">{escape(layer["source"])}</td>',
         )
+    yield "</table>"
+
+
+def _adopted(run: Mapping[str, Any]) -> Iterator[str]:
+    """The quantizers of another tool: what became of each, and why."""
+    found = (run["report"] or {}).get("adopted")
+    if not found:
+        return
+    yield "<h2>Adopted</h2>"
+    yield f'<p class="dim">Ranges taken over: {len(found["taken"])}; measured or computed anew: '
+    yield f"{escape(', '.join([*found['measured'], *found['computed']]) or 'none')}.</p>"
+    yield from (f"<p>{escape(note)}</p>" for note in found["notes"])
+    yield '<table id="adopted">'
+    yield _row(("value", "quantizer", "is", "because"), cell="th")
+    for change in found["changes"]:
+        kind = f"{change['kind']} to {change['to']}" if change["to"] else change["kind"]
+        yield _row((change["value"], change["origin"], kind, change["reason"]))
+    for layer, reason in found["left_in_float"].items():
+        yield _row((layer, "", "in float", reason))
     yield "</table>"
 
 

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sparqc.tools.console import show
+from sparqc.tools.report_adopted import adopted_lines
 from sparqc.tools.report_findings import finding_lines
 from sparqc.tools.report_tables import (
     INT8,
@@ -109,6 +110,7 @@ def _layers(report: Report, page: _Page, verbose: bool) -> None:
         page.table((layer_table if whole else group_table)(rows, verdicts))
     for line in other_lines(report.others):
         page.line("", line)
+    page.lines("adopted", adopted_lines(report.adopted))
     if adds := _adds(report):
         page.line("adds", adds)
     page.lines("types", type_lines(report.types))
