@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Sized
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,8 @@ class TrainingBatch:
 
     inputs: tuple[Tensor, ...]
     target: Tensor | None
+    #: Whether it is this rank's part of a batch, rather than all of it.
+    part: bool = False
 
     @property
     def size(self) -> int:
@@ -38,7 +40,8 @@ class TrainingBatch:
     def to(self, device: Any) -> TrainingBatch:
         """The same on a device."""
         target = self.target if self.target is None else self.target.to(device, non_blocking=True)
-        return TrainingBatch(tuple(x.to(device, non_blocking=True) for x in self.inputs), target)
+        inputs = tuple(x.to(device, non_blocking=True) for x in self.inputs)
+        return TrainingBatch(inputs, target, self.part)
 
     def hash(self) -> str:
         """Tells it from any other batch."""
@@ -135,7 +138,9 @@ class TrainingData:
     def _share(self, batch: TrainingBatch, number: int) -> TrainingBatch:
         """This rank's rows.  Where there are fewer samples than ranks, every rank takes them all:
         the average over the ranks is the same."""
-        part = None if self.shared_by_owner else self.ranks.part(batch.size)
+        if self.shared_by_owner:
+            return replace(batch, part=True)
+        part = self.ranks.part(batch.size)
         if self.ranks.count == 1 or part is None:
             return batch
         tensors = [*batch.inputs, *([] if batch.target is None else [batch.target])]
@@ -147,7 +152,7 @@ class TrainingData:
                 "take the parameters rank and world, and yield that rank's batches",
             )
         target = None if batch.target is None else batch.target[part]
-        return TrainingBatch(tuple(x[part] for x in batch.inputs), target)
+        return TrainingBatch(tuple(x[part] for x in batch.inputs), target, part=True)
 
     @property
     def _hint(self) -> str:

@@ -24,7 +24,7 @@ from sparqc.tools.tune.loss import Loss, distance
 from sparqc.tools.tune.position import Position, pack, unpack
 from sparqc.tools.tune.recipe import Recipe
 from sparqc.tools.tune.schedule import learning_rate
-from sparqc.tools.tune.shared_norm import shared_batch_norms
+from sparqc.tools.tune.shared_norm import Sharing, shared_batch_norms
 from sparqc.tools.tune.steady import seed_everything
 from sparqc.tools.tune.store import Store
 
@@ -58,6 +58,7 @@ class Loop:
     optimizer: torch.optim.Optimizer = field(init=False)
     _at: Position = field(init=False, default_factory=Position)
     _last: TrainingBatch | None = field(init=False, default=None)
+    _sharing: Sharing = field(init=False, default_factory=Sharing)
 
     def run(self, start: Checkpoint | None = None) -> None:
         """Train until the last epoch has ended.
@@ -68,7 +69,7 @@ class Loop:
             Interrupted: behind the step in which Ctrl-C or SIGTERM came; the state is kept.
         """
         self.optimizer = make_optimizer(self.module, self.recipe)
-        with StopRequest() as stop, shared_batch_norms(self.module, self.ranks):
+        with StopRequest() as stop, shared_batch_norms(self.module, self.ranks) as self._sharing:
             if start is not None:
                 self._at = self._resume(start)
             else:
@@ -165,6 +166,7 @@ class Loop:
             group["lr"] = rate
         seed_everything(self.recipe.seed, self.stage, at.step, self.ranks.index)
         self.optimizer.zero_grad(set_to_none=True)
+        self._sharing.on = batch.part
         samples, loss = batch.size, self._loss(batch.to(self.device))
         total, mean = self._over_ranks(samples, float(loss.detach()))
         if not math.isfinite(mean):

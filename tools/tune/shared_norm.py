@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -23,26 +24,35 @@ from sparqc.ranks import Ranks
 _OWN = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
+@dataclass
+class Sharing:
+    """Whether the ranks have parts of one batch; where all have the same, each is by itself."""
+
+    on: bool = True
+
+
 @contextmanager
-def shared_batch_norms(module: nn.Module, ranks: Ranks) -> Iterator[None]:
+def shared_batch_norms(module: nn.Module, ranks: Ranks) -> Iterator[Sharing]:
     """Inside, the BatchNorms of a module that are in train mode see the batches of all ranks.
 
     torch's own classes do; what a person derived from them computes as they wrote it.
     """
     found = [m for m in module.modules() if type(m) in _OWN and ranks.count > 1]
     mine = [m for m in found if isinstance(m, BatchNorm) and "forward" not in vars(m)]
+    sharing = Sharing()
     for norm in mine:
-        norm.forward = partial(_forward, norm)  # type: ignore[method-assign]
+        norm.forward = partial(_forward, norm, sharing)  # type: ignore[method-assign]
     try:
-        yield
+        yield sharing
     finally:
         for norm in mine:
             del norm.forward
 
 
-def _forward(norm: BatchNorm, x: Tensor) -> Tensor:
+def _forward(norm: BatchNorm, sharing: Sharing, x: Tensor) -> Tensor:
     norm._check_input_dim(x)
-    if not norm.training and norm.running_mean is not None:
+    fixed = not norm.training and norm.running_mean is not None
+    if fixed or not sharing.on:
         return type(norm).forward(norm, x)  # type: ignore[no-any-return]
     count, mean, squares = shared_moments(x)
     if norm.training and norm.running_mean is not None:
