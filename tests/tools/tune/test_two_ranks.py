@@ -3,25 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from processes import torchrun
 
 #: Rounding in float32, over two epochs.
 ROUNDING = 1e-5
-
-
-def torchrun(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """Run a Python program in two processes."""
-    program = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        [*program, *words], cwd=cwd, env=environment, capture_output=True, text=True, timeout=240
-    )
 
 
 @pytest.fixture(scope="module")
