@@ -23,6 +23,7 @@ from sparqc.errors import FAILED, SparqcError, did_you_mean
 COMMANDS = {
     "compile": "sparqc.tools.compile:compile_command",
     "tune": "sparqc.tools.tune.command:tune_command",
+    "sensitivity": "sparqc.tools.sensitivity:sensitivity_command",
     "check": "sparqc.tools.check_command:check_command",
     "explain": "sparqc.tools.explain:explain_command",
     "build": "sparqc.tools.build:build",

@@ -47,8 +47,8 @@ def predict(
         SparqcError: the file is no valid ONNX model.
     """
     source = read_source(_loaded(model))
-    sized, notes = _sized(source, batch, shapes)
-    job = new_job(sized, options=Options(passes="", target=target, patterns=tuple(patterns)))
+    model, notes = sized(source, batch, shapes)
+    job = new_job(model, options=Options(passes="", target=target, patterns=tuple(patterns)))
     engine = predict_graph(job.graph, job.context)
     notes = (*notes, *engine.notes, *_refusals(job.graph, job.context))
     return _named(replace(engine, notes=notes), source)
@@ -75,7 +75,7 @@ def _loaded(model: str | Path | onnx.ModelProto) -> onnx.ModelProto:
 # -- sizes -------------------------------------------------------------------------------------
 
 
-def _sized(
+def sized(
     source: OnnxSource, batch: int | None, shapes: Shapes | None
 ) -> tuple[onnx.ModelProto, tuple[str, ...]]:
     """The model with the sizes of its inputs filled in, and what is to be said of open ones."""
