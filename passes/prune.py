@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from sparqc.errors import SparqcError
 from sparqc.ir.graph import Graph, Value
 from sparqc.passbase import Context, Pass
 from sparqc.passes.apply_mask import apply_mask
@@ -28,7 +27,7 @@ class Prune(Pass):
     the largest; "permuted" first permutes channels, without any operator at run time, so that the
     largest keep more; "sparsegpt" chooses those whose loss the others can best make good, and
     solves what stays, layer by layer, so that each layer gives on the calibration data what it gave
-    in the dense network (PyTorch models only).
+    in the dense network.
 
     `damping` pulls weights of "sparsegpt" to what they were, by that share of the mean squared
     input; `batches` bounds its calibration data.
@@ -72,11 +71,6 @@ class Prune(Pass):
         self, graph: Graph, context: Context, layers: list[SparseLayer]
     ) -> dict[Value, float]:
         """Mask the layers that can be repaired; the removed share of each weight."""
-        if graph.level != "fx":
-            raise SparqcError(
-                "prune{method=sparsegpt} repairs PyTorch models, and this model is ONNX",
-                hint="prune by magnitude, or compile the PyTorch model",
-            )
         # Only here is torch needed, which takes seconds to import.
         from sparqc.passes.layerwise.one_shot import OneShot
 

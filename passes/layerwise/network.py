@@ -22,11 +22,16 @@ State = dict[str, Any]
 
 
 class Network:
-    """A graph of the FX level, ready to run piece by piece without gradients."""
+    """A graph of either level, ready to run piece by piece in torch, without gradients.
+
+    Later changes of the graph are not seen; `set` tells of them.  Values are known by their names.
+    Raises SparqcError where an operator of an ONNX graph has no form in PyTorch.
+    """
 
     def __init__(self, graph: Graph, table: OperatorTable) -> None:
-        writer = Writer(graph, table)
-        self._writer = writer
+        graph = _for_torch(graph)
+        self._writer = writer = Writer(graph, table)
+        self._nodes = {value.name: node for value, node in writer.nodes.items()}
         self._inputs = [writer.nodes[value].name for value in graph.inputs]
         constant = {
             writer.nodes[v]
@@ -34,7 +39,6 @@ class Network:
             for v in node.outputs
             if v in writer.nodes and is_constant(v, table)
         }
-        self._constant = constant
         self._order = [n for n in writer.fx.nodes if n.op == "call_function" and n not in constant]
         self._index = {node: i for i, node in enumerate(self._order)}
         self._last = {
@@ -48,21 +52,21 @@ class Network:
 
     def place(self, value: Value) -> int:
         """How many operators have run when a value is there; 0 for an input."""
-        node = self._writer.nodes[value]
+        node = self._nodes[value.name]
         return self._index[node] + 1 if node in self._index else 0
 
     def name(self, value: Value) -> str:
         """What a value is called in a state."""
-        return self._writer.nodes[value].name
+        return self._nodes[value.name].name
 
     def get(self, value: Value, state: State) -> Tensor:
         """A value that is there."""
-        found: Tensor = self._get(self._writer.nodes[value], state)
+        found: Tensor = self._get(self._nodes[value.name], state)
         return found
 
     def set(self, value: Value, tensor: Tensor) -> None:
         """Give a constant, or what follows from constants alone, another value from here on."""
-        self._fixed[self._writer.nodes[value]] = tensor
+        self._fixed[self._nodes[value.name]] = tensor
 
     def run(self, state: State, start: int, stop: int, keep: Iterable[str] = ()) -> None:
         """Run the operators from one place to another; what is not read later is forgotten.
@@ -70,6 +74,8 @@ class Network:
         Raises SparqcError where an operator fails.
         """
         kept = set(keep)
+        if stop <= start:
+            return
         with torch.no_grad():
             for index in range(start, stop):
                 node = self._order[index]
@@ -101,3 +107,19 @@ class Network:
                 return self._writer.attribute(str(node.target))
             self._fixed[node] = self._call(node, {})
         return self._fixed[node]
+
+
+def _for_torch(graph: Graph) -> Graph:
+    """The graph as one of the FX level: most operators of the vocabulary are the same on both."""
+    if graph.level == "fx":
+        return graph
+    copy = graph.clone()
+    copy.level, copy.native = "fx", None
+    foreign = next((n for n in copy.nodes if n.op.startswith("onnx.")), None)
+    if foreign is not None:
+        raise SparqcError(
+            f"{foreign.output.name!r} is {foreign.op}, which has no form in PyTorch: the weights "
+            "of this ONNX model cannot be repaired",
+            hint="prune by magnitude without round-weights, or compile the PyTorch model",
+        )
+    return copy

@@ -30,6 +30,16 @@ class Problem:
         found = self.energy + product.double().sum(-1) - 2 * cross.double().sum(-1)
         return found.clamp(min=0)
 
+    def aim_at_own(self, weight: Tensor, bias: Tensor, least: float) -> None:
+        """Aim rows at what `weight` and `bias` give, where that explains less than `least` of what
+        they were aimed at."""
+        strange = self.errors(weight) >= (1 - least) * self.energy
+        own = weight @ self.hessian
+        self.cross = torch.where(strange[..., None], own, self.cross)
+        self.energy = torch.where(strange, (own * weight).double().sum(-1), self.energy)
+        mean = torch.einsum("gkn,gn->gk", weight.double(), self.x_mean) + bias
+        self.y_mean = torch.where(strange, mean, self.y_mean)
+
     def bias(self, weight: Tensor) -> Tensor:
         """The bias [G, K] with which the outputs have the mean of `y`."""
         return self.y_mean - torch.einsum("gkn,gn->gk", weight.double(), self.x_mean)

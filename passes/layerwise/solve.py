@@ -44,11 +44,16 @@ def sparse(
 
 
 def codes(
-    hessian: Tensor, cross: Tensor, mask: Tensor, scale: Tensor, high: int, rounds: int = 3
+    weight: Tensor,
+    hessian: Tensor,
+    cross: Tensor,
+    mask: Tensor,
+    scale: Tensor,
+    high: int,
+    rounds: int = 2,
 ) -> Tensor:
-    """Weights on the grid of the scale, 0 outside the mask."""
-    dense = optimum(hessian, cross)
-    weight, _ = sweep(dense, hessian, mask=mask, scale=scale, high=high)
+    """Weights on the grid of the scale, 0 outside the mask; `weight` is the optimum in float."""
+    found, _ = sweep(weight, hessian, mask=mask, scale=scale, high=high)
     for _ in range(rounds):
-        weight = descend(weight, hessian, cross, 1, nearest_code(mask, scale, high))
-    return weight
+        found = descend(found, hessian, cross, 1, nearest_code(mask, scale, high))
+    return found

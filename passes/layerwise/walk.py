@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from sparqc.errors import SparqcError
 from sparqc.ir.graph import Array, Node, Value
 from sparqc.passbase import Batch
 from sparqc.passes.layerwise.matrix_form import Images, MatrixForm
-from sparqc.passes.layerwise.network import Network
+from sparqc.passes.layerwise.network import Network, State
 from sparqc.passes.layerwise.normal_equations import NormalEquations
 from sparqc.passes.layerwise.states import States
 
@@ -26,7 +26,7 @@ class Stop:
     node: Node  # of the current graph
     form: MatrixForm
     x: Value  # of the current graph
-    y: Value  # of the reference graph
+    y: Value | None  # of the reference graph; None where it has no such value
 
 
 class Walk:
@@ -54,44 +54,49 @@ class Walk:
         Raises SparqcError where the layer's input or output is NaN or infinite.
         """
         stop, found, first = self.stops[index], NormalEquations(), 0
-        for batch, (x, y) in self._advance(index):
-            if not (x.isfinite().all() and y.isfinite().all()):
+        for batch, x, y in self._advance(index):
+            if not (x.isfinite().all() and (y is None or y.isfinite().all())):
                 raise SparqcError(
                     f"the layer {stop.node.output.name!r} takes or gives NaN or infinite values "
                     f"in calibration batch {batch}",
                     hint="check the weights and that batch: nothing can be solved there",
                 )
             images = Images(first, self._images)
-            found.add(stop.form.inputs(x.float(), images), stop.form.outputs(y.float(), images))
+            samples = stop.form.inputs(x.float(), images)
+            if y is None:
+                target = samples.new_zeros(*samples.shape[:2], stop.form.rows)
+            else:
+                target = stop.form.outputs(y.float(), images)
+            found.add(samples, target)
             first += _images(x)
         return found
 
-    def _advance(self, index: int) -> Iterator[tuple[int, tuple[Tensor, Tensor]]]:
+    def _advance(self, index: int) -> Iterator[tuple[int, Tensor, Tensor | None]]:
         stop = self.stops[index]
-        later = [self.reference.name(s.y) for s in self.stops[index + 1 :]]
-        aims = [
-            max(self._places[REFERENCE], self.reference.place(stop.y)),
-            max(self._places[CURRENT], self.current.place(stop.x)),
-        ]
+        later = {self.reference.name(s.y) for s in self.stops[index + 1 :] if s.y is not None}
+        before, aims = self._places, list(self._places)
+        if stop.y is not None:
+            aims[REFERENCE] = max(before[REFERENCE], self.reference.place(stop.y))
+        aims[CURRENT] = max(before[CURRENT], self.current.place(stop.x))
         for batch in range(1, self._count + 1):
-            y = self._run(REFERENCE, batch, aims, stop.y, [*later, self.reference.name(stop.y)])
-            x = self._run(CURRENT, batch, aims, stop.x, [])
-            with torch.no_grad():
-                yield batch, (x, y)
+            y = None
+            if stop.y is not None:
+                with self._state(REFERENCE, batch) as state:
+                    keep = {*later, self.reference.name(stop.y)}
+                    self.reference.run(state, before[REFERENCE], aims[REFERENCE], keep)
+                    y = self.reference.get(stop.y, state)
+                    self.reference.forget(state, aims[REFERENCE], later)
+            with self._state(CURRENT, batch) as state:
+                self.current.run(state, before[CURRENT], aims[CURRENT])
+                x = self.current.get(stop.x, state)
+            yield batch, x, y
         self._places = aims
 
-    def _run(
-        self, which: int, batch: int, aims: Sequence[int], value: Value, keep: Sequence[str]
-    ) -> Tensor:
-        network = (self.reference, self.current)[which]
-        state = self._states.take((which, batch))
-        if aims[which] > self._places[which]:
-            network.run(state, self._places[which], aims[which], keep)
-        tensor = network.get(value, state)
-        if which == REFERENCE:
-            network.forget(state, aims[which], keep[:-1])
-        self._states.put((which, batch), state)
-        return tensor
+    @contextmanager
+    def _state(self, network: int, batch: int) -> Iterator[State]:
+        state = self._states.take((network, batch))
+        yield state
+        self._states.put((network, batch), state)
 
 
 def _images(x: Tensor | Array) -> int:

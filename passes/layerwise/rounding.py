@@ -1,0 +1,156 @@
+"""INT8 codes of the weights, chosen together: what one rounds away, the others make good."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sparqc.ir.constants import constant_value
+from sparqc.ir.fx_tensor import tensor_of
+from sparqc.ir.graph import Array, Graph, Node, Value
+from sparqc.ir.table import OperatorTable
+from sparqc.passes.layerwise.matrix_form import MatrixForm, input_of, matrix_form
+from sparqc.passes.layerwise.normal_equations import Problem
+from sparqc.passes.layerwise.repair import Solution, Task, free_mean, refusal
+from sparqc.passes.layerwise.solve import codes, damped, fit
+from sparqc.passes.layerwise.sweep import rounded
+from sparqc.passes.layerwise.walk import Stop
+from sparqc.passes.natives.int8_codes import safe_scale
+from sparqc.passes.natives.two_four import is_two_four
+from sparqc.passes.weighted import Weighted, weighted
+
+#: Shares of max|w| that are tried as the range of an output channel's codes.
+RANGES = torch.linspace(1, 0.6, 17)
+#: A target of which the layer explains less than this share of the variance, in a channel, is not
+#: taken for the channel's own: a pass may have changed what the value of that name means.
+LEAST_EXPLAINED = 0.5
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """A weighted operator whose weight has a quantizer of its own."""
+
+    found: Weighted
+    quantizer: Node
+    form: MatrixForm
+    data: Array  # the weight in front of the quantizer
+
+    @property
+    def scale(self) -> Value:
+        """The constant with the scale."""
+        return cast(Value, self.quantizer.operands["scale"])
+
+    @property
+    def high(self) -> int:
+        """The largest code."""
+        return cast(int, self.quantizer.attributes["high"])
+
+
+def quantized_layers(graph: Graph, table: OperatorTable) -> Iterator[Quantized]:
+    """The layers whose weights can be rounded together, in graph order."""
+    for found in weighted(graph, table):
+        quantizer = found.weight.producer
+        if quantizer is None or quantizer.op != "q.qdq" or refusal(found.node, found.weight):
+            continue
+        form = matrix_form(found)
+        data = constant_value(cast(Value, quantizer.operands["x"]), table)
+        axis = quantizer.attributes["axis"]
+        if isinstance(form, MatrixForm) and data is not None and axis in (None, found.channel_axis):
+            yield Quantized(found, quantizer, form, data)
+
+
+class Rounding:
+    """The problem of one layer's codes, and what becomes of the graph."""
+
+    def __init__(self, graph: Graph, layer: Quantized, *, damping: float, ranges: bool) -> None:
+        self.graph, self.layer, self.damping = graph, layer, damping
+        self.rows = layer.form.to_rows(tensor_of(layer.data).float())
+        held = is_two_four(layer.data, layer.found.reduction_axis)
+        self.mask = self.rows != 0 if held else torch.ones_like(self.rows, dtype=torch.bool)
+        scale = tensor_of(cast(Array, layer.scale.data)).float().reshape(-1)
+        self.scale = scale.expand(layer.form.groups * layer.form.rows).reshape(self.rows.shape[:2])
+        own = len(layer.scale.readers) == 1
+        self._ranges = ranges and own and layer.quantizer.attributes["axis"] is not None
+
+    def task(self, reference: Graph) -> Task:
+        """What `repair` is to do."""
+        node, form = self.layer.found.node, self.layer.form
+        stop = Stop(node, form, input_of(node), target_of(node, self.graph, reference))
+        return Task(stop, self.layer.found.weight, self.rows, self.solve, self.keep)
+
+    def solve(self, problem: Problem) -> Solution:
+        """Codes times scale, and what rounding to nearest would give."""
+        plain = rounded(self.rows, self.scale[..., None], self.layer.high)
+        problem.aim_at_own(self.rows, self._bias(), LEAST_EXPLAINED)
+        hessian, cross = damped(problem, self.rows, self.damping)
+        weight = fit(self.rows, hessian, cross, self.mask)
+        if self._ranges:
+            self.scale = best_scale(weight, hessian, self.layer.high)
+        return Solution(
+            codes(weight, hessian, cross, self.mask, self.scale, self.layer.high), plain
+        )
+
+    def _bias(self) -> Tensor:
+        mean = free_mean(self.layer.found.node)
+        if mean is None or not mean.is_bias:
+            return torch.zeros(())
+        data = tensor_of(cast(Array, mean.value.data)).double()
+        return data.reshape(self.rows.shape[:2])
+
+    def keep(self, rows: Tensor) -> None:
+        """Put the weight, and the scale where it changed, into the graph."""
+        weight = self.layer.form.to_weight(rows).numpy().astype(self.layer.data.dtype)
+        quantizer = self.layer.quantizer
+        slot, value = quantizer, cast(Value, quantizer.operands["x"])
+        if value.producer is not None and value.producer.op == "sparse.mask":
+            slot, value = value.producer, cast(Value, value.producer.operands["w"])
+        if value.data is not None and len(value.readers) == 1 and not value.is_output:
+            value.data = weight
+        else:
+            new = self.graph.constant(weight, f"{value.name}.rounded")
+            self.graph.redirect(slot, slot.slots_of(value)[0], value, new)
+        if self._ranges:
+            old = cast(Array, self.layer.scale.data)
+            self.layer.scale.data = self.scale.numpy().reshape(old.shape).astype(old.dtype)
+
+
+#: What `fold` takes into the weights of a layer, where its other operands are constants.
+FOLDED = {"nn.batch_norm", "nn.mul", "nn.div", "nn.add", "nn.sub", "nn.identity"}
+
+
+def target_of(node: Node, graph: Graph, reference: Graph) -> Value | None:
+    """What the reference calls the output of a layer; None where it has no such value.
+
+    A folded layer has its own name still, and the name of what was folded into it is gone.
+    """
+    if node.output.name not in reference:
+        return None
+    value = reference.value(node.output.name)
+    while len(value.readers) == 1 and not value.is_output:
+        reader = value.readers[0]
+        others = [v for v in reader.inputs if v is not value]
+        if reader.op not in FOLDED or reader.output.name in graph:
+            break
+        if not all(v.is_const for v in others):
+            break
+        value = reader.output
+    return value if value.shape == node.output.shape else None
+
+
+def best_scale(weight: Tensor, hessian: Tensor, high: int) -> Tensor:
+    """The scale of each row, [G, K], with the least rounding error, each column's by its weight in
+    the Hessian's diagonal."""
+    largest = weight.abs().amax(-1)
+    cost = hessian.diagonal(dim1=-2, dim2=-1)[:, None]
+    best, scale = torch.full_like(largest, torch.inf), largest
+    for share in RANGES:
+        tried = torch.from_numpy(safe_scale((largest * share / high).numpy(), np.float32))
+        error = ((rounded(weight, tried[..., None], high) - weight).square() * cost).sum(-1)
+        better = error < best
+        best, scale = torch.where(better, error, best), torch.where(better, tried, scale)
+    return scale

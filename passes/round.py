@@ -1,0 +1,61 @@
+"""Round weights to INT8 so that each layer still gives what it gave in the float model."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from sparqc.errors import SparqcError
+from sparqc.ir.graph import Graph
+from sparqc.passbase import Context, Pass
+from sparqc.passes.batches import calibration_batches
+from sparqc.registry import register
+
+
+@register
+@dataclass(frozen=True)
+class RoundWeights(Pass):
+    """Choose the INT8 codes of each layer's weights together, on the calibration data.
+
+    Rounding to the nearest code is best for each weight alone; here what one weight loses the
+    others of its output channel make good (GPTQ), so that behind quantized and pruned layers each
+    layer gives what it gave in the model as it was read.  Zeros of 2:4 masks stay zero, and biases
+    take the remaining mean error.  Runs behind `calibrate`.
+
+    `ranges` also chooses the scale of each output channel anew.  `damping` pulls weights to what
+    they were, by that share of the mean squared input.
+    """
+
+    name = "round-weights"
+    preserves = "lossy"
+    needs_reference = True
+    ranges: bool = True
+    damping: float = 0.01
+    batches: int | None = None  # at most so many; none: all
+
+    def __post_init__(self) -> None:
+        if not 0 < self.damping < math.inf:
+            raise ValueError("damping must be above 0")
+        if self.batches is not None and self.batches < 1:
+            raise ValueError("batches must be at least 1")
+
+    def run(self, graph: Graph, context: Context) -> int:
+        """Round the weights; returns of how many layers."""
+        # Only here is torch needed, which takes seconds to import.
+        from sparqc.passes.layerwise.repair import repair
+        from sparqc.passes.layerwise.rounding import Rounding, quantized_layers
+
+        context.facts["round-weights"] = []
+        layers = list(quantized_layers(graph, context.table))
+        if not layers:
+            return 0
+        if context.reference is None:
+            raise SparqcError("round-weights: the model as it was read is not there to compare")
+        tasks = [
+            Rounding(graph, layer, damping=self.damping, ranges=self.ranges).task(context.reference)
+            for layer in layers
+        ]
+        given = calibration_batches(graph, context, self.batches)
+        rows = repair(context.reference, graph, tasks, given, context)
+        context.facts["round-weights"] = rows
+        return len(rows)
