@@ -1,5 +1,4 @@
-"""What a bias lacks: the mean error of a layer's output where the activation behind it lets
-errors pass."""
+"""What a bias lacks, so that the mean behind the activation is what it should be."""
 
 from __future__ import annotations
 
@@ -10,48 +9,67 @@ from sparqc.ir.graph import Array
 
 Floats = NDArray[np.float64]
 
+#: Newton steps that a batch may take to its own answer.
+_STEPS = 4
+
 
 class MeanError:
-    """The shift of a bias that makes the squared error behind the activation the smallest.
+    """The shift of each channel that gives the right mean behind the activation.
 
-    With outputs q, wanted ones r and an activation that leaves what lies between two bounds, the
-    squared error of clip(q + shift) against clip(r) is stationary in the shift where the error's
-    mean over the elements inside of the bounds is 0: an error that a ReLU cuts off does not count.
-    Each batch is measured at the shift found so far, and gives one Newton step of that equation.
+    An activation such as ReLU leaves what lies between two bounds: with outputs q, wanted ones r,
+    the shift s solves mean(clip(q + s)) = mean(clip(r)).  What is cut off on both sides does not
+    count.  (In front of the activation the means would be wrong to compare, since errors that are
+    cut off would move what is not; and the shift of least squared error cuts off too much: it
+    turns channels off in which there is noise, and the layers behind miss their mean.)
     """
 
     def __init__(self, axis: int, bounds: tuple[float, float]) -> None:
         #: The channel axis of the outputs.
         self.axis = axis
         self.bounds = bounds
-        #: Sums over images of n, d, n^2, n d and d^2 in each channel, where n counts the elements
-        #: inside and d is the sum of the shifts that they want.
+        #: Sums over images of n, d, n^2, n d and d^2 in each channel: n elements count, and the sum
+        #: of the shifts that they want is d.
         self._sums: Floats = np.zeros((5, 1))
         self._expected: list[Array] = []
         self._energy = 0.0
         self._elements = 0
 
     def expect(self, array: Array) -> None:
-        """Take in what the outputs should be, [N, ...], in one or several parts."""
-        self._expected.append(np.clip(array, *self.bounds))
-        self._energy += float(np.square(array, dtype=np.float64).sum())
+        """Take in what the outputs should be, [N, ...], in one or several parts; not copied."""
+        self._expected.append(array)
+        self._energy += float(np.vdot(array, array))
         self._elements += array.size
 
     def correct(self, array: Array) -> Array:
         """Take in what the outputs are, for everything expected since; the outputs shifted."""
-        expected = np.concatenate(self._expected)
+        wanted = np.concatenate(self._expected) if len(self._expected) > 1 else self._expected[0]
         self._expected.clear()
+        shift, steps = self.shift, 1 if self.bounds == (-np.inf, np.inf) else _STEPS
+        for step in range(steps):
+            n, d = self._lacks(wanted, array, shift)
+            if step + 1 < steps:
+                shift = shift + d.sum(axis=0) / np.maximum(n.sum(axis=0), 1)
+        d = d + shift * n
+        self._sums = self._sums + [x.sum(axis=0) for x in (n, d, n * n, n * d, d * d)]
+        return self._shifted(array, self.shift)
+
+    def _lacks(self, wanted: Array, array: Array, shift: Floats) -> tuple[Floats, Floats]:
+        """For each image and channel, how many elements count, and the sum of what they lack."""
+        low, high = self.bounds
+        others = tuple(a for a in range(1, array.ndim) if a != self.axis % array.ndim)
+        shifted = self._shifted(array, shift)
+        if self.bounds == (-np.inf, np.inf):
+            lacks = (wanted - shifted).sum(axis=others, dtype=np.float64)
+            return np.full(lacks.shape, float(wanted[0].size // lacks.shape[1])), lacks
+        counts = ((wanted > low) & (wanted < high)) | ((shifted > low) & (shifted < high))
+        lacks = np.clip(wanted, low, high) - np.clip(shifted, low, high)
+        n = counts.sum(axis=others, dtype=np.float64)
+        return n, lacks.sum(axis=others, dtype=np.float64)
+
+    def _shifted(self, array: Array, shift: Floats) -> Array:
         shape = [1] * array.ndim
         shape[self.axis] = -1
-        shift = self.shift
         result: Array = array + shift.reshape(shape).astype(array.dtype)
-        low, high = self.bounds
-        inside = (result > low) & (result < high)
-        lacks = np.where(inside, expected - result, 0)
-        others = tuple(a for a in range(1, array.ndim) if a != self.axis % array.ndim)
-        n = inside.sum(axis=others, dtype=np.float64)
-        d = lacks.sum(axis=others, dtype=np.float64) + shift * n
-        self._sums = self._sums + [x.sum(axis=0) for x in (n, d, n * n, n * d, d * d)]
         return result
 
     @property
