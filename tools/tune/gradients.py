@@ -49,7 +49,7 @@ class _Bucket:
         with answered():
             self.work.wait()
         sizes = [p.numel() for p in self.parameters]
-        *means, present = (self.flat / count).split([*sizes, len(sizes)])
+        *means, present = torch.split(self.flat / count, [*sizes, len(sizes)])
         for parameter, mean, given in zip(self.parameters, means, present.tolist(), strict=True):
             if given:
                 parameter.grad = mean.view_as(parameter).to(parameter.dtype)
@@ -82,7 +82,7 @@ class GradientAverage:
         self._buckets = [_Bucket(found) for found in _cut(reversed(trained))]
         for bucket in self._buckets:
             for parameter in bucket.parameters:
-                parameter.register_post_accumulate_grad_hook(self._hook(bucket))
+                self._watch(parameter, bucket)
 
     def finish(self) -> None:
         """Wait until every gradient is the average over the ranks."""
@@ -92,8 +92,9 @@ class GradientAverage:
             bucket.finish(self.ranks.count)
         self._started = 0
 
-    def _hook(self, bucket: _Bucket) -> _Hook:
-        return _Hook(self, bucket)
+    def _watch(self, parameter: nn.Parameter, bucket: _Bucket) -> None:
+        hook = _Hook(self, bucket)
+        parameter.register_post_accumulate_grad_hook(hook)  # type: ignore[no-untyped-call]
 
     def arrived(self, bucket: _Bucket) -> None:
         """One more parameter of a bucket has its gradient."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -16,7 +15,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from sparqc.errors import SparqcError
-from sparqc.process_group import answered, current_ranks, share_tensors
+from sparqc.process_group import current_ranks, share_tensors
 from sparqc.ranks import ALONE, Ranks
 from sparqc.tools.tune.checkpoint import Checkpoint, tensor_hash
 from sparqc.tools.tune.identity import Identity, differences
@@ -42,10 +41,9 @@ def joined(device: torch.device, minutes: float) -> Iterator[Ranks]:
             hint="start them with torchrun, with the same rendezvous on every machine",
         ) from error
     yield current_ranks()
-    # Not where something has failed: that would wait for ranks that are gone.
-    with answered():
-        dist.barrier()
-        dist.destroy_process_group()
+    # Not where something has failed: that could wait for ranks that are gone.  And nobody waits for
+    # rank 0 here, which may still evaluate when the others have no more to do.
+    dist.destroy_process_group()
 
 
 def local_device(wish: str) -> torch.device:
@@ -139,9 +137,3 @@ def _texts(text: str, ranks: Ranks) -> list[str]:
     """The texts of all ranks."""
     found = ranks.gather(np.frombuffer(text.encode(), np.uint8))
     return [array.tobytes().decode() for array in found]
-
-
-def digest(module: nn.Module) -> str:
-    """A short name for everything that a module holds."""
-    text = json.dumps(_hashes(module.state_dict()))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,8 +27,15 @@ class Row:
     metrics: Mapping[str, float]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data."""
-        return {"name": self.name, "metrics": dict(self.metrics)}
+        """Plain data; what is not finite becomes None."""
+        metrics = {k: v if math.isfinite(v) else None for k, v in self.metrics.items()}
+        return {"name": self.name, "metrics": metrics}
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> Row:
+        """The row that `to_json` gave."""
+        metrics = {k: math.nan if v is None else float(v) for k, v in data["metrics"].items()}
+        return cls(data["name"], metrics)
 
 
 def measure(evaluate: Evaluate, module: nn.Module, device: torch.device) -> Mapping[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -25,6 +26,7 @@ from sparqc.tools.tune.data import TrainingData, batches_an_epoch, training_data
 from sparqc.tools.tune.display import Display
 from sparqc.tools.tune.group import joined, local_device, require_alike, share_checkpoint
 from sparqc.tools.tune.identity import identity_of
+from sparqc.tools.tune.interrupt import Interrupted
 from sparqc.tools.tune.loss import Loss, usual_loss
 from sparqc.tools.tune.measured import Row, measure_file, rows_table
 from sparqc.tools.tune.order import Order
@@ -56,9 +58,16 @@ def tune(order: Order) -> Outcome | None:
     """
     device = local_device(order.device)
     if order.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # as torch asks for
         torch.use_deterministic_algorithms(True)
-    with joined(device, order.timeout) as ranks:
-        return _tune(order, ranks, device)
+    try:
+        with joined(device, order.timeout) as ranks:
+            return _tune(order, ranks, device)
+    except KeyboardInterrupt as error:
+        raise Interrupted(
+            f"interrupted; the checkpoints so far are in {order.checkpoint}",
+            hint="go on with the same command and --resume",
+        ) from error
 
 
 def _tune(order: Order, ranks: Ranks, device: torch.device) -> Outcome | None:

@@ -65,15 +65,14 @@ def unpack(checkpoint: Checkpoint, module: nn.Module, optimizer: Optimizer) -> P
     Raises SparqcError where the checkpoint's tensors are not those of the module.
     """
     load_module(checkpoint, module)
-    for name, parameter in module.named_parameters():
-        start = f"{_OPTIMIZER}{name}/"
-        found = {**checkpoint.tensors, **checkpoint.state["optimizer"]}
-        state = {k.removeprefix(start): v for k, v in found.items() if k.startswith(start)}
-        if state:
-            optimizer.state[parameter] = {
-                key: value.to(parameter.device, copy=True) if isinstance(value, Tensor) else value
-                for key, value in state.items()
-            }
+    parameters = dict(module.named_parameters())
+    for name, value in {**checkpoint.tensors, **checkpoint.state["optimizer"]}.items():
+        if not name.startswith(_OPTIMIZER):
+            continue
+        owner, _, key = name.removeprefix(_OPTIMIZER).rpartition("/")
+        if isinstance(value, Tensor):
+            value = value.to(parameters[owner].device, copy=True)
+        optimizer.state[parameters[owner]][key] = value
     return Position(**checkpoint.state["position"])
 
 

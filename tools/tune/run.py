@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,7 +15,6 @@ from sparqc.engine.events import Observer
 from sparqc.errors import SparqcError
 from sparqc.ranks import Ranks, together
 from sparqc.tools.model_loading import LoadedModel
-from sparqc.tools.model_offer import Batches
 from sparqc.tools.opening import Wishes, options_of
 from sparqc.tools.tune.checkpoint import Checkpoint
 from sparqc.tools.tune.data import TrainingData
@@ -41,7 +40,7 @@ class Run:
 
     order: Order
     loaded: LoadedModel
-    calibration: Batches | None
+    calibration: Callable[[], Iterable[Sequence[Any]]] | None
     #: None where train() is the person's own.
     data: TrainingData | None
     criterion: Loss
@@ -59,7 +58,7 @@ class Run:
         """Train every stage, or what is left of it behind a checkpoint, and compile the result;
         None on every rank but the first."""
         if start is not None:
-            self.rows += [Row(**row) for row in start.state["rows"]]
+            self.rows += [Row.of(row) for row in start.state["rows"]]
         self._measure("dense", self.dense)
         module = copy.deepcopy(self.dense)
         if self.order.has("sparse"):

@@ -50,14 +50,16 @@ def shared_batch_norms(module: nn.Module, ranks: Ranks) -> Iterator[Sharing]:
 
 
 def _forward(norm: BatchNorm, sharing: Sharing, x: Tensor) -> Tensor:
-    norm._check_input_dim(x)
+    norm._check_input_dim(x)  # type: ignore[no-untyped-call]
     fixed = not norm.training and norm.running_mean is not None
     if fixed or not sharing.on:
-        return type(norm).forward(norm, x)  # type: ignore[no-any-return]
+        return type(norm).forward(norm, x)
     count, mean, squares = shared_moments(x)
     if norm.training and norm.running_mean is not None:
         _follow(norm, mean, squares / (count - 1).clamp_min(1))
-    normalised: Tensor = _Normalise.apply(x, mean, squares / count, norm.eps, count)
+    normalised: Tensor = _Normalise.apply(  # type: ignore[no-untyped-call]
+        x, mean, squares / count, norm.eps, count
+    )
     shape = (1, -1, *[1] * (x.ndim - 2))
     if norm.weight is not None:
         normalised = normalised * norm.weight.view(shape)
@@ -124,7 +126,7 @@ class _Normalise(torch.autograd.Function):
         return result.to(x.dtype)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         result, scale, count = ctx.saved_tensors
         dims, wide = _but_channels(gradient), gradient.float()

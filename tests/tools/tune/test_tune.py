@@ -106,8 +106,8 @@ def test_the_sparse_stage_alone_is_quantized_by_calibration(shell: Shell) -> Non
 
 
 def test_dense_int8_by_training_and_learned_scales(shell: Shell) -> None:
-    line = "model.py -o out.onnx --stage qat --passes int8 --qat-epochs 1 --learned-scales --json"
-    report = json.loads(shell.tune(line))
+    line = "model.py -o out.onnx --stage qat --passes int8 --qat-epochs 1 --learned-scales"
+    report = json.loads(shell.tune(line + " --batch-norm folded --json"))
     assert [row["name"] for row in report["stages"]] == [
         "dense",
         "INT8, calibrated",
@@ -154,6 +154,21 @@ def test_a_training_of_ones_own(shell: Shell) -> None:
     assert "training sparse\ntraining qat" in shell.err  # not in the JSON on stdout
     assert report["sparse_layers"] == 2
     assert all((zeros(w) >= 2).all() for w in codes("out.onnx").values())
+
+
+def test_ctrl_c_outside_of_the_loop_says_how_to_go_on(shell: Shell) -> None:
+    shell.model(tuned_models.WHOLE, "def evaluate(run):\n    raise KeyboardInterrupt\n")
+    assert shell.tune(QUICK, code=130) == ""
+    assert "the checkpoints so far are in out.onnx.tune" in shell.err and "--resume" in shell.err
+
+
+def test_ctrl_c_in_a_training_of_ones_own(shell: Shell) -> None:
+    shell.model(tuned_models.WHOLE, "def train(module):\n    raise KeyboardInterrupt\n")
+    shell.tune(QUICK, code=130)
+    assert "stopped in train() of model.py, in the stage sparse" in shell.err
+    shell.model(tuned_models.WHOLE, TRAIN)
+    shell.tune(QUICK + " --resume")
+    assert "2:4, not trained: " not in shell.err  # known from before
 
 
 # -- what it refuses ---------------------------------------------------------------------------
