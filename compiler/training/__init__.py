@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from sparqc.training.parametrization import apply_masks, bake, masks
     from sparqc.training.prepared import Prepared
     from sparqc.training.preparing import prepare
+    from sparqc.training.ranges import recalibrate
     from sparqc.training.sparsifying import Sparsity, sparsify, sparsity
     from sparqc.training.state import load_state, save_state
 
@@ -25,6 +26,7 @@ __all__ = [
     "load_state",
     "masks",
     "prepare",
+    "recalibrate",
     "save_state",
     "sparsify",
     "sparsity",
@@ -39,6 +41,7 @@ _HOMES = {
     "load_state": "state",
     "masks": "parametrization",
     "prepare": "preparing",
+    "recalibrate": "ranges",
     "save_state": "state",
     "sparsify": "sparsifying",
     "sparsity": "sparsifying",

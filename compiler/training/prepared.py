@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 
-from sparqc.errors import SparqcError
-from sparqc.ir.graph import Graph
+from sparqc.errors import SparqcError, UsageError
+from sparqc.ir.graph import Array, Graph
 from sparqc.passbase import Context
 from sparqc.pipeline import Item, Pipeline
 from sparqc.training.writing import Written
+
+#: Gives the calibration batches anew at each call, each one tensor or array for every input.
+Batches = Callable[[], Iterable[Sequence[Tensor | Array]]]
 
 
 @dataclass(frozen=True)
@@ -112,3 +115,17 @@ def _move_calls(body: fx.GraphModule) -> None:
             changed = True
     if changed:
         body.recompile()
+
+
+def prepared_of(module: nn.Module) -> Prepared:
+    """The prepared module, also inside of DistributedDataParallel and torch.compile."""
+    for name in ("_orig_mod", "module"):
+        inner = getattr(module, name, None)
+        if isinstance(inner, nn.Module) and not isinstance(module, Prepared):
+            return prepared_of(inner)
+    if not isinstance(module, Prepared):
+        raise UsageError(
+            f"finish takes what sparqc.prepare gave, not {type(module).__name__}",
+            hint="prepared = sparqc.prepare(module, inputs, calibration=…)",
+        )
+    return module

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
@@ -21,14 +21,12 @@ from sparqc.training.fake_quantize import weight_scale
 from sparqc.training.front import Front, uncalibrated_scales
 from sparqc.training.measure import measure_statistics
 from sparqc.training.normalization import Normalization, normalizations, operand
-from sparqc.training.prepared import Prepared, Recipe
+from sparqc.training.prepared import Batches, Prepared, Recipe
 from sparqc.training.unfold import Unfolding
 from sparqc.training.writing import TrainingWriter
 
 if TYPE_CHECKING:
     from sparqc.passbase import Progress
-
-Batches = Callable[[], Iterable[Sequence["torch.Tensor | Array"]]]
 
 
 def prepare(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -18,12 +18,12 @@ from sparqc.ranks import ALONE, Ranks
 from sparqc.training.front import Front
 from sparqc.training.normalization import operand
 from sparqc.training.parametrization import apply_masks, stored_parameters
+from sparqc.training.prepared import Batches
 
 if TYPE_CHECKING:
     from sparqc.passbase import Progress
 
 M = TypeVar("M", bound=nn.Module)
-Batches = Callable[[], Iterable[Sequence["torch.Tensor | Array"]]]
 #: Where `sparsify` leaves what it found, on the module.
 _KEY = "_sparqc_sparsity"
 

@@ -36,8 +36,10 @@ class Written:
     places: Mapping[str, str]
     #: The constants that follow from others: the scales of weights.
     derived: frozenset[str]
-    #: The places of the scales, and of the masks.
+    #: The places of the scales, and which of them train.
     scales: tuple[str, ...]
+    learned: frozenset[str]
+    #: The places of the masks.
     masks: Mapping[str, str]  # by the place of the weight
 
 
@@ -82,6 +84,7 @@ class TrainingWriter:
             dict(self.places),
             frozenset(self.derived),
             tuple(sorted(self.places[name] for name in names)),
+            frozenset(self.places[name] for name in names if name in self.learned),
             self.masks,
         )
 
