@@ -52,7 +52,7 @@ class OneShot:
 
         def solve(problem: Problem) -> Solution:
             hessian, cross = damped(problem, rows, self._damping)
-            weight, _ = sparse(hessian, cross, mask if given else None)
+            weight, _ = sparse(hessian, cross, rows, mask if given else None)
             return Solution(weight, rows * mask)
 
         def keep(weight: Tensor) -> None:

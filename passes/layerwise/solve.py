@@ -7,7 +7,7 @@ from torch import Tensor
 
 from sparqc.passes.layerwise.descend import best_pair, descend, fit, nearest_code
 from sparqc.passes.layerwise.normal_equations import Problem
-from sparqc.passes.layerwise.sweep import sweep
+from sparqc.passes.layerwise.sweep import sweep, two_largest
 
 
 def damped(problem: Problem, weight: Tensor, damping: float) -> tuple[Tensor, Tensor]:
@@ -29,18 +29,36 @@ def optimum(hessian: Tensor, cross: Tensor) -> Tensor:
     return torch.cholesky_solve(cross.transpose(1, 2), factor).transpose(1, 2).contiguous()
 
 
+#: Steps of conjugate gradients between choices, and at the end.
+SHORT, LONG = 10, 20
+
+
 def sparse(
-    hessian: Tensor, cross: Tensor, mask: Tensor | None, rounds: int = 3
+    hessian: Tensor, cross: Tensor, weight: Tensor, mask: Tensor | None, rounds: int = 2
 ) -> tuple[Tensor, Tensor]:
-    """2:4 weights and their mask; a mask that is given is held."""
-    dense = optimum(hessian, cross)
-    weight, found = sweep(dense, hessian, mask=mask, two_four=mask is None)
-    if mask is None:
-        for _ in range(rounds):
-            weight = fit(weight, hessian, cross, found, 20)
-            weight = descend(weight, hessian, cross, 4, best_pair)
-            found = weight != 0
-    return fit(weight, hessian, cross, found), found
+    """2:4 weights and their mask, from the dense `weight`; a mask that is given is held.
+
+    Each row starts from what SparseGPT keeps, or from the largest magnitudes where these do better,
+    and goes on with other choices as long as they lower the error.
+    """
+    if mask is not None:
+        return fit(weight, hessian, cross, mask, LONG), mask
+    found, kept = sweep(optimum(hessian, cross), hessian, two_four=True)
+    largest = two_largest(weight.unflatten(-1, (-1, 4)).abs()).flatten(-2)
+    found = fit(found, hessian, cross, kept, SHORT)
+    plain = fit(weight, hessian, cross, largest, SHORT)
+    better = objective(found, hessian, cross) <= objective(plain, hessian, cross)
+    found = torch.where(better[..., None], found, plain)
+    for _ in range(rounds):
+        found = descend(found, hessian, cross, 4, best_pair)
+        found = fit(found, hessian, cross, found != 0, SHORT)
+    kept = found != 0
+    return fit(found, hessian, cross, kept, LONG), kept
+
+
+def objective(weight: Tensor, hessian: Tensor, cross: Tensor) -> Tensor:
+    """What all solvers lower, for each row, up to a constant: [G, K]."""
+    return ((weight @ hessian - 2 * cross) * weight).sum(-1)
 
 
 def codes(
