@@ -164,11 +164,10 @@ def new_job(
     _check_carried_out("--float fp16", options.float == "fp16", "float", line)
     _check_carried_out(f"--io {options.io}", not boundary.is_plain, "io", line)
     choices = read_layers(options.layers) if options.layers is not None else ()
-    graph, notes = _graph(model, inputs, dynamic_batch)
+    graph, notes, example = _graph(model, inputs, dynamic_batch)
     boundary.check(graph)
     choices = resolve(choices, graph, default_table())
     floats, dense = selectors(choices)
-    example = [_array(x) for x in inputs] if inputs is not None else []
     context = Context(
         table=default_table(),
         rules=rulebook(own),
@@ -298,20 +297,20 @@ def _graph(
     model: torch.nn.Module | onnx.ModelProto | str | Path,
     inputs: tuple[torch.Tensor, ...] | None,
     dynamic_batch: bool,
-) -> tuple[Graph, tuple[str, ...]]:
-    """The graph of a model of any kind, and what is worth a note."""
+) -> tuple[Graph, tuple[str, ...], Batch]:
+    """The graph of a model of any kind, what is worth a note, and an array for each graph input."""
     table = default_table()
     if isinstance(model, (str, Path)):
         model = load_onnx(Path(model))
     if isinstance(model, onnx.ModelProto):
-        return read_onnx(model, table), ()
+        return read_onnx(model, table), (), [_array(x) for x in inputs or ()]
     if inputs is None:
         raise UsageError("a PyTorch model needs example inputs: compile(module, (tensor, …))")
     # Only here is torch needed, which takes seconds to import.
     from sparqc.capture import capture
 
     captured = capture(model, inputs, dynamic_batch=dynamic_batch)
-    return captured.graph, tuple(captured.notes)
+    return captured.graph, tuple(captured.notes), list(captured.example)
 
 
 def _batches(
