@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -44,8 +44,8 @@ def path(ways: Ways) -> list[Choice]:
     """Choices from the fastest to the float network: each changes one layer of the one before.
 
     The next change is the one that wins back most for the time that it costs: first by the
-    loss, then, where a coarse metric sees no difference, by the noise.  So a later choice is never
-    predicted to be faster, and what a budget chooses is nested in what a smaller one does.
+    loss, then, where a coarse metric sees no difference, by the noise.  By the sums over layers a
+    later choice is never faster.
     """
     useful = {name: undominated(some) for name, some in ways.items()}
     current = {name: some[0] for name, some in useful.items()}
@@ -86,6 +86,16 @@ def _choice(ways: Mapping[str, Way]) -> Choice:
         noise=sum(way.noise for way in ways.values()),
         seconds=sum(way.seconds for way in ways.values()),
     )
+
+
+def staircase(choices: Sequence[Choice]) -> list[Choice]:
+    """Without those for which a later one is as fast: what float layers cost depends on their
+    neighbours, so that a path that was fast by its sums need not be."""
+    kept: list[Choice] = []
+    for choice in reversed(choices):
+        if not kept or choice.seconds < kept[-1].seconds:
+            kept.append(choice)
+    return kept[::-1]
 
 
 def first_within(choices: Sequence[Choice], limit: float) -> int:
@@ -157,9 +167,3 @@ def parse_budget(text: str) -> Budget:
     if amount < 0:
         raise UsageError(f"--budget {text}: a budget is not negative", hint=hint)
     return Budget(amount, "dB" if found["unit"] else "points")
-
-
-def names(keeps: Mapping[str, Keep], wanted: Iterable[Keep]) -> list[str]:
-    """The layers that are kept in one of these ways."""
-    some = set(wanted)
-    return [name for name, keep in keeps.items() if keep in some]

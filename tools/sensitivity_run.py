@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from sparqc.errors import UsageError
 from sparqc.layers_file import Keep
 from sparqc.passes.roofline import Gpu
 from sparqc.tools.opening import Opened
-from sparqc.tools.sensitivity_choice import Budget, Choice, Way, first_within, path, search
+from sparqc.tools.sensitivity_choice import (
+    Budget,
+    Choice,
+    Way,
+    first_within,
+    path,
+    search,
+    staircase,
+)
 from sparqc.tools.sensitivity_judge import Judge, MetricChoice, Score
 from sparqc.tools.sensitivity_measure import LayerLoss, measure
 from sparqc.tools.sensitivity_result import Result, Scale, Target
 from sparqc.tools.sensitivity_speed import Speed
 from sparqc.tools.sensitivity_study import Study, study
 from sparqc.tools.sensitivity_together import Point, Together
-
-#: Of a path so many choices are predicted exactly; the others lie between them.
-SHOWN = 40
 
 
 @dataclass(frozen=True)
@@ -120,7 +124,7 @@ class _Chooser:
 
     def chosen(self, budget: Budget | None) -> Result:
         """The result with the path, the choices that were measured, and the one that was made."""
-        choices = path(self.result.ways)
+        choices = self._path()
         points = {"planned": self._point({}, "the planned network")}
         dense: dict[str, Keep] = {
             layer.name: "int8" for layer in self.study.layers if layer.keep == "sparse-int8"
@@ -139,9 +143,7 @@ class _Chooser:
             target = Target(budget, limit, found.reached)
             points["chosen"] = self._point(choices[found.index].keeps, "the choice")
             keeps = points["chosen"].keeps
-        return replace(
-            self.result, keeps=keeps, path=self._predicted(choices), together=points, chosen=target
-        )
+        return replace(self.result, keeps=keeps, path=choices, together=points, chosen=target)
 
     def _limit(self, budget: Budget, points: Mapping[str, Point]) -> float:
         """Points, or the noise that is so many dB above that of the dense INT8 network: the float
@@ -157,9 +159,11 @@ class _Chooser:
         found, score = self.together.measure(keeps, what)
         return Point(found, score, self.speed.seconds(found))
 
-    def _predicted(self, choices: Sequence[Choice]) -> list[Choice]:
-        """Some choices, both ends among them, with the seconds of the whole network."""
-        stride = math.ceil(max(1, len(choices) - 1) / (SHOWN - 1))
-        last = len(choices) - 1
-        some = [c for i, c in enumerate(choices) if i % stride == 0 or i == last]
-        return [replace(c, seconds=self.speed.seconds(c.keeps)) for c in some]
+    def _path(self) -> list[Choice]:
+        """The choices with the seconds of the whole network, those that are worth it."""
+        choices = path(self.result.ways)
+        found = []
+        for done, choice in enumerate(choices, 1):
+            found.append(replace(choice, seconds=self.speed.seconds(choice.keeps)))
+            self.study.context.progress(done, len(choices), "choices predicted")
+        return staircase(found)

@@ -39,17 +39,17 @@ class Speed:
         self.gpu, self.half = gpu, job.context.precision == "fp16"
         self._study = study
         self._steps = {step.name: step for step in job.pipeline.steps}
-        model = read_source(write_onnx(_exported(study, job), study.context.table, origins=False))
-        model_sized, self.notes = sized(model, batch, None)
-        opened = new_job(
-            model_sized,
-            options=Options(passes="", target=job.context.target.name),
-        )
-        self._graph: Graph = opened.graph
+        exported = _exported(study, job)
+        source = read_source(write_onnx(exported, study.context.table, origins=False))
+        model, notes = sized(source, batch, None)
+        opened = new_job(model, options=Options(passes="", target=job.context.target.name))
+        self._graph: Graph = _named_like(exported, opened.graph)
         self._context: Context = replace(
             opened.context, rules=job.context.rules, exclude=(), dense=()
         )
         self.shapes = tuple((v.name, v.shape) for v in self._graph.inputs)
+        lost = [x.title for x in study.layers if x.name not in self._graph]
+        self.notes = (*notes, *(f"no time is predicted for {title}" for title in lost))
         masked = [m.node for layer in study.layers for m in layer.masked]
         for name in masked:
             _mask(self._graph, name, self._context)
@@ -101,6 +101,14 @@ def _exported(study: Study, job: Job) -> Graph:
     if graph.level == "onnx" or not steps:
         return graph
     return pipelines.run(Pipeline((steps[0],)), graph, replace(study.context, facts={}))
+
+
+def _named_like(exported: Graph, read: Graph) -> Graph:
+    """Let the outputs of a graph that was read from a file have their inner names again."""
+    for value, name in zip(exported.outputs, exported.output_names, strict=True):
+        if name in read and value.name not in read and read.value(name).producer is not None:
+            read.rename(read.value(name), value.name)
+    return read
 
 
 def _mask(graph: Graph, name: str, context: Context) -> None:
