@@ -22,6 +22,12 @@ from sparqc.passes.merge_ranks import merge_histograms
 from sparqc.passes.natives.finite import require_finite
 from sparqc.passes.natives.int8_codes import channel_amax, safe_scale
 from sparqc.passes.observe import Observer
+from sparqc.passes.range_quality import (
+    outliers_of_array,
+    outliers_of_histogram,
+    snr_of_array,
+    snr_of_histogram,
+)
 from sparqc.ranks import together
 from sparqc.registry import register
 
@@ -48,6 +54,10 @@ class Range:
     channels: int = 0
     #: Channels that are zero throughout and got a stand-in scale; (0,) for a whole tensor.
     dead: tuple[int, ...] = ()
+    #: Signal-to-noise ratio of the codes against the value, in dB; None where that is all zero.
+    snr_db: float | None = None
+    #: The largest magnitude over that which 99.99 % of the elements stay below.
+    outliers: float = 1.0
 
 
 @register
@@ -84,7 +94,7 @@ class Calibrate(Pass):
                 group.known = known_amax(group.values, context)
                 group.measured = to_measure(group.values, context)
         method = calibrator(self.method, self.percentile)
-        seen = _observe(groups, graph, context, self.batches, count=method.counts)
+        seen = _observe(groups, graph, context, self.batches)
         ranges: list[Range] = []
         for group in groups:
             if group.is_weight:
@@ -152,7 +162,7 @@ def _groups(graph: Graph, table: OperatorTable) -> list[_Group]:
 
 
 def _observe(
-    groups: list[_Group], graph: Graph, context: Context, batches: int | None, *, count: bool
+    groups: list[_Group], graph: Graph, context: Context, batches: int | None
 ) -> dict[Value, Histogram]:
     """Run the calibration data; a histogram for each value that is not constant."""
     quantizers = {v: g.values[v] for g in groups for v in g.measured}
@@ -165,7 +175,7 @@ def _observe(
 
     def show(value: Value, array: Array) -> None:
         try:
-            seen[value].add(array, count=count)
+            seen[value].add(array)
         except ValueError:
             raise SparqcError(
                 f"{_place(value, quantizers[value])} is NaN or infinite "
@@ -209,6 +219,8 @@ def _set_from_weights(group: _Group, context: Context) -> Iterator[Range]:
             step=float(steps.max()),
             channels=amax.size if amax.ndim else 0,
             dead=tuple(int(i) for i in np.flatnonzero(amax == 0)),
+            snr_db=snr_of_array(weights[value], steps, group.axis, group.high),
+            outliers=outliers_of_array(weights[value]),
         )
 
 
@@ -244,6 +256,8 @@ def _set_from_histograms(
             step=step,
             clipped=seen[value].share_above(amax) if measured else 0.0,
             dead=() if amax else (0,),
+            snr_db=snr_of_histogram(seen[value], step, group.high) if measured else None,
+            outliers=outliers_of_histogram(seen[value]) if measured else 1.0,
         )
 
 

@@ -11,7 +11,7 @@ sums a range costs one step a level, not one a bin.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,10 +33,6 @@ Integers = NDArray[np.int64]
 class Calibrator(Protocol):
     """Chooses the range of a quantizer."""
 
-    @property
-    def counts(self) -> bool:
-        """Whether it looks at the counts, or at the maximum alone."""
-
     def amax(self, histogram: Histogram) -> float:
         """The range for a histogram that saw at least one element; 0.0 where all were zero."""
 
@@ -44,8 +40,6 @@ class Calibrator(Protocol):
 @dataclass(frozen=True)
 class Max:
     """amax = max|x|: nothing saturates, outliers cost resolution."""
-
-    counts: ClassVar[bool] = False
 
     def amax(self, histogram: Histogram) -> float:
         """The largest magnitude."""
@@ -60,7 +54,6 @@ class Percentile:
     """
 
     percentile: float = 99.99
-    counts: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not 0.0 < self.percentile <= 100.0:
@@ -86,8 +79,6 @@ class Entropy:
     (`_compute_amax_entropy`); of equal divergences the widest range wins.
     """
 
-    counts: ClassVar[bool] = True
-
     def amax(self, histogram: Histogram) -> float:
         """The upper edge of the last bin of the best range."""
         counts = histogram.counts[: histogram.occupied].astype(np.float64)
@@ -107,8 +98,6 @@ class MeanSquaredError:
 
     Source: H. Wu et al., 2020, section 3.3; NVIDIA's pytorch-quantization (`_compute_amax_mse`).
     """
-
-    counts: ClassVar[bool] = True
 
     def amax(self, histogram: Histogram) -> float:
         """The upper edge of the last bin of the best range."""

@@ -59,8 +59,8 @@ class Histogram:
             return 0.0
         return float(self.counts[math.ceil(amax / self.width) :].sum()) / self.total
 
-    def add(self, x: Array, *, count: bool = True) -> None:
-        """Take in an array of any shape and float dtype; without `count` only its maximum.
+    def add(self, x: Array) -> None:
+        """Take in an array of any shape and float dtype.
 
         Raises `ValueError` where an element is NaN or infinite; the histogram then is unchanged.
         """
@@ -71,10 +71,9 @@ class Histogram:
             raise ValueError("not finite")
         self.maximum = max(self.maximum, maximum)
         self.total += x.size
-        if count:
-            if maximum:  # < 2**frexp(maximum)[1]
-                self._reach(max(math.frexp(maximum)[1], _LEAST_EXPONENT))
-            self._count(x)
+        if maximum:  # < 2**frexp(maximum)[1]
+            self._reach(max(math.frexp(maximum)[1], _LEAST_EXPONENT))
+        self._count(x)
 
     def merge(self, other: Histogram) -> None:
         """Take in everything that `other` saw; it stays as it is."""

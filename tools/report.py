@@ -22,7 +22,7 @@ from sparqc.tools.report_layers import (
     other_rows,
     residual_adds,
 )
-from sparqc.tools.report_ranges import range_notes
+from sparqc.tools.report_ranges import QuantizerRow, quantizer_rows, range_notes
 from sparqc.tools.report_types import OperatorTypes, operator_types
 from sparqc.tools.shapes import ShapeRange, input_ranges
 from sparqc.tools.trtexec import trtexec_line
@@ -103,6 +103,8 @@ class Report:
     phases: Mapping[str, float]
     cpu_seconds: float
     types: OperatorTypes = field(default_factory=OperatorTypes)
+    #: The quantizers whose scales were measured.
+    quantizers: tuple[QuantizerRow, ...] = ()
     #: None where the model carried no quantizers of another tool.
     adopted: AdoptedRows | None = None
     version: str = field(default_factory=lambda: str(sparqc.__version__))
@@ -129,6 +131,7 @@ class Report:
             "sparse_layers": self.sparse_layers,
             "layers": [row.to_json() for row in self.layers],
             "without_weights": [row.to_json() for row in self.others],
+            "quantizers": [row.to_json() for row in self.quantizers],
             "residual_adds": self.adds.to_json(),
             "types": self.types.to_json(),
             "adopted": self.adopted.to_json() if self.adopted else None,
@@ -184,6 +187,7 @@ def report_of(compiled: Compiled, account: Account) -> Report:
         build_line=_build_line(compiled),
         phases=account.phases,
         types=operator_types(compiled.graph, context),
+        quantizers=quantizer_rows(context.facts),
         adopted=adopted_rows(context.facts),
         cpu_seconds=account.cpu_seconds,
     )

@@ -54,7 +54,14 @@ def page(
     run: Mapping[str, Any], events: Sequence[PassEvent | RuleEvent], stages: Sequence[Stage]
 ) -> str:
     """The whole page."""
-    parts = [*_head(run), *_layers(run), *_adopted(run), *_events(events), *_graphs(stages)]
+    parts = [
+        *_head(run),
+        *_layers(run),
+        *_quantizers(run),
+        *_adopted(run),
+        *_events(events),
+        *_graphs(stages),
+    ]
     body = "\n".join(parts)
     title = escape(f"sparqc: {run['model']}")
     return (
@@ -120,6 +127,29 @@ def _layers(run: Mapping[str, Any]) -> Iterator[str]:
             _verdict(layer["int8"], "INT8", f"float: {layer['float_reason']}"),
             _verdict(layer["sparse"], "2:4", f"dense: {layer['dense_reason']}"),
             f'<td class="mono">{escape(layer["source"])}</td>',
+        )
+    yield "</table>"
+
+
+def _quantizers(run: Mapping[str, Any]) -> Iterator[str]:
+    """What each quantizer's range is, and how well it stands for the value."""
+    rows = (run["report"] or {}).get("quantizers")
+    if not rows:
+        return
+    yield "<h2>Quantizers</h2>"
+    yield '<input type="search" placeholder="find one" data-rows="#quantizers tr.row">'
+    yield '<table id="quantizers">'
+    titles = ("value", "module", "by", "range", "max|x|", "clipped", "SNR", "outliers", "looks bad")
+    yield _row(titles, cell="th")
+    for row in rows:
+        snr = "-" if row["snr_db"] is None else f"{row['snr_db']:.1f} dB"
+        yield _row(
+            (row["value"], row["module"], row["method"]),
+            *(f"<td>{row[name]:.3g}</td>" for name in ("amax", "largest")),
+            f"<td>{100 * row['clipped']:.2g} %</td>",
+            f"<td>{snr}</td>",
+            f"<td>{row['outliers']:.1f}</td>",
+            f'<td class="bad">{escape("; ".join(row["concerns"]))}</td>',
         )
     yield "</table>"
 

@@ -12,6 +12,7 @@ from rich.text import Text
 from sparqc.tools.console import show
 from sparqc.tools.report_adopted import adopted_lines
 from sparqc.tools.report_findings import finding_lines
+from sparqc.tools.report_ranges import range_line, range_table
 from sparqc.tools.report_tables import (
     INT8,
     SPARSE,
@@ -35,7 +36,7 @@ _LABEL = 10
 
 
 def render(report: Report, console: Console, *, verbose: bool = False) -> None:
-    """Print the report; `verbose` shows every layer and every pass whatever their number."""
+    """Print the report; `verbose` shows every layer and every quantizer, whatever their number."""
     page = _Page(console)
     _head(report, page)
     page.blank()
@@ -113,6 +114,10 @@ def _layers(report: Report, page: _Page, verbose: bool) -> None:
     page.lines("adopted", adopted_lines(report.adopted))
     if adds := _adds(report):
         page.line("adds", adds)
+    if ranges := range_line(report.quantizers):
+        page.line("ranges", ranges)
+    if verbose and report.quantizers:
+        page.table(range_table(report.quantizers))
     page.lines("types", type_lines(report.types))
     page.lines("ends", end_lines(report.types))
 

@@ -90,12 +90,6 @@ def test_the_share_above_a_range() -> None:
     assert found.share_above(99.5) == 0.0
 
 
-def test_without_counts_only_the_maximum_is_kept() -> None:
-    found = Histogram()
-    found.add(np.array([1, -3], np.float32), count=False)
-    assert (found.maximum, found.total, found.counts.sum()) == (3.0, 2, 0)
-
-
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_what_is_no_number_is_refused_and_leaves_no_trace(bad: float) -> None:
     found = histogram(np.ones(4, np.float32))

@@ -14,7 +14,7 @@ from sparqc.passes.check import Finding
 from sparqc.tools.evaluation import Metric
 from sparqc.tools.report import PassRow, Report, Sizes
 from sparqc.tools.report_layers import LayerRow, OtherRow, ResidualAdds
-from sparqc.tools.report_ranges import range_notes
+from sparqc.tools.report_ranges import quantizer_rows, range_line, range_notes
 from sparqc.tools.report_tables import shortened
 from sparqc.tools.report_text import render, size_text
 from sparqc.verify import Difference
@@ -199,3 +199,36 @@ def test_ranges_worth_a_note() -> None:
         "z is zero throughout the calibration data; its scale is a stand-in",
         "a (up to 1) and b (up to 9) share one scale, which is coarse for the former",
     ]
+
+
+def test_quantizers_that_look_bad_are_named_worst_first() -> None:
+    def found(value: str, snr: float | None, outliers: float = 1.0, clipped: float = 0.0) -> Range:
+        return Range(value, "m", "s", "mse", 2.0, 1.5, 0.1, clipped, snr_db=snr, outliers=outliers)
+
+    facts = {
+        "calibrate": [
+            found("good", 38.0),
+            found("exact", float("inf")),
+            found("coarse", 20.0),
+            found("worse", 12.5, outliers=40.0),
+            found("cut", 30.0, clipped=0.02),
+        ]
+    }
+    assert list(range_notes(facts)) == [
+        "quantizers below 25 dB: worse (12.5 dB), coarse (20.0 dB)",
+        "quantizers with outliers of more than 4 times the usual range: worse (12.5 dB)",
+        "quantizers that clip more than 1 % of their values: cut (30.0 dB)",
+    ]
+    rows = quantizer_rows(facts)
+    assert range_line(rows) == (
+        "5 measured: signal-to-noise ratio 30.0 dB in the median, the least 12.5 dB (worse)"
+    )
+    assert rows[1].to_json()["snr_db"] is None  # JSON has no infinity
+    assert rows[3].to_json()["concerns"] == [
+        "below 25 dB",
+        "with outliers of more than 4 times the usual range",
+    ]
+    shown = text(replace(REPORT, quantizers=rows), verbose=True)
+    assert "ranges    5 measured: signal-to-noise ratio 30.0 dB in the median" in shown
+    table = [line.split() for line in shown.splitlines()]
+    assert ["worse", "mse", "1.5", "2", "none", "12.5", "40.0"] in table
