@@ -202,4 +202,5 @@ def left_in_float(nodes: Iterable[Node], context: Context) -> str:
     taken = adoption(context)
     if taken is None:
         return ""
-    return next((taken.left_in_float.get(node.output.name, "") for node in nodes), "")
+    found = (taken.left_in_float.get(node.output.name, "") for node in nodes)
+    return next(filter(None, found), "")

@@ -76,7 +76,7 @@ class _Dynamic:
 
     def __getattr__(self, name: str) -> Any:
         found = super().__getattr__(name)
-        if name != "weight":
+        if name != "weight" or "_weight_mask" not in self._buffers:  # not set up yet
             return found
         masked = found if self._weight_mask is None else found * self._weight_mask
         return self.weight_quantizer(masked)

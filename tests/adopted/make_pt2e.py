@@ -24,7 +24,9 @@ def main() -> None:
     """Quantize, and write the two files."""
     shapes = ({0: torch.export.Dim("batch", min=1)},)
     program = torch.export.export(trained(Network()), (images(),), dynamic_shapes=shapes)
-    quantizer = XNNPACKQuantizer().set_global(get_symmetric_quantization_config(is_per_channel=True))
+    quantizer = XNNPACKQuantizer().set_global(
+        get_symmetric_quantization_config(is_per_channel=True)
+    )
     model = prepare_pt2e(program.module(), quantizer)
     for seed in range(2, 5):
         model(images(8, seed))
