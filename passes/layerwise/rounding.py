@@ -14,6 +14,7 @@ from sparqc.ir.constants import constant_value
 from sparqc.ir.fx_tensor import tensor_of
 from sparqc.ir.graph import Array, Graph, Node, Value
 from sparqc.ir.table import OperatorTable
+from sparqc.passes.counterpart import counterpart
 from sparqc.passes.layerwise.matrix_form import MatrixForm, input_of, matrix_form
 from sparqc.passes.layerwise.normal_equations import Problem
 from sparqc.passes.layerwise.repair import Solution, Task, free_mean, refusal
@@ -80,7 +81,7 @@ class Rounding:
     def task(self, reference: Graph) -> Task:
         """What `repair` is to do."""
         node, form = self.layer.found.node, self.layer.form
-        stop = Stop(node, form, input_of(node), target_of(node, self.graph, reference))
+        stop = Stop(node, form, input_of(node), counterpart(node.output, self.graph, reference))
         return Task(stop, self.layer.found.weight, self.rows, self.solve, self.keep)
 
     def solve(self, problem: Problem) -> Solution:
@@ -117,29 +118,6 @@ class Rounding:
         if self._ranges:
             old = cast(Array, self.layer.scale.data)
             self.layer.scale.data = self.scale.numpy().reshape(old.shape).astype(old.dtype)
-
-
-#: What `fold` takes into the weights of a layer, where its other operands are constants.
-FOLDED = {"nn.batch_norm", "nn.mul", "nn.div", "nn.add", "nn.sub", "nn.identity"}
-
-
-def target_of(node: Node, graph: Graph, reference: Graph) -> Value | None:
-    """What the reference calls the output of a layer; None where it has no such value.
-
-    A folded layer has its own name still, and the name of what was folded into it is gone.
-    """
-    if node.output.name not in reference:
-        return None
-    value = reference.value(node.output.name)
-    while len(value.readers) == 1 and not value.is_output:
-        reader = value.readers[0]
-        others = [v for v in reader.inputs if v is not value]
-        if reader.op not in FOLDED or reader.output.name in graph:
-            break
-        if not all(v.is_const for v in others):
-            break
-        value = reader.output
-    return value if value.shape == node.output.shape else None
 
 
 def best_scale(weight: Tensor, hessian: Tensor, high: int) -> Tensor:
