@@ -8,9 +8,12 @@ from typing import cast
 
 import numpy as np
 
+from sparqc.ir.constants import constant_value
+from sparqc.ir.fx_tensor import tensor_of
 from sparqc.ir.graph import Array, Graph, Node, Value
 from sparqc.ir.operator import WeightSpec
 from sparqc.ir.table import OperatorTable
+from sparqc.training.fake_quantize import weight_scale
 from sparqc.training.normalization import (
     SLOTS,
     Constant,
@@ -72,6 +75,7 @@ class Unfolding:
         if _is_folded(weight, bias, found, axis):
             self._restore_weight(weight, found)
             self._restore_bias(layer, found)
+            self._wake(quantizer_of(layer, self.table), np.abs(found.factor) < _TINY)
             constants = {slot: self._constant(c) for slot, c in found.constants.items()}
             self.made.append(self._insert(layer, found, constants))
             return
@@ -91,6 +95,16 @@ class Unfolding:
         for reader in weight.readers:
             for slot in reader.slots_of(weight):
                 self.graph.redirect(reader, slot, weight, shared)
+
+    def _wake(self, quantizer: Node | None, dead: Array) -> None:
+        """Give channels that the BatchNorm had made zero the scale of what they are without it."""
+        x, scale = (operand(quantizer, s) if quantizer else None for s in ("x", "scale"))
+        if quantizer is None or x is None or scale is None or scale.data is None or not dead.any():
+            return
+        weight = tensor_of(np.array(constant_value(x, self.table), np.float32))
+        axis, high = quantizer.attributes["axis"], quantizer.attributes["high"]
+        plain = weight_scale(weight, cast(int, axis), cast(int, high)).numpy()
+        scale.data = np.where(dead, plain, scale.data).astype(scale.data.dtype)
 
     def _restore_bias(self, layer: Node, found: Normalization) -> None:
         self.graph.set_operand(layer, "b", self._constant(found.bias))
