@@ -19,6 +19,9 @@ def changes(taken: Adoption, plan: Plan, decider: Decider) -> list[Change]:
     """A row for each quantizer that was there, in its order, then one for each that is new."""
     placed = {quantizer.value: quantizer for quantizer in plan.quantizers}
     rows = [_change(a, name, placed, decider) for a, name in taken.places]
+    for row, (found, _) in zip(rows, taken.places, strict=True):
+        if row.kind == "moved":
+            taken.take(row.to, found)
     known = {name for _, name in taken.places} | {row.to for row in rows}
     return [*rows, *_added(plan, known, taken)]
 

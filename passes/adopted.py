@@ -81,11 +81,16 @@ class Adoption:
             # A mask may stand between a weight and its reader.
             name = next(iter([*names, *own] if found.weight else [*own, *names]), "")
             self.places.append((found, name))
-            known = self.by_value.get(name)
-            if name and (known is None or max(known.amax) < max(found.amax)):
-                self.by_value[name] = found
+            if name:
+                self.take(name, found)
         if _is_pruned(context):
             self.notes.append(_MEASURED if context.calibration else _KEPT)
+
+    def take(self, name: str, found: Adopted) -> None:
+        """Use a range for a value, unless a larger one is known."""
+        known = self.by_value.get(name)
+        if known is None or max(known.amax) < max(found.amax):
+            self.by_value[name] = found
 
     def why_missing(self, value: str) -> str:
         """Why the quantizer that stood on a value gave no range; "" where none stood there."""

@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import pytest
-import sparqc
 import torch
 from adopted import doubles
 from adopted.network import Network, images, trained
+from torch import nn
+
+import sparqc
 from sparqc.errors import SparqcError
 from sparqc.passes.natives.two_four import is_two_four, two_four_mask
-from torch import nn
 
 FOLDER = Path(__file__).parent / "adopted"
 LAYERS = {
@@ -67,9 +68,7 @@ def model_optimizer():
     attributes = json.loads((FOLDER / "model_optimizer.json").read_text())
     for path, given in attributes.items():
         parent, _, name = path.rpartition(".")
-        quantizer = doubles.TensorQuantizer(
-            arrays[f"{path}._amax"] if f"{path}._amax" in arrays else None
-        )
+        quantizer = doubles.TensorQuantizer(arrays.get(f"{path}._amax"))
         vars(quantizer).update(given)
         owner = net.get_submodule(parent)
         if hasattr(owner, name):
@@ -109,7 +108,7 @@ def test_the_float_model_is_farther_from_model_optimizer_than_what_was_adopted()
 
 @pytest.mark.parametrize("kind", LAYERS)
 def test_the_doubles_cannot_be_exported_as_they_are(kind):
-    with pytest.raises(Exception, match="data-dependent|Could not guard"):
+    with pytest.raises(Exception, match=r"data-dependent|Could not guard"):
         torch.export.export(network(kind), (images(),), strict=False)
 
 
@@ -191,7 +190,7 @@ def test_a_quantizer_that_was_never_calibrated(amax):
     done = compiled(net)
     assert any("never calibrated" in note for note in done.context.facts["adopt"].notes)
     assert "relu_3" in measured(done)
-    with pytest.raises(SparqcError, match="relu_3.*layer2.conv2._input_quantizer: it was never"):
+    with pytest.raises(SparqcError, match=r"relu_3.*layer2.conv2._input_quantizer: it was never"):
         net.layer2.skip = nn.Sequential(*net.layer2.skip, doubles.TensorQuantizer(3.0))
         compiled(net, calibration=None)
 
@@ -200,7 +199,7 @@ def test_a_quantizer_that_was_never_calibrated(amax):
 def test_a_range_that_is_none(amax):
     net = network()
     net.conv1._input_quantizer = doubles.TensorQuantizer(amax)
-    with pytest.raises(SparqcError, match="conv1._input_quantizer has a range that is negative"):
+    with pytest.raises(SparqcError, match=r"conv1._input_quantizer has a range that is negative"):
         compiled(net)
 
 
@@ -296,7 +295,7 @@ def test_weights_that_fit_their_masks_are_not_copied():
 def test_a_mask_of_another_checkpoint():
     net = trained(Network())
     net.layer1.conv1.register_buffer("__weight_mma_mask", torch.ones(16, 8, 3, 3))
-    with pytest.raises(SparqcError, match="beside layer1.conv1.weight has the shape"):
+    with pytest.raises(SparqcError, match=r"beside layer1.conv1.weight has the shape"):
         compiled(net, "float")
 
 

@@ -66,7 +66,7 @@ class QuantLinear(_Named, nn.Linear):
 
 
 class _Dynamic:
-    """Layers of Model Optimizer: `weight` is quantized where it is read, masked if it has a mask."""
+    """Layers of Model Optimizer: `weight` is masked and quantized where it is read."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
