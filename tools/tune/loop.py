@@ -142,12 +142,14 @@ class Loop:
         return batch
 
     def _require_same(self, last: TrainingBatch) -> None:
-        if self._at.batch and self.ranks.index == 0 and last.hash() != self._at.batch:
-            self.display.say(
-                f"note: {self.data.title} gives other batches than in the run that is resumed, "
-                "which therefore does not end with the same weights; let their order follow from "
-                "torch's, numpy's or Python's random numbers, which are seeded for each epoch"
-            )
+        count, _, known = self._at.batch.partition(" ")
+        if count != str(self.ranks.count) or known == last.hash():
+            return  # each of another number of ranks has another part
+        self.display.say(
+            f"note: {self.data.title} gives other batches than in the run that is resumed, "
+            "which therefore does not end with the same weights; let their order follow from "
+            "torch's, numpy's or Python's random numbers, which are seeded for each epoch"
+        )
 
     def _uneven(self, mine: bool) -> SparqcError:
         has = "has" if mine else "has no"
@@ -235,7 +237,9 @@ class Loop:
     def _save(self) -> None:
         if self.ranks.index:
             return
-        at = replace(self._at, batch=self._last.hash() if self._last and self._at.index else "")
+        at = self._at
+        if self._last is not None and at.index:
+            at = replace(at, batch=f"{self.ranks.count} {self._last.hash()}")
         extra = {**self.extra, "batches": self.batches}
         self.store.save(self.stage, at.step, pack(self.module, self.optimizer, at, extra))
 

@@ -27,7 +27,8 @@ class Position:
     #: Over the samples of this epoch so far: the sum of their losses, and how many they are.
     loss: float = 0.0
     samples: int = 0
-    #: The hash of the last batch, to tell whether the data come in the same order again.
+    #: The number of ranks and the hash of rank 0's last batch, to tell whether the data come in the
+    #: same order again.
     batch: str = ""
 
     def after(self, loss: float, samples: int) -> Position:
