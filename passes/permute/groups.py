@@ -60,7 +60,7 @@ def refusal(group: Group) -> str:
     if group.segment.size < 8:
         return "they are less than two groups of four"
     for reader in group.readers:
-        if is_two_four(reader.data, reader.layer.axis):
+        if reader.data.any() and is_two_four(reader.data, reader.layer.axis):
             return f"the weight of {reader.name!r} already is 2:4"
     if not any(True for reader in group.readers for _ in _whole(group.segment, reader)):
         return "no group of four of a weight lies within them: they are blocks, or begin inside one"

@@ -34,29 +34,37 @@ def _first(axes: list[Axis], ties: Ties) -> Layout | None:
 
 
 def _matching(ones: list[Axis], others: list[Axis]) -> Iterator[tuple[list[Axis], list[Axis]]]:
-    """The shortest runs of axes that hold the same numbers; up to sizes that are not known."""
-    left = [axis for axis in reversed(ones) if size_of(axis) != 1]
-    right = [axis for axis in reversed(others) if size_of(axis) != 1]
-    while left and right:
-        run: tuple[list[Axis], list[Axis]] = [left.pop()], [right.pop()]
-        while _sizes(run[0]) != _sizes(run[1]):
-            products = [_sizes(axes) for axes in run]
-            if not all(isinstance(product, int) for product in products):
-                return
-            source, axes = (left, run[0]) if products[0] < products[1] else (right, run[1])  # type: ignore[operator]
-            if not source:
-                return
-            axes.append(source.pop())
+    """The shortest runs of axes that hold the same numbers: from the front, and, from where a size
+    is not known, from the back."""
+    left = [axis for axis in ones if size_of(axis) != 1]
+    right = [axis for axis in others if size_of(axis) != 1]
+    while run := _first_run(left, right):
         yield run
+        del left[: len(run[0])], right[: len(run[1])]
+    while left and right and size_of(left[-1]) == size_of(right[-1]):
+        yield [left.pop()], [right.pop()]
 
 
-def _sizes(axes: list[Axis]) -> int | str | None:
-    """The product of sizes; a symbolic one is compared only on its own."""
-    sizes = [size_of(axis) for axis in axes]
-    if len(sizes) == 1:
-        return sizes[0]
-    known = [size for size in sizes if isinstance(size, int)]
-    return prod(known) if len(known) == len(sizes) else None
+def _first_run(left: list[Axis], right: list[Axis]) -> tuple[list[Axis], list[Axis]] | None:
+    """The fewest axes of either side whose sizes have one product; None where that is unknown."""
+    if left and right and size_of(left[0]) == size_of(right[0]):
+        return left[:1], right[:1]
+    products = {product: count for count, product in enumerate(_products(left), 1)}
+    for count, product in enumerate(_products(right), 1):
+        if product in products:
+            return left[: products[product]], right[:count]
+    return None
+
+
+def _products(axes: list[Axis]) -> Iterator[int]:
+    """The products of the first one, two, three, … sizes, as far as these are known."""
+    product = 1
+    for axis in axes:
+        size = size_of(axis)
+        if not isinstance(size, int):
+            return
+        product *= size
+        yield product
 
 
 def squeeze(node: Node, ties: Ties) -> None:

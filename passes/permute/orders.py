@@ -17,13 +17,14 @@ def orders_of(graph: Graph) -> Orders:
     for value in graph.inputs:
         _pin_all(value, orders, f"the input {value.name!r} has them in this order")
     for node in graph.nodes:
-        _tie(node, orders)
+        tie(node, orders)
     for value, name in zip(graph.outputs, graph.output_names, strict=True):
         _pin_all(value, orders, f"the output {name!r} has them in this order")
     return orders
 
 
-def _tie(node: Node, orders: Orders) -> None:
+def tie(node: Node, orders: Orders) -> None:
+    """Let one operator tie and pin the axes of what it reads and gives."""
     ties, rule = Ties(orders, node), RULES.get(node.op)
     unknown = next((v for v in (*node.inputs, *node.outputs) if v.shape is None), None)
     if rule is None:

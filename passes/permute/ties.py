@@ -70,6 +70,8 @@ class Ties:
     def free(self, *axes: Axis) -> None:
         """The result is the same in whichever order these axes are, and so is its meaning."""
         self.told.update(axes)
+        for axis in axes:
+            self.orders.layout(axis)
 
     def made_of(self, axis: Axis, parts: Sequence[Layout | None]) -> None:
         """The axis is these parts, one behind the other; None: its size is not known."""
