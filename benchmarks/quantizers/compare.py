@@ -23,6 +23,7 @@ import click
 import numpy as np
 from exchange import EVERY, NETWORKS, write_exchange
 from machine import machine
+from numpy.typing import NDArray
 from tool_list import TOOLS, Tool
 
 HERE = Path(__file__).parent
@@ -101,12 +102,15 @@ def run(python: str, tool: Tool, exchange: Path, setting: str, logits: Path) -> 
 
 def row(tool: Tool, setting: str, exchange: Path, logits: Path) -> Row:
     """The figures of a run."""
-    reference = np.load(exchange / "reference.npy").astype(np.float64)
-    actual = np.load(logits).astype(np.float64)
-    noise = np.square(reference - actual).sum()
-    decibels = float(10 * np.log10(np.square(reference).sum() / noise))
+    reference, actual = np.load(exchange / "reference.npy"), np.load(logits)
     agreement = float(100 * np.mean(reference.argmax(1) == actual.argmax(1)))
-    return Row(tool, setting, exchange.name, decibels, agreement)
+    return Row(tool, setting, exchange.name, decibels(reference, actual), agreement)
+
+
+def decibels(reference: NDArray[np.float32], actual: NDArray[np.float32]) -> float:
+    """The signal-to-noise ratio, over all elements."""
+    noise = np.square(reference - actual, dtype=np.float64).sum()
+    return float(10 * np.log10(np.square(reference, dtype=np.float64).sum() / noise))
 
 
 HEAD = """\

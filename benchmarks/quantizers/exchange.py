@@ -10,7 +10,7 @@ from types import ModuleType
 import numpy as np
 from numpy.typing import NDArray
 
-#: The folder of the networks; its modules are found by name, as beside a script of its own.
+#: The folder of the networks; with this module its modules are found by name.
 REAL = Path(__file__).resolve().parents[1] / "real"
 NETWORKS = ("resnet50", "mobilenet_v2")
 BATCH = 10
@@ -19,17 +19,18 @@ THREADS = 2
 EVERY = 2
 
 
+sys.path.append(str(REAL))
+
+
 def network(name: str) -> ModuleType:
     """`benchmarks/real/<name>.py`."""
-    if str(REAL) not in sys.path:
-        sys.path.insert(0, str(REAL))
     return import_module(name)
 
 
 def write_exchange(name: str, folder: Path) -> None:
     """Write the images `[N, 3, 224, 224]` as the network takes them, its logits, and an ONNX file
     of it in which BatchNorm is folded and nothing is quantized."""
-    real = network(name)  # first, so that its neighbours are found
+    real = network(name)
     from photographs import calibration_images, evaluation_images
 
     import sparqc
