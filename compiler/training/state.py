@@ -28,7 +28,7 @@ def save_state(module: nn.Module, path: Path | str) -> None:
     try:
         save_file(tensors, partial)
         partial.replace(path)
-    except OSError as error:
+    except (OSError, safetensors.SafetensorError) as error:
         partial.unlink(missing_ok=True)
         raise SparqcError(f"{path} cannot be written: {error}") from error
 
