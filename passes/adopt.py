@@ -71,11 +71,11 @@ def _fold(
             wanted[source] = None
     arrays = constant_results(graph, list(wanted), table) if wanted else []
     stored: dict[Value, Grid] = {}
-    for (value, grid), array in zip(wanted.items(), arrays, strict=True):
+    for (value, codes), array in zip(wanted.items(), arrays, strict=True):
         constant = graph.constant(array, _name(value, graph))
         graph.replace(value, constant)
-        if grid is not None:
-            stored[constant] = grid
+        if codes is not None:
+            stored[constant] = codes
     return stored
 
 
