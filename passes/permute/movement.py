@@ -110,8 +110,9 @@ def cut(node: Node, ties: Ties) -> None:
     names = ("axes", "starts", "steps")
     for axis, start, step in zip(*(ints(node, name) for name in names), strict=True):
         whole, size = size_of((x, axis)), size_of((y, axis))
-        known = isinstance(whole, int) and isinstance(size, int)
-        if known and step == 1 and 0 <= start <= whole - size:
+        if isinstance(whole, str) or isinstance(size, str) or step != 1:
+            continue
+        if 0 <= start <= whole - size:
             parts = [_any(start), ties.blocks((y, axis), 1), _any(whole - size - start)]
             ties.made_of((x, axis), parts)
     _keep_others(node, axes_of(x), axes_of(y), set(ints(node, "axes")), ties)
