@@ -11,8 +11,8 @@ from torch import nn
 from torch.nn.functional import batch_norm, relu
 
 import sparqc
+from sparqc import registry
 from sparqc.passbase import Context, Pass
-from sparqc.registry import register
 from sparqc.training.normalization import normalizations
 from sparqc.training.unfold import Unfolding
 
@@ -151,7 +151,6 @@ def test_what_the_user_froze_stays_frozen():
 # -- layers that a pass changes behind the fold --------------------------------------------------
 
 
-@register
 @dataclass(frozen=True)
 class Scramble(Pass):
     """Make every input channel of the second convolution twice as large, and its bias other."""
@@ -171,7 +170,12 @@ class Scramble(Pass):
 SCRAMBLED = "int8, +scramble-for-test@after=fold"
 
 
-def test_a_layer_that_was_changed_since_gets_statistics_of_its_own():
+@pytest.fixture
+def own_registry(monkeypatch):
+    monkeypatch.setattr(registry, "_passes", {**registry.passes(), Scramble.name: Scramble})
+
+
+def test_a_layer_that_was_changed_since_gets_statistics_of_its_own(own_registry):
     net = network()
     prepared = prepare(net, passes=SCRAMBLED)
     folded = prepare(net, passes=SCRAMBLED, batch_norm="folded")
