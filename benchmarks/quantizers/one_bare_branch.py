@@ -15,9 +15,10 @@ def bare_branches(model: onnx.ModelProto) -> onnx.ModelProto:
     The deeper input is the branch of more operators, the other one the skip.  Constants and inputs
     without a pair stay as they are.
     """
-    producers = {name: node for node in model.graph.node for name in node.output}
+    nodes = [node for node in model.graph.node if node.op_type != "Constant"]
+    producers = {name: node for node in nodes for name in node.output}
     depth = _depths(model)
-    for node in model.graph.node:
+    for node in nodes:
         if node.op_type != "Add" or len(producers.keys() & set(node.input)) != 2:
             continue
         at = max((0, 1), key=lambda i: depth[node.input[i]])
