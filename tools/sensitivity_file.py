@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
+from sparqc.layers_file import Keep
 from sparqc.tools.sensitivity_measure import LayerLoss
 from sparqc.tools.sensitivity_result import Result
 
@@ -60,7 +61,7 @@ def _figures(row: LayerLoss, result: Result) -> Iterator[str]:
     yield f"extra_us = {_inline(seconds, 3)}"
 
 
-def _inline(figures: dict[str, float], digits: int) -> str:
+def _inline(figures: Mapping[str, float] | Mapping[Keep, float], digits: int) -> str:
     return "{ " + ", ".join(f"{n} = {_number(v, digits)}" for n, v in figures.items()) + " }"
 
 

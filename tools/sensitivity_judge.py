@@ -55,7 +55,8 @@ class Judge:
         self.table = study.context.table
         self.calibration = Sweep(study.plain, self.table)
         self.evaluation: Sweep | None = None
-        self.name, self.others, self.baseline = SNR, (), Score(0.0)
+        self.name, self.baseline = SNR, Score(0.0)
+        self.others: tuple[str, ...] = ()
         self._evaluate = None if choice.name == SNR else loaded.evaluate
         if self._evaluate is None and choice.name not in (None, SNR):
             raise UsageError(

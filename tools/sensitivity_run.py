@@ -103,7 +103,7 @@ def _ways(row: LayerLoss, judge: Judge, speed: Speed) -> list[Way]:
 
 def _notes(opened: Opened, found: Study, judge: Judge, speed: Speed) -> list[str]:
     notes = [*opened.notes, *speed.notes]
-    if judge.others:
+    if judge.others and judge.choice.name is None:
         others = ", ".join(judge.others)
         notes.append(f"the first of what evaluate() gives; --metric chooses another: {others}")
     if found.apart:

@@ -76,7 +76,7 @@ def _cells(result: Result, row: LayerLoss) -> Iterator[str]:
         yield "" if score is None else _change(result.scale, score)
     for keep in ("int8", "float"):
         other = keep != layer.keep and keep in seconds
-        yield f"{1e6 * seconds[keep]:.2f}" if other else ""  # type: ignore[index]
+        yield f"{1e6 * seconds[keep]:.2f}" if other else ""
     yield result.keeps[layer.name]
 
 
