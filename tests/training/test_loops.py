@@ -132,3 +132,31 @@ def test_gradients_are_the_same_under_torch_checkpointing(prepared):
         run(images).square().sum().backward()
         gradients.append([p.grad.clone() for p in prepared.parameters() if p.grad is not None])
     assert gradients[0] and all(map(torch.equal, *gradients))
+
+
+def test_every_tensor_of_a_forward_is_where_the_weights_are(prepared):
+    images, labels = batch(0)
+    module = prepared.to("meta").train()
+    result = module(images.to("meta"))
+    assert result.device.type == "meta" and result.shape == (len(labels), 2)
+    result.sum().backward()
+    assert all(p.grad.device.type == "meta" for p in module.parameters())
+
+
+class Positions(nn.Module):
+    """Makes a tensor where its weights are, of a size that only the input tells."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 16, 3)
+        self.start = nn.Parameter(torch.zeros(1))
+
+    def forward(self, x):
+        ones = torch.ones(x.shape[0], 1, 1, 1, device=x.device)
+        return torch.relu(self.conv(x)) * ones + self.start
+
+
+def test_tensors_that_the_model_makes_move_along():
+    module = sparqc.prepare(Positions().eval(), example(), calibration=calibration)
+    images, _ = batch(0)
+    assert module.to("meta")(images.to("meta")).device.type == "meta"
