@@ -144,7 +144,7 @@ class ConvForm(MatrixForm):
             extent = self.dilations[axis] * (self.kernel[axis] - 1) + 1
             x = x.unfold(2 + axis, extent, self.strides[axis])
             x = x[..., :: self.dilations[axis]]
-        x = x.unflatten(1, (self.groups, -1))  # [B, G, C, *out, *kernel]
+        x = x.reshape(x.shape[0], self.groups, -1, *x.shape[2:])  # [B, G, C, *out, *kernel]
         return x.movedim((1, 2), (1 + rank, 2 + rank))
 
     def _taken(self, x: Tensor, images: Images) -> Tensor:

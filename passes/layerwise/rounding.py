@@ -15,10 +15,11 @@ from sparqc.ir.fx_tensor import tensor_of
 from sparqc.ir.graph import Array, Graph, Node, Value
 from sparqc.ir.table import OperatorTable
 from sparqc.passes.counterpart import counterpart
+from sparqc.passes.layerwise.descend import fit
 from sparqc.passes.layerwise.matrix_form import MatrixForm, input_of, matrix_form
 from sparqc.passes.layerwise.normal_equations import Problem
 from sparqc.passes.layerwise.repair import Solution, Task, free_mean, refusal
-from sparqc.passes.layerwise.solve import codes, damped, fit
+from sparqc.passes.layerwise.solve import codes, damped
 from sparqc.passes.layerwise.sweep import rounded
 from sparqc.passes.layerwise.walk import Stop
 from sparqc.passes.natives.int8_codes import safe_scale

@@ -44,7 +44,8 @@ def sparse(
     if mask is not None:
         return fit(weight, hessian, cross, mask, LONG), mask
     found, kept = sweep(optimum(hessian, cross), hessian, two_four=True)
-    largest = two_largest(weight.unflatten(-1, (-1, 4)).abs()).flatten(-2)
+    fours = weight.reshape(*weight.shape[:-1], -1, 4)
+    largest = two_largest(fours.abs()).flatten(-2)
     found = fit(found, hessian, cross, kept, SHORT)
     plain = fit(weight, hessian, cross, largest, SHORT)
     better = objective(found, hessian, cross) <= objective(plain, hessian, cross)

@@ -90,4 +90,5 @@ def rounded(weight: Tensor, scale: Tensor, high: int) -> Tensor:
 def upper_inverse(hessian: Tensor) -> Tensor:
     """U with U^T U = H^-1, upper triangular: row i is what column i's loss costs those behind."""
     inverse = torch.cholesky_inverse(torch.linalg.cholesky(hessian))
-    return torch.linalg.cholesky(inverse, upper=True)
+    upper: Tensor = torch.linalg.cholesky(inverse, upper=True)
+    return upper
