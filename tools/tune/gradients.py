@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from sparqc.process_group import answered
 from sparqc.ranks import Ranks
@@ -65,7 +66,8 @@ def _gradient(parameter: nn.Parameter) -> Tensor:
 class GradientAverage:
     """Averages the gradients of parameters over ranks: `finish` behind each backward pass.
 
-    Every rank makes it with the same parameters, in the same order.
+    Every rank makes it with the same parameters, in the same order.  Inside of `with` it hears of
+    each gradient that is complete.
     """
 
     parameters: Iterable[nn.Parameter]
@@ -73,16 +75,22 @@ class GradientAverage:
     _buckets: list[_Bucket] = field(default_factory=list)
     #: How many buckets have started: they start in order, or ranks would mistake one for another.
     _started: int = 0
+    _handles: list[RemovableHandle] = field(default_factory=list)
 
-    def __post_init__(self) -> None:
+    def __enter__(self) -> GradientAverage:
         if self.ranks.count == 1:
-            return
+            return self
         # The last layers have their gradients first.
         trained = [p for p in self.parameters if p.requires_grad]
         self._buckets = [_Bucket(found) for found in _cut(reversed(trained))]
         for bucket in self._buckets:
             for parameter in bucket.parameters:
                 self._watch(parameter, bucket)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for handle in self._handles:
+            handle.remove()
 
     def finish(self) -> None:
         """Wait until every gradient is the average over the ranks."""
@@ -94,7 +102,8 @@ class GradientAverage:
 
     def _watch(self, parameter: nn.Parameter, bucket: _Bucket) -> None:
         hook = _Hook(self, bucket)
-        parameter.register_post_accumulate_grad_hook(hook)  # type: ignore[no-untyped-call]
+        handle = parameter.register_post_accumulate_grad_hook(hook)  # type: ignore[no-untyped-call]
+        self._handles.append(handle)
 
     def arrived(self, bucket: _Bucket) -> None:
         """One more parameter of a bucket has its gradient."""

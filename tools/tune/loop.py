@@ -69,13 +69,14 @@ class Loop:
             Interrupted: behind the step in which Ctrl-C or SIGTERM came; the state is kept.
         """
         self.optimizer = make_optimizer(self.module, self.recipe)
-        with StopRequest() as stop, shared_batch_norms(self.module, self.ranks) as self._sharing:
+        average = GradientAverage(self.module.parameters(), self.ranks)
+        sharing = shared_batch_norms(self.module, self.ranks)
+        with StopRequest() as stop, sharing as self._sharing, average:
             if start is not None:
                 self._at = self._resume(start)
             else:
                 self._save()  # what led here may have taken long
             self.module.train()
-            average = GradientAverage(self.module.parameters(), self.ranks)
             while self._at.epoch < self.recipe.epochs:
                 self._epoch(average, stop)
             if add_up([float(stop.asked)], self.ranks)[0]:
