@@ -162,6 +162,12 @@ class TrainingData:
         return SparqcError(f"{self.title} {what}", span=definition_span(self.function), hint=hint)
 
 
+def tensor_text(tensor: Tensor) -> str:
+    """`float32[16,3,32,32]`."""
+    shape = ",".join(map(str, tensor.shape))
+    return f"{str(tensor.dtype).removeprefix('torch.')}[{shape}]"
+
+
 def batches_an_epoch(data: TrainingData) -> int:
     """How many batches an epoch has, on every rank alike; the first one is looked at, too.
 

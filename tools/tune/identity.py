@@ -8,7 +8,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from sparqc.errors import SparqcError
 from sparqc.tools.tune.checkpoint import tensor_hash
+from sparqc.tools.tune.data import tensor_text
 
 #: More names than this are counted.
 _MOST = 3
@@ -29,13 +31,23 @@ class Identity:
 
 
 def identity_of(module: nn.Module, settings: Mapping[str, Any]) -> Identity:
-    """The identity of a run that starts from this module."""
-    return Identity({n: _describe(t) for n, t in module.state_dict().items()}, settings)
+    """The identity of a run that starts from this module.
+
+    Raises SparqcError where the module keeps state that is no tensor.
+    """
+    state = module.state_dict()
+    for name, value in state.items():
+        if not isinstance(value, Tensor):
+            raise SparqcError(
+                f"the model keeps a {type(value).__name__} in its state_dict ({name}), which no "
+                "checkpoint can hold without pickling it",
+                hint="keep it in a buffer (register_buffer), or outside of the state_dict",
+            )
+    return Identity({name: _describe(tensor) for name, tensor in state.items()}, settings)
 
 
 def _describe(tensor: Tensor) -> str:
-    dtype, shape = str(tensor.dtype).removeprefix("torch."), ",".join(map(str, tensor.shape))
-    return f"{dtype}[{shape}] {tensor_hash(tensor)[:_DIGITS]}"
+    return f"{tensor_text(tensor)} {tensor_hash(tensor)[:_DIGITS]}"
 
 
 def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:

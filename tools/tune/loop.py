@@ -6,17 +6,19 @@ import itertools
 import math
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from sparqc.capture_checks import first_line, user_line
 from sparqc.errors import SparqcError
 from sparqc.process_group import add_up
 from sparqc.ranks import Ranks, together
 from sparqc.tools.tune.checkpoint import Checkpoint
-from sparqc.tools.tune.data import TrainingBatch, TrainingData
+from sparqc.tools.tune.data import TrainingBatch, TrainingData, tensor_text
 from sparqc.tools.tune.display import Display, EpochLine
 from sparqc.tools.tune.gradients import GradientAverage
 from sparqc.tools.tune.interrupt import Interrupted, StopRequest
@@ -170,7 +172,9 @@ class Loop:
         seed_everything(self.recipe.seed, self.stage, at.step, self.ranks.index)
         self.optimizer.zero_grad(set_to_none=True)
         self._sharing.on = batch.part
-        samples, loss = batch.size, self._loss(batch.to(self.device))
+        samples = batch.size
+        with self._explained(batch):
+            loss = self._loss(batch.to(self.device))
         total, mean = self._over_ranks(samples, float(loss.detach()))
         if not math.isfinite(mean):
             raise self._diverged("the loss", mean, rate)
@@ -182,6 +186,23 @@ class Loop:
             raise self._diverged("the norm of the gradients", norm, rate)
         self.optimizer.step()
         self._at, self._last = at.after(mean, total), batch
+
+    @contextmanager
+    def _explained(self, batch: TrainingBatch) -> Iterator[None]:
+        """What the person's network raises says on which batch it did."""
+        try:
+            yield
+        except SparqcError:
+            raise
+        except Exception as error:
+            given = ", ".join(tensor_text(x) for x in batch.inputs)
+            target = "" if batch.target is None else f", target {tensor_text(batch.target)}"
+            raise SparqcError(
+                f"{user_line(error)}the model fails in train mode on batch {self._at.index + 1} of "
+                f"epoch {self._at.epoch + 1} ({given}{target}): {first_line(error)}",
+                hint="check the shapes and types that training() gives; where memory is short, "
+                "give smaller batches",
+            ) from error
 
     def _over_ranks(self, samples: int, loss: float) -> tuple[int, float]:
         total, weighted = add_up([float(samples), loss * samples], self.ranks)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -38,9 +38,8 @@ def usual_loss(outputs: object, target: Tensor) -> Tensor:
         classes = (output.shape[0], *output.shape[2:]) if output.ndim > 1 else None
         if not target.is_floating_point() and tuple(target.shape) == classes:
             return functional.cross_entropy(output, target.long())
-    given = ", ".join(str(list(x.shape)) for x in tensors)
     raise SparqcError(
-        f"there is no usual loss for outputs of shape {given} and a target of "
+        f"there is no usual loss for outputs of shape {_shapes(tensors)} and a target of "
         f"{str(target.dtype).removeprefix('torch.')}{list(target.shape)}",
         hint="add loss(outputs, target) to model.py, which returns the mean over the batch",
     )
@@ -53,13 +52,24 @@ def distance(outputs: object, wanted: object, recipe: Recipe) -> Tensor:
     times T^2 (Hinton, Vinyals and Dean, 2015).  Else the squared error in shares of the mean square
     of what is wanted, so that it does not depend on the outputs' unit.
     """
-    pairs = list(zip(floats(outputs), floats(wanted), strict=True))
+    mine, theirs = floats(outputs), floats(wanted)
+    if [x.shape for x in mine] != [x.shape for x in theirs]:
+        raise SparqcError(
+            f"in train mode the model gives {_shapes(mine)}, in eval mode {_shapes(theirs)}: they "
+            "cannot be held against each other",
+            hint="train on targets alone: loss(outputs, target) in model.py, and --distill 0",
+        )
+    pairs = list(zip(mine, theirs, strict=True))
     if not pairs:
         raise SparqcError(
             "the model gives no floating-point tensor that could be held against the dense model's",
             hint="train on targets: training() with a target behind the inputs, and --distill 0",
         )
     return torch.stack([_distance(x, y, recipe) for x, y in pairs]).mean()
+
+
+def _shapes(tensors: Sequence[Tensor]) -> str:
+    return ", ".join(str(list(x.shape)) for x in tensors) or "no float tensor"
 
 
 def _distance(output: Tensor, wanted: Tensor, recipe: Recipe) -> Tensor:

@@ -255,3 +255,41 @@ def test_a_target_that_fits_no_usual_loss_asks_for_one(tmp_path: Path) -> None:
     with pytest.raises(SparqcError, match="add loss") as caught:
         made.run()
     assert "outputs of shape [8, 4] and a target of float32[8]" in str(caught.value)
+
+
+def test_a_batch_that_the_model_does_not_take_is_named(tmp_path: Path) -> None:
+    made = loop(tmp_path, lambda: [(x[:, :1], y) for x, y in labelled()])
+    with pytest.raises(SparqcError) as caught:
+        made.run()
+    assert "the model fails in train mode on batch 1 of epoch 1" in str(caught.value)
+    assert "(float32[8,1,6,6], target int64[8]): Given groups=1" in str(caught.value)
+
+
+def test_a_class_that_the_model_does_not_know_is_named(tmp_path: Path) -> None:
+    made = loop(tmp_path, lambda: [(x, y + 9) for x, y in labelled()])
+    with pytest.raises(SparqcError, match=r"on batch 1 of epoch 1 .*: Target .* is out of bounds"):
+        made.run()
+
+
+class Auxiliary(Net):
+    """Gives a second output in train mode only."""
+
+    def forward(self, x: Tensor) -> Any:
+        y = super().forward(x)
+        return (y, 2 * y) if self.training else y
+
+
+def test_outputs_of_train_mode_alone_cannot_be_held_against_the_dense_model(tmp_path: Path) -> None:
+    made = loop(tmp_path, unlabelled, teacher=Auxiliary())
+    made.module = Auxiliary()
+    with pytest.raises(SparqcError, match=r"in train mode the model gives \[8, 4\], \[8, 4\], in"):
+        made.run()
+
+
+def test_state_that_is_no_tensor_is_refused() -> None:
+    class Counting(Net):
+        def get_extra_state(self) -> object:
+            return {"steps": 3}
+
+    with pytest.raises(SparqcError, match="keeps a dict in its state_dict"):
+        identity_of(Counting(), {})
