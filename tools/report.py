@@ -22,6 +22,7 @@ from sparqc.tools.report_layers import (
     other_rows,
     residual_adds,
 )
+from sparqc.tools.report_permuted import permuted_notes
 from sparqc.tools.report_ranges import QuantizerRow, quantizer_rows, range_notes
 from sparqc.tools.report_types import OperatorTypes, operator_types
 from sparqc.tools.shapes import ShapeRange, input_ranges
@@ -181,7 +182,12 @@ def report_of(compiled: Compiled, account: Account) -> Report:
         metrics=tuple(account.metrics),
         findings=tuple(context.facts["check"]) if "check" in context.facts else None,
         opaque=_opaque(compiled),
-        notes=(*compiled.notes, *account.notes, *range_notes(context.facts)),
+        notes=(
+            *compiled.notes,
+            *account.notes,
+            *permuted_notes(context.facts),
+            *range_notes(context.facts),
+        ),
         sizes=Sizes(sum(p.stat().st_size for p in compiled.files), account.float_bytes),
         files=tuple(compiled.files),
         build_line=_build_line(compiled),
