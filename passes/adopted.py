@@ -15,8 +15,8 @@ from sparqc.passbase import Context
 
 #: The method of a range that was taken over.
 ADOPTED = "adopted"
-_MEASURED = "weights were pruned since, so all ranges of activations are measured anew"
-_KEPT = "weights were pruned since, and there is no data to measure the ranges of activations anew"
+_MEASURED = "weights were pruned or equalized since: all ranges of activations are measured anew"
+_KEPT = "weights were pruned or equalized since, and there is no data to measure activations anew"
 #: How far two ratios of sums in float32 may lie apart for one to be the other.
 _SAME = 1e-4
 
@@ -83,7 +83,7 @@ class Adoption:
             self.places.append((found, name))
             if name:
                 self.take(name, found)
-        if _is_pruned(context):
+        if _is_changed(context):
             self.notes.append(_MEASURED if context.calibration else _KEPT)
 
     def take(self, name: str, found: Adopted) -> None:
@@ -159,12 +159,13 @@ def _range_of(value: Value, context: Context) -> Adopted | None:
 
 
 def is_stale(context: Context) -> bool:
-    """Whether pruning changed what flows through the model, and there is data to measure it."""
-    return context.calibration is not None and _is_pruned(context)
+    """Whether weights were changed since, and there is data to measure what flows now."""
+    return context.calibration is not None and _is_changed(context)
 
 
-def _is_pruned(context: Context) -> bool:
-    return any(mask.removed for mask in context.facts.get("prune", {}).values())
+def _is_changed(context: Context) -> bool:
+    pruned = any(mask.removed for mask in context.facts.get("prune", {}).values())
+    return pruned or any(not row.reason for row in context.facts.get("equalize", ()))
 
 
 def known_weight_amax(

@@ -311,3 +311,18 @@ def test_masked_and_quantized_weights_stay_masked_and_keep_their_scales():
     assert set(sparse(done).values()) == {0.0}
     assert measured(done) == {"conv_5", "relu_4"}
     assert snr(net(images()).detach(), run(done, images())) > 35
+
+
+def test_pruning_makes_the_ranges_of_activations_stale():
+    done = compiled(network(), "default")
+    assert sum(sparse(done).values()) > 0
+    taken = {r.value for r in done.context.facts["calibrate"] if r.method == "adopted"}
+    assert taken == {"conv1.weight"}  # three input channels: it stays dense
+    assert "measured anew" in done.context.facts["adopt"].notes[-1]
+
+
+def test_equalized_weights_make_them_stale_too():
+    done = compiled(network(), "int8, +equalize@after=fold")
+    equalized = [row for row in done.context.facts["equalize"] if not row.reason]
+    assert equalized and "measured anew" in done.context.facts["adopt"].notes[-1]
+    assert {r.method for r in done.context.facts["calibrate"] if not r.channels} == {"mse"}
