@@ -59,6 +59,11 @@ def test_two_ranks_that_were_killed_end_with_the_same_bits(found: list[dict[str,
         assert rank["trained"]["step"] == 4 and rank["trained"]["resumed"] == 0
 
 
+def test_a_prepared_module_trains_in_distributed_data_parallel(found: list[dict[str, Any]]) -> None:
+    one, two = (rank["ddp"] for rank in found)
+    assert one == two and one["moved"] > 0 and one["held"] and one["file"] > 10
+
+
 def test_ranks_that_disagree_all_say_what_differs(found: list[dict[str, Any]]) -> None:
     for index, rank in enumerate(found):
         said = rank["refusals"]

@@ -191,6 +191,26 @@ def trained(ranks: Ranks, folder: Path) -> dict[str, Any]:
     }
 
 
+def in_ddp(ranks: Ranks) -> dict[str, Any]:
+    """A prepared module in DistributedDataParallel, as a train() of one's own has it."""
+    module = sparqc.prepare(network(), next(calibration()), calibration=calibration, ranks=ranks)
+    before = module.body.conv1.weight.detach().clone()
+    inner = nn.parallel.DistributedDataParallel(module)
+    optimizer = torch.optim.SGD(inner.parameters(), lr=0.05)
+    for x, y in list(batches())[:2]:
+        part = ranks.part(len(x))
+        usual_loss(inner(x[part]), y[part]).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    require_same_weights(module, ranks)
+    after, mask = module.body.conv1.weight.detach(), module.masks["conv1.weight"]
+    return {
+        "moved": float((after - before).abs().max()),
+        "held": bool((after[~mask] == 0).all()),
+        "file": len(sparqc.finish(module).model.graph.node),
+    }
+
+
 def _loop(module: nn.Module, ranks: Ranks, folder: Path, function: Any = batches) -> Loop:
     store = Store(folder, identity_of(network(), {}))
     if ranks.index == 0:
@@ -256,6 +276,7 @@ def main(path: Path) -> None:
             "calibrated": calibrated(ranks),
             "normalised": normalised(ranks),
             "trained": trained(ranks, path.parent),
+            "ddp": in_ddp(ranks),
             "refusals": refusals(ranks, path.parent),
         }
         texts = ranks.gather(np.frombuffer(json.dumps(found).encode(), np.uint8))
