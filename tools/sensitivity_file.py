@@ -14,7 +14,7 @@ from sparqc.tools.sensitivity_result import Result
 def layers_text(result: Result, command: str) -> str:
     """The TOML text: a table for each layer, in the order of the network."""
     tables = (line for row in result.rows for line in _table(row, result))
-    return "\n".join([*_head(result, command), *tables]) + "\n"
+    return "\n".join([*_head(result, command), *tables, *_excluded(result)]) + "\n"
 
 
 def _head(result: Result, command: str) -> Iterator[str]:
@@ -47,6 +47,17 @@ def _table(row: LayerLoss, result: Result) -> Iterator[str]:
         yield f"value = {_quoted(name)}"
         yield f"keep = {_quoted(result.keeps[layer.name])}"
         yield from _figures(row, result)
+
+
+def _excluded(result: Result) -> Iterator[str]:
+    """What a person excluded, so that the file says all of it."""
+    for module, value in result.excluded:
+        yield ""
+        yield "[[layer]]  # kept in float by --exclude, and not measured"
+        if module:
+            yield f"module = {_quoted(module)}"
+        yield f"value = {_quoted(value)}"
+        yield 'keep = "float"'
 
 
 def _figures(row: LayerLoss, result: Result) -> Iterator[str]:

@@ -67,10 +67,12 @@ def masked_weights(mask: Masked, layer: StudyLayer, study: Study, judge: Judge) 
     """The masked weight, and where a BatchNorm was behind it, with its statistics measured again.
 
     The BatchNorm is folded by now.  To measure its statistics again gives what the layer gives the
-    mean and the variance of each channel that it has with dense weights, on the same data.
+    mean and the variance of each channel that it has with dense weights, on the same data.  Weights
+    that were repaired come with a bias that was solved for the pruned network; the same holds for
+    the mean there.
     """
     plain = Weights(mask.node, mask.weight)
-    if not mask.renormalized or not judge.calibration.calls:
+    if not (mask.renormalized or mask.repaired) or not judge.calibration.calls:
         return plain
     node = study.plain.value(mask.node).producer
     assert node is not None
@@ -85,6 +87,7 @@ def masked_weights(mask: Masked, layer: StudyLayer, study: Study, judge: Judge) 
         return plain
     spread, bias = before.variance.numpy(), _bias(node.operands["b"], channels)
     alive = after.variance.numpy() > 1e-12 * np.maximum(spread, 1e-30)
+    alive &= mask.renormalized
     factor = np.sqrt(np.divide(spread, after.variance.numpy(), out=np.ones(channels), where=alive))
     shape = [-1 if i == found.channel_axis else 1 for i in range(mask.weight.ndim)]
     moved = (bias - after.mean.numpy()) * factor + before.mean.numpy()

@@ -76,6 +76,8 @@ class Result:
     planned_seconds: float
     float_seconds: float
     keeps: Mapping[str, Keep]
+    #: Layers that a person keeps in float, by module and value.
+    excluded: Sequence[tuple[str, str]] = ()
     path: Sequence[Choice] = ()
     #: What was measured with all layers together, by what it is: "planned", "dense INT8", "chosen".
     together: Mapping[str, Point] = field(default_factory=dict)

@@ -64,6 +64,7 @@ def sensitivity(opened: Opened, wish: Wish) -> Result:
         planned_seconds=speed.seconds({}),
         float_seconds=speed.seconds(dict.fromkeys(planned, "float")),
         keeps=planned,
+        excluded=tuple((row.module, row.name) for row in found.excluded),
         notes=tuple(_notes(opened, found, judge, speed)),
     )
     if wish.budget is None and not wish.frontier:

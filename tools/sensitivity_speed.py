@@ -54,8 +54,7 @@ class Speed:
         for name in masked:
             _mask(self._graph, name, self._context)
         self._masked = {name: study.facts["prune"][name] for name in masked}
-        rows = study.facts["place"].layers if "place" in study.facts else ()
-        self._excluded = [r.name for r in rows if r.reason.startswith("excluded by")]
+        self._excluded = [row.name for row in study.excluded]
         self._known: dict[tuple[str, ...], PredictedEngine] = {}
 
     def seconds(self, keeps: Mapping[str, Keep]) -> float:

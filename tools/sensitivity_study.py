@@ -22,6 +22,7 @@ from sparqc.ir.table import OperatorTable
 from sparqc.layers_file import Keep, state
 from sparqc.passbase import Context
 from sparqc.passes.decide import Decider, Decision
+from sparqc.passes.plan import Layer
 from sparqc.passes.weighted import weight_of
 from sparqc.pipeline import Option, Pipeline, Step
 from sparqc.steps import mapped
@@ -42,6 +43,8 @@ class Masked:
     weight: Array
     #: Whether a BatchNorm stood behind it, whose statistics are measured again after pruning.
     renormalized: bool
+    #: Whether pruning changed weights that it keeps, and biases with them.
+    repaired: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +85,12 @@ class Study:
     facts: Mapping[str, Any]
     #: Passes that work on the network as a whole, and are not part of a layer's own loss.
     apart: tuple[str, ...] = ()
+
+    @property
+    def excluded(self) -> list[Layer]:
+        """The layers with weights that a person keeps in float."""
+        rows: list[Layer] = self.facts["place"].layers if "place" in self.facts else []
+        return [row for row in rows if row.weight and row.reason.startswith("excluded by")]
 
 
 def study(job: Job) -> Study:
@@ -167,17 +176,9 @@ def _without(line: Pipeline) -> Pipeline:
 # -- masks -------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Mask:
-    """The masked weight of an operator, folded; whether pruning changed what it keeps."""
-
-    masked: Masked
-    repaired: bool
-
-
 def _masks(
     dense: Graph, folding: Pipeline, step: Step | None, context: Context, again: bool
-) -> dict[str, _Mask]:
+) -> dict[str, Masked]:
     """What pruning makes of each layer, all of them pruned at once; `again` says that statistics
     are measured again behind it.  Channels that pruning permutes are permuted in `dense` too."""
     if step is None:
@@ -191,9 +192,8 @@ def _masks(
     normalized = {n for n in names if again and _has_statistics(_node(dense, n))}
     folded = pipelines.run(folding, pruned, context)
     return {
-        name: _Mask(
-            Masked(name, _weight(folded, name, context.table), name in normalized),
-            name in repaired,
+        name: Masked(
+            name, _weight(folded, name, context.table), name in normalized, name in repaired
         )
         for name in names
     }
@@ -222,13 +222,13 @@ def _has_statistics(node: Node) -> bool:
     return isinstance(mean, Value) and isinstance(var, Value) and mean.is_const and var.is_const
 
 
-def _fitted(mask: _Mask, plain: Graph, table: OperatorTable) -> Masked:
+def _fitted(mask: Masked, plain: Graph, table: OperatorTable) -> Masked:
     """The masked weight on the numbers of the float network, which passes may have rescaled
     otherwise than those of the pruned one."""
     if mask.repaired:
-        return mask.masked
-    data = _weight(plain, mask.masked.node, table)
-    return replace(mask.masked, weight=(data * (mask.masked.weight != 0)).astype(data.dtype))
+        return mask
+    data = _weight(plain, mask.node, table)
+    return replace(mask, weight=(data * (mask.weight != 0)).astype(data.dtype))
 
 
 def _node(graph: Graph, name: str) -> Node:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -47,7 +47,7 @@ class Sweep:
     def __post_init__(self) -> None:
         self._nodes = list(self.graph.nodes)
         self._inputs = [v.name for v in self.graph.inputs]
-        self._outputs_kept = 0
+        self._outputs_kept = self._live_kept = 0
         self._known: frozenset[str] = frozenset()
 
     def add(self, batch: Batch, outputs: list[Array], *, keep: bool) -> None:
@@ -55,17 +55,14 @@ class Sweep:
         size = sum(y.nbytes for y in outputs)
         fits = not self.calls or self._outputs_kept + size <= OUTPUT_ROOM
         self._outputs_kept += size if fits else 0
-        given = list(batch)
-        live = (
-            dict(zip(self._inputs, given, strict=True)) if keep or self._has_room(given) else None
-        )
+        given, live = list(batch), None
+        bytes_given = sum(a.nbytes for a in given)
+        if keep or self._live_kept + bytes_given <= self.room:
+            live = dict(zip(self._inputs, given, strict=True))
+            self._live_kept += bytes_given
         self.calls.append(
             Call(digest(batch), given if keep else None, outputs if fits else None, live)
         )
-
-    def _has_room(self, arrays: Iterable[Array]) -> bool:
-        taken = sum(a.nbytes for call in self.calls for a in (call.live or {}).values())
-        return taken + sum(a.nbytes for a in arrays) <= self.room
 
     def move_to(self, index: int) -> None:
         """Run the operators in front of the one with that number; never backwards."""

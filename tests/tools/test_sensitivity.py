@@ -22,6 +22,7 @@ from sparqc.tools.sensitivity_result import Result
 from sparqc.tools.sensitivity_run import Wish, sensitivity
 from sparqc.tools.sensitivity_study import Study, study
 from sparqc.tools.sensitivity_sweep import Sweep
+from sparqc.tools.sensitivity_together import Together
 from sparqc.tools.sensitivity_variant import Weights, variant, with_quantizers
 
 CONVS = ["stem", "quiet", "loud", "full"]
@@ -235,3 +236,57 @@ def test_pipelines_that_do_one_of_both(tmp_path: Path) -> None:
     assert all(r.layer.keep == "int8" and r.sparse is None for r in int8.rows)
     sparse = run(path, passes="sparse")
     assert all(r.layer.keep == "sparse" and r.int8 is None and r.sparse for r in sparse.rows)
+
+
+def test_weights_that_pruning_repairs_lose_less(tmp_path: Path, rows: dict[str, LayerLoss]) -> None:
+    found = run(model_file(tmp_path), passes="default,+prune{method=sparsegpt}@instead=prune")
+    full = next(row for row in found.rows if row.layer.title == "full")
+    assert full.layer.masked[0].repaired
+    assert full.sparse and rows["full"].sparse
+    assert full.sparse.snr > rows["full"].sparse.snr + 6
+
+
+def test_channels_are_permuted_before_layers_are_compared(tmp_path: Path) -> None:
+    found = run(model_file(tmp_path), passes="default,+prune{method=permuted}@instead=prune")
+    assert not any(mask.repaired for row in found.rows for mask in row.layer.masked)
+    assert all(row.sparse and row.sparse.snr > 20 for row in found.rows)
+
+
+PAIR = """
+import torch
+from torch import nn
+
+def model():
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(32, 32, 3, padding=1), nn.ReLU(),
+        nn.Conv2d(32, 32, 3, padding=1, groups=32), nn.ReLU(),
+        nn.Conv2d(32, 32, 1), nn.ReLU(),
+        nn.Conv2d(32, 32, 3), nn.ReLU(),
+    ).eval()
+
+def example_inputs():
+    return (torch.randn(2, 32, 8, 8),)
+
+def calibration():
+    yield (torch.randn(4, 32, 8, 8),)
+"""
+
+
+def test_what_a_layer_in_float_takes_with_it_stays_dense_too(tmp_path: Path) -> None:
+    path = tmp_path / "model.py"
+    path.write_text(PAIR)
+    found = opened(path)
+    network = study(found.job)
+    assert [x.keep for x in network.layers] == ["sparse-int8", "int8", *2 * ["sparse-int8"]]
+    together = Together(network, found.job, Judge(network, found.loaded, MetricChoice()))
+    depthwise, pointwise = network.layers[1].name, network.layers[2].name
+    keeps, score = together.measure({depthwise: "float"}, "the choice")
+    assert keeps == {
+        network.layers[0].name: "sparse-int8",
+        depthwise: "float",
+        pointwise: "float",
+        network.layers[3].name: "sparse-int8",
+    }
+    whole = dict.fromkeys(keeps, "float")
+    assert together.measure(whole, "the float network")[1].noise < 1e-12 < score.noise  # type: ignore[arg-type]

@@ -156,3 +156,32 @@ def test_db_are_no_points_of_a_metric(tmp_path: Path, capsys: pytest.CaptureFixt
     path = model_file(tmp_path, evaluate=EVALUATE)
     text = errors(capsys, str(path), "--budget", "1dB", code=2)
     assert "the metric is 'agreement'" in text and "--metric snr" in text
+
+
+def test_layers_that_a_person_excludes_are_in_the_file_too(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "layers.toml"
+    words = [str(folder / "model.py"), "--exclude", "head", "--dense", "quiet", "-o", str(output)]
+    assert cli.run(["sensitivity", *words, "--batches", "1"]) == 0
+    assert "head" not in capsys.readouterr().out
+    keeps = {module: table["keep"] for module, table in tables(output).items()}
+    assert keeps == {
+        "stem": "sparse-int8",
+        "quiet": "int8",
+        "loud": "sparse-int8",
+        "full": "sparse-int8",
+        "head": "float",
+    }
+    assert compiled(folder, output).context.facts["prune"].keys() == {"conv", "conv_2", "conv_3"}
+
+
+def test_a_budget_that_cannot_be_reached_says_by_how_much(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tired = "\nCALLS = []\n\ndef evaluate(run):\n    CALLS.append(1)\n"
+    tired += "    return {'top-1': 90.0 - 20 * (len(CALLS) > 1)}\n"
+    path = model_file(tmp_path, evaluate=tired)
+    assert cli.run(["sensitivity", str(path), "--budget", "5"]) == 0
+    text = capsys.readouterr().out
+    assert "the budget of 5 points (85) cannot be reached: the best choice misses it by 15" in text
