@@ -42,6 +42,7 @@ def permute_channels(
     `context.facts["permute"]`.
     """
     orders = orders_of(graph)
+    names = _names(orders)
     others = twins(orders, context.reference)
     chosen: dict[Segment, NDArray[np.int64]] = {}
     rows = []
@@ -49,7 +50,7 @@ def permute_channels(
     for done, group in enumerate(groups):
         context.progress(done, len(groups), "permute")
         reason = refusal(group) or others.refusal(group.segment)
-        rows.append(_improve(group, orders, chosen, reason))
+        rows.append(_improve(group, names[group.segment], chosen, reason))
     carry_out(orders, chosen)
     others.carry_out(chosen)
     context.facts["permute"] = rows
@@ -57,7 +58,7 @@ def permute_channels(
 
 
 def _improve(
-    group: Group, orders: Orders, chosen: dict[Segment, NDArray[np.int64]], reason: str
+    group: Group, name: str, chosen: dict[Segment, NDArray[np.int64]], reason: str
 ) -> Permutation:
     """Choose the order of a group, where there is no reason against that."""
     before = after = kept(group, chosen)
@@ -72,7 +73,7 @@ def _improve(
         else:
             after, reason = before, "no better order was found"
     return Permutation(
-        group=_name(group, orders),
+        group=name,
         layers=tuple(reader.name for reader in group.readers),
         channels=group.segment.size,
         before=before,
@@ -81,11 +82,12 @@ def _improve(
     )
 
 
-def _name(group: Group, orders: Orders) -> str:
-    """The first value with these channels; a constant where no operator gives them."""
-    values = [
-        value
-        for (value, _), layout in orders.layouts.items()
-        if any(segment is group.segment for segment, _ in resolve(layout))
-    ]
-    return next((value.name for value in values if not value.is_const), values[0].name)
+def _names(orders: Orders) -> dict[Segment, str]:
+    """The first value with each segment's channels; a constant where no operator gives them."""
+    names: dict[Segment, str] = {}
+    for constant in (False, True):
+        for (value, _), layout in orders.layouts.items():
+            if value.is_const == constant:
+                for segment, _ in resolve(layout):
+                    names.setdefault(segment, value.name)
+    return names

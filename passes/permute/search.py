@@ -139,7 +139,7 @@ class _Window:
         self.value(torch.unique(torch.cat([one, other]) // 4))
 
     def escape(self, random: np.random.Generator) -> None:
-        """Swap a column of every second pair of groups, at random."""
+        """Swap columns of a quarter of the groups at random, two groups at a time."""
         groups = len(self.order) // 4
         chosen = random.permutation(groups)[: 2 * max(1, groups // 8)]
         places = (4 * chosen + random.integers(0, 4, len(chosen))).reshape(-1, 2)

@@ -1,0 +1,50 @@
+"""`prune{method=permuted}` in a whole pipeline, from PyTorch and from an ONNX file."""
+
+from __future__ import annotations
+
+import onnx
+import pytest
+import torch
+from passes.permute.test_permutation import Residual
+
+import sparqc
+from sparqc.api import Compiled
+from sparqc.passes.permute import Permutation
+
+IMAGE = torch.randn(4, 3, 8, 8)
+PERMUTED = "default, +prune{method=permuted}@instead=prune"
+
+
+def compiled(model: torch.nn.Module | onnx.ModelProto, passes: str) -> Compiled:
+    inputs = None if isinstance(model, onnx.ModelProto) else (IMAGE,)
+    return sparqc.compile(model, inputs, calibration=lambda: [(IMAGE,)], passes=passes)
+
+
+@pytest.mark.parametrize("level", ["fx", "onnx"])
+def test_the_masked_layers_were_permuted(level: str) -> None:
+    net: torch.nn.Module | onnx.ModelProto = Residual().eval()
+    if level == "onnx":
+        net = compiled(net, "cleanup, fold-constants, export").model
+    result = compiled(net, PERMUTED)
+    facts = result.context.facts
+    rows: list[Permutation] = facts["permute"]
+    assert {layer for row in rows for layer in row.layers} == set(facts["prune"])
+    assert sum(row.reason == "" for row in rows) == 2
+    assert not [finding for finding in facts["check"] if finding.grade == "error"]
+    plain = compiled(net, "default")
+    removed = [
+        sum(mask.removed for mask in found.context.facts["prune"].values())
+        for found in (result, plain)
+    ]
+    assert removed[0] < removed[1]
+
+
+def test_the_network_without_masks_is_the_same() -> None:
+    """Whoever masks nothing permutes nothing."""
+    line = f"{PERMUTED}, -place, -calibrate"
+    net = Residual().eval()
+    none = sparqc.compile(
+        net, (IMAGE,), calibration=lambda: [(IMAGE,)], passes=line, exclude=("*",)
+    )
+    assert none.context.facts["permute"] == []
+    assert none.difference is not None and none.difference.snr_db > 100
