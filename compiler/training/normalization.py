@@ -47,6 +47,11 @@ class Normalization:
     constants: dict[str, Constant | None]  # by slot
 
     @property
+    def mean(self) -> Constant:
+        """The running mean, [C]."""
+        return cast(Constant, self.constants["mean"])
+
+    @property
     def factor(self) -> Array:
         """f of each output channel, [C], float64."""
         var = cast(Constant, self.constants["var"]).data.astype(np.float64)
@@ -57,8 +62,8 @@ class Normalization:
     @property
     def offset(self) -> Array:
         """What is added to f w x, [C], float64."""
-        mean, bias = cast(Constant, self.constants["mean"]).data, self.constants["bias"]
-        before = -mean.astype(np.float64) + (0 if self.bias is None else self.bias.data)
+        bias = self.constants["bias"]
+        before = -self.mean.data.astype(np.float64) + (0 if self.bias is None else self.bias.data)
         return before * self.factor + (0 if bias is None else bias.data)
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, cast
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
 import torch
@@ -14,16 +14,17 @@ from sparqc.api import Options, make_options, new_job
 from sparqc.engine.events import Observer
 from sparqc.errors import SparqcError, UsageError
 from sparqc.ir.constants import constant_value, is_constant
-from sparqc.ir.graph import Array, Graph, Node, Value
+from sparqc.ir.graph import Array, Graph
 from sparqc.ir.table import OperatorTable
 from sparqc.ranks import ALONE, Ranks
 from sparqc.training.fake_quantize import weight_scale
 from sparqc.training.front import Front, uncalibrated_scales
+from sparqc.training.live import batch_norm_modules, live_batch_norms
 from sparqc.training.measure import measure_statistics
 from sparqc.training.normalization import Normalization, normalizations, operand
 from sparqc.training.prepared import Batches, Prepared, Recipe
 from sparqc.training.unfold import Unfolding
-from sparqc.training.writing import TrainingWriter
+from sparqc.training.writing import TrainingWriter, Written
 
 if TYPE_CHECKING:
     from sparqc.passbase import Progress
@@ -63,14 +64,7 @@ def prepare(
     Raises UsageError for an ONNX model, and for a pipeline without quantizers or without an export;
     SparqcError where `sparqc.compile` would.
     """
-    if not isinstance(module, nn.Module):
-        raise UsageError(
-            f"prepare takes a PyTorch module, not {type(module).__name__}: an ONNX graph does not "
-            "train",
-            hint="give the module that the graph was exported from",
-        )
-    if batch_norm not in ("live", "folded"):
-        raise UsageError(f'batch_norm is "live" or "folded", not {batch_norm!r}')
+    _check(module, batch_norm)
     job = new_job(
         module,
         inputs,
@@ -87,34 +81,61 @@ def prepare(
     for _ in front.run():
         seen |= {found.layer: found for found in normalizations(front.graph, job.context.table)}
     _require_quantized(front)
-    graph, table = front.graph.clone(), job.context.table
-    unfolding = Unfolding(graph, table)
-    models = _models(module)
-    if batch_norm == "live":
-        unfolding.put_back(f for f in seen.values() if _model(f.constants["mean"], models))
-        if unfolding.stale:
-            measure_statistics(graph, unfolding.stale, job.context)
-    live = dict(_live(graph, models)) if batch_norm == "live" else {}
-    trained = learned_scales and frozenset(front.measured)
-    written = TrainingWriter(
-        graph,
-        table,
-        live,
-        dynamic=frozenset() if trained else frozenset(_following(graph, table)),
-        learned=trained or frozenset(),
-    ).write()
-    recipe = Recipe(
-        graph,
-        job.context,
-        front.rest,
-        written,
-        unfolded=bool(unfolding.made),
-        measured=front.measured,
-        notes=job.notes,
-    )
-    made = Prepared(written.module, recipe)
+    models = batch_norm_modules(module) if batch_norm == "live" else {}
+    graph, unfolded = _unfolded(front, seen.values(), models)
+    written = _written(graph, front, models, learned_scales)
+    made = Prepared(written.module, _recipe(graph, front, written, unfolded))
     weights = next(module.parameters(), None)
     return made if weights is None else made.to(weights.device)
+
+
+def _check(module: object, batch_norm: str) -> None:
+    if not isinstance(module, nn.Module):
+        raise UsageError(
+            f"prepare takes a PyTorch module, not {type(module).__name__}: an ONNX graph does not "
+            "train",
+            hint="give the module that the graph was exported from",
+        )
+    if batch_norm not in ("live", "folded"):
+        raise UsageError(f'batch_norm is "live" or "folded", not {batch_norm!r}')
+
+
+def _unfolded(
+    front: Front, seen: Iterable[Normalization], models: Mapping[str, BatchNorm]
+) -> tuple[Graph, bool]:
+    """A copy of the graph with the BatchNorms of modules back behind their layers, and whether
+    there are any."""
+    graph, context = front.graph.clone(), front.job.context
+    unfolding = Unfolding(graph, context.table)
+    unfolding.put_back(found for found in seen if found.mean.name in models)
+    if unfolding.stale:
+        measure_statistics(graph, unfolding.stale, context)
+    return graph, bool(unfolding.made)
+
+
+def _written(
+    graph: Graph, front: Front, models: Mapping[str, BatchNorm], learned_scales: bool
+) -> Written:
+    table = front.job.context.table
+    return TrainingWriter(
+        graph,
+        table,
+        live=dict(live_batch_norms(graph, models)),
+        dynamic=frozenset() if learned_scales else frozenset(_following(graph, table)),
+        learned=frozenset(front.measured) if learned_scales else frozenset(),
+    ).write()
+
+
+def _recipe(graph: Graph, front: Front, written: Written, unfolded: bool) -> Recipe:
+    return Recipe(
+        graph,
+        front.job.context,
+        front.rest,
+        written,
+        unfolded=unfolded,
+        measured=front.measured,
+        notes=front.job.notes,
+    )
 
 
 def _require_quantized(front: Front) -> None:
@@ -135,46 +156,6 @@ def _require_quantized(front: Front) -> None:
             f"the pipeline measures no scales in front of the export: {names} …",
             hint="put `calibrate` behind `place`",
         )
-
-
-# -- BatchNorm ----------------------------------------------------------------------------------
-
-
-def _models(module: nn.Module) -> dict[str, BatchNorm]:
-    """The user's BatchNorms by the name of their running mean."""
-    parts = module.named_modules(remove_duplicate=False)
-    return {
-        f"{name}.running_mean".removeprefix("."): part
-        for name, part in parts
-        if isinstance(part, BatchNorm)
-    }
-
-
-def _model(mean: Any, models: Mapping[str, BatchNorm]) -> BatchNorm | None:
-    """The user's module that holds a mean; None for a BatchNorm that is frozen by construction."""
-    return models.get(mean.name) if mean is not None else None
-
-
-def _live(graph: Graph, models: Mapping[str, BatchNorm]) -> Iterator[tuple[str, BatchNorm]]:
-    for node in graph.nodes:
-        if node.op == "nn.batch_norm":
-            model = _model(operand(node, "mean"), models)
-            if model is not None and operand(node, "var") is not None:
-                _complete(graph, node)
-                yield node.output.name, model
-
-
-def _complete(graph: Graph, node: Node) -> None:
-    """A BatchNorm has a scale and a bias, or neither: nn.BatchNorm knows nothing between."""
-    mean = cast(Value, operand(node, "mean"))
-    data = cast(Array, mean.data)
-    if operand(node, "scale") is None and operand(node, "bias") is not None:
-        graph.set_operand(node, "scale", graph.constant(np.ones_like(data), "bn_scale"))
-    if operand(node, "bias") is None and operand(node, "scale") is not None:
-        graph.set_operand(node, "bias", graph.constant(np.zeros_like(data), "bn_bias"))
-
-
-# -- scales -------------------------------------------------------------------------------------
 
 
 def _following(graph: Graph, table: OperatorTable) -> Iterator[str]:
