@@ -256,6 +256,21 @@ def test_what_would_change_the_numbers_is_refused(attributes, message):
         compiled(net)
 
 
+def test_a_layer_under_two_names():
+    net = network()
+    net.again = net.layer1
+    before = net.layer1.conv1._input_quantizer
+    assert len(compiled(net).context.facts["adopt"].quantizers) == 14
+    assert net.again.conv1._input_quantizer is before
+
+
+def test_a_quantizer_under_two_names_gives_one_scale():
+    net = network()
+    shared = doubles.TensorQuantizer(5.0)
+    net.layer2.conv1._input_quantizer = net.layer2.skip[0]._input_quantizer = shared
+    assert scales(compiled(net))["relu_2"] == pytest.approx(5.0 / 127)
+
+
 # -- masks ---------------------------------------------------------------------------------------
 
 

@@ -32,7 +32,7 @@ def readable(module: nn.Module) -> Iterator[tuple[str, ...]]:
 def _quantizers(module: nn.Module, undo: contextlib.ExitStack) -> Iterator[str]:
     found = [
         (f"{path}.{name}".lstrip("."), parent, name)
-        for path, parent in module.named_modules(remove_duplicate=False)
+        for path, parent in module.named_modules()
         for name, child in parent.named_children()
         if is_quantizer(child)
     ]
