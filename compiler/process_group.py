@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -66,7 +67,8 @@ def answered() -> Iterator[None]:
     try:
         yield
     except (RuntimeError, ValueError) as error:
-        reason = str(error).strip().partition("\n")[0]
+        # gloo begins with the place in its own source.
+        reason = re.sub(r"^\[[^]]*\] ", "", str(error).strip().partition("\n")[0])
         raise SparqcError(
             f"rank {dist.get_rank()}: another rank does not answer: {reason}",
             hint="look at the messages of the other ranks: one of them has failed or is stuck",

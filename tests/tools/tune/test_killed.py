@@ -112,3 +112,24 @@ def test_processes_with_different_weights_all_say_so(tmp_path: Path) -> None:
     assert "bn1.weight" not in done.stderr  # these are alike
     assert "conv1.weight has other values there, and 3 more like it" in done.stderr
     assert time.monotonic() - started < 200
+
+
+def test_a_process_that_ends_without_a_word_ends_the_other(tmp_path: Path) -> None:
+    leaves = """
+class Batches:
+    def __len__(self):
+        return 3
+    def __iter__(self):
+        for index, x in enumerate(data()[0].split(16)):
+            if index == 2 and os.environ["RANK"] == "1":
+                os._exit(7)
+            yield x
+def training():
+    return Batches()
+"""
+    (tmp_path / "model.py").write_text(tuned_models.WHOLE + leaves)
+    done = torchrun("-m", "sparqc.tools.cli", *LINE, *OFTEN, cwd=tmp_path)
+    assert done.returncode != 0 and not (tmp_path / "out.onnx").exists()
+    assert "error: rank 0: another rank does not answer: " in done.stderr
+    kept = sorted((tmp_path / "out.onnx.tune").iterdir())
+    assert read_checkpoint(kept[-1]).state["position"]["step"] == 2
