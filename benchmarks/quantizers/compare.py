@@ -12,6 +12,7 @@ About an hour on two cores.
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import venv
@@ -46,12 +47,14 @@ class Row:
 @click.option("--network", "networks", type=click.Choice(NETWORKS), multiple=True)
 @click.option("--tool", "names", type=click.Choice([t.name for t in TOOLS]), multiple=True)
 @click.option("--renew", type=click.Choice([t.name for t in TOOLS]), multiple=True)
+@click.option("--done", is_flag=True, help="Run nothing: the table of what was run.")
 @click.option("--write", type=click.Path(dir_okay=False, path_type=Path), help="Renew a page.")
 def main(
     folder: Path,
     networks: tuple[str, ...],
     names: tuple[str, ...],
     renew: tuple[str, ...],
+    done: bool,
     write: Path | None,
 ) -> None:
     """Run every setting of every tool, and print the table."""
@@ -61,11 +64,12 @@ def main(
         if not (folder / network / "float.onnx").exists():
             write_exchange(network, folder / network)
         for tool in (t for t in TOOLS if not names or t.name in names):
-            python = environment(tool, folder)
             for setting in tool.settings:
-                logits = folder / f"{tool.name}-{network}-{setting.replace(':', '_')}.npy"
+                logits = folder / f"{tool.name}-{network}-{_file_name(setting)}.npy"
+                if done and not logits.exists():
+                    continue
                 if tool.name in renew or not logits.exists():
-                    run(python, tool, folder / network, setting, logits)
+                    run(environment(tool, folder), tool, folder / network, setting, logits)
                 rows.append(row(tool, setting, folder / network, logits))
                 click.echo(f"{rows[-1].decibels:6.2f} dB  {network}  {tool.title}  {setting}")
     text = page(rows)
@@ -73,6 +77,10 @@ def main(
         write.write_text(text, encoding="utf-8")
     else:
         click.echo(text)
+
+
+def _file_name(setting: str) -> str:
+    return re.sub(r"[^\w.+-]+", "_", setting)
 
 
 def environment(tool: Tool, folder: Path) -> str:

@@ -48,6 +48,11 @@ TOOLS = (
         "sparqc",
         "sparqc",
         "with_sparqc.py",
-        ("int8", "int8-accurate"),
+        # Pipelines.
+        (
+            "int8",
+            "int8, +correct-bias@after=calibrate",
+            "int8, +equalize@before=place, +correct-bias@after=calibrate",
+        ),
     ),
 )
