@@ -11,6 +11,8 @@ from sparqc.tools.sensitivity_result import Result
 
 WIDTH, HEIGHT = 760, 460
 _LEFT, _RIGHT, _TOP, _BOTTOM = 78, 24, 62, 66
+#: Labels stay readable where the line runs behind them.
+_HALO = 'paint-order="stroke" stroke="white" stroke-width="3"'
 _LINE, _DOT, _MARK = "#3465a4", "#555753", "#cc0000"
 
 
@@ -166,5 +168,5 @@ def _marks(dots: Sequence[_Dot], x: _Axis, y: _Axis) -> Iterator[str]:
         anchor = "end" if right else "start"
         side = cx - 10 if right else cx + 10
         yield _text(
-            side, at, dot.label, f'text-anchor="{anchor}" fill="{color}" font-weight="bold"'
+            side, at, dot.label, f'text-anchor="{anchor}" fill="{color}" font-weight="bold" {_HALO}'
         )

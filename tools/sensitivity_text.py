@@ -43,7 +43,10 @@ def _summary(result: Result) -> Iterator[str]:
     else:
         better = "lower" if scale.lower_is_better else "higher"
         reached = _figure(scale, scale.baseline)
-        yield f"  metric     {scale.name}, {better} is better; the float network reaches {reached}"
+        yield (
+            f"  metric     {scale.name}, {better} is better: its change from {reached}, which the "
+            "float network reaches"
+        )
     shapes = ", ".join(f"{n}: {'x'.join(map(str, s or ()))}" for n, s in result.shapes)
     yield (
         f"  speed      {result.gpu}, {shapes}: at least {_us(result.planned_seconds)} as planned, "
@@ -54,11 +57,9 @@ def _summary(result: Result) -> Iterator[str]:
 
 
 def _table(result: Result, rows: list[LayerLoss]) -> Table:
-    unit = "dB" if result.scale.is_noise else result.scale.name
     table = plain_table(
-        "layer", "operator", "weight", f"INT8 {unit}", f"2:4 {unit}", f"both {unit}",
-        "dense +us", "float +us", "keep",
-    )  # fmt: skip
+        "layer", "operator", "weight", "INT8", "2:4", "both", "dense +us", "float +us", "keep"
+    )
     table.columns[0].overflow = "fold"
     for index in range(3, 8):
         table.columns[index].justify = "right"
@@ -69,14 +70,15 @@ def _table(result: Result, rows: list[LayerLoss]) -> Table:
 
 def _cells(result: Result, row: LayerLoss) -> Iterator[str]:
     layer, seconds = row.layer, {w.keep: w.seconds for w in result.ways[row.layer.name]}
-    yield layer.title
+    twins = sum(other.layer.title == layer.title for other in result.rows)
+    yield layer.title if twins == 1 else f"{layer.title} ({layer.name})"
     yield operator_text(layer.op)
     yield shape_text([d for d in layer.shape if isinstance(d, int)])
     for score in (row.int8, row.sparse, row.both):
         yield "" if score is None else _change(result.scale, score)
     for keep in ("int8", "float"):
         other = keep != layer.keep and keep in seconds
-        yield f"{1e6 * seconds[keep]:.2f}" if other else ""
+        yield f"{round(1e6 * seconds[keep], 2) + 0.0:.2f}" if other else ""
     yield result.keeps[layer.name]
 
 
@@ -84,7 +86,7 @@ def _change(scale: Scale, score: Score) -> str:
     """Points, with their sign, or the SNR that is left."""
     if scale.is_noise or score.metric is None or scale.baseline.metric is None:
         return "inf" if math.isinf(score.snr) else f"{score.snr:.1f}"
-    return f"{score.metric - scale.baseline.metric:+.4g}"
+    return f"{score.metric - scale.baseline.metric:+.3g}"
 
 
 def _choices(result: Result) -> Iterator[str]:
