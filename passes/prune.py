@@ -29,19 +29,21 @@ class Prune(Pass):
     solves what stays, layer by layer, so that each layer gives on the calibration data what it gave
     in the dense network.
 
-    `damping` pulls weights of "sparsegpt" to what they were, by that share of the mean squared
-    input; `batches` bounds its calibration data.
+    `permute` permutes channels in front of "sparsegpt" too.  `damping` pulls weights of that method
+    to what they were, by that share of the mean squared input; `batches` bounds its calibration
+    data.
     """
 
     name = "prune"
     preserves = "lossy"
     pattern: Literal["2:4"] = "2:4"
     method: Literal["magnitude", "permuted", "sparsegpt"] = "magnitude"
-    damping: float = 0.01
+    permute: bool = False
+    damping: float | None = None
     batches: int | None = None  # at most so many; none: all
 
     def __post_init__(self) -> None:
-        if not 0 < self.damping < math.inf:
+        if self.damping is not None and not 0 < self.damping < math.inf:
             raise ValueError("damping must be above 0")
         if self.batches is not None and self.batches < 1:
             raise ValueError("batches must be at least 1")
@@ -50,7 +52,7 @@ class Prune(Pass):
         """Mask the eligible weights; returns how many."""
         layers = sparse_layers(graph, context)
         sparse = list(_one_for_each_weight(layers))
-        if self.method == "permuted":
+        if self.permute or self.method == "permuted":
             from sparqc.passes.permute import permute_channels
 
             permute_channels(graph, context, sparse)

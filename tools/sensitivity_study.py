@@ -175,6 +175,9 @@ def _without(line: Pipeline) -> Pipeline:
 
 # -- masks -------------------------------------------------------------------------------------
 
+#: With these `prune` permutes channels first.
+_PERMUTING = (Option("method", "permuted"), Option("permute", True))
+
 
 def _masks(
     dense: Graph, folding: Pipeline, step: Step | None, context: Context, again: bool
@@ -183,9 +186,10 @@ def _masks(
     are measured again behind it.  Channels that pruning permutes are permuted in `dense` too."""
     if step is None:
         return {}
-    if Option("method", "permuted") in step.options:
+    if any(option in step.options for option in _PERMUTING):
         _permute(dense, context)
-        step = Step(step.name, tuple(o for o in step.options if o.name != "method"), step.span)
+        left = tuple(option for option in step.options if option not in _PERMUTING)
+        step = Step(step.name, left, step.span)
     pruned = pipelines.run(Pipeline((step,)), dense.clone(), context)
     names: Iterable[str] = context.facts.get("prune", {})
     repaired = {n for n in names if _is_repaired(n, dense, pruned, context.table)}

@@ -39,6 +39,17 @@ def test_the_masked_layers_were_permuted(level: str) -> None:
     assert removed[0] < removed[1]
 
 
+def test_permuted_channels_are_repaired_by_sparsegpt() -> None:
+    """The dense network that the layers are solved against has the permuted channels too."""
+    net = Residual().eval()
+    line = "cleanup, prune{method=sparsegpt%s}, export, check"
+    plain, permuted = (compiled(net, line % more) for more in ("", ", permute=true"))
+    assert all(row.reason == "" for row in permuted.context.facts["permute"])
+    assert "permute" not in plain.context.facts
+    for found in (plain, permuted):
+        assert found.difference is not None and found.difference.snr_db > 10
+
+
 def test_the_network_without_masks_is_the_same() -> None:
     """Whoever masks nothing permutes nothing."""
     line = f"{PERMUTED}, -place, -calibrate"
