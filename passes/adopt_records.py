@@ -118,8 +118,11 @@ def _operands(node: Node) -> list[str]:
 
 
 def _fingerprinted(found: Adopted, layer: Weighted | None) -> Adopted:
-    """With what the weight was when its range was set."""
-    if not found.weight or layer is None or layer.weight.data is None:
+    """With what the weight was when its range was set.
+
+    Not of a weight with a zero point: symmetric codes are other ones, so their scale is computed.
+    """
+    if not found.weight or found.note or layer is None or layer.weight.data is None:
         return found
     if found.axis not in (None, layer.channel_axis):
         return found

@@ -199,6 +199,18 @@ def test_the_largest_range_of_a_scale_group_counts():
     assert found[0].amax >= 0.05 * 127 * (1 - 1e-6)
 
 
+def test_a_weight_with_a_zero_point_gets_scales_of_its_own():
+    given = one_conv()
+    codes = next(i for i in given.graph.initializer if i.name == "w_quantized")
+    zero = next(i for i in given.graph.initializer if i.name == "zw")
+    shifted = (numpy_helper.to_array(codes).astype(np.int16) + 128).astype(np.uint8)
+    codes.CopyFrom(numpy_helper.from_array(shifted, "w_quantized"))
+    zero.CopyFrom(numpy_helper.from_array(np.full(WIDTH, 128, np.uint8), "zw"))
+    done = compiled(given)
+    assert ranges(done)["w"] == ("weight", np.abs(weights()).max())
+    assert any(note.startswith("asymmetric") for note in adopted(done).notes)
+
+
 # -- whole networks of other tools ---------------------------------------------------------------
 
 
