@@ -8,6 +8,9 @@ from sparqc.errors import SparqcError
 from sparqc.ir.graph import Array, Graph, Value, dtype_name
 from sparqc.passbase import Batch, Context
 
+#: The fact of how many batches there are, once a pass has seen them all.
+_COUNT = "calibration.batches"
+
 
 def calibration_batches(
     graph: Graph, context: Context, limit: int | None = None
@@ -24,15 +27,17 @@ def calibration_batches(
             "--calibration FILE.npz; to see what the graph would look like, "
             "--random-calibration takes noise instead",
         )
-    number = 0
+    number, known = 0, context.facts.get(_COUNT)
+    total = known if limit is None else min(limit, known or limit)
     for number, batch in enumerate(_given(context.calibration), 1):
         _check(graph.inputs, batch, f"calibration batch {number}")
         yield number, batch
-        context.progress(number, limit, "calibration batches")
+        context.progress(number, total, "calibration batches")
         if number == limit:
             return
     if not number:
         raise SparqcError("calibration() gave no batches", hint="let it yield at least one")
+    context.facts[_COUNT] = number
 
 
 def _given(calibration: Callable[[], Iterable[Batch]]) -> Iterator[Batch]:
