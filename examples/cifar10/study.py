@@ -18,6 +18,7 @@ learning rate that rises and falls to zero:
 import argparse
 import json
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -69,7 +70,7 @@ class Study:
         self.row("dense INT8 QAT", lambda: self.tuned("dense-qat", more, "int8"))
 
         more_sparse = self.trained("sparse-more", self.sparse(dense), self.more)
-        sparse = self.trained("sparse", self.sparse(more_sparse), self.last)
+        sparse = self.trained("sparse", deepcopy(more_sparse), self.last)
         self.row("sparse FP32", lambda: accuracy(sparse, self.test))
         self.row("sparse INT8 PTQ", lambda: self.compiled(sparse, "default,-reestimate"))
         self.row("sparse INT8 QAT", lambda: self.tuned("sparse-qat", more_sparse, "default"))
@@ -89,9 +90,8 @@ class Study:
         return copy
 
     def sparse(self, net: nn.Module) -> nn.Module:
-        """A copy whose weights are masked 2:4; a weight that is 2:4 keeps its zeros."""
-        copy = self.copy(sparqc.bake(net))
-        return sparqc.sparsify(copy, self.example(), calibration=self.calibration)
+        """A copy that is masked 2:4, whatever trains it, with BatchNorms measured anew."""
+        return sparqc.sparsify(self.copy(net), self.example(), calibration=self.calibration)
 
     def trained(self, name: str, net: nn.Module, recipe: Recipe) -> nn.Module:
         """The network after training, or as it was kept."""
@@ -121,7 +121,8 @@ class Study:
         prepared = sparqc.prepare(
             net.cpu().eval(), self.example(), calibration=self.calibration, passes=passes
         )
-        trained = self.trained(name, prepared.to(self.device), self.last)
+        prepared.to(self.device, memory_format=torch.channels_last)
+        trained = self.trained(name, prepared, self.last)
         return self.onnx_accuracy(sparqc.finish(trained.cpu()))
 
     def onnx_accuracy(self, made: sparqc.Compiled) -> float:
@@ -153,7 +154,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--epochs", type=int, default=18, help="of the dense network")
     parser.add_argument("--more", type=int, default=4, help="extra epochs, dense or sparse")
-    parser.add_argument("--last", type=int, default=2, help="extra epochs behind them, or QAT")
+    parser.add_argument("--last", type=int, default=1, help="extra epochs behind them, or QAT")
     parser.add_argument("--resnet34", action="store_true", help="instead of the thin ResNet")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=2)
