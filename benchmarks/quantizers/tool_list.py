@@ -53,6 +53,7 @@ TOOLS = (
             "int8",
             "int8, +correct-bias@after=calibrate",
             "int8, +equalize@before=place, +correct-bias@after=calibrate",
+            "int8, +equalize{margin=1}@before=place, +correct-bias@after=calibrate",
         ),
     ),
 )
