@@ -148,8 +148,8 @@ pair on the bare branch is taken out of the file that it wrote.
 fake quantization. Each tool lives in an environment of its own.
 * **Settings**: of Model Optimizer the method for activations and that for weights (its "mse" for \
 histograms gives useless ranges in 0.47, its SmoothQuant and GPTQ leave convolutions alone); of \
-torchao the observer of activations; of onnxruntime the calibration method; of sparqc the pipeline. \
-A setting that is missing under a network was not run on it.
+torchao the observer of activations; of onnxruntime the calibration method; of sparqc the \
+pipeline. A setting that is missing under a network was not run on it.
 """
 
 
