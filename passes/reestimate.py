@@ -39,7 +39,8 @@ class Reestimate(Pass):
     Pruning changes what a layer gives, and the running statistics from training no longer fit:
     this alone brings most of the accuracy back.  Layer by layer, in one pass over the data, each
     BatchNorm normalises with what was measured so far.  The variance is the unbiased one, as in
-    torch's running_var.  Where no weight lost anything nothing is done, unless `always` is set.
+    torch's running_var.  Where no weight lost anything, or pruning
+    repaired the weights, nothing is done, unless `always` is set.
     """
 
     name = "reestimate"
@@ -57,7 +58,9 @@ class Reestimate(Pass):
         context.facts["reestimate"] = []
         groups = _groups(graph)
         pruned = any(mask.removed for mask in context.facts.get("prune", {}).values())
-        if not groups or not (self.always or pruned):
+        # Repaired weights give what the dense network gave: the old statistics fit better.
+        repaired = context.facts.get("prune.repaired")
+        if not groups or not (self.always or (pruned and not repaired)):
             return 0
         measured = _measure(graph, groups, context, self.batches)
         for (mean, var), nodes in groups.items():

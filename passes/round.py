@@ -22,19 +22,20 @@ class RoundWeights(Pass):
     layer gives what it gave in the model as it was read.  Zeros of 2:4 masks stay zero, and biases
     take the remaining mean error.  Runs behind `calibrate`.
 
-    `ranges` also chooses the scale of each output channel anew.  `damping` pulls weights to what
-    they were, by that share of the mean squared input.
+    `ranges` also chooses the scale of each output channel anew.  `damping` is how strongly weights
+    are held to what they were, as a share of the mean squared input; without it each layer takes
+    what does best on images that were held back.
     """
 
     name = "round-weights"
     preserves = "lossy"
     needs_reference = True
     ranges: bool = True
-    damping: float = 0.01
+    damping: float | None = None
     batches: int | None = None  # at most so many; none: all
 
     def __post_init__(self) -> None:
-        if not 0 < self.damping < math.inf:
+        if self.damping is not None and not 0 < self.damping < math.inf:
             raise ValueError("damping must be above 0")
         if self.batches is not None and self.batches < 1:
             raise ValueError("batches must be at least 1")

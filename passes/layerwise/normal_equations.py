@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -22,6 +23,8 @@ class Problem:
     x_mean: Tensor  # [G, N]
     y_mean: Tensor  # [G, K]
     samples: int
+    #: The same of every other image, and of those between: to see what holds for unseen images.
+    halves: tuple[Problem, Problem] | None = None
 
     def errors(self, weight: Tensor) -> Tensor:
         """E[(W x - y)^2] of each row of a weight [G, K, N], as [G, K] in float64."""
@@ -46,37 +49,64 @@ class Problem:
 
 
 class NormalEquations:
-    """Sums over all samples: memory for the Hessian and the cross term, whatever the data."""
+    """Sums over all samples: memory for two Hessians and cross terms, whatever the data."""
 
     def __init__(self) -> None:
-        self._count = 0
-        self._sums: list[Tensor] = []
+        self._halves = (Sums(), Sums())
+
+    def add(self, x: Tensor, y: Tensor, first: int, count: int) -> None:
+        """Take in samples [G, n, N] and [G, n, K] in float32, of so many images from `first` on."""
+        for half, sums in enumerate(self._halves):
+            images = slice((first + half) % 2, None, 2)
+            parts = [t.reshape(len(t), count, -1, t.shape[-1])[:, images] for t in (x, y)]
+            if parts[0].shape[1]:
+                sums.add(*(part.flatten(1, 2) for part in parts))
+
+    def problem(self, *, centred: bool) -> Problem:
+        """The problem of everything that was added; ValueError where that is nothing."""
+        first, second = self._halves
+        if not second.count:
+            return first.problem(centred)
+        found = first.plus(second).problem(centred)
+        found.halves = first.problem(centred), second.problem(centred)
+        self._halves = (Sums(), Sums())
+        return found
+
+
+class Sums:
+    """Sums over samples."""
+
+    def __init__(self, count: int = 0, parts: Sequence[Tensor] = ()) -> None:
+        self.count, self._parts = count, list(parts)
 
     def add(self, x: Tensor, y: Tensor) -> None:
-        """Take in samples [G, n, N] and [G, n, K] in float32."""
-        xt = x.transpose(1, 2)
+        """Take in samples [G, n, N] and [G, n, K]."""
         parts = [
-            xt @ x,
+            x.transpose(1, 2) @ x,
             y.transpose(1, 2) @ x,
             x.double().sum(1),
             y.double().sum(1),
             y.double().square().sum(1),
         ]
-        self._count += x.shape[1]
-        if not self._sums:
-            self._sums = parts
+        self.count += x.shape[1]
+        if not self._parts:
+            self._parts = parts
             return
-        for total, part in zip(self._sums, parts, strict=True):
+        for total, part in zip(self._parts, parts, strict=True):
             total += part
 
-    def problem(self, *, centred: bool) -> Problem:
-        """The problem of everything that was added; ValueError where that is nothing."""
-        if not self._count:
+    def plus(self, other: Sums) -> Sums:
+        """Both together."""
+        parts = [a + b for a, b in zip(self._parts, other._parts, strict=True)]
+        return Sums(self.count + other.count, parts)
+
+    def problem(self, centred: bool) -> Problem:
+        """The problem that the sums stand for; ValueError where they are empty."""
+        if not self.count:
             raise ValueError("no samples")
-        hessian, cross, x_mean, y_mean, energy = (s / self._count for s in self._sums)
-        self._sums = []
+        hessian, cross, x_mean, y_mean, energy = (part / self.count for part in self._parts)
         if centred:
             hessian -= (x_mean[:, :, None] * x_mean[:, None]).float()
             cross -= (y_mean[:, :, None] * x_mean[:, None]).float()
             energy -= y_mean.square()
-        return Problem(hessian, cross, energy, x_mean, y_mean, self._count)
+        return Problem(hessian, cross, energy, x_mean, y_mean, self.count)

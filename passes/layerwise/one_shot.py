@@ -12,10 +12,11 @@ from sparqc.ir.graph import Graph, Value
 from sparqc.passbase import Context
 from sparqc.passes.apply_mask import apply_mask
 from sparqc.passes.batches import calibration_batches
+from sparqc.passes.layerwise.damping import best_share, damped
 from sparqc.passes.layerwise.matrix_form import MatrixForm, input_of, matrix_form
 from sparqc.passes.layerwise.normal_equations import Problem
 from sparqc.passes.layerwise.repair import Repaired, Solution, Task, refusal, repair
-from sparqc.passes.layerwise.solve import damped, sparse
+from sparqc.passes.layerwise.solve import sparse
 from sparqc.passes.layerwise.walk import Stop
 from sparqc.passes.natives.two_four import is_two_four, two_four_mask
 from sparqc.passes.sparse_layers import SparseLayer
@@ -25,7 +26,7 @@ from sparqc.passes.weighted import weight_of
 class OneShot:
     """The layers of a graph that can be repaired while they are pruned."""
 
-    def __init__(self, graph: Graph, context: Context, damping: float) -> None:
+    def __init__(self, graph: Graph, context: Context, damping: float | None) -> None:
         self._graph, self._context, self._damping = graph, context, damping
         #: The share of each masked weight's squared norm that stood where there are zeros now.
         self.removed: dict[Value, float] = {}
@@ -51,9 +52,10 @@ class OneShot:
         mask = form.to_rows(torch.from_numpy(two_four_mask(data, layer.axis)))
 
         def solve(problem: Problem) -> Solution:
-            hessian, cross = damped(problem, rows, self._damping)
+            share = self._damping or best_share(problem, rows, mask)
+            hessian, cross = damped(problem, rows, share)
             weight, _ = sparse(hessian, cross, rows, mask if given else None)
-            return Solution(weight, rows * mask)
+            return Solution(weight, rows * mask, share)
 
         def keep(weight: Tensor) -> None:
             self._keep(layer, form.to_weight(weight))

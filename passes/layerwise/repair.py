@@ -34,15 +34,18 @@ class Repaired:
     dense: float
     plain: float
     after: float
+    #: How strongly the weights were held to what they were, as a share of the mean squared input.
+    damping: float
     seconds: float
 
 
 @dataclass(frozen=True)
 class Solution:
-    """New weights [G, K, N] of a layer, and those that the plain way would give."""
+    """New weights [G, K, N] of a layer, those that the plain way would give, and the damping."""
 
     weight: Tensor
     plain: Tensor
+    damping: float
 
 
 @dataclass(frozen=True)
@@ -98,9 +101,16 @@ def _repair(task: Task, walk: Walk, index: int, start: float) -> Repaired:
     )
     node = task.stop.node
     seconds = time.perf_counter() - start
-    columns = task.stop.form.columns
     return Repaired(
-        node.output.name, node.origin.module, columns, problem.samples, dense, plain, after, seconds
+        layer=node.output.name,
+        module=node.origin.module,
+        columns=task.stop.form.columns,
+        samples=problem.samples,
+        dense=dense,
+        plain=plain,
+        after=after,
+        damping=solution.damping,
+        seconds=seconds,
     )
 
 

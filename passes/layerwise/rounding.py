@@ -15,11 +15,12 @@ from sparqc.ir.fx_tensor import tensor_of
 from sparqc.ir.graph import Array, Graph, Node, Value
 from sparqc.ir.table import OperatorTable
 from sparqc.passes.counterpart import counterpart
+from sparqc.passes.layerwise.damping import best_share, damped
 from sparqc.passes.layerwise.descend import fit
 from sparqc.passes.layerwise.matrix_form import MatrixForm, input_of, matrix_form
 from sparqc.passes.layerwise.normal_equations import Problem
 from sparqc.passes.layerwise.repair import Solution, Task, free_mean, refusal
-from sparqc.passes.layerwise.solve import codes, damped
+from sparqc.passes.layerwise.solve import codes
 from sparqc.passes.layerwise.sweep import rounded
 from sparqc.passes.layerwise.walk import Stop
 from sparqc.passes.natives.int8_codes import safe_scale
@@ -28,6 +29,8 @@ from sparqc.passes.weighted import Weighted, weighted
 
 #: Shares of max|w| that are tried as the range of an output channel's codes.
 RANGES = torch.linspace(1, 0.6, 17)
+#: The damping of GPTQ, as a share of the mean squared input; more where samples are few.
+ROUNDING = 0.01
 #: A target of which the layer explains less than this share of the variance, in a channel, is not
 #: taken for the channel's own: a pass may have changed what the value of that name means.
 LEAST_EXPLAINED = 0.5
@@ -69,7 +72,9 @@ def quantized_layers(graph: Graph, table: OperatorTable) -> Iterator[Quantized]:
 class Rounding:
     """The problem of one layer's codes, and what becomes of the graph."""
 
-    def __init__(self, graph: Graph, layer: Quantized, *, damping: float, ranges: bool) -> None:
+    def __init__(
+        self, graph: Graph, layer: Quantized, *, damping: float | None, ranges: bool
+    ) -> None:
         self.graph, self.layer, self.damping = graph, layer, damping
         self.rows = layer.form.to_rows(tensor_of(layer.data).float())
         held = is_two_four(layer.data, layer.found.reduction_axis)
@@ -89,13 +94,16 @@ class Rounding:
         """Codes times scale, and what rounding to nearest would give."""
         plain = rounded(self.rows, self.scale[..., None], self.layer.high)
         problem.aim_at_own(self.rows, self._bias(), LEAST_EXPLAINED)
-        hessian, cross = damped(problem, self.rows, self.damping)
-        weight = fit(self.rows, hessian, cross, self.mask)
+        share = self.damping or best_share(problem, self.rows, self.mask)
+        weight = fit(self.rows, *damped(problem, self.rows, share), self.mask)
+        # What rounding loses is made good around these weights, whatever held them.
+        few = max(1.0, self.layer.form.columns / problem.samples)
+        hessian, _ = damped(problem, weight, self.damping or ROUNDING * few)
         if self._ranges:
             self.scale = best_scale(weight, hessian, self.layer.high)
-        return Solution(
-            codes(weight, hessian, cross, self.mask, self.scale, self.layer.high), plain
-        )
+        high, mask = self.layer.high, self.mask
+        found = codes(weight, hessian, weight @ hessian, mask, self.scale, high)
+        return Solution(found, plain, share)
 
     def _bias(self) -> Tensor:
         mean = free_mean(self.layer.found.node)

@@ -6,21 +6,7 @@ import torch
 from torch import Tensor
 
 from sparqc.passes.layerwise.descend import best_pair, descend, fit, nearest_code
-from sparqc.passes.layerwise.normal_equations import Problem
 from sparqc.passes.layerwise.sweep import sweep, two_largest
-
-
-def damped(problem: Problem, weight: Tensor, damping: float) -> tuple[Tensor, Tensor]:
-    """Hessian and cross term with a pull towards `weight`: `damping` of the mean of the diagonal.
-
-    What the data does not determine (inputs that are always 0, fewer samples than columns) stays
-    as it is in `weight`.
-    """
-    diagonal = problem.hessian.diagonal(dim1=-2, dim2=-1)
-    pull = damping * diagonal.mean(-1)
-    pull = torch.where(pull > 0, pull, 1)[:, None, None]
-    eye = torch.eye(diagonal.shape[-1])
-    return problem.hessian + pull * eye, problem.cross + pull * weight
 
 
 def optimum(hessian: Tensor, cross: Tensor) -> Tensor:

@@ -67,7 +67,7 @@ class Walk:
                 target = samples.new_zeros(*samples.shape[:2], stop.form.rows)
             else:
                 target = stop.form.outputs(y.float(), images)
-            found.add(samples, target)
+            found.add(samples, target, first, _images(x))
             first += _images(x)
         return found
 

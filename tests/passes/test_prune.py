@@ -21,9 +21,11 @@ from sparqc.ir.table import default_table
 from sparqc.library import rulebook
 from sparqc.passbase import Batch, Context
 from sparqc.passes.layerwise import states
+from sparqc.passes.layerwise.damping import SHARES
 from sparqc.passes.layerwise.repair import Repaired
 from sparqc.passes.natives.two_four import two_four_mask, two_four_violations
 from sparqc.passes.prune import Prune
+from sparqc.passes.reestimate import Reestimate
 from sparqc.passes.weighted import weighted
 from sparqc.targets import default_profile
 
@@ -134,6 +136,23 @@ def test_masks_are_operators_and_weights_keep_their_names() -> None:
     assert [m.module for m in found.facts["prune"].values()] == ["conv1", "conv2", "down"]
     assert all(0 < m.removed < 0.6 for m in found.facts["prune"].values())
     assert {m.module for m in found.facts["prune.dense"].values()} == {"stem", "head"}
+
+
+def test_behind_repaired_weights_batch_norm_statistics_stay() -> None:
+    given = batches(images(8), 8)
+    graph, found = pruned(REPAIR, given)
+    assert Reestimate().run(graph, found) == 0
+    by_size, found = pruned(Prune(), given)
+    assert Reestimate().run(by_size, found) == 2
+
+
+def test_damping_is_chosen_on_images_that_were_held_back_or_given() -> None:
+    _, found = pruned(REPAIR, batches(images(64), 16))
+    assert {row.damping for row in rows(found).values()} <= set(SHARES)
+    _, found = pruned(Prune(method="sparsegpt", damping=0.05), batches(images(16), 16))
+    assert {row.damping for row in rows(found).values()} == {0.05}
+    _, found = pruned(REPAIR, batches(images(1), 1))
+    assert {row.damping for row in rows(found).values()} == {1.0}  # nothing to compare with
 
 
 def test_the_module_of_the_user_keeps_its_weights() -> None:

@@ -124,7 +124,7 @@ def test_layers_give_more_of_what_they_gave_than_rounded_to_nearest(bits: int) -
     for row in rows(found).values():
         assert row.after <= 1.001 * row.plain, row
     if bits == 4:
-        assert sum(r.after for r in rows(found).values()) < 0.5 * sum(
+        assert sum(r.after for r in rows(found).values()) < 0.6 * sum(
             r.plain for r in rows(found).values()
         )
 
