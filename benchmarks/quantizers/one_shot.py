@@ -1,4 +1,4 @@
-"""2:4 sparsity without any training, on two networks that others trained.
+"""2:4 sparsity without any training, on networks that others trained.
 
     python benchmarks/real/fetch.py
     python benchmarks/quantizers/one_shot.py FOLDER
@@ -100,7 +100,7 @@ def right(exchange: Path, logits: NDArray[np.float32]) -> float:
 HEAD = """\
 # 2:4 sparsity without any training
 
-What is left of two networks that others trained, after 2:4 sparsity and INT8, on {count} crops of \
+What is left of networks that others trained, after 2:4 sparsity and INT8, on {count} crops of \
 20 photographs of ImageNet. Nothing is trained: the pipelines see 64 crops of 18 other \
 photographs, without labels. [quantizers.md](quantizers.md) says more of networks and images.
 
