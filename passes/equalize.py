@@ -63,9 +63,10 @@ class Equalize(Pass):
     factor 1; others are scaled up to it at most.  Runs behind `fold` and in front of `place`.
 
     Channels that the calibration data hardly excites may be large on other data, which the shared
-    range would then cut off: each is taken for `margin` times as large as it was seen, but not for
-    larger than the largest.  (On ResNet-50, calibrated on photographs of other things than those
-    it is used on, factors without a margin cost 5 dB.)
+    range would then cut off: each is taken for larger than it was seen, by `margin` standard
+    deviations of the logarithm of its peaks in the images, but not for larger than the largest.
+    (On ResNet-50, calibrated on photographs of other things than those it is used on, factors
+    without a margin cost 5 dB.)
 
     Source: M. Nagel et al., Data-Free Quantization Through Weight Equalization and Bias Correction,
     ICCV 2019, section 4.1, there with ranges of the weights on both sides.
@@ -73,14 +74,14 @@ class Equalize(Pass):
 
     name = "equalize"
     preserves = "close"
-    margin: float = 4.0
+    margin: float = 2.0
     batches: int | None = None  # at most so many; none: all
 
     def __post_init__(self) -> None:
         if self.batches is not None and self.batches < 1:
             raise ValueError("batches must be at least 1")
-        if not self.margin >= 1:
-            raise ValueError("margin must be at least 1")
+        if not self.margin >= 0:
+            raise ValueError("margin must not be negative")
 
     def run(self, graph: Graph, context: Context) -> int:
         """Scale the weights; returns of how many groups of channels."""
@@ -135,7 +136,7 @@ def _factors(
     readings = [
         Reading(
             [_weight(layer, table) for layer in layers],
-            np.minimum(margin * seen[value].largest, seen[value].largest.max()),
+            seen[value].expected(margin),
             seen[value].mean_square,
         )
         for value, layers in group.read.items()

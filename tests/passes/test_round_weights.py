@@ -17,7 +17,7 @@ from sparqc.passbase import Batch, Context
 from sparqc.passes.layerwise.repair import Repaired
 from sparqc.passes.natives.int8_codes import quantize_codes
 from sparqc.passes.natives.two_four import is_two_four
-from sparqc.passes.round import RoundWeights
+from sparqc.passes.round_weights import RoundWeights
 from sparqc.passes.weighted import weighted
 from sparqc.registry import make
 from sparqc.targets import default_profile
