@@ -52,8 +52,8 @@ TOOLS = (
         (
             "int8",
             "int8, +correct-bias@after=calibrate",
-            "int8, +equalize@before=place, +correct-bias@after=calibrate",
-            "int8, +equalize{margin=1}@before=place, +correct-bias@after=calibrate",
+            "int8-accurate",
+            "int8-accurate, +round-weights@after=calibrate",
         ),
     ),
 )
