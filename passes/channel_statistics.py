@@ -47,7 +47,7 @@ class ChannelStatistics:
     def _peaks(self, x: Array) -> Floats:
         """The largest magnitude of each image and channel, [N, C]."""
         within = tuple(a for a in range(1, x.ndim) if a != self.axis)
-        peaks = np.maximum(x.max(axis=within), -x.min(axis=within)).astype(np.float64)
+        peaks: Floats = np.maximum(x.max(axis=within), -x.min(axis=within)).astype(np.float64)
         return peaks if self.axis else peaks[None]
 
     def _add_peaks(self, image: Floats) -> None:
@@ -69,7 +69,8 @@ class ChannelStatistics:
         those that all excite alike will not.
         """
         spread = np.sqrt(self._log_squares / max(self._images, 1))
-        return np.minimum(self.largest * np.exp(margin * spread), self.largest.max())
+        larger: Floats = np.minimum(self.largest * np.exp(margin * spread), self.largest.max())
+        return larger
 
     @property
     def mean_square(self) -> Floats:
