@@ -5,11 +5,11 @@ from __future__ import annotations
 import onnx
 import pytest
 import torch
-from passes.permute.test_permutation import Residual
 
 import sparqc
 from sparqc.api import Compiled
 from sparqc.passes.permute import Permutation
+from tests.passes.permute.test_permutation import Residual
 
 IMAGE = torch.randn(4, 3, 8, 8)
 PERMUTED = "default, +prune{method=permuted}@instead=prune"

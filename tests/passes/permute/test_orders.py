@@ -9,12 +9,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from passes.permute.networks import TABLE, assert_equal_outputs, graph_of, outputs, shuffle
 from torch import Tensor, nn
 from zoo.architecture import settle
 from zoo.random_networks import RandomNet
 
 from sparqc.ir.export import to_onnx
+from tests.passes.permute.networks import TABLE, assert_equal_outputs, graph_of, outputs, shuffle
 
 
 @settings(max_examples=12)
