@@ -18,8 +18,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from sparqc.tools.checked import check_file
-from sparqc.tools.prediction import predict
+from sparqc.tools.check.checked import check_file
+from sparqc.tools.explain.prediction import predict
 
 CHANNELS = 32
 

@@ -16,16 +16,16 @@ from collections.abc import Callable, Sequence
 import click
 import numpy as np
 
-from sparqc.engine.action import Action
-from sparqc.engine.cover import cover
-from sparqc.engine.match import Index, Matcher
-from sparqc.engine.worklist import rewrite
+from sparqc.declared.targets import default_profile
 from sparqc.ir.graph import Graph, TensorType, Value
-from sparqc.ir.table import OperatorTable, default_table
-from sparqc.library import rulebook
-from sparqc.passbase import Context
-from sparqc.registry import passes
-from sparqc.targets import default_profile
+from sparqc.ir.vocabulary.table import OperatorTable, default_table
+from sparqc.match.cover import cover
+from sparqc.match.match import Index, Matcher
+from sparqc.pipeline.action import Action
+from sparqc.pipeline.library import rulebook
+from sparqc.pipeline.passbase import Context
+from sparqc.pipeline.registry import passes
+from sparqc.rewrite.worklist import rewrite
 
 TYPE = TensorType("f32", (1, 16, 4, 4))
 WEIGHT = np.ones((16, 16, 1, 1), np.float32)

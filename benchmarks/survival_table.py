@@ -10,10 +10,10 @@ import logging
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 logging.disable(logging.WARNING)
 
-from survival.table import PAGE, page  # noqa: E402
+from tests.survival.table import PAGE, page  # noqa: E402
 
 
 def main() -> None:

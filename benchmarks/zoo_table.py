@@ -20,12 +20,13 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import conftest  # noqa: F401  (a torchvision that imports beside any torch)
-from zoo.agreement import Agreement, measure
-from zoo.architecture import Architecture
-from zoo.architectures import ARCHITECTURES
+
+from tests.zoo.agreement import Agreement, measure
+from tests.zoo.architecture import Architecture
+from tests.zoo.architectures import ARCHITECTURES
 
 HEAD = """\
 # The zoo

@@ -10,27 +10,27 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx
 
-from sparqc import pipeline as pipelines
-from sparqc.boundary import BoundaryTypes, decode, encode, ends_of
-from sparqc.engine.action import Action
-from sparqc.engine.events import Observer
-from sparqc.engine.rulebook import RuleBook
+from sparqc.declared.knobs import parse_knobs
+from sparqc.declared.targets import Profile, default_profile, profile
 from sparqc.errors import SparqcError, UsageError, did_you_mean
-from sparqc.ir.execute import open_runner
+from sparqc.ir.boundary import BoundaryTypes, decode, encode, ends_of
 from sparqc.ir.graph import Array, Graph, Level, TensorType
-from sparqc.ir.onnx import load_onnx, read_onnx, save_onnx, write_onnx
-from sparqc.ir.onnx_types import numpy_dtype
-from sparqc.ir.raw import opsets_of
-from sparqc.ir.table import default_table
-from sparqc.knobs import parse_knobs
+from sparqc.ir.levels.execute import open_runner
+from sparqc.ir.onnx.adapter import load_onnx, read_onnx, save_onnx, write_onnx
+from sparqc.ir.onnx.types import numpy_dtype
+from sparqc.ir.vocabulary.raw import opsets_of
+from sparqc.ir.vocabulary.table import default_table
+from sparqc.job.layers import LayerChoice, check_kept, read_layers, resolve, selectors
+from sparqc.job.verify import Difference, check_model, difference
 from sparqc.lang.ast import PatternFile, RuleDecl
-from sparqc.layers_file import LayerChoice, check_kept, read_layers, resolve, selectors
-from sparqc.library import pass_name, read_own, rulebook
-from sparqc.passbase import Batch, Context, Progress
-from sparqc.ranks import ALONE, Ranks
-from sparqc.registry import passes
-from sparqc.targets import Profile, default_profile, profile
-from sparqc.verify import Difference, check_model, difference
+from sparqc.match.rulebook import RuleBook
+from sparqc.pipeline import run as pipelines
+from sparqc.pipeline.action import Action
+from sparqc.pipeline.events import Observer
+from sparqc.pipeline.library import pass_name, read_own, rulebook
+from sparqc.pipeline.passbase import Batch, Context, Progress
+from sparqc.pipeline.registry import passes
+from sparqc.ranks.ranks import ALONE, Ranks
 
 if TYPE_CHECKING:
     import torch
@@ -53,7 +53,7 @@ class Options:
     exclude: tuple[str, ...] = ()
     #: Selectors of operators whose weights stay dense.
     dense: tuple[str, ...] = ()
-    #: A file that says of each layer how it is kept; see `sparqc.layers_file`.
+    #: A file that says of each layer how it is kept; see `sparqc.job.layers`.
     layers: Path | None = None
     #: The type of the operators that are not quantized: "fp32", "fp16", or "" for the target's own.
     float: str = ""
@@ -307,7 +307,7 @@ def _graph(
     if inputs is None:
         raise UsageError("a PyTorch model needs example inputs: compile(module, (tensor, …))")
     # Only here is torch needed, which takes seconds to import.
-    from sparqc.capture import capture
+    from sparqc.capture.capture import capture
 
     captured = capture(model, inputs, dynamic_batch=dynamic_batch)
     return captured.graph, tuple(captured.notes), list(captured.example)

@@ -1,1 +1,1 @@
-"""."""
+"""The built-in passes: one transformation of a graph in each file or folder."""

@@ -8,13 +8,13 @@ from typing import Any, cast
 import numpy as np
 
 from sparqc.errors import UsageError
-from sparqc.ir.execute import open_runner
 from sparqc.ir.graph import Graph, Node, TensorType, Value
-from sparqc.passbase import Context, Pass
-from sparqc.passes.batches import calibration_batches
-from sparqc.passes.natives.finite import largest_magnitude, require_finite
-from sparqc.passes.natives.int8_codes import safe_scale
-from sparqc.registry import register
+from sparqc.ir.levels.execute import open_runner
+from sparqc.numerics.finite import largest_magnitude, require_finite
+from sparqc.numerics.int8_codes import safe_scale
+from sparqc.passes.on_data.batches import calibration_batches
+from sparqc.pipeline.passbase import Context, Pass
+from sparqc.pipeline.registry import register
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sparqc.ir.export import to_onnx
+from sparqc.ir.export.direct import to_onnx
 from sparqc.ir.graph import Graph
-from sparqc.passbase import Context, Pass
-from sparqc.registry import register
+from sparqc.pipeline.passbase import Context, Pass
+from sparqc.pipeline.registry import register
 
 
 @register

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from math import prod
 
 from sparqc.ir.graph import Graph, Node, Value
-from sparqc.ir.known import constant_results, gives_the_same
-from sparqc.passbase import Context, Pass
-from sparqc.registry import register
+from sparqc.ir.levels.known import constant_results, gives_the_same
+from sparqc.pipeline.passbase import Context, Pass
+from sparqc.pipeline.registry import register
 
 #: What training and the target look for stays in front of its weight.
 KEPT = ("q.", "sparse.")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sparqc.declared.knobs import parse_knobs
 from sparqc.ir.graph import Graph
-from sparqc.knobs import parse_knobs
-from sparqc.passbase import Context, Pass
-from sparqc.registry import register
+from sparqc.pipeline.passbase import Context, Pass
+from sparqc.pipeline.registry import register
 
 
 @register

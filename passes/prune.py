@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sparqc.ir.graph import Graph, Value
-from sparqc.passbase import Context, Pass
-from sparqc.passes.apply_mask import apply_mask
-from sparqc.passes.natives.two_four import two_four_mask
-from sparqc.passes.sparse_layers import Mask, SparseLayer, sparse_layers
-from sparqc.registry import register
+from sparqc.numerics.two_four import two_four_mask
+from sparqc.passes.masks.apply_mask import apply_mask
+from sparqc.passes.masks.sparse_layers import Mask, SparseLayer, sparse_layers
+from sparqc.pipeline.passbase import Context, Pass
+from sparqc.pipeline.registry import register
 
 __all__ = ["Mask", "Prune"]
 

@@ -9,12 +9,12 @@ import numpy as np
 
 from sparqc.errors import SparqcError
 from sparqc.ir.graph import Array, Graph, Node, Value
-from sparqc.passbase import Context, Pass
-from sparqc.passes.batches import calibration_batches
-from sparqc.registry import register
+from sparqc.passes.on_data.batches import calibration_batches
+from sparqc.pipeline.passbase import Context, Pass
+from sparqc.pipeline.registry import register
 
 if TYPE_CHECKING:
-    from sparqc.passes.live_statistics import Moments
+    from sparqc.passes.on_data.live_statistics import Moments
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def _measure(
 ) -> dict[Value, Moments]:
     """The statistics of the input of each BatchNorm, by the value that it defines."""
     # Only here is torch needed, which takes seconds to import.
-    from sparqc.passes.live_statistics import LiveStatistics, Moments
+    from sparqc.passes.on_data.live_statistics import LiveStatistics, Moments
 
     moments: dict[Value, Moments] = {}
     for nodes in groups.values():

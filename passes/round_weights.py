@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from sparqc.errors import SparqcError
 from sparqc.ir.graph import Graph
-from sparqc.passbase import Context, Pass
-from sparqc.passes.batches import calibration_batches
-from sparqc.registry import register
+from sparqc.passes.on_data.batches import calibration_batches
+from sparqc.pipeline.passbase import Context, Pass
+from sparqc.pipeline.registry import register
 
 
 @register

@@ -7,9 +7,9 @@ from fnmatch import fnmatchcase
 
 from sparqc.errors import UsageError
 from sparqc.ir.graph import Graph, Node, Value
-from sparqc.ir.table import OperatorTable
+from sparqc.ir.vocabulary.table import OperatorTable
+from sparqc.ir.weighted import weight_of
 from sparqc.passes.natives.network_ends import is_in_front, is_layer
-from sparqc.passes.weighted import weight_of
 
 
 def select(

@@ -9,9 +9,9 @@ import numpy as np
 
 from sparqc.ir.constants import constant_value
 from sparqc.ir.graph import Graph, Node, Value
-from sparqc.passbase import Context, Pass
-from sparqc.passes.natives.int8_codes import quantize_codes
-from sparqc.registry import register
+from sparqc.numerics.int8_codes import quantize_codes
+from sparqc.pipeline.passbase import Context, Pass
+from sparqc.pipeline.registry import register
 
 QUANTIZE, DEQUANTIZE = "q.quantize", "q.dequantize"
 #: Codes that no kernel takes.

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sparqc.ir.graph import Array, Graph, Level, Node, Origin, TensorType, Value
-from sparqc.ir.table import default_table
-from sparqc.passbase import Batch, Context
-from sparqc.passes.insert_quantizers import insert_quantizer
+from sparqc.ir.vocabulary.table import default_table
+from sparqc.passes.place.insert_quantizers import insert_quantizer
+from sparqc.pipeline.passbase import Batch, Context
 
 CONV = {"strides": (1, 1), "pads": (1, 1, 1, 1), "dilations": (1, 1), "groups": 1}
 IMAGE: tuple[int | str, ...] = ("batch", 4, 6, 6)

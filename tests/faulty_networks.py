@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import onnx
-import small_models
 from onnx import helper
 
 from sparqc.ir.graph import Array
+from tests import small_models
 
 #: The activations' scale in these networks, and a coarser one.
 FINE, COARSE = 0.03, 0.05

@@ -61,12 +61,12 @@ def python(*arguments: str, paths: tuple[Path, ...] = ()) -> str:
 
 LOOK = """
 import json
-from sparqc.ir.table import default_table
-from sparqc.pipeline import parse
-from sparqc.plugins import distribution_of
-from sparqc.presets import presets
-from sparqc.registry import passes, pattern_files
-from sparqc.targets import profiles
+from sparqc.ir.vocabulary.table import default_table
+from sparqc.pipeline.run import parse
+from sparqc.base.plugins import distribution_of
+from sparqc.pipeline.presets import presets
+from sparqc.pipeline.registry import passes, pattern_files
+from sparqc.declared.targets import profiles
 
 passes()
 print(json.dumps({
@@ -112,13 +112,13 @@ def test_its_target_is_listed_and_the_default_stays(found: dict[str, Any]) -> No
 
 RUN = """
 import numpy as np
-from sparqc.engine.action import Action
+from sparqc.pipeline.action import Action
 from sparqc.ir.graph import Graph, TensorType
-from sparqc.ir.table import default_table
-from sparqc.library import rulebook
-from sparqc.passbase import Context
-from sparqc.pipeline import parse, run
-from sparqc.targets import profile
+from sparqc.ir.vocabulary.table import default_table
+from sparqc.pipeline.library import rulebook
+from sparqc.pipeline.passbase import Context
+from sparqc.pipeline.run import parse, run
+from sparqc.declared.targets import profile
 
 graph = Graph("fx")
 types = [TensorType("f32", (1, 2, 4, 4))]
@@ -146,9 +146,9 @@ def failure(call: str, paths: tuple[Path, ...]) -> str:
     """The message of the SparqcError that a call raises."""
     program = (
         "from sparqc.errors import SparqcError\n"
-        "from sparqc.ir.table import default_table\n"
-        "from sparqc.presets import presets\n"
-        "from sparqc.registry import passes\n"
+        "from sparqc.ir.vocabulary.table import default_table\n"
+        "from sparqc.pipeline.presets import presets\n"
+        "from sparqc.pipeline.registry import passes\n"
         f"try: {call}\n"
         "except SparqcError as error: print(error)\n"
     )

@@ -21,18 +21,18 @@ from sparqc.errors import FAILED, SparqcError, did_you_mean
 
 #: Where each command is defined, in the order of a person's work.
 COMMANDS = {
-    "compile": "sparqc.tools.compile:compile_command",
+    "compile": "sparqc.tools.compile.command:compile_command",
     "tune": "sparqc.tools.tune.command:tune_command",
-    "sensitivity": "sparqc.tools.sensitivity:sensitivity_command",
-    "check": "sparqc.tools.check_command:check_command",
-    "explain": "sparqc.tools.explain:explain_command",
-    "build": "sparqc.tools.build:build",
-    "inspect": "sparqc.tools.inspect:inspect_command",
-    "why": "sparqc.tools.why:why_command",
-    "whynot": "sparqc.tools.whynot:whynot_command",
-    "passes": "sparqc.tools.passes_command:passes_command",
-    "rules": "sparqc.tools.rules_command:rules_group",
-    "targets": "sparqc.tools.targets_command:targets_command",
+    "sensitivity": "sparqc.tools.sensitivity.command:sensitivity_command",
+    "check": "sparqc.tools.check.command:check_command",
+    "explain": "sparqc.tools.explain.command:explain_command",
+    "build": "sparqc.tools.build.command:build",
+    "inspect": "sparqc.tools.inspect.command:inspect_command",
+    "why": "sparqc.tools.inspect.why:why_command",
+    "whynot": "sparqc.tools.inspect.whynot:whynot_command",
+    "passes": "sparqc.tools.rules.passes_command:passes_command",
+    "rules": "sparqc.tools.rules.rules_command:rules_group",
+    "targets": "sparqc.tools.rules.targets_command:targets_command",
 }
 
 # Where other programs use the cores too, OpenMP's busy waiting makes PyTorch a hundred times slower

@@ -26,9 +26,9 @@ from numpy.typing import NDArray
 from photographs import evaluation_images
 
 from sparqc.api import Compiled, compile
-from sparqc.ir.execute import open_runner
 from sparqc.ir.graph import Node, Value
-from sparqc.tools.model_source import open_file
+from sparqc.ir.levels.execute import open_runner
+from sparqc.tools.model.source import open_file
 
 Array = NDArray[np.float32]
 #: Crops that run at once: all values of a network are in memory for so many.

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from sparqc.ir.graph import Array, Node, Value
-from sparqc.ir.operator import Operator
-from sparqc.ir.table import OperatorTable
+from sparqc.ir.vocabulary.operator import Operator
+from sparqc.ir.vocabulary.table import OperatorTable
 
 
 def is_constant(value: Value, table: OperatorTable) -> bool:

@@ -4,9 +4,9 @@ A `Graph` is a list of `Node`s in topological order.  Each node applies one oper
 vocabulary (`nn.conv`, `q.qdq`, or a raw `aten.*` / `onnx.*`) to `Value`s and defines new ones.
 Graphs are in SSA form: a value is defined once, by a node, as a graph input or as a constant.
 
-The adapters (`sparqc.ir.fx`, `sparqc.ir.onnx`) read a native graph into this one and write it
-back.  What a raw operator needs beyond its tensors travels in `Node.raw` and `Graph.native`, which
-nothing but the adapter of that level looks into.
+The adapters (`sparqc.ir.fx.adapter`, `sparqc.ir.onnx.adapter`) read a native graph into this one
+and write it back.  What a raw operator needs beyond its tensors travels in `Node.raw` and
+`Graph.native`, which nothing but the adapter of that level looks into.
 """
 
 from __future__ import annotations

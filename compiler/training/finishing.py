@@ -13,10 +13,10 @@ from torch import nn
 from torch.utils import _pytree as pytree
 
 from sparqc.api import Compiled, Job, few, run_job
-from sparqc.engine.worklist import rewrite
-from sparqc.ir.fx_tensor import array_of, tensor_of
+from sparqc.ir.fx.tensor import array_of, tensor_of
 from sparqc.ir.graph import Array, Graph
-from sparqc.passbase import Batch
+from sparqc.pipeline.passbase import Batch
+from sparqc.rewrite.worklist import rewrite
 from sparqc.training.prepared import Batches, Prepared, Recipe, prepared_of
 from sparqc.training.ranges import recalibrate
 from sparqc.training.trained import settled, tensor_at, trained_graph

@@ -8,9 +8,9 @@ from typing import cast
 import numpy as np
 
 from sparqc.errors import SparqcError
-from sparqc.ir.execute import StreamingRunner, open_runner
 from sparqc.ir.graph import Array, Graph, Node, Value
-from sparqc.passbase import Context
+from sparqc.ir.levels.execute import StreamingRunner, open_runner
+from sparqc.pipeline.passbase import Context
 from sparqc.training.normalization import operand
 
 

@@ -14,8 +14,8 @@ from typing import cast
 import numpy as np
 
 from sparqc.ir.graph import Array, Attribute, Graph, Node, Origin, Value
-from sparqc.ir.operator import WeightSpec
-from sparqc.ir.table import OperatorTable
+from sparqc.ir.vocabulary.operator import WeightSpec
+from sparqc.ir.vocabulary.table import OperatorTable
 
 #: The constant operands of nn.batch_norm.
 SLOTS = ("scale", "bias", "mean", "var")

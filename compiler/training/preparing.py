@@ -11,12 +11,12 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 
 from sparqc.api import Options, make_options, new_job
-from sparqc.engine.events import Observer
 from sparqc.errors import SparqcError, UsageError
 from sparqc.ir.constants import constant_value, is_constant
 from sparqc.ir.graph import Array, Graph
-from sparqc.ir.table import OperatorTable
-from sparqc.ranks import ALONE, Ranks
+from sparqc.ir.vocabulary.table import OperatorTable
+from sparqc.pipeline.events import Observer
+from sparqc.ranks.ranks import ALONE, Ranks
 from sparqc.training.fake_quantize import weight_scale
 from sparqc.training.front import Front, uncalibrated_scales
 from sparqc.training.live import batch_norm_modules, live_batch_norms
@@ -27,7 +27,7 @@ from sparqc.training.unfold import Unfolding
 from sparqc.training.writing import TrainingWriter, Written
 
 if TYPE_CHECKING:
-    from sparqc.passbase import Progress
+    from sparqc.pipeline.passbase import Progress
 
 
 def prepare(
@@ -59,7 +59,7 @@ def prepare(
     al., Learned Step Size Quantization (ICLR 2020) do.
 
     Where several processes train together, each calls this at once with the same module and data;
-    with `ranks` (`sparqc.process_group.current_ranks()`) they share the calibration.
+    with `ranks` (`sparqc.ranks.process_group.current_ranks()`) they share the calibration.
 
     Raises UsageError for an ONNX model, and for a pipeline without quantizers or without an export;
     SparqcError where `sparqc.compile` would.

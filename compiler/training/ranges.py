@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from sparqc import pipeline as pipelines
 from sparqc.api import as_batch
 from sparqc.ir.constants import is_constant
-from sparqc.ir.fx_tensor import tensor_of
+from sparqc.ir.fx.tensor import tensor_of
 from sparqc.ir.graph import Array, Graph
-from sparqc.ir.table import OperatorTable
-from sparqc.pipeline import Item, Pipeline
+from sparqc.ir.vocabulary.table import OperatorTable
+from sparqc.pipeline import run as pipelines
+from sparqc.pipeline.run import Item, Pipeline
 from sparqc.training.normalization import operand
 from sparqc.training.prepared import Batches, Recipe, prepared_of
 from sparqc.training.trained import trained_graph

@@ -12,16 +12,16 @@ from torch import Tensor, nn
 
 from sparqc.api import Options, make_options, new_job
 from sparqc.errors import SparqcError, UsageError
-from sparqc.ir.fx_tensor import array_of, tensor_of
+from sparqc.ir.fx.tensor import array_of, tensor_of
 from sparqc.ir.graph import Array, Graph
-from sparqc.ranks import ALONE, Ranks
+from sparqc.ranks.ranks import ALONE, Ranks
 from sparqc.training.front import Front
 from sparqc.training.normalization import operand
 from sparqc.training.parametrization import apply_masks, stored_parameters
 from sparqc.training.prepared import Batches
 
 if TYPE_CHECKING:
-    from sparqc.passbase import Progress
+    from sparqc.pipeline.passbase import Progress
 
 M = TypeVar("M", bound=nn.Module)
 #: Where `sparsify` leaves what it found, on the module.

@@ -9,7 +9,7 @@ import torch
 
 from sparqc.errors import SparqcError
 from sparqc.ir.constants import constant_value, is_constant
-from sparqc.ir.fx_tensor import array_of, tensor_of
+from sparqc.ir.fx.tensor import array_of, tensor_of
 from sparqc.ir.graph import Array, Graph, Node, TensorType, Value, dtype_name
 from sparqc.training.fake_quantize import positive, weight_scale
 from sparqc.training.normalization import operand

@@ -9,10 +9,10 @@ from typing import cast
 import numpy as np
 
 from sparqc.ir.constants import constant_value
-from sparqc.ir.fx_tensor import tensor_of
+from sparqc.ir.fx.tensor import tensor_of
 from sparqc.ir.graph import Array, Graph, Node, Value
-from sparqc.ir.operator import WeightSpec
-from sparqc.ir.table import OperatorTable
+from sparqc.ir.vocabulary.operator import WeightSpec
+from sparqc.ir.vocabulary.table import OperatorTable
 from sparqc.training.fake_quantize import weight_scale
 from sparqc.training.normalization import (
     SLOTS,

@@ -11,9 +11,9 @@ from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 
 from sparqc.ir.constants import is_constant
-from sparqc.ir.fx_write import PLACES, Writer
+from sparqc.ir.fx.write import PLACES, Writer
 from sparqc.ir.graph import Array, Graph, Node, Value
-from sparqc.ir.table import OperatorTable
+from sparqc.ir.vocabulary.table import OperatorTable
 from sparqc.training.fake_quantize import (
     apply_mask,
     fake_quantize,

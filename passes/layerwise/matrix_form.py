@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from sparqc.ir.graph import Node, Value
-from sparqc.passes.weighted import Weighted
+from sparqc.ir.weighted import Weighted
 
 #: Samples that determine a layer: for each column, and at least.  More cost time alone.
 PER_COLUMN, LEAST = 10, 1 << 14

@@ -10,12 +10,12 @@ from torch import Tensor, fx
 
 from sparqc.errors import SparqcError
 from sparqc.ir.constants import is_constant
-from sparqc.ir.fx_schema import map_values
-from sparqc.ir.fx_tensor import tensor_of
-from sparqc.ir.fx_write import Writer
+from sparqc.ir.fx.schema import map_values
+from sparqc.ir.fx.tensor import tensor_of
+from sparqc.ir.fx.write import Writer
 from sparqc.ir.graph import Graph, Value
-from sparqc.ir.table import OperatorTable
-from sparqc.passbase import Batch
+from sparqc.ir.vocabulary.table import OperatorTable
+from sparqc.pipeline.passbase import Batch
 
 #: What is alive at a place, by the name of the fx node.
 State = dict[str, Any]

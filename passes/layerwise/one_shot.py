@@ -7,20 +7,20 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from sparqc.ir.fx_tensor import tensor_of
+from sparqc.ir.fx.tensor import tensor_of
 from sparqc.ir.graph import Graph, Value
-from sparqc.passbase import Context
-from sparqc.passes.apply_mask import apply_mask
-from sparqc.passes.batches import calibration_batches
+from sparqc.ir.weighted import weight_of
+from sparqc.numerics.two_four import is_two_four, two_four_mask
 from sparqc.passes.layerwise.damping import best_share, damped
 from sparqc.passes.layerwise.matrix_form import MatrixForm, input_of, matrix_form
 from sparqc.passes.layerwise.normal_equations import Problem
 from sparqc.passes.layerwise.repair import Repaired, Solution, Task, refusal, repair
 from sparqc.passes.layerwise.solve import sparse
 from sparqc.passes.layerwise.walk import Stop
-from sparqc.passes.natives.two_four import is_two_four, two_four_mask
-from sparqc.passes.sparse_layers import SparseLayer
-from sparqc.passes.weighted import weight_of
+from sparqc.passes.masks.apply_mask import apply_mask
+from sparqc.passes.masks.sparse_layers import SparseLayer
+from sparqc.passes.on_data.batches import calibration_batches
+from sparqc.pipeline.passbase import Context
 
 
 class OneShot:

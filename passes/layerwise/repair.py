@@ -10,14 +10,14 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from sparqc.ir.fx_tensor import tensor_of
+from sparqc.ir.fx.tensor import tensor_of
 from sparqc.ir.graph import Graph, Node, Value
-from sparqc.passbase import Batch, Context
 from sparqc.passes.layerwise.matrix_form import bias_slot
 from sparqc.passes.layerwise.network import Network
 from sparqc.passes.layerwise.normal_equations import Problem
 from sparqc.passes.layerwise.states import open_states
 from sparqc.passes.layerwise.walk import Stop, Walk
+from sparqc.pipeline.passbase import Batch, Context
 
 
 @dataclass(frozen=True)

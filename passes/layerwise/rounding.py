@@ -11,10 +11,12 @@ import torch
 from torch import Tensor
 
 from sparqc.ir.constants import constant_value
-from sparqc.ir.fx_tensor import tensor_of
+from sparqc.ir.fx.tensor import tensor_of
 from sparqc.ir.graph import Array, Graph, Node, Value
-from sparqc.ir.table import OperatorTable
-from sparqc.passes.counterpart import counterpart
+from sparqc.ir.vocabulary.table import OperatorTable
+from sparqc.ir.weighted import Weighted, weighted
+from sparqc.numerics.int8_codes import safe_scale
+from sparqc.numerics.two_four import is_two_four
 from sparqc.passes.layerwise.damping import best_share, damped
 from sparqc.passes.layerwise.descend import fit
 from sparqc.passes.layerwise.matrix_form import MatrixForm, input_of, matrix_form
@@ -23,9 +25,7 @@ from sparqc.passes.layerwise.repair import Solution, Task, free_mean, refusal
 from sparqc.passes.layerwise.solve import codes
 from sparqc.passes.layerwise.sweep import rounded
 from sparqc.passes.layerwise.walk import Stop
-from sparqc.passes.natives.int8_codes import safe_scale
-from sparqc.passes.natives.two_four import is_two_four
-from sparqc.passes.weighted import Weighted, weighted
+from sparqc.passes.on_data.counterpart import counterpart
 
 #: Shares of max|w| that are tried as the range of an output channel's codes.
 RANGES = torch.linspace(1, 0.6, 17)

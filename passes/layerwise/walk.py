@@ -10,11 +10,11 @@ from torch import Tensor
 
 from sparqc.errors import SparqcError
 from sparqc.ir.graph import Array, Node, Value
-from sparqc.passbase import Batch
 from sparqc.passes.layerwise.matrix_form import Images, MatrixForm
 from sparqc.passes.layerwise.network import Network, State
 from sparqc.passes.layerwise.normal_equations import NormalEquations
 from sparqc.passes.layerwise.states import States
+from sparqc.pipeline.passbase import Batch
 
 REFERENCE, CURRENT = 0, 1
 

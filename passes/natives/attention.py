@@ -7,9 +7,9 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from sparqc.declared.natives import native
 from sparqc.errors import SparqcError
 from sparqc.ir.graph import Shape, Value
-from sparqc.natives import native
 
 
 @native("attention_scale")

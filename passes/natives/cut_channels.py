@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from sparqc.declared.natives import native
 from sparqc.ir.graph import Node, Shape, Value
-from sparqc.natives import native
 
 #: Operators that take parts out of an axis.
 _CUTS = {"nn.split", "nn.slice", "nn.gather", "nn.unbind"}

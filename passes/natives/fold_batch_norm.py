@@ -14,10 +14,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from sparqc.declared.natives import native
 from sparqc.errors import SparqcError
 from sparqc.ir.graph import Array
-from sparqc.natives import native
-from sparqc.passes.natives.finite import require_finite
+from sparqc.numerics.finite import require_finite
 
 Floats = NDArray[np.float64]
 

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
+from sparqc.declared.natives import native
 from sparqc.ir.constants import constant_value, is_constant
 from sparqc.ir.graph import Array, Node, Value
-from sparqc.ir.table import default_table
-from sparqc.natives import native
+from sparqc.ir.vocabulary.table import default_table
 from sparqc.passes.natives.placement import bare_branch, depths
 
 QUANTIZE, DEQUANTIZE = "q.quantize", "q.dequantize"

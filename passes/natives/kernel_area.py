@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from sparqc.natives import native
+from sparqc.declared.natives import native
 
 
 @native("kernel_area")

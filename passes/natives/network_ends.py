@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from weakref import WeakKeyDictionary
 
+from sparqc.declared.natives import native
 from sparqc.ir.graph import Graph, Node, Value
-from sparqc.ir.table import default_table
-from sparqc.natives import native
+from sparqc.ir.vocabulary.table import default_table
 
 #: Operators that give predictions another shape or collect those of several heads.
 _COLLECT = {

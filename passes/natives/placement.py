@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from weakref import WeakKeyDictionary
 
+from sparqc.declared.natives import native
 from sparqc.ir.graph import Graph, Shape, Value
-from sparqc.natives import native
 
 _depths: WeakKeyDictionary[Graph, tuple[int, dict[Value, int]]] = WeakKeyDictionary()
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sparqc.declared.natives import native
 from sparqc.ir.graph import Shape
-from sparqc.natives import native
 
 
 @native("divides")

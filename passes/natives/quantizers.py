@@ -10,9 +10,9 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
+from sparqc.declared.natives import native
 from sparqc.ir.graph import Array, Value
-from sparqc.ir.table import default_table
-from sparqc.natives import native
+from sparqc.ir.vocabulary.table import default_table
 
 
 @native("normal_scale")

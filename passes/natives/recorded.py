@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 
+from sparqc.declared.natives import native
 from sparqc.ir.graph import Value
-from sparqc.ir.onnx_native import OnnxNative
-from sparqc.natives import native
+from sparqc.ir.onnx.native import OnnxNative
 
 
 @native("recorded_without_int8")

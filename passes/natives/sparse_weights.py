@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from weakref import WeakKeyDictionary
 
+from sparqc.declared.natives import native
 from sparqc.ir.constants import constant_value
 from sparqc.ir.graph import Array, Graph, Node, Value
-from sparqc.ir.table import default_table
-from sparqc.natives import native
-from sparqc.passes.natives.two_four import two_four_violations
-from sparqc.passes.weighted import Weighted, stored_codes, weight_of
+from sparqc.ir.vocabulary.table import default_table
+from sparqc.ir.weighted import Weighted, stored_codes, weight_of
+from sparqc.numerics.two_four import two_four_violations
 
 _shares: WeakKeyDictionary[Graph, tuple[int, dict[Node, float]]] = WeakKeyDictionary()
 

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparqc.ir.graph import Array
-from sparqc.ir.table import OperatorTable
-from sparqc.passes.natives.two_four import is_two_four, two_four_mask
+from sparqc.ir.vocabulary.table import OperatorTable
+from sparqc.numerics.two_four import is_two_four, two_four_mask
+from sparqc.passes.masks.sparse_layers import SparseLayer
 from sparqc.passes.permute.segments import Layout, Piece, Segment, resolve
 from sparqc.passes.permute.ties import Orders
-from sparqc.passes.sparse_layers import SparseLayer
 
 #: The order of the channels of each segment that gets another one.
 Chosen = Mapping[Segment, NDArray[np.int64]]

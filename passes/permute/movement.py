@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import prod
 
-from sparqc.ir.forms import integer, ints, tensor, tensors
 from sparqc.ir.graph import Node
+from sparqc.ir.vocabulary.forms import integer, ints, tensor, tensors
 from sparqc.passes.permute.segments import Layout, Segment
 from sparqc.passes.permute.ties import Axis, Ties, axes_of, size_of
 

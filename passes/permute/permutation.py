@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparqc.ir.graph import Graph
-from sparqc.passbase import Context
+from sparqc.passes.masks.sparse_layers import SparseLayer
 from sparqc.passes.permute.groups import Group, carry_out, groups_of, kept, refusal, rows_of
 from sparqc.passes.permute.orders import orders_of
 from sparqc.passes.permute.segments import Segment, resolve
 from sparqc.passes.permute.ties import Orders
 from sparqc.passes.permute.twins import twins
-from sparqc.passes.sparse_layers import SparseLayer
+from sparqc.pipeline.passbase import Context
 
 
 @dataclass(frozen=True)

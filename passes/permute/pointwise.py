@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sparqc.ir.forms import integer, ints, optional_tensor, tensor
 from sparqc.ir.graph import Node
+from sparqc.ir.vocabulary.forms import integer, ints, optional_tensor, tensor
 from sparqc.passes.permute.products import last
 from sparqc.passes.permute.ties import Ties, axes_of
 

@@ -3,8 +3,8 @@ factors alike."""
 
 from __future__ import annotations
 
-from sparqc.ir.forms import integer, optional_tensor, tensor, tensors
 from sparqc.ir.graph import Node, Value
+from sparqc.ir.vocabulary.forms import integer, optional_tensor, tensor, tensors
 from sparqc.passes.permute.segments import Segment
 from sparqc.passes.permute.ties import Axis, Ties, size_of
 

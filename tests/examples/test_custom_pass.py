@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import sparqc
-from sparqc.ir.text import print_graph
+from sparqc.ir.text.print import print_graph
 
 FILE = Path(__file__).parent.parent.parent / "examples/custom_pass/relu6_to_relu.spq"
 

@@ -11,13 +11,14 @@ import numpy as np
 import onnxruntime as ort
 import torch
 from torch import nn
-from zoo.structure import Structure
 
-from sparqc import api, pipeline
+from sparqc import api
 from sparqc.api import Compiled, Job
-from sparqc.engine.action import Action
-from sparqc.ir.execute import open_runner
-from sparqc.tools.rtx import compile_rtx
+from sparqc.ir.levels.execute import open_runner
+from sparqc.pipeline import run as pipeline
+from sparqc.pipeline.action import Action
+from sparqc.tools.build.rtx import compile_rtx
+from tests.zoo.structure import Structure
 
 TARGET = "tensorrt-rtx"
 WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")

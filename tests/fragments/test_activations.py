@@ -4,9 +4,10 @@ import math
 
 import pytest
 import torch
-from fragments.roads import Function, conv, hold, image
 from torch import nn
 from torch.nn import functional
+
+from tests.fragments.roads import Function, conv, hold, image
 
 #: name -> the activation, and the name of its last operator
 ACTIVATIONS = {

@@ -4,11 +4,11 @@ import math
 
 import pytest
 import torch
-from fragments.roads import Function, both, hold, same_numbers, the_compiler_agrees
 from torch import nn
 from torch.nn import functional
 
-from sparqc.tools.rtx import compile_rtx
+from sparqc.tools.build.rtx import compile_rtx
+from tests.fragments.roads import Function, both, hold, same_numbers, the_compiler_agrees
 
 TOKENS, WIDTH, HEADS = 32, 32, 2
 HELD = "attention stays in float; --knob attention=int8 opts in"

@@ -2,11 +2,12 @@
 
 import pytest
 import torch
-from fragments.roads import Function, conv, hold, image
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
-from sparqc import api, pipeline
+from sparqc import api
+from sparqc.pipeline import run as pipeline
+from tests.fragments.roads import Function, conv, hold, image
 
 
 def test_an_lstm():

@@ -1,10 +1,11 @@
 """Whole blocks: pre-activation, DenseNet, Inception, CSP, U-Net, ConvNeXt."""
 
 import torch
-from fragments.roads import Function, conv, hold, image
 from torch import cat, nn
 from torch.nn import functional
 from torch.nn.functional import relu, silu
+
+from tests.fragments.roads import Function, conv, hold, image
 
 
 def norms(count, channels=32):

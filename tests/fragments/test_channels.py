@@ -1,8 +1,9 @@
 """Depthwise with pointwise, grouped and odd channels, first convolutions (tensorrt.md §3.15)."""
 
 import pytest
-from fragments.roads import Function, conv, hold, image
 from torch import cat, nn
+
+from tests.fragments.roads import Function, conv, hold, image
 
 
 def separable(cin, cout, width=32):

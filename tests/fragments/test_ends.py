@@ -3,10 +3,11 @@ what `--exclude` means by its selectors (tensorrt.md §7)."""
 
 import pytest
 import torch
-from fragments.roads import Function, conv, hold, image
 from torch import cat, nn
 from torch.nn import functional
 from torch.nn.functional import relu, silu
+
+from tests.fragments.roads import Function, conv, hold, image
 
 HEAD = "a prediction of a detection head, which loses most in INT8"
 

@@ -6,22 +6,22 @@ from random import Random
 
 import pytest
 import torch
-from fragments.roads import Function, conv, image
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import cat, nn
 from torch.nn import functional
 from torch.nn.functional import relu, silu
 
-from sparqc.capture import capture
-from sparqc.engine.action import Action
-from sparqc.engine.rulebook import RuleBook
-from sparqc.ir.export import to_onnx
-from sparqc.ir.table import default_table
-from sparqc.library import installed, rulebook
-from sparqc.passbase import Context
-from sparqc.registry import make
-from sparqc.targets import default_profile
+from sparqc.capture.capture import capture
+from sparqc.declared.targets import default_profile
+from sparqc.ir.export.direct import to_onnx
+from sparqc.ir.vocabulary.table import default_table
+from sparqc.match.rulebook import RuleBook
+from sparqc.pipeline.action import Action
+from sparqc.pipeline.library import installed, rulebook
+from sparqc.pipeline.passbase import Context
+from sparqc.pipeline.registry import make
+from tests.fragments.roads import Function, conv, image
 
 TABLE = default_table()
 

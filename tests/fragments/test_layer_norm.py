@@ -1,8 +1,9 @@
 """LayerNorm stays float, as one operator or written out (tensorrt.md §3.14)."""
 
 import torch
-from fragments.roads import Function, conv, hold, image
 from torch import nn
+
+from tests.fragments.roads import Function, conv, hold, image
 
 
 def scale_and_shift():

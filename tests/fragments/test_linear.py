@@ -2,9 +2,10 @@
 
 import pytest
 import torch
-from fragments.roads import Function, conv, hold, image
 from torch import nn
 from torch.nn import functional
+
+from tests.fragments.roads import Function, conv, hold, image
 
 TOKENS = (2, 5, 32)
 

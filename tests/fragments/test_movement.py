@@ -6,10 +6,11 @@ readers: TensorRT moves it forward, and no pair stands around anything.
 
 import pytest
 import torch
-from fragments.roads import Function, conv, hold, image
 from torch import cat, nn
 from torch.nn import functional
 from torch.nn.functional import relu, silu
+
+from tests.fragments.roads import Function, conv, hold, image
 
 
 def test_concat_has_one_scale_for_inputs_reader_and_their_other_readers():

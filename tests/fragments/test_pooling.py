@@ -2,8 +2,9 @@
 
 import pytest
 import torch
-from fragments.roads import Function, conv, hold, image
 from torch import nn
+
+from tests.fragments.roads import Function, conv, hold, image
 
 #: The three spellings of a global pool: as it stands in the file -> the module.
 GLOBAL = {

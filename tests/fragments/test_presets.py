@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 import torch
-from fragments.roads import Function, conv, image
 from torch import cat, nn
 from torch.nn import functional
 from torch.nn.functional import relu
-from zoo.structure import Structure
 
 import sparqc
-from sparqc.tools.rtx import compile_rtx
+from sparqc.tools.build.rtx import compile_rtx
+from tests.fragments.roads import Function, conv, image
+from tests.zoo.structure import Structure
 
 WEIGHTED = ("Conv", "Gemm", "MatMul")
 

@@ -2,10 +2,11 @@
 
 import pytest
 import torch
-from fragments.roads import Function, conv, hold
 from torch import cat, nn
 from torch.nn import functional
 from torch.nn.functional import relu
+
+from tests.fragments.roads import Function, conv, hold
 
 CONV = {1: nn.Conv1d, 3: nn.Conv3d}
 NORM = {1: nn.BatchNorm1d, 3: nn.BatchNorm3d}

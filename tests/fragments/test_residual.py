@@ -3,10 +3,11 @@ from a DequantizeLinear (tensorrt.md §3.4 to §3.6)."""
 
 import pytest
 import torch
-from fragments.roads import Function, conv, hold, image
 from torch import nn
 from torch.nn import functional
 from torch.nn.functional import relu, silu
+
+from tests.fragments.roads import Function, conv, hold, image
 
 
 def test_identity():

@@ -3,8 +3,9 @@
 
 import numpy as np
 import torch
-from fragments.roads import Function, hold
 from torch import nn
+
+from tests.fragments.roads import Function, hold
 
 TOKENS = (2, 5, 32)
 

@@ -2,10 +2,11 @@
 
 import pytest
 import torch
-from fragments.roads import Function, conv, hold
 from torch import nn
 from torch.nn import functional
 from torch.nn.functional import relu, silu
+
+from tests.fragments.roads import Function, conv, hold
 
 POOLS = {
     "reduce_mean": lambda y: y.mean((2, 3), keepdim=True),

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from fragments.roads import Function, both, conv, hold, image, same_numbers, shown
 from torch import nn
+
+from tests.fragments.roads import Function, both, conv, hold, image, same_numbers, shown
 
 #: name -> the layer, and its BatchNorm over the output channel
 LAYERS = {

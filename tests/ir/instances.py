@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from sparqc.ir.execute import open_runner
 from sparqc.ir.graph import Array, Graph, Level, Node, TensorType, Value, dtype_name
-from sparqc.ir.infer import infer_types
-from sparqc.ir.onnx_native import OnnxNative
-from sparqc.ir.operator import REQUIRED, Operator, Sample
-from sparqc.ir.table import OperatorTable
+from sparqc.ir.levels.execute import open_runner
+from sparqc.ir.levels.infer import infer_types
+from sparqc.ir.onnx.native import OnnxNative
+from sparqc.ir.vocabulary.operator import REQUIRED, Operator, Sample
+from sparqc.ir.vocabulary.table import OperatorTable
 
 
 def graph_of(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-import sparqc.ir.torch_ops  # noqa: F401  (registers sparqc::qdq and sparqc::mask)
+import sparqc.ir.vocabulary.torch_ops  # noqa: F401  (registers sparqc::qdq and sparqc::mask)
 
 SPARQC = torch.ops.sparqc
 

@@ -9,8 +9,8 @@ import numpy as np
 from hypothesis import strategies as st
 
 from sparqc.ir.graph import Graph, Level, Origin, TensorType, Value
-from sparqc.ir.onnx_native import OnnxNative
-from sparqc.ir.operator import Operator, Required
+from sparqc.ir.onnx.native import OnnxNative
+from sparqc.ir.vocabulary.operator import Operator, Required
 
 NAMES = st.one_of(
     st.from_regex(r"[A-Za-z_]\w{0,8}(\.\w{1,3}){0,2}", fullmatch=True),

@@ -3,9 +3,9 @@
 import pytest
 
 from sparqc.ir.graph import Graph, Origin
-from sparqc.ir.table import default_table
-from sparqc.ir.text import print_graph
-from sparqc.ir.text_parse import parse_statements
+from sparqc.ir.text.parse import parse_statements
+from sparqc.ir.text.print import print_graph
+from sparqc.ir.vocabulary.table import default_table
 
 TEXT = """
 x: f32[2, 8]

@@ -4,9 +4,9 @@ import numpy as np
 
 from sparqc.ir.constants import constant_value, is_constant
 from sparqc.ir.graph import Graph
-from sparqc.ir.operator import OperandSpec, Operator
-from sparqc.ir.table import OperatorTable, default_table
-from sparqc.ir.text import parse_statements
+from sparqc.ir.text.print import parse_statements
+from sparqc.ir.vocabulary.operator import OperandSpec, Operator
+from sparqc.ir.vocabulary.table import OperatorTable, default_table
 
 TABLE = default_table()
 

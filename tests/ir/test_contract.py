@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sparqc.ir.execute import open_runner
-from sparqc.ir.fx import read_fx, write_fx
+from sparqc.ir.fx.adapter import read_fx, write_fx
 from sparqc.ir.graph import Graph, Level, Node, Origin, TensorType, Value
-from sparqc.ir.infer import infer_types
-from sparqc.ir.onnx import read_onnx, write_onnx
-from sparqc.ir.table import default_table
-from sparqc.ir.text import parse_statements, print_graph
+from sparqc.ir.levels.execute import open_runner
+from sparqc.ir.levels.infer import infer_types
+from sparqc.ir.onnx.adapter import read_onnx, write_onnx
+from sparqc.ir.text.print import parse_statements, print_graph
+from sparqc.ir.vocabulary.table import default_table
 
 TABLE = default_table()
 LEVELS: list[Level] = ["fx", "onnx"]

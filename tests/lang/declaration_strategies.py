@@ -31,8 +31,8 @@ from sparqc.lang.ast import (
     Template,
     Unary,
 )
-from sparqc.lang.printer import format_expr
-from sparqc.lang.words import DTYPES
+from sparqc.lang.format.printer import format_expr
+from sparqc.lang.parse.words import DTYPES
 
 # Words that are reserved elsewhere, or begin with a reserved word, are names like others.
 names = st.sampled_from(

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
+from sparqc.declared.natives import Native, describe
 from sparqc.errors import ErrorGroup, PatternError
 from sparqc.ir.graph import Array, Value
-from sparqc.ir.table import OperatorTable, default_table
-from sparqc.lang.checks import PatternWarning, check_file
-from sparqc.lang.parser import parse_text
-from sparqc.natives import Native, describe
+from sparqc.ir.vocabulary.table import OperatorTable, default_table
+from sparqc.lang.check.checks import PatternWarning, check_file
+from sparqc.lang.parse.parser import parse_text
 
 
 def double(w: Array) -> Array:

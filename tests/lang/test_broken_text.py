@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lang.findings_of import findings
 
 from sparqc.errors import ErrorGroup, PatternError, UsageError
-from sparqc.lang.formatter import format_text
-from sparqc.lang.parser import parse_file, parse_text
+from sparqc.lang.format.formatter import format_text
+from sparqc.lang.parse.parser import parse_file, parse_text
+from tests.lang.findings_of import findings
 
 PASS = Path(__file__).parent / "pass"
 TEXTS = [path.read_text() for path in sorted(PASS.glob("*.spq"))]

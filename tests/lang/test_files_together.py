@@ -1,12 +1,11 @@
 """What a file may use of other files, and what they take from it."""
 
-from lang.findings_of import NATIVES, TABLE
-
-from sparqc.engine.evaluate import PROPERTIES as EVALUATED
 from sparqc.errors import PatternError
-from sparqc.lang.checks import PatternWarning, check_file, failures
-from sparqc.lang.parser import parse_text
-from sparqc.lang.words import PROPERTIES
+from sparqc.lang.check.checks import PatternWarning, check_file, failures
+from sparqc.lang.parse.parser import parse_text
+from sparqc.lang.parse.words import PROPERTIES
+from sparqc.match.evaluate import PROPERTIES as EVALUATED
+from tests.lang.findings_of import NATIVES, TABLE
 
 FAMILY = """\
 op activation(x):

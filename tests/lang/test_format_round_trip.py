@@ -4,13 +4,13 @@ from collections import Counter
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lang.declaration_strategies import declarations, expressions, files, no_examples
 
 from sparqc.lang.ast import Declaration, Expr, PatternFile
-from sparqc.lang.formatter import format_declaration, format_file, format_text
-from sparqc.lang.layout import read_layout
-from sparqc.lang.parser import parse_line, parse_text
-from sparqc.lang.printer import format_expr
+from sparqc.lang.format.formatter import format_declaration, format_file, format_text
+from sparqc.lang.format.printer import format_expr
+from sparqc.lang.parse.layout import read_layout
+from sparqc.lang.parse.parser import parse_line, parse_text
+from tests.lang.declaration_strategies import declarations, expressions, files, no_examples
 
 
 @given(expressions)

@@ -2,13 +2,13 @@
 
 import pytest
 
-from sparqc.ir.table import default_table
+from sparqc.declared.natives import natives
+from sparqc.ir.vocabulary.table import default_table
 from sparqc.lang.ast import PatternFile
-from sparqc.lang.checks import check_file
-from sparqc.lang.formatter import format_file
-from sparqc.lang.parser import parse_text
-from sparqc.natives import natives
-from sparqc.registry import passes, pattern_files
+from sparqc.lang.check.checks import check_file
+from sparqc.lang.format.formatter import format_file
+from sparqc.lang.parse.parser import parse_text
+from sparqc.pipeline.registry import passes, pattern_files
 
 FILES = [parse_text(file.read(), file.label) for file in pattern_files()]
 

@@ -4,17 +4,17 @@ import re
 from pathlib import Path
 
 import pytest
-from lang.findings_of import NATIVES, findings
 
+from sparqc.declared.natives import natives
 from sparqc.errors import UsageError
-from sparqc.ir.table import default_table
-from sparqc.ir.text import parse_statements
+from sparqc.ir.text.print import parse_statements
+from sparqc.ir.vocabulary.table import default_table
 from sparqc.lang.ast import RuleDecl
-from sparqc.lang.checks import check_file
-from sparqc.lang.formatter import format_text
-from sparqc.lang.parser import parse_text
-from sparqc.lang.words import BLOCKS, CLAUSES, PROPERTIES, RESERVED
-from sparqc.natives import natives
+from sparqc.lang.check.checks import check_file
+from sparqc.lang.format.formatter import format_text
+from sparqc.lang.parse.parser import parse_text
+from sparqc.lang.parse.words import BLOCKS, CLAUSES, PROPERTIES, RESERVED
+from tests.lang.findings_of import NATIVES, findings
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/language.md").read_text()
@@ -66,7 +66,7 @@ def test_the_tables_name_every_word() -> None:
 
 
 def test_the_grammar_is_the_one_that_is_used() -> None:
-    assert snippets("lark") == [(ROOT / "compiler/lang/spq.lark").read_text()]
+    assert snippets("lark") == [(ROOT / "compiler/lang/parse/spq.lark").read_text()]
 
 
 def test_reserved_words_are_reserved() -> None:

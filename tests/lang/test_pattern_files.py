@@ -8,10 +8,10 @@ from itertools import takewhile
 from pathlib import Path
 
 import pytest
-from lang.findings_of import expected_lines
 
-from sparqc.lang.formatter import format_file
-from sparqc.lang.parser import parse_file, parse_text
+from sparqc.lang.format.formatter import format_file
+from sparqc.lang.parse.parser import parse_file, parse_text
+from tests.lang.findings_of import expected_lines
 
 HERE = Path(__file__).parent
 OUTPUT = "\n# -- output --\n"

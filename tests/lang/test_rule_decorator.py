@@ -4,8 +4,8 @@ import pytest
 
 from sparqc.errors import PatternError
 from sparqc.lang.ast import Bind, CallPattern, MatchStatement, RuleDecl
-from sparqc.lang.decorator import RuleBuilder, rule
-from sparqc.lang.parser import parse_text
+from sparqc.lang.parse.decorator import RuleBuilder, rule
+from sparqc.lang.parse.parser import parse_text
 
 
 def parsed(text: str) -> RuleDecl:

@@ -4,17 +4,17 @@ import numpy as np
 import onnx
 import pytest
 
-from sparqc.boundary import BoundaryTypes, decode, encode, ends_of
-from sparqc.engine.action import Action
+from sparqc.declared.targets import profile
 from sparqc.errors import SparqcError, UsageError
-from sparqc.ir.execute import open_runner
-from sparqc.ir.onnx import write_onnx
-from sparqc.ir.table import default_table
-from sparqc.ir.text_parse import parse_statements
-from sparqc.library import rulebook
-from sparqc.passbase import Context
-from sparqc.registry import make
-from sparqc.targets import profile
+from sparqc.ir.boundary import BoundaryTypes, decode, encode, ends_of
+from sparqc.ir.levels.execute import open_runner
+from sparqc.ir.onnx.adapter import write_onnx
+from sparqc.ir.text.parse import parse_statements
+from sparqc.ir.vocabulary.table import default_table
+from sparqc.pipeline.action import Action
+from sparqc.pipeline.library import rulebook
+from sparqc.pipeline.passbase import Context
+from sparqc.pipeline.registry import make
 
 TABLE = default_table()
 

@@ -10,24 +10,24 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import sparqc
-from sparqc.capture import capture
-from sparqc.engine.action import Action
+from sparqc.capture.capture import capture
+from sparqc.declared.targets import default_profile
 from sparqc.errors import SparqcError
 from sparqc.ir.constants import constant_value
-from sparqc.ir.execute import open_runner
 from sparqc.ir.graph import Array, Graph
-from sparqc.ir.onnx import read_onnx
-from sparqc.ir.table import default_table
-from sparqc.library import rulebook
-from sparqc.passbase import Batch, Context
+from sparqc.ir.levels.execute import open_runner
+from sparqc.ir.onnx.adapter import read_onnx
+from sparqc.ir.vocabulary.table import default_table
+from sparqc.ir.weighted import weighted
+from sparqc.numerics.two_four import two_four_mask, two_four_violations
 from sparqc.passes.layerwise import states
 from sparqc.passes.layerwise.damping import SHARES
 from sparqc.passes.layerwise.repair import Repaired
-from sparqc.passes.natives.two_four import two_four_mask, two_four_violations
 from sparqc.passes.prune import Prune
 from sparqc.passes.reestimate import Reestimate
-from sparqc.passes.weighted import weighted
-from sparqc.targets import default_profile
+from sparqc.pipeline.action import Action
+from sparqc.pipeline.library import rulebook
+from sparqc.pipeline.passbase import Batch, Context
 
 TABLE = default_table()
 REPAIR = Prune(method="sparsegpt")

@@ -5,20 +5,20 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pytest
 import torch
-from calibration_models import context
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from sparqc.capture import capture
+from sparqc.capture.capture import capture
 from sparqc.errors import SparqcError
-from sparqc.ir.execute import open_runner
 from sparqc.ir.graph import Graph
-from sparqc.ir.table import default_table
-from sparqc.passbase import Batch, Context
-from sparqc.passes.live_statistics import Moments
+from sparqc.ir.levels.execute import open_runner
+from sparqc.ir.vocabulary.table import default_table
+from sparqc.passes.on_data.live_statistics import Moments
 from sparqc.passes.prune import Mask
 from sparqc.passes.reestimate import Reestimate, Statistics
+from sparqc.pipeline.passbase import Batch, Context
+from tests.calibration_models import context
 
 
 class Block(nn.Module):

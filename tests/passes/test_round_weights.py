@@ -5,22 +5,22 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sparqc.capture import capture
-from sparqc.engine.action import Action
+from sparqc.capture.capture import capture
+from sparqc.declared.targets import default_profile
 from sparqc.errors import SparqcError
 from sparqc.ir.constants import constant_value
-from sparqc.ir.execute import open_runner
 from sparqc.ir.graph import Array, Graph, Node
-from sparqc.ir.table import default_table
-from sparqc.library import rulebook
-from sparqc.passbase import Batch, Context
+from sparqc.ir.levels.execute import open_runner
+from sparqc.ir.vocabulary.table import default_table
+from sparqc.ir.weighted import weighted
+from sparqc.numerics.int8_codes import quantize_codes
+from sparqc.numerics.two_four import is_two_four
 from sparqc.passes.layerwise.repair import Repaired
-from sparqc.passes.natives.int8_codes import quantize_codes
-from sparqc.passes.natives.two_four import is_two_four
 from sparqc.passes.round_weights import RoundWeights
-from sparqc.passes.weighted import weighted
-from sparqc.registry import make
-from sparqc.targets import default_profile
+from sparqc.pipeline.action import Action
+from sparqc.pipeline.library import rulebook
+from sparqc.pipeline.passbase import Batch, Context
+from sparqc.pipeline.registry import make
 
 TABLE = default_table()
 

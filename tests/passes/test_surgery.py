@@ -5,15 +5,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sparqc.engine.action import Action
+from sparqc.declared.targets import profile
 from sparqc.ir.constants import constant_value
-from sparqc.ir.execute import open_runner
-from sparqc.ir.table import default_table
-from sparqc.ir.text_parse import parse_statements
-from sparqc.library import rulebook
-from sparqc.passbase import Context
-from sparqc.registry import make
-from sparqc.targets import profile
+from sparqc.ir.levels.execute import open_runner
+from sparqc.ir.text.parse import parse_statements
+from sparqc.ir.vocabulary.table import default_table
+from sparqc.pipeline.action import Action
+from sparqc.pipeline.library import rulebook
+from sparqc.pipeline.passbase import Context
+from sparqc.pipeline.registry import make
 
 TABLE = default_table()
 

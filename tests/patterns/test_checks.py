@@ -6,18 +6,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sparqc.engine.action import Action
-from sparqc.engine.worklist import rewrite
-from sparqc.ir.execute import open_runner
+from sparqc.declared.targets import profile, profiles
 from sparqc.ir.graph import Graph, Origin, Value
-from sparqc.ir.table import default_table
-from sparqc.ir.text import print_graph
-from sparqc.ir.text_parse import parse_statements
+from sparqc.ir.levels.execute import open_runner
+from sparqc.ir.text.parse import parse_statements
+from sparqc.ir.text.print import print_graph
+from sparqc.ir.vocabulary.table import default_table
 from sparqc.lang.ast import CheckDecl, Example
-from sparqc.library import installed, rulebook
-from sparqc.passbase import Context
-from sparqc.passes.check import Finding, findings_of
-from sparqc.targets import profile, profiles
+from sparqc.passes.check.check import Finding, findings_of
+from sparqc.pipeline.action import Action
+from sparqc.pipeline.library import installed, rulebook
+from sparqc.pipeline.passbase import Context
+from sparqc.rewrite.worklist import rewrite
 
 TABLE = default_table()
 CHECKS = [

@@ -3,22 +3,22 @@
 import numpy as np
 import pytest
 
-from sparqc.engine.action import Action
-from sparqc.engine.match import Matcher
-from sparqc.engine.worklist import rewrite
-from sparqc.ir.execute import open_runner
+from sparqc.declared.natives import natives
+from sparqc.declared.targets import default_profile
 from sparqc.ir.graph import Origin
-from sparqc.ir.table import default_table
-from sparqc.ir.text import print_graph
-from sparqc.ir.text_parse import parse_statements
+from sparqc.ir.levels.execute import open_runner
+from sparqc.ir.text.parse import parse_statements
+from sparqc.ir.text.print import print_graph
+from sparqc.ir.vocabulary.table import default_table
 from sparqc.lang.ast import Binary, Field, Literal, Name, RuleDecl
-from sparqc.lang.checks import check_file
-from sparqc.lang.formatter import format_text
-from sparqc.library import installed, rulebook
-from sparqc.natives import natives
-from sparqc.passbase import Context
-from sparqc.registry import passes
-from sparqc.targets import default_profile
+from sparqc.lang.check.checks import check_file
+from sparqc.lang.format.formatter import format_text
+from sparqc.match.match import Matcher
+from sparqc.pipeline.action import Action
+from sparqc.pipeline.library import installed, rulebook
+from sparqc.pipeline.passbase import Context
+from sparqc.pipeline.registry import passes
+from sparqc.rewrite.worklist import rewrite
 
 TABLE = default_table()
 FILES = [f for f in installed() if f.path.startswith("patterns/")]

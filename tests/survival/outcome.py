@@ -14,14 +14,14 @@ from pathlib import Path
 import numpy as np
 import onnx
 import torch
-from survival.networks import NETWORKS
-from survival.other_tools import OtherTool, opset_of
-from zoo.structure import REDUCTION_AXIS, Structure
 
 import sparqc
 from sparqc.errors import SparqcError
 from sparqc.tools import cli
-from sparqc.tools.rtx import compile_rtx
+from sparqc.tools.build.rtx import compile_rtx
+from tests.survival.networks import NETWORKS
+from tests.survival.other_tools import OtherTool, opset_of
+from tests.zoo.structure import REDUCTION_AXIS, Structure
 
 #: The kinds of files that sparqc writes, and what it is asked for to get them.
 FORMS = {

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from survival.networks import NETWORKS
-from survival.other_tools import TOOLS, OtherTool
-from survival.outcome import FORMS, Outcome, State, outcome
+from tests.survival.networks import NETWORKS
+from tests.survival.other_tools import TOOLS, OtherTool
+from tests.survival.outcome import FORMS, Outcome, State, outcome
 
 PAGE = Path(__file__).parents[2] / "docs" / "survival.md"
 BEGIN, END = "<!-- table: python benchmarks/survival_table.py -->\n", "<!-- end of the table -->\n"

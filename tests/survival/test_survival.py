@@ -4,10 +4,11 @@ import logging
 
 import pytest
 import torch
-from survival.networks import NETWORKS
-from survival.other_tools import TOOLS
-from survival.outcome import FORMS, Outcome, outcome, state_before
-from survival.table import BEGIN, END, HEAD, PAGE, row
+
+from tests.survival.networks import NETWORKS
+from tests.survival.other_tools import TOOLS
+from tests.survival.outcome import FORMS, Outcome, outcome, state_before
+from tests.survival.table import BEGIN, END, HEAD, PAGE, row
 
 ROWS = [(tool, form) for tool in TOOLS for form in FORMS]
 NAMES = [f"{tool.name}: {form}" for tool, form in ROWS]

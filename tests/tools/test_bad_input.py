@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-import small_models
 from onnx import helper
 
 from sparqc.tools import cli
+from tests import small_models
 
 #: Passes that need no data, for errors that have nothing to do with calibration.
 FLOAT = ("--passes", "float")

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import torch
-from networks_of_training import Net, batch, calibration, example, lived_in, network
 from torch import nn
 from torch.nn.functional import batch_norm, relu
 
 import sparqc
-from sparqc import registry
-from sparqc.passbase import Context, Pass
+from sparqc.pipeline import registry
+from sparqc.pipeline.passbase import Context, Pass
 from sparqc.training.normalization import normalizations
 from sparqc.training.unfold import Unfolding
+from tests.networks_of_training import Net, batch, calibration, example, lived_in, network
 
 
 class Transposed(nn.Sequential):
@@ -193,8 +193,8 @@ def test_a_layer_that_was_changed_since_gets_statistics_of_its_own(own_registry)
 
 
 def test_one_batch_norm_is_put_back_only_where_it_was_folded():
-    from sparqc.capture import capture
-    from sparqc.ir.table import default_table
+    from sparqc.capture.capture import capture
+    from sparqc.ir.vocabulary.table import default_table
 
     table = default_table()
     graph = capture(lived_in(Net()), example()).graph

@@ -9,17 +9,13 @@ import torch
 from safetensors.torch import load_file
 
 import sparqc
+from tests.training import two_processes
 
 HERE = Path(__file__).parent
 
 
 def test_two_processes_give_the_result_of_one(tmp_path):
-    sys.path.insert(0, str(HERE))
-    try:
-        import two_processes
-    finally:
-        sys.path.remove(str(HERE))
-    paths = os.pathsep.join([str(HERE), str(HERE.parent), os.environ.get("PYTHONPATH", "")])
+    paths = os.pathsep.join([str(HERE.parents[1]), os.environ.get("PYTHONPATH", "")])
     command = [sys.executable, str(HERE / "two_processes.py")]
     runs = [
         subprocess.Popen(

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-import sparqc.ir.torch_ops  # noqa: F401  (registers sparqc::qdq)
+import sparqc.ir.vocabulary.torch_ops  # noqa: F401  (registers sparqc::qdq)
 from sparqc.training.fake_quantize import (
     apply_mask,
     fake_quantize,

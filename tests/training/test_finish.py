@@ -7,12 +7,12 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from networks_of_training import batch, calibration, example, network, train
 from torch import nn
 
 import sparqc
 from sparqc.errors import SparqcError, UsageError
 from sparqc.training import recalibrate
+from tests.networks_of_training import batch, calibration, example, network, train
 
 
 @pytest.fixture(scope="module")

@@ -6,11 +6,11 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from networks_of_training import batch, calibration, example, network, train
 from torch import nn
 
 import sparqc
-from sparqc.passes.natives.two_four import is_two_four
+from sparqc.numerics.two_four import is_two_four
+from tests.networks_of_training import batch, calibration, example, network, train
 
 OPTIMIZERS = {
     "sgd": lambda p: torch.optim.SGD(p, lr=0.05, momentum=0.9, weight_decay=1e-3),

@@ -6,12 +6,12 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from networks_of_training import Net, batch, calibration, example, lived_in, network, train
 from torch import nn
 from torch.nn.functional import relu
 
 import sparqc
 from sparqc.errors import SparqcError, UsageError
+from tests.networks_of_training import Net, batch, calibration, example, lived_in, network, train
 
 
 @pytest.fixture(scope="module")

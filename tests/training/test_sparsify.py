@@ -5,14 +5,14 @@ import copy
 import numpy as np
 import pytest
 import torch
-from networks_of_training import Net, batch, calibration, example, lived_in, network, train
 from torch import nn
 from torch.nn.utils import parametrize
 
 import sparqc
 from sparqc.errors import SparqcError, UsageError
-from sparqc.passes.natives.two_four import is_two_four
+from sparqc.numerics.two_four import is_two_four
 from sparqc.training import apply_masks, sparsity
+from tests.networks_of_training import Net, batch, calibration, example, lived_in, network, train
 
 MASKED = ["block.conv1.weight", "block.conv2.weight"]
 

@@ -4,13 +4,13 @@ import copy
 
 import pytest
 import torch
-from networks_of_training import Net, batch, calibration, example, network, train
 from safetensors.torch import load_file, save_file
 from torch import nn
 
 import sparqc
 from sparqc.errors import SparqcError
 from sparqc.training import load_state, save_state
+from tests.networks_of_training import Net, batch, calibration, example, network, train
 
 
 @pytest.fixture(scope="module")

@@ -7,13 +7,13 @@ import sys
 
 import torch
 import torch.distributed as dist
-from networks_of_training import batch, calibration, example, network
 from safetensors.torch import save_file
 from torch import nn
 from torch.nn.functional import cross_entropy
 from torch.nn.parallel import DistributedDataParallel
 
 import sparqc
+from tests.networks_of_training import batch, calibration, example, network
 
 STEPS = 4
 

@@ -8,16 +8,16 @@ from dataclasses import dataclass, field
 from functools import cache
 
 import onnx
-from zoo.architecture import Architecture
-from zoo.structure import Structure
 
 import sparqc
-from sparqc.library import rulebook
-from sparqc.passes.predicted import PredictedEngine
-from sparqc.tools.engine import EngineReport
-from sparqc.tools.prediction import predict
-from sparqc.tools.rtx import compile_rtx
-from sparqc.tools.weighted import weighted_nodes
+from sparqc.pipeline.library import rulebook
+from sparqc.predict.engine import PredictedEngine
+from sparqc.tools.build.onnx_weights import weighted_nodes
+from sparqc.tools.build.report import EngineReport
+from sparqc.tools.build.rtx import compile_rtx
+from sparqc.tools.explain.prediction import predict
+from tests.zoo.architecture import Architecture
+from tests.zoo.structure import Structure
 
 TARGET = "tensorrt-rtx"
 #: The batch that is counted for, where a model takes any.

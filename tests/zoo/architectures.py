@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from zoo import (
+from tests.zoo import (
     from_blocks,
     from_segmentation,
     from_timm,
@@ -10,7 +10,7 @@ from zoo import (
     from_transformers,
     from_ultralytics,
 )
-from zoo.architecture import Architecture
+from tests.zoo.architecture import Architecture
 
 ARCHITECTURES: tuple[Architecture, ...] = (
     *from_torchvision.ARCHITECTURES,

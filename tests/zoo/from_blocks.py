@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
-from zoo.architecture import Architecture, Shapes, image
+
+from tests.zoo.architecture import Architecture, Shapes, image
 
 MAP = image(32)
 

@@ -9,7 +9,8 @@ from typing import Any
 import segmentation_models_pytorch as smp
 from monai.networks import nets
 from torch import nn
-from zoo.architecture import Architecture, image
+
+from tests.zoo.architecture import Architecture, image
 
 MAP, VOLUME = (1, 1, 32, 32), (1, 1, 16, 16, 16)
 UNET = {"in_channels": 1, "out_channels": 4, "channels": (16, 32, 64), "strides": (2, 2)}

@@ -6,7 +6,8 @@ from functools import partial
 from typing import Any
 
 import timm
-from zoo.architecture import Architecture, image
+
+from tests.zoo.architecture import Architecture, image
 
 
 def of(name: str, size: int = 64, **options: Any) -> Architecture:

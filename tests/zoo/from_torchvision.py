@@ -22,7 +22,8 @@ from torchvision.models.swin_transformer import (
 from torchvision.models.vgg import make_layers
 from torchvision.models.video import resnet as video
 from torchvision.models.video.mvit import MSBlockConfig, MViT
-from zoo.architecture import Architecture, Shapes, image
+
+from tests.zoo.architecture import Architecture, Shapes, image
 
 CLASSES = 32
 SQUARE = image(64)

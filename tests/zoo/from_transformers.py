@@ -8,7 +8,8 @@ from typing import Any
 
 import transformers
 from torch import Tensor, nn
-from zoo.architecture import Architecture, Shapes, image
+
+from tests.zoo.architecture import Architecture, Shapes, image
 
 TOKENS = 64
 TEXT: Shapes = ((2, 16),)

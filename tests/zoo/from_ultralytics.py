@@ -13,7 +13,8 @@ os.environ.setdefault("YOLO_CONFIG_DIR", tempfile.mkdtemp(prefix="sparqc-zoo-"))
 os.environ.setdefault("YOLO_OFFLINE", "true")
 
 from ultralytics.nn.tasks import DetectionModel, SegmentationModel
-from zoo.architecture import Architecture, image
+
+from tests.zoo.architecture import Architecture, image
 
 
 def build(kind: type[nn.Module], layout: str) -> nn.Module:

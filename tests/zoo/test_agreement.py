@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import pytest
-from zoo.agreement import measure
-from zoo.architectures import ARCHITECTURES
+
+from tests.zoo.agreement import measure
+from tests.zoo.architectures import ARCHITECTURES
 
 ROOT = Path(__file__).parents[2]
 

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
-from zoo.random_networks import RandomNet
 
 import sparqc
+from sparqc.declared.targets import profiles
 from sparqc.errors import UsageError
-from sparqc.targets import profiles
-from sparqc.tools.rtx import compile_rtx
+from sparqc.tools.build.rtx import compile_rtx
+from tests.zoo.random_networks import RandomNet
 
 
 class WrittenOutNorm(nn.Module):
@@ -133,7 +133,7 @@ def test_the_mask_is_the_same_mask():
     half = compiled(Encoder(nn.LayerNorm), (ids, mask), passes="float", float="fp16", check="pass")
     other = ids.clone()
     other[0, 7:] = 1
-    from sparqc.ir.execute import open_runner
+    from sparqc.ir.levels.execute import open_runner
 
     runner = open_runner(half.graph, half.context.table, model=half.model)
     (a,), _ = runner.run([ids.numpy(), mask.numpy()])

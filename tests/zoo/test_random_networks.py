@@ -5,12 +5,13 @@ import onnx
 import onnxruntime as ort
 import pytest
 import torch
-from zoo.random_networks import RandomNet
-from zoo.structure import Structure
 
 import sparqc
-from sparqc import api, pipeline
-from sparqc.ir.execute import open_runner
+from sparqc import api
+from sparqc.ir.levels.execute import open_runner
+from sparqc.pipeline import run as pipeline
+from tests.zoo.random_networks import RandomNet
+from tests.zoo.structure import Structure
 
 SEEDS = range(9)
 TARGETS = ("tensorrt-11", "tensorrt-8.6")

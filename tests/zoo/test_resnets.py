@@ -5,10 +5,10 @@ import onnxruntime as ort
 import pytest
 import torch
 import torchvision.models as zoo
-from zoo.structure import Structure
 
 import sparqc
-from sparqc.tools.rtx import compile_rtx
+from sparqc.tools.build.rtx import compile_rtx
+from tests.zoo.structure import Structure
 
 SIZE = 64  # pixels; the structure does not depend on it
 

@@ -6,10 +6,10 @@ import onnxruntime as ort
 import pytest
 import torch
 from torch import nn
-from zoo.structure import Structure
 
 import sparqc
-from sparqc.targets import profile, profiles
+from sparqc.declared.targets import profile, profiles
+from tests.zoo.structure import Structure
 
 
 class Net(nn.Module):

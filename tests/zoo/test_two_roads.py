@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 import torchvision.models as zoo
-from zoo.structure import Structure
 
 import sparqc
+from tests.zoo.structure import Structure
 
 
 def compile_both(name):

@@ -3,10 +3,10 @@
 import pytest
 import torch
 from torch import nn
-from zoo.structure import Structure
 
 import sparqc
-from sparqc.tools.rtx import compile_rtx
+from sparqc.tools.build.rtx import compile_rtx
+from tests.zoo.structure import Structure
 
 
 class Conv(nn.Module):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sparqc.tools.request import Request, takes_request
+from sparqc.tools.model.request import Request, takes_request
 
 if TYPE_CHECKING:
     from sparqc.tools.tune.order import Order

@@ -12,11 +12,11 @@ import numpy as np
 from torch import Tensor
 
 from sparqc.errors import SparqcError
-from sparqc.ranks import ALONE, Ranks, together
-from sparqc.tools.model_loading import LoadedModel
+from sparqc.ranks.ranks import ALONE, Ranks, together
+from sparqc.tools.model.loading import LoadedModel
+from sparqc.tools.model.user_code import RandomStream, UserCode, definition_span
 from sparqc.tools.tune.checkpoint import tensor_hash
 from sparqc.tools.tune.steady import seed_of
-from sparqc.tools.user_code import RandomStream, UserCode, definition_span
 
 _END = object()
 #: What training() may ask for.

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from sparqc.passbase import Progress
-from sparqc.tools.console import show, stderr_console
-from sparqc.tools.progress import progress_bar
+from sparqc.pipeline.passbase import Progress
+from sparqc.tools.terminal.console import show, stderr_console
+from sparqc.tools.terminal.progress import progress_bar
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from sparqc.process_group import answered
-from sparqc.ranks import Ranks
+from sparqc.ranks.process_group import answered
+from sparqc.ranks.ranks import Ranks
 
 #: Bytes that are exchanged at once, as in DistributedDataParallel.
 BUCKET = 25 << 20

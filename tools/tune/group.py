@@ -15,8 +15,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from sparqc.errors import SparqcError
-from sparqc.process_group import current_ranks, share_tensors
-from sparqc.ranks import ALONE, Ranks
+from sparqc.ranks.process_group import current_ranks, share_tensors
+from sparqc.ranks.ranks import ALONE, Ranks
 from sparqc.tools.tune.checkpoint import Checkpoint, tensor_hash
 from sparqc.tools.tune.identity import Identity, differences
 

@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sparqc.capture_checks import first_line, user_line
+from sparqc.capture.checks import first_line, user_line
 from sparqc.errors import SparqcError
-from sparqc.process_group import add_up
-from sparqc.ranks import Ranks, together
+from sparqc.ranks.process_group import add_up
+from sparqc.ranks.ranks import Ranks, together
 from sparqc.tools.tune.checkpoint import Checkpoint
 from sparqc.tools.tune.data import TrainingBatch, TrainingData, tensor_text
 from sparqc.tools.tune.display import Display, EpochLine

@@ -13,10 +13,10 @@ from rich.table import Table
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-from sparqc.tools.evaluation import CompiledModel, Reference
-from sparqc.tools.model_offer import Evaluate
-from sparqc.tools.report_tables import plain_table
-from sparqc.tools.report_text import figure
+from sparqc.tools.model.evaluation import CompiledModel, Reference
+from sparqc.tools.model.offer import Evaluate
+from sparqc.tools.report.tables import plain_table
+from sparqc.tools.report.text import figure
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from sparqc.pipeline import Pipeline, parse
-from sparqc.steps import Step
-from sparqc.tools.request import Request
+from sparqc.pipeline.run import Pipeline, parse
+from sparqc.pipeline.steps import Step
+from sparqc.tools.model.request import Request
 from sparqc.tools.tune.recipe import Recipe
 
 #: What is trained: the masked original, the quantized module, or first the one and then the other.

@@ -11,17 +11,17 @@ from typing import Any
 import torch
 
 from sparqc.api import Compiled
-from sparqc.engine.trace import Recorder
 from sparqc.errors import SparqcError, UsageError
-from sparqc.pipeline import parse
-from sparqc.ranks import Ranks, together
-from sparqc.tools.compile import Phases, check_output
-from sparqc.tools.console import show, stdout_console
-from sparqc.tools.evaluation import Metric
-from sparqc.tools.model_loading import LoadedModel, load
-from sparqc.tools.opening import calibration_of, data_notes, float_bytes_of
-from sparqc.tools.report import Account, PassRow, Report, report_of
-from sparqc.tools.report_text import render as render_report
+from sparqc.pipeline.run import parse
+from sparqc.pipeline.trace import Recorder
+from sparqc.ranks.ranks import Ranks, together
+from sparqc.tools.compile.command import Phases, check_output
+from sparqc.tools.model.evaluation import Metric
+from sparqc.tools.model.loading import LoadedModel, load
+from sparqc.tools.model.opening import calibration_of, data_notes, float_bytes_of
+from sparqc.tools.report.report import Account, PassRow, Report, report_of
+from sparqc.tools.report.text import render as render_report
+from sparqc.tools.terminal.console import show, stdout_console
 from sparqc.tools.tune.data import TrainingData, batches_an_epoch, training_data
 from sparqc.tools.tune.display import Display
 from sparqc.tools.tune.group import joined, local_device, require_alike, share_checkpoint

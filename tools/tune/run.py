@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from sparqc.api import Compiled, new_job, run_job
-from sparqc.engine.events import Observer
 from sparqc.errors import SparqcError
-from sparqc.ranks import Ranks, together
-from sparqc.tools.model_loading import LoadedModel
-from sparqc.tools.opening import Wishes, options_of
+from sparqc.pipeline.events import Observer
+from sparqc.ranks.ranks import Ranks, together
+from sparqc.tools.model.loading import LoadedModel
+from sparqc.tools.model.opening import Wishes, options_of
 from sparqc.tools.tune.checkpoint import Checkpoint
 from sparqc.tools.tune.data import TrainingData
 from sparqc.tools.tune.display import Display

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 
-from sparqc.process_group import answered
-from sparqc.ranks import Ranks
+from sparqc.ranks.process_group import answered
+from sparqc.ranks.ranks import Ranks
 
 _OWN = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 

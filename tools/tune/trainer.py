@@ -8,11 +8,11 @@ from typing import Any
 
 from torch import nn
 
-from sparqc.capture_checks import check_weights
+from sparqc.capture.checks import check_weights
 from sparqc.errors import SparqcError
-from sparqc.tools.model_offer import Offer
+from sparqc.tools.model.offer import Offer
+from sparqc.tools.model.user_code import definition_span
 from sparqc.tools.tune.interrupt import Interrupted
-from sparqc.tools.user_code import definition_span
 
 
 def run_trainer(offer: Offer, module: nn.Module, stage: str) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from sparqc.ir.forms import (
+from sparqc.ir.graph import Attribute, Node, Value
+from sparqc.ir.vocabulary.forms import (
     NUMPY_DTYPES,
     Rng,
     X,
@@ -18,8 +19,7 @@ from sparqc.ir.forms import (
     tensor,
     unary,
 )
-from sparqc.ir.graph import Attribute, Node, Value
-from sparqc.ir.operator import (
+from sparqc.ir.vocabulary.operator import (
     Call,
     FxCall,
     FxForm,

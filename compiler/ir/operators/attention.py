@@ -7,9 +7,9 @@ import math
 import numpy as np
 
 from sparqc.errors import SparqcError
-from sparqc.ir.forms import NUMPY_DTYPES, Rng, fx_call, normal, optional_tensor, tensor
 from sparqc.ir.graph import Node, Value
-from sparqc.ir.operator import (
+from sparqc.ir.vocabulary.forms import NUMPY_DTYPES, Rng, fx_call, normal, optional_tensor, tensor
+from sparqc.ir.vocabulary.operator import (
     Call,
     FxCall,
     FxForm,

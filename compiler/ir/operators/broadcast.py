@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from sparqc.ir.forms import Rng, emit_one, fx_call, normal, rank_of, static_ints, tensor
 from sparqc.ir.graph import Node, Value
-from sparqc.ir.operator import (
+from sparqc.ir.operators.shape import XSHAPE, constant_ints, int64
+from sparqc.ir.vocabulary.forms import Rng, emit_one, fx_call, normal, rank_of, static_ints, tensor
+from sparqc.ir.vocabulary.operator import (
     Call,
     FxCall,
     FxForm,
@@ -17,7 +18,6 @@ from sparqc.ir.operator import (
     Reading,
     Sample,
 )
-from sparqc.ir.operators.shape import XSHAPE, constant_ints, int64
 
 
 def _read_expand(call: Call) -> Reading | None:

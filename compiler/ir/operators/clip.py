@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from sparqc.ir.forms import (
+from sparqc.ir.graph import Node, Value
+from sparqc.ir.vocabulary.forms import (
     Rng,
     emit_one,
     fx_call,
@@ -16,8 +17,7 @@ from sparqc.ir.forms import (
     tensor,
     tensor_operand,
 )
-from sparqc.ir.graph import Node, Value
-from sparqc.ir.operator import (
+from sparqc.ir.vocabulary.operator import (
     Call,
     FxCall,
     FxForm,

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from sparqc.ir.forms import Rng, X, emit_one, fx_call, number, onnx_inputs, tensor, tensor_operand
 from sparqc.ir.graph import Node, Value
-from sparqc.ir.operator import (
+from sparqc.ir.vocabulary.forms import (
+    Rng,
+    X,
+    emit_one,
+    fx_call,
+    number,
+    onnx_inputs,
+    tensor,
+    tensor_operand,
+)
+from sparqc.ir.vocabulary.operator import (
     Call,
     FxCall,
     FxForm,

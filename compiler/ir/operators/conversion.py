@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sparqc.ir.forms import (
+from sparqc.ir.graph import Array, Node
+from sparqc.ir.vocabulary.forms import (
     NUMPY_DTYPES,
     ONNX_DTYPES,
     Rng,
@@ -16,8 +17,7 @@ from sparqc.ir.forms import (
     tensor,
     torch_dtype,
 )
-from sparqc.ir.graph import Array, Node
-from sparqc.ir.operator import (
+from sparqc.ir.vocabulary.operator import (
     REQUIRED,
     Call,
     FxCall,

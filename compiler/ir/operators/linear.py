@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from sparqc.ir.forms import (
+from sparqc.ir.graph import Array, Node, Value
+from sparqc.ir.operators.quantization import emit_parameters, emit_quantize, limited_data, stored
+from sparqc.ir.vocabulary.forms import (
     Rng,
     emit_one,
     fx_call,
@@ -19,8 +21,7 @@ from sparqc.ir.forms import (
     tensor,
     tensors,
 )
-from sparqc.ir.graph import Array, Node, Value
-from sparqc.ir.operator import (
+from sparqc.ir.vocabulary.operator import (
     REQUIRED,
     Call,
     FxCall,
@@ -33,7 +34,6 @@ from sparqc.ir.operator import (
     Sample,
     WeightSpec,
 )
-from sparqc.ir.operators.quantization import emit_parameters, emit_quantize, limited_data, stored
 
 XWB = (OperandSpec("x"), OperandSpec("w"), OperandSpec("b", optional=True))
 ABC = (OperandSpec("a"), OperandSpec("b"), OperandSpec("c", optional=True))

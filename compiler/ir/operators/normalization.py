@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from sparqc.errors import SparqcError
-from sparqc.ir.forms import (
+from sparqc.ir.graph import Node, Value
+from sparqc.ir.vocabulary.forms import (
     NUMPY_DTYPES,
     Rng,
     fx_call,
@@ -19,8 +20,7 @@ from sparqc.ir.forms import (
     static_ints,
     tensor,
 )
-from sparqc.ir.graph import Node, Value
-from sparqc.ir.operator import (
+from sparqc.ir.vocabulary.operator import (
     REQUIRED,
     Call,
     FxCall,

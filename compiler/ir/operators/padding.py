@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from sparqc.ir.forms import (
+from sparqc.ir.graph import Node, Value
+from sparqc.ir.vocabulary.forms import (
     NUMPY_DTYPES,
     Rng,
     X,
@@ -19,8 +20,7 @@ from sparqc.ir.forms import (
     tensor,
     wrap,
 )
-from sparqc.ir.graph import Node, Value
-from sparqc.ir.operator import (
+from sparqc.ir.vocabulary.operator import (
     REQUIRED,
     Call,
     FxCall,

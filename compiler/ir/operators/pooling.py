@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from sparqc.ir.forms import (
+from sparqc.ir.graph import Node
+from sparqc.ir.vocabulary.forms import (
     Rng,
     X,
     emit_one,
@@ -16,8 +17,7 @@ from sparqc.ir.forms import (
     static_ints,
     tensor,
 )
-from sparqc.ir.graph import Node
-from sparqc.ir.operator import (
+from sparqc.ir.vocabulary.operator import (
     REQUIRED,
     Call,
     FxCall,

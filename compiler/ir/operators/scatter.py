@@ -7,7 +7,9 @@ from math import prod
 import numpy as np
 
 from sparqc.errors import SparqcError
-from sparqc.ir.forms import (
+from sparqc.ir.graph import Node, Value
+from sparqc.ir.operators.movement import END, settle
+from sparqc.ir.vocabulary.forms import (
     NUMPY_DTYPES,
     Rng,
     X,
@@ -19,8 +21,7 @@ from sparqc.ir.forms import (
     tensor,
     wrap,
 )
-from sparqc.ir.graph import Node, Value
-from sparqc.ir.operator import (
+from sparqc.ir.vocabulary.operator import (
     REQUIRED,
     Call,
     FxCall,
@@ -32,7 +33,6 @@ from sparqc.ir.operator import (
     Reading,
     Sample,
 )
-from sparqc.ir.operators.movement import END, settle
 
 #: Up to so many numbers a filled tensor is stored as it is.
 SMALL = 1 << 16

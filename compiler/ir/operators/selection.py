@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from sparqc.ir.forms import (
+from sparqc.ir.graph import Node, Value
+from sparqc.ir.vocabulary.forms import (
     FLOATS,
     Rng,
     emit_one,
@@ -17,8 +18,7 @@ from sparqc.ir.forms import (
     tensor_operand,
     wrap,
 )
-from sparqc.ir.graph import Node, Value
-from sparqc.ir.operator import (
+from sparqc.ir.vocabulary.operator import (
     Call,
     FxCall,
     FxForm,

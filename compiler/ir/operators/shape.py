@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from sparqc.errors import SparqcError
-from sparqc.ir.forms import (
+from sparqc.ir.graph import Array, Node, Shape, Value
+from sparqc.ir.vocabulary.forms import (
     Rng,
     X,
     axes_of,
@@ -24,8 +25,7 @@ from sparqc.ir.forms import (
     tensor,
     wrap,
 )
-from sparqc.ir.graph import Array, Node, Shape, Value
-from sparqc.ir.operator import (
+from sparqc.ir.vocabulary.operator import (
     REQUIRED,
     Call,
     FxCall,

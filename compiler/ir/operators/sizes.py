@@ -12,9 +12,19 @@ from typing import Any
 
 import numpy as np
 
-from sparqc.ir.forms import Rng, X, fx_call, normal, number, rank_of, tensor, tensors, wrap
 from sparqc.ir.graph import Node, Value
-from sparqc.ir.operator import (
+from sparqc.ir.vocabulary.forms import (
+    Rng,
+    X,
+    fx_call,
+    normal,
+    number,
+    rank_of,
+    tensor,
+    tensors,
+    wrap,
+)
+from sparqc.ir.vocabulary.operator import (
     REQUIRED,
     Call,
     FxCall,

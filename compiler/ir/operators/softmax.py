@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from sparqc.ir.forms import Rng, X, emit_one, fx_call, rank_of, sample_x, tensor
 from sparqc.ir.graph import Node, Value
-from sparqc.ir.operator import (
+from sparqc.ir.vocabulary.forms import Rng, X, emit_one, fx_call, rank_of, sample_x, tensor
+from sparqc.ir.vocabulary.operator import (
     Call,
     FxCall,
     FxForm,

@@ -5,11 +5,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sparqc.capture import capture
-from sparqc.ir.table import default_table
+from sparqc.capture.capture import capture
+from sparqc.ir.vocabulary.table import default_table
+from sparqc.ir.weighted import weighted
 from sparqc.passes.layerwise import matrix_form as forms
 from sparqc.passes.layerwise.matrix_form import Images, MatrixForm, input_of, matrix_form
-from sparqc.passes.weighted import weighted
 
 
 class MatMul(nn.Module):

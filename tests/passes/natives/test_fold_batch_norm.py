@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from sparqc.errors import SparqcError
+from sparqc.numerics.two_four import is_two_four, two_four_mask
 from sparqc.passes.natives.fold_batch_norm import fold_batch_norm, fold_batch_norm_transposed
-from sparqc.passes.natives.two_four import is_two_four, two_four_mask
 
 EPSILON = 1e-5
 

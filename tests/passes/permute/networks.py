@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from calibration_models import context
 from torch import Tensor, nn
 
-from sparqc.capture import capture
-from sparqc.ir.execute import open_runner
+from sparqc.capture.capture import capture
 from sparqc.ir.graph import Array, Graph
-from sparqc.ir.table import default_table
-from sparqc.passbase import Context
+from sparqc.ir.levels.execute import open_runner
+from sparqc.ir.vocabulary.table import default_table
+from sparqc.ir.weighted import weighted
+from sparqc.passes.masks.sparse_layers import SparseLayer
 from sparqc.passes.permute import Permutation, permute_channels
 from sparqc.passes.permute.groups import carry_out
 from sparqc.passes.permute.orders import orders_of
 from sparqc.passes.permute.segments import resolve
-from sparqc.passes.sparse_layers import SparseLayer
-from sparqc.passes.weighted import weighted
+from sparqc.pipeline.passbase import Context
+from tests.calibration_models import context
 
 TABLE = default_table()
 

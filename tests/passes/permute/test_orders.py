@@ -10,11 +10,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
-from zoo.architecture import settle
-from zoo.random_networks import RandomNet
 
-from sparqc.ir.export import to_onnx
+from sparqc.ir.export.direct import to_onnx
 from tests.passes.permute.networks import TABLE, assert_equal_outputs, graph_of, outputs, shuffle
+from tests.zoo.architecture import settle
+from tests.zoo.random_networks import RandomNet
 
 
 @settings(max_examples=12)

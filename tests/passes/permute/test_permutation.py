@@ -7,13 +7,13 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from calibration_models import context
 from torch import Tensor, nn
 
-from sparqc.ir.execute import open_runner
 from sparqc.ir.graph import Graph
-from sparqc.passes.natives.two_four import two_four_mask
+from sparqc.ir.levels.execute import open_runner
+from sparqc.numerics.two_four import two_four_mask
 from sparqc.passes.permute import permute_channels
+from tests.calibration_models import context
 from tests.passes.permute.networks import TABLE, assert_equal_outputs, graph_of, layers_of, outputs
 from tests.passes.permute.networks import permute as permuted
 

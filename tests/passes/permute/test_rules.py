@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from ir.instances import graph_of, only_node, run
 
 from sparqc.ir.graph import Array, Value
-from sparqc.ir.table import default_table
+from sparqc.ir.vocabulary.table import default_table
 from sparqc.passes.permute.groups import Chosen, carry_out, index_of
 from sparqc.passes.permute.orders import tie
 from sparqc.passes.permute.rules import RULES
 from sparqc.passes.permute.segments import Segment, resolve
 from sparqc.passes.permute.ties import Orders, axes_of
+from tests.ir.instances import graph_of, only_node, run
 
 TABLE = default_table()
 SEEDS = range(12)

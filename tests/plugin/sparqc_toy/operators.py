@@ -1,7 +1,7 @@
 """An operator that sparqc does not know: the fractional part, x - trunc(x)."""
 
 from sparqc.ir.graph import Node, Value
-from sparqc.ir.operator import Call, FxCall, FxForm, OperandSpec, Operator, Reading
+from sparqc.ir.vocabulary.operator import Call, FxCall, FxForm, OperandSpec, Operator, Reading
 
 
 def read(call: Call) -> Reading:

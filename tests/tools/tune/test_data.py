@@ -12,9 +12,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
 from sparqc.errors import SparqcError
-from sparqc.ranks import ALONE, Ranks
+from sparqc.ranks.ranks import ALONE, Ranks
+from sparqc.tools.model.user_code import UserCode
 from sparqc.tools.tune.data import TrainingData
-from sparqc.tools.user_code import UserCode
 
 HERE = Path(__file__).parent
 CODE = UserCode("model.py", HERE, HERE, first=False)

@@ -13,11 +13,11 @@ from pathlib import Path
 import onnx
 import pytest
 import torch
-import tuned_models
-from processes import torchrun
 
 from sparqc.tools import cli
 from sparqc.tools.tune.checkpoint import read_checkpoint
+from tests import tuned_models
+from tests.processes import torchrun
 
 LINE = ["tune", "model.py", "-o", "out.onnx", "--epochs", "3", "--qat-epochs", "2", "--lr", "0.1"]
 OFTEN = ["--save-every", "1"]

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from sparqc.errors import SparqcError
-from sparqc.ranks import ALONE
+from sparqc.ranks.ranks import ALONE
+from sparqc.tools.model.user_code import UserCode
 from sparqc.tools.tune.data import TrainingData
 from sparqc.tools.tune.display import Display
 from sparqc.tools.tune.identity import identity_of
@@ -23,7 +24,6 @@ from sparqc.tools.tune.loop import Loop, make_optimizer
 from sparqc.tools.tune.loss import usual_loss
 from sparqc.tools.tune.recipe import Recipe
 from sparqc.tools.tune.store import Store
-from sparqc.tools.user_code import UserCode
 
 HERE = Path(__file__).parent
 CODE = UserCode("model.py", HERE, HERE, first=False)

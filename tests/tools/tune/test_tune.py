@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-import tuned_models
 from onnx import numpy_helper
 
 from sparqc.tools import cli
 from sparqc.tools.tune.checkpoint import read_checkpoint
+from tests import tuned_models
 
 #: A model that trains for a moment.
 QUICK = "model.py -o out.onnx --epochs 2 --qat-epochs 1 --lr 0.1"

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from processes import torchrun
+
+from tests.processes import torchrun
 
 #: Rounding in float32, over two epochs.
 ROUNDING = 1e-5

@@ -17,8 +17,9 @@ from torch import Tensor, nn
 
 import sparqc
 from sparqc.errors import SparqcError
-from sparqc.process_group import add_up, share_tensors
-from sparqc.ranks import ALONE, Ranks, together
+from sparqc.ranks.process_group import add_up, share_tensors
+from sparqc.ranks.ranks import ALONE, Ranks, together
+from sparqc.tools.model.user_code import UserCode
 from sparqc.tools.tune.checkpoint import Checkpoint
 from sparqc.tools.tune.data import TrainingData, batches_an_epoch
 from sparqc.tools.tune.display import Display
@@ -35,7 +36,6 @@ from sparqc.tools.tune.loss import usual_loss
 from sparqc.tools.tune.recipe import Recipe
 from sparqc.tools.tune.shared_norm import shared_batch_norms
 from sparqc.tools.tune.store import Store
-from sparqc.tools.user_code import UserCode
 
 HERE = Path(__file__).parent
 CODE = UserCode("model.py", HERE, HERE, first=False)

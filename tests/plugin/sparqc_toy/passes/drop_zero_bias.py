@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from sparqc.ir.graph import Graph, Value
-from sparqc.passbase import Context, Pass
-from sparqc.registry import register
+from sparqc.pipeline.passbase import Context, Pass
+from sparqc.pipeline.registry import register
 
 
 @register

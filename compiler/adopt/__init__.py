@@ -1,1 +1,0 @@
-"""Modules that carry quantizers and masks of other tools, in a form that can be captured."""

@@ -1,0 +1,161 @@
+"""What installed distributions contribute: modules and files, found through entry points.
+
+An entry point of the group "sparqc.passes" names a module that registers passes when it is
+imported; where it names a package, every module inside is imported.  One of "sparqc.patterns" names
+a package whose pattern files and TOML tables are found wherever they lie in it.  One of
+"sparqc.operators" names a module or an iterable of operators (see `sparqc.ir.vocabulary.table`).
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import pkgutil
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from types import ModuleType
+
+from sparqc.errors import SparqcError
+
+PASSES, PATTERNS, OPERATORS = "sparqc.passes", "sparqc.patterns", "sparqc.operators"
+GROUPS = (PASSES, PATTERNS, OPERATORS)
+#: The distribution that this file is part of; what it contributes comes first.
+OWN = "sparqc"
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """One entry point: `name = value` of `group`, declared by a distribution."""
+
+    group: str
+    name: str
+    value: str
+    distribution: str
+
+    @property
+    def module(self) -> str:
+        """The module that the entry point names, without an attribute in it."""
+        return self.value.partition(":")[0].strip()
+
+    def load(self) -> object:
+        """The object that the entry point names; SparqcError where it cannot be imported."""
+        with self._blamed():
+            entry = importlib.metadata.EntryPoint(self.name, self.value, self.group)
+            return entry.load()
+
+    def load_modules(self) -> None:
+        """Import the module, and where it is a package every module inside it."""
+        with self._blamed():
+            _import_all(importlib.import_module(self.module))
+
+    @contextmanager
+    def _blamed(self) -> Iterator[None]:
+        try:
+            yield
+        except SparqcError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise SparqcError(
+                f"the plug-in {self.distribution!r} cannot be loaded: {_cause(error)}\n"
+                f"  entry point: {self.name} = {self.value!r} in [{self.group}]",
+                hint=f"repair the plug-in, or remove it: pip uninstall {self.distribution}",
+            ) from error
+
+
+def _cause(error: BaseException) -> str:
+    """`ValueError: text (file.py:12)`, with the place where it was raised."""
+    stack = traceback.extract_tb(error.__traceback__)
+    frames = [f for f in stack if "importlib" not in f.filename]
+    place = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {error}{place}"
+
+
+def _import_all(module: ModuleType) -> None:
+    inside = pkgutil.iter_modules(getattr(module, "__path__", ()), f"{module.__name__}.")
+    for found in sorted(inside, key=lambda m: m.name):
+        if not found.name.endswith(".__main__"):
+            _import_all(importlib.import_module(found.name))
+
+
+@cache
+def plugins(group: str) -> tuple[Plugin, ...]:
+    """The entry points of a group: sparqc's own first, the others by name."""
+    found = [
+        Plugin(group, entry.name, entry.value, entry.dist.name if entry.dist else "?")
+        for entry in importlib.metadata.entry_points(group=group)
+    ]
+    return tuple(sorted(found, key=lambda p: (p.distribution != OWN, p.distribution, p.name)))
+
+
+@cache
+def load_group(group: str) -> None:
+    """Import the modules of every entry point of a group, once."""
+    for plugin in plugins(group):
+        plugin.load_modules()
+
+
+def distribution_of(module: str) -> str:
+    """The distribution that a module came with, for error messages; "" where none is known."""
+    for plugin in (p for group in GROUPS for p in plugins(group)):
+        if f"{module}.".startswith(f"{plugin.module}."):
+            return plugin.distribution
+    owners = importlib.metadata.packages_distributions().get(module.partition(".")[0], ())
+    return owners[0] if owners else ""
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """A file of a pattern package."""
+
+    #: The same on every machine: "patterns/algebra/fold.spq", "sparqc_toy/patterns/toy.spq".
+    label: str
+    distribution: str
+    path: Traversable = field(compare=False)
+
+    def read(self) -> str:
+        """The text; SparqcError where the file cannot be read or is not UTF-8."""
+        try:
+            return self.path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise SparqcError(
+                f"{self.label} of {self.distribution!r} cannot be read: {error}",
+                hint="reinstall the distribution",
+            ) from error
+
+
+@cache
+def data_files(ending: str) -> tuple[DataFile, ...]:
+    """The files of every pattern package whose names end so, sorted within each package."""
+    return tuple(
+        DataFile(path, plugin.distribution, file)
+        for plugin in plugins(PATTERNS)
+        for path, file in _walk(_package_folder(plugin), _label(plugin))
+        if path.endswith(ending)
+    )
+
+
+def _label(plugin: Plugin) -> str:
+    """What the paths in a package begin with: for sparqc's own, as in its repository."""
+    return plugin.module.removeprefix(f"{OWN}.").replace(".", "/") + "/"
+
+
+def _package_folder(plugin: Plugin) -> Traversable:
+    with plugin._blamed():
+        module = importlib.import_module(plugin.module)
+        if not hasattr(module, "__path__"):
+            raise TypeError(f"{plugin.module} is a module; pattern files lie in a package")
+        return files(module)
+
+
+def _walk(folder: Traversable, prefix: str) -> Iterator[tuple[str, Traversable]]:
+    for entry in sorted(folder.iterdir(), key=lambda e: e.name):
+        path = f"{prefix}{entry.name}"
+        if entry.is_dir() and entry.name != "__pycache__":
+            yield from _walk(entry, f"{path}/")
+        elif entry.is_file():
+            yield path, entry

@@ -1,0 +1,1 @@
+"""From a PyTorch module to a graph of the FX level, by torch.export."""

@@ -1,0 +1,110 @@
+"""What is wrong with a model or its inputs, found before and after it is captured."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils import _pytree as pytree
+
+from sparqc.errors import SparqcError, UsageError
+from sparqc.ir.fx.origin import source_of
+from sparqc.ir.graph import Graph
+from sparqc.ir.levels.known import input_values
+from sparqc.ir.text.words import type_text
+
+#: Frames of the compiler, which tell a person nothing.
+_OWN = f'File "{Path(__file__).parent}'
+
+
+def check_runs(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """UsageError where the module does not even run on the example inputs."""
+    try:
+        module(*args, **kwargs)
+    except Exception as error:
+        given = ", ".join(_describe(leaf) for leaf in pytree.tree_leaves((args, kwargs)))
+        raise UsageError(
+            f"{user_line(error)}{type(module).__name__} does not run on the example inputs "
+            f"({given}): {first_line(error)}",
+            hint="check the number, the shapes and the types of the example inputs",
+        ) from error
+
+
+def _describe(leaf: Any) -> str:
+    if not isinstance(leaf, Tensor):
+        return repr(leaf)
+    return f"{str(leaf.dtype).removeprefix('torch.')}{list(leaf.shape)}"
+
+
+def check_example(graph: Graph, tensors: Sequence[Tensor]) -> None:
+    """UsageError where the example inputs are not what the graph takes."""
+    for value, tensor in itertools.zip_longest(graph.inputs, tensors):
+        taken = value.shape if value is not None else None
+        given = tuple(tensor.shape) if tensor is not None else None
+        pairs = itertools.zip_longest(taken or (), given or ())
+        fits = all(size == actual or isinstance(size, str) for size, actual in pairs)
+        if taken is None or given is None or len(taken) != len(given) or not fits:
+            wanted = ", ".join(type_text(v.type) for v in graph.inputs)
+            raise UsageError(
+                f"the model takes ({wanted}), the example inputs are "
+                f"({', '.join(_describe(t) for t in tensors)})",
+                hint="check the number and the shapes of the example inputs",
+            )
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of what an error says."""
+    text = str(error).strip() or type(error).__name__
+    line = re.sub(r"\s+", " ", text.splitlines()[0])
+    return line.removesuffix(' For more information, run with TORCH_LOGS="+dynamic".')[:300]
+
+
+def user_line(error: BaseException) -> str:
+    """ "model.py:12: ", the innermost line outside torch that an error came through."""
+    frames = []
+    trace = error.__traceback__
+    while trace is not None:
+        frames.append(f'File "{trace.tb_frame.f_code.co_filename}", line {trace.tb_lineno}')
+        trace = trace.tb_next
+    users = [frame for frame in frames if not frame.startswith(_OWN)]
+    source = source_of("\n".join(users))
+    return f"{source}: " if source else ""
+
+
+def check_weights(module: nn.Module) -> None:
+    """SparqcError naming the first weight that is NaN or infinite (a mask may be -inf)."""
+    for name, tensor in module.named_parameters():
+        # The sum is not finite if one number is not, and takes no memory.
+        if tensor.is_floating_point() and not torch.isfinite(tensor.sum(dtype=torch.float64)):
+            raise _bad_weight("parameter", name, tensor)
+    for name, buffer in module.named_buffers():
+        if buffer.is_floating_point() and torch.isnan(buffer).any():
+            raise _bad_weight("buffer", name, buffer)
+
+
+def _bad_weight(kind: str, name: str, tensor: Tensor) -> SparqcError:
+    bad = int((~torch.isfinite(tensor)).sum())
+    return SparqcError(
+        f"{kind} {name} has {bad} numbers of {tensor.numel()} that are NaN or infinite",
+        hint="the training diverged or the checkpoint is broken; load one that is sound",
+    )
+
+
+def check_batch_norm(graph: Graph) -> None:
+    """A BatchNorm that normalizes with the batch's own statistics is nothing to compile."""
+    varying = input_values(graph)  # weights may be standardized by their own statistics
+    for node in graph.nodes:
+        batch_norm = node.op.startswith("aten.") and "batch_norm" in node.op
+        if not batch_norm or varying.isdisjoint(node.inputs):
+            continue
+        if node.attributes.get("training", True) is not False:
+            raise SparqcError(
+                f"BatchNorm {node.origin.module or node.output.name!r} uses the statistics of the "
+                "batch, not the ones from training",
+                hint="build it with track_running_stats=True, and do not call train() in forward",
+            )

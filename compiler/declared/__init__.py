@@ -1,0 +1,1 @@
+"""What pattern packages declare beside their rules: natives, knobs and target profiles."""

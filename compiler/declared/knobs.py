@@ -1,0 +1,75 @@
+"""Knobs: where the knowledge of a target leaves a choice, a person can make it.
+
+A knob is a table of a file `knobs.toml` beside the pattern files, which ask for it as
+`knob.attention`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from types import MappingProxyType
+
+from sparqc.base.toml_tables import tables
+from sparqc.errors import UsageError, did_you_mean
+
+
+@dataclass(frozen=True)
+class Knob:
+    """One choice."""
+
+    name: str
+    #: One sentence for people.
+    doc: str
+    #: What is taken without a wish.
+    default: str
+    #: The words it may be set to; none for a number.
+    values: tuple[str, ...] = ()
+    #: The reference that the default rests on.
+    source: str = ""
+
+    def read(self, word: str) -> str | float:
+        """The value that a word stands for; UsageError where it is none of the knob's."""
+        if self.values:
+            if word not in self.values:
+                hint = f"it may be: {', '.join(self.values)}"
+                raise UsageError(f"the knob {self.name!r} has no value {word!r}", hint=hint)
+            return word
+        try:
+            number = float(word)
+        except ValueError:
+            raise UsageError(f"the knob {self.name!r} is a number, not {word!r}") from None
+        return int(number) if number.is_integer() else number
+
+
+@cache
+def knobs() -> Mapping[str, Knob]:
+    """Every knob by name.
+
+    Raises SparqcError where a file is broken, two distributions declare one name, or a default is
+    not one of the values.
+    """
+    found = {name: table.read_as(Knob) for name, table in tables("knobs.toml", "knobs").items()}
+    for knob in found.values():
+        knob.read(knob.default)
+    return MappingProxyType(found)
+
+
+def knob(name: str) -> Knob:
+    """The knob of that name; UsageError where there is none."""
+    if name not in knobs():
+        raise UsageError(f"there is no knob {name!r}", hint=did_you_mean(name, knobs()))
+    return knobs()[name]
+
+
+def parse_knobs(words: str) -> dict[str, str]:
+    """`attention=int8, concat_ratio=8` as a table; UsageError for what is no knob or no value."""
+    found: dict[str, str] = {}
+    for word in filter(None, (w.strip() for w in words.split(","))):
+        name, equals, value = (part.strip() for part in word.partition("="))
+        if not equals:
+            raise UsageError(f"{word!r} sets no knob", hint="write it as attention=int8")
+        knob(name).read(value)
+        found[name] = value
+    return found

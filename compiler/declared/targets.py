@@ -1,0 +1,132 @@
+"""Target profiles: what the pattern packages say about each target that a model is compiled for.
+
+A profile is a table of a file `profiles.toml` beside the pattern files; its name is what a person
+gives as the target, and what `for` in a pattern file is a prefix of.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from types import MappingProxyType
+from typing import Literal, cast, get_args
+
+from sparqc.base.toml_tables import Table, tables
+from sparqc.errors import UsageError, did_you_mean
+from sparqc.ir.graph import Shape
+
+Precision = Literal["fp32", "fp16"]
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What one target reads and how it is built for."""
+
+    name: str
+    #: One sentence for people.
+    doc: str
+    #: What people call the compiler and its version.
+    compiler: str
+    #: The ONNX opset that is written without a wish, and the range that the target reads.
+    opset: int
+    min_opset: int
+    max_opset: int
+    #: Quantized weights in the file: INT8 behind a DequantizeLinear, or FP32 -> Q -> DQ.
+    weight_form: Literal["int8-dq", "float-q-dq"]
+    #: Scales of transposed convolutions: one an output channel, or one a tensor.
+    conv_transpose_scale: Literal["channel", "tensor"]
+    #: Element types that a scale may have.
+    scale_dtypes: tuple[str, ...] = ("f32",)
+    #: Whether Q and DQ need their zero-point input written even where it is 0.
+    zero_point_input: bool = False
+    #: Whether each tensor keeps the type that the file gives it.
+    strongly_typed: bool = True
+    #: The type of the operators that are not quantized, without a wish.
+    float: Precision = "fp32"
+    #: The command that builds an engine; {onnx} and {engine} stand for the two paths.
+    build: tuple[str, ...] = ()
+    #: Its words for dynamic shapes; {min}, {opt}, {max} stand for "x:1x3x224x224,y:1x8".
+    build_shapes: tuple[str, ...] = ()
+    #: The target of a person who names none; one profile has it.
+    default: bool = False
+
+    def require_opset(self, opset: int) -> int:
+        """The same opset; UsageError where the target does not read it."""
+        if not self.min_opset <= opset <= self.max_opset:
+            raise UsageError(
+                f"opset {opset} is not read by the target {self.name!r}",
+                hint=f"it reads opset {self.min_opset} to {self.max_opset}; "
+                f"the default is {self.opset}",
+            )
+        return opset
+
+    def require_precision(self, wish: str) -> Precision:
+        """The wish, or where it is "" the target's own; UsageError where the target cannot."""
+        if not wish:
+            return self.float
+        if wish not in get_args(Precision):
+            known = get_args(Precision)
+            hint = did_you_mean(wish, known) or f"known: {', '.join(known)}"
+            raise UsageError(f"--float {wish}: there is no such type", hint=hint)
+        if wish == "fp16" and "f16" not in self.scale_dtypes:
+            raise UsageError(
+                f"--float fp16: the target {self.name!r} reads scales in FP32 only",
+                hint="leave --float out: its compiler picks FP16 itself where that is faster",
+            )
+        return cast("Precision", wish)
+
+    def build_command(
+        self, onnx: str, engine: str, ranges: Mapping[str, tuple[Shape, Shape, Shape]]
+    ) -> str:
+        """The shell command that builds an engine from the file, or "" where there is none.
+
+        `ranges` gives the smallest, the usual and the largest shape of each input that has
+        symbolic dimensions.
+        """
+        words = [word.format(onnx=onnx, engine=engine) for word in self.build]
+        if ranges:
+            low, usual, high = (
+                ",".join(f"{name}:{_sizes(shapes[i])}" for name, shapes in ranges.items())
+                for i in range(3)
+            )
+            words += [word.format(min=low, opt=usual, max=high) for word in self.build_shapes]
+        return shlex.join(words) if self.build else ""
+
+
+def _sizes(shape: Shape) -> str:
+    return "x".join(map(str, shape))
+
+
+@cache
+def profiles() -> Mapping[str, Profile]:
+    """Every profile by name, in the order of the files.
+
+    Raises SparqcError where a file is broken or two distributions declare one name.
+    """
+    found = tables("profiles.toml", "target profiles")
+    return MappingProxyType({name: _profile(table) for name, table in found.items()})
+
+
+def profile(name: str) -> Profile:
+    """The profile of that name; UsageError where there is none."""
+    known = profiles()
+    if name not in known:
+        raise UsageError(f"there is no target {name!r}", hint=did_you_mean(name, known))
+    return known[name]
+
+
+def default_profile() -> Profile:
+    """The profile of a person who names no target."""
+    for candidate in profiles().values():
+        if candidate.default:
+            return candidate
+    raise UsageError("no target is the default one", hint=f"known: {', '.join(profiles())}")
+
+
+def _profile(table: Table) -> Profile:
+    made = table.read_as(Profile)
+    if not made.min_opset <= made.opset <= made.max_opset:
+        raise table.error("opset does not lie between min_opset and max_opset")
+    return made

@@ -1,0 +1,1 @@
+"""From a graph of the FX level to one of the ONNX level."""

@@ -1,0 +1,1 @@
+"""The ONNX level: files and models in and out, inferred, ordered and run."""

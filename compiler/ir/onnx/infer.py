@@ -1,0 +1,184 @@
+"""Types of ONNX values, through onnx's own shape inference."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx_graphsurgeon as gs
+from onnx_graphsurgeon.exporters.onnx_exporter import OnnxExporter, dtype_to_onnx
+
+from sparqc.errors import SparqcError
+from sparqc.ir.graph import Array, Attribute, Graph, Node, TensorType, Value, dtype_name
+from sparqc.ir.onnx.skeleton import SMALL
+from sparqc.ir.onnx.types import merged, proto_of_type, type_of_proto
+from sparqc.ir.onnx.write import attribute_proto, write_node
+from sparqc.ir.vocabulary.onnx_schema import schema_of
+from sparqc.ir.vocabulary.raw import opsets_of
+from sparqc.ir.vocabulary.table import OperatorTable
+
+#: What onnx raises for operands that an operator does not take, such as two types for one.
+_REFUSALS = (onnx.shape_inference.InferenceError, onnx.checker.ValidationError)
+#: Operators that the runner may have to skip, and whose output has the type of their first operand.
+_SAME_TYPE = frozenset({"q.qdq", "sparse.mask"})
+
+
+def infer_types(graph: Graph, node: Node, table: OperatorTable) -> None:
+    """Set the types of a node's outputs, as ONNX infers them for the ONNX nodes it is written as.
+
+    Where the operator cannot be written, or does not take such operands, they stay unknown.
+    """
+    if node.op in _SAME_TYPE:
+        node.output.type = next(node.inputs).type
+        return
+    opsets = opsets_of(graph)
+    sheet = _Sheet(opsets)
+    types: Mapping[str, TensorType] = {}
+    with suppress(SparqcError, *_REFUSALS):
+        write_node(node, table, sheet)
+        types = sheet.infer(list(node.inputs))
+    for value in node.outputs:
+        value.type = types.get(value.name, TensorType())
+
+
+@dataclass
+class _Sheet:
+    """An `OnnxEmitter` that keeps the nodes for single-node inference."""
+
+    opsets: Mapping[str, int]
+    nodes: list[onnx.NodeProto] = field(default_factory=list)
+    arrays: dict[str, Array] = field(default_factory=dict)
+    names: int = 0
+    #: What the nodes read; more than the operands, where a weight is written in another layout.
+    read: dict[str, Value] = field(default_factory=dict)
+    opset: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.opset = self.opsets[""]
+
+    def emit(
+        self,
+        op_type: str,
+        inputs: Sequence[Value | str | None],
+        attributes: Mapping[str, Attribute] | None = None,
+        *,
+        outputs: Sequence[Value | str],
+        domain: str = "",
+    ) -> None:
+        proto = onnx.NodeProto(op_type=op_type, domain=domain)
+        proto.input.extend(_name(i) for i in inputs)
+        proto.output.extend(_name(o) for o in outputs)
+        self.read.update((i.name, i) for i in inputs if isinstance(i, Value))
+        schema = schema_of(op_type, domain, self.opsets.get(domain, 1))
+        proto.attribute.extend(
+            attribute_proto(k, v, schema) for k, v in (attributes or {}).items() if v is not None
+        )
+        self.nodes.append(proto)
+
+    def constant(self, array: Array, hint: str) -> str:
+        name = self.temp(hint)
+        self.arrays[name] = np.asarray(array)
+        return name
+
+    def temp(self, hint: str) -> str:
+        self.names += 1
+        return f"{self.names} {hint}"
+
+    def infer(self, inputs: Sequence[Value]) -> dict[str, TensorType]:
+        """The types of everything the nodes define."""
+        inputs = [*inputs, *self.read.values()]
+        types = {v.name: v.type for v in inputs}
+        arrays = self.arrays | {v.name: v.data for v in inputs if v.data is not None}
+        for name, array in self.arrays.items():
+            types[name] = TensorType(dtype_name(array.dtype), array.shape)
+        small = {n: a for n, a in arrays.items() if a.nbytes <= SMALL and a.dtype != object}
+        data = {n: onnx.numpy_helper.from_array(a, n) for n, a in small.items()}
+        for proto in self.nodes:
+            types.update(self.infer_one(proto, types, data))
+        return types
+
+    def infer_one(
+        self,
+        proto: onnx.NodeProto,
+        types: Mapping[str, TensorType],
+        data: Mapping[str, onnx.TensorProto],
+    ) -> Iterator[tuple[str, TensorType]]:
+        schema = schema_of(proto.op_type, proto.domain, self.opsets.get(proto.domain, 1))
+        known = {n: proto_of_type(types[n]) for n in proto.input if n in types}
+        if schema is None or None in known.values():
+            return
+        found = onnx.shape_inference.infer_node_outputs(
+            schema,
+            proto,
+            {n: t for n, t in known.items() if t is not None},
+            dict(data),
+            opset_imports=[onnx.helper.make_opsetid(d, v) for d, v in self.opsets.items()],
+        )
+        for name, type_proto in found.items():
+            yield name, type_of_proto(type_proto, name)
+
+
+def _name(operand: Value | str | None) -> str:
+    if operand is None:
+        return ""
+    return operand if isinstance(operand, str) else operand.name
+
+
+def complete_types(
+    surgeon: gs.Graph,
+    stated: Mapping[str, TensorType],
+    opsets: Mapping[str, int],
+    inner: Mapping[str, Array],
+) -> dict[str, TensorType]:
+    """The types the model states, completed by inference over the whole graph.
+
+    `inner` are the constants that only subgraphs read.  Works on a skeleton: of large tensors only
+    the types are looked at.
+    """
+    graph = onnx.GraphProto(name="types")
+    for node in surgeon.nodes:
+        tensor = node.attrs.get("value") if node.op == "Constant" else None
+        if isinstance(tensor, gs.Constant):
+            _add_constant(graph, node.outputs[0].name, tensor)
+        else:
+            graph.node.append(OnnxExporter.export_node(node))
+    graph.input.extend(_info(t.name, stated[t.name]) for t in surgeon.inputs)
+    graph.output.extend(_info(t.name, stated.get(t.name, TensorType())) for t in surgeon.outputs)
+    graph.value_info.extend(_info(n, t) for n, t in stated.items() if proto_of_type(t) is not None)
+    for tensor in surgeon.tensors().values():
+        if isinstance(tensor, gs.Constant):
+            _add_constant(graph, tensor.name, tensor)
+    for name in inner.keys() - surgeon.tensors().keys():
+        _add_constant(graph, name, gs.Constant(name, inner[name]))
+    imports = [onnx.helper.make_opsetid(d, v) for d, v in opsets.items()]
+    model = onnx.helper.make_model(graph, opset_imports=imports)
+    found = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
+    inferred = {
+        info.name: type_of_proto(info.type, info.name)
+        for info in [*found.value_info, *found.output]
+    }
+    names = dict.fromkeys([*stated, *inferred])
+    return {n: merged(stated.get(n, TensorType()), inferred.get(n, TensorType())) for n in names}
+
+
+def _info(name: str, type: TensorType) -> onnx.ValueInfoProto:
+    info = onnx.ValueInfoProto(name=name)
+    proto: Any = proto_of_type(type)
+    if proto is not None:
+        info.type.CopyFrom(proto)
+    return info
+
+
+def _add_constant(graph: onnx.GraphProto, name: str, constant: gs.Constant) -> None:
+    """A tensor that inference may look into, or only the type of a large one."""
+    number, shape = dtype_to_onnx(constant.dtype), tuple(constant.shape)
+    if int(np.prod(shape)) * 8 > SMALL:
+        graph.input.append(onnx.helper.make_tensor_value_info(name, number, shape))
+        return
+    added = graph.initializer.add()
+    added.CopyFrom(OnnxExporter.export_tensor_proto(constant))
+    added.name = name

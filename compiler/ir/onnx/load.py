@@ -1,0 +1,276 @@
+"""ONNX files: read with errors a person can act on, written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import onnx
+from google.protobuf.message import (  # type: ignore[import-untyped]
+    DecodeError,
+    Message,
+)
+
+from sparqc.errors import SparqcError, UsageError
+from sparqc.ir.onnx.opset import opset_of
+from sparqc.ir.onnx.order import sorted_nodes, subgraphs_of
+from sparqc.ir.onnx.skeleton import copy_fields, skeleton_of
+
+#: Opsets below are older than what onnx's version converter starts from.
+LOWEST_OPSET = 7
+#: protobuf's limit on a message, with room for what is no weight.
+LARGEST = (1 << 31) - (1 << 20)
+#: Tensors of fewer bytes stay in the model when the others go to a file beside it.
+EXTERNAL_FROM = 1024
+
+_DATA_TYPES = frozenset(onnx.TensorProto.DataType.values()) - {onnx.TensorProto.UNDEFINED}
+_AGAIN = "export the model anew, or copy the file again"
+
+
+def load_onnx(path: str | os.PathLike[str]) -> onnx.ModelProto:
+    """The model in a file, with its external data, checked to be whole.
+
+    Raises UsageError where there is no such file, and SparqcError where it is no ONNX model,
+    truncated, too new, inconsistent, or keeps its data outside its own folder.
+    """
+    path = Path(path)
+    model = _parsed(path)
+    _require_readable(model, path)
+    try:
+        _load_external(model, path.parent)
+        sorted_nodes(model.graph)
+        skeleton = skeleton_of(model)
+        _require_text(skeleton)
+        onnx.checker.check_model(_in_order(skeleton))
+    except onnx.checker.ValidationError as error:
+        raise SparqcError(f"{path}: {_sentence(error)}", hint=_AGAIN) from error
+    except UnicodeDecodeError as error:  # wherever a name is handled first
+        raise SparqcError(f"{path} holds text that is no UTF-8", hint=_AGAIN) from error
+    except SparqcError as error:
+        raise SparqcError(f"{path}: {error.message}", hint=error.hint) from error
+    return model
+
+
+def _parsed(path: Path) -> onnx.ModelProto:
+    if not path.is_file():
+        what = "is a folder, not an ONNX file" if path.is_dir() else "does not exist"
+        raise UsageError(f"{path} {what}")
+    model = onnx.ModelProto()
+    try:
+        model.ParseFromString(path.read_bytes())
+    except DecodeError as error:
+        raise SparqcError(f"{path} is no ONNX model, or is truncated", hint=_AGAIN) from error
+    except OSError as error:
+        raise SparqcError(f"{path} cannot be read: {error.strerror}") from error
+    return model
+
+
+def _require_readable(model: onnx.ModelProto, path: Path) -> None:
+    opset, newest = opset_of(model), onnx.defs.onnx_opset_version()
+    if not model.ir_version and not opset:
+        raise SparqcError(f"{path} is no ONNX model", hint=_AGAIN)
+    if not model.HasField("graph"):
+        raise SparqcError(f"{path} holds no graph", hint=_AGAIN)
+    if model.ir_version > onnx.IR_VERSION:
+        raise SparqcError(
+            f"{path} has IR version {model.ir_version}; the installed onnx {onnx.__version__} "
+            f"knows {onnx.IR_VERSION}",
+            hint="install a newer onnx, or export the model with an older one",
+        )
+    if not LOWEST_OPSET <= opset <= newest:
+        raise SparqcError(
+            f"{path} has opset {opset}; {LOWEST_OPSET} to {newest} can be read",
+            hint="export the model in another opset",
+        )
+
+
+def _in_order(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The same with its nodes sorted, as the checker wants them."""
+    nodes = [model.graph.node[i] for i in sorted_nodes(model.graph)]
+    copies = [onnx.NodeProto.FromString(n.SerializeToString()) for n in nodes]
+    del model.graph.node[:]
+    model.graph.node.extend(copies)
+    return model
+
+
+def _require_text(message: Message) -> None:
+    """SparqcError where a name is no text, which protobuf then hands out as bytes, or an attribute
+    has lost its type: neither does the checker look at."""
+    if isinstance(message, onnx.AttributeProto) and not (message.type or message.ref_attr_name):
+        raise SparqcError(f"the attribute {message.name!r} has no type: it is damaged", hint=_AGAIN)
+    for field, found in message.ListFields():
+        items = [found] if isinstance(found, (str, bytes, Message)) else found
+        if field.type == field.TYPE_MESSAGE:
+            for item in items:
+                _require_text(item)
+        elif field.type == field.TYPE_STRING and any(isinstance(i, bytes) for i in items):
+            raise SparqcError(f"the text {found!r} is no UTF-8: it is damaged", hint=_AGAIN)
+
+
+def _sentence(error: Exception) -> str:
+    return " ".join(str(error).split("==>")[0].split())
+
+
+# -- external data -------------------------------------------------------------------------------
+
+
+def _load_external(model: onnx.ModelProto, folder: Path) -> None:
+    for tensor in _tensors(model.graph):
+        if tensor.data_type not in _DATA_TYPES:
+            raise SparqcError(f"the constant {tensor.name!r} has no known type", hint=_AGAIN)
+        if any(dim < 0 for dim in tensor.dims):
+            shape = list(tensor.dims)
+            raise SparqcError(f"the constant {tensor.name!r} has the shape {shape}", hint=_AGAIN)
+        if tensor.data_location == onnx.TensorProto.EXTERNAL:
+            _load_tensor(tensor, folder)
+
+
+def _load_tensor(tensor: onnx.TensorProto, folder: Path) -> None:
+    entries = {e.key: e.value for e in tensor.external_data}
+    location = entries.get("location", "")
+    file = folder / location
+    if not location or not _inside(file, folder):
+        raise SparqcError(
+            f"the data of {tensor.name!r} is said to be in {location!r}, outside of the model's "
+            "folder",
+            hint="external data is only read from the folder of the model",
+        )
+    if not file.is_file():
+        raise SparqcError(
+            f"the data of {tensor.name!r} is missing: there is no file {location!r} beside the "
+            "model",
+            hint="copy the data file together with the model",
+        )
+    offset, length = _range(entries, tensor.name)
+    with file.open("rb") as stream:
+        stream.seek(offset)
+        data = stream.read(length)
+    if length >= 0 and len(data) != length:
+        raise SparqcError(
+            f"the data of {tensor.name!r} is cut off: {location!r} is too short", hint=_AGAIN
+        )
+    tensor.raw_data = data
+    tensor.ClearField("external_data")
+    tensor.data_location = onnx.TensorProto.DEFAULT
+
+
+def _range(entries: dict[str, str], name: str) -> tuple[int, int]:
+    try:
+        offset, length = int(entries.get("offset", 0)), int(entries.get("length", -1))
+    except ValueError:
+        offset, length = -1, -1
+    if offset < 0 or length < -1:
+        raise SparqcError(f"the place of the data of {name!r} is damaged", hint=_AGAIN)
+    return offset, length
+
+
+def _inside(file: Path, folder: Path) -> bool:
+    return file.resolve().is_relative_to(folder.resolve()) and not Path(file.name).is_absolute()
+
+
+def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
+    yield from graph.initializer
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.HasField("t"):
+                yield attribute.t
+            yield from attribute.tensors
+            for inner in subgraphs_of(attribute):
+                yield from _tensors(inner)
+
+
+# -- writing -------------------------------------------------------------------------------------
+
+
+def save_onnx(model: onnx.ModelProto, path: str | os.PathLike[str]) -> tuple[Path, ...]:
+    """Write a model and return the files written; the same model gives the same bytes.
+
+    Everything is written to a temporary file beside first, so that a failure leaves what was there
+    before.  A model above 2 GB keeps its large tensors in `NAME.data` beside (`model` is changed
+    then).  Raises SparqcError where the folder is missing, read-only or full,
+    or the path is a folder or a device.
+    """
+    path = Path(path)
+    if path.exists() and not path.is_file():
+        raise SparqcError(f"{path} is no file and cannot be replaced", hint="name a file")
+    files = [path]
+    try:
+        if sum(t.ByteSize() for t in model.graph.initializer) > LARGEST:
+            files.append(path.with_name(path.name + ".data"))
+            _write_whole(files[1], _moved_out(model, files[1].name))
+        _write_whole(path, _serialized(model))
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise SparqcError(
+            f"{path} cannot be written: {reason}", hint="choose another place with -o"
+        ) from error
+    return tuple(files)
+
+
+def _write_whole(path: Path, chunks: Iterator[bytes]) -> None:
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            for chunk in chunks:
+                stream.write(chunk)
+        os.chmod(name, 0o666 & ~_umask())
+        os.replace(name, path)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(name)
+        raise
+
+
+def _serialized(model: onnx.ModelProto) -> Iterator[bytes]:
+    """The bytes of a model, one initializer at a time: protobuf itself would copy all at once."""
+    rest, graph = onnx.ModelProto(), onnx.GraphProto()
+    copy_fields(model, rest, without=("graph",))
+    copy_fields(model.graph, graph, without=("initializer",))
+    head = graph.SerializeToString(deterministic=True)
+    tensors = model.graph.initializer
+    prefixes = [_prefix(_INITIALIZER, t.ByteSize()) for t in tensors]
+    size = len(head) + sum(len(p) + t.ByteSize() for p, t in zip(prefixes, tensors, strict=True))
+    yield rest.SerializeToString(deterministic=True)
+    yield _prefix(_GRAPH, size) + head
+    for prefix, tensor in zip(prefixes, tensors, strict=True):
+        yield prefix
+        yield tensor.SerializeToString(deterministic=True)
+
+
+#: Field numbers of ModelProto.graph and GraphProto.initializer, which the format fixes.
+_GRAPH, _INITIALIZER = 7, 5
+
+
+def _prefix(field: int, size: int) -> bytes:
+    """What stands in front of a message inside another: its tag and its length as a varint."""
+    prefix = bytearray([field << 3 | 2])
+    while size > 0x7F:
+        prefix.append(size & 0x7F | 0x80)
+        size >>= 7
+    prefix.append(size)
+    return bytes(prefix)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _moved_out(model: onnx.ModelProto, location: str) -> Iterator[bytes]:
+    """The bytes of the large tensors, one after the other; each then points to its place."""
+    offset = 0
+    for tensor in model.graph.initializer:
+        data = tensor.raw_data
+        if len(data) < EXTERNAL_FROM:
+            continue
+        entries = {"location": location, "offset": str(offset), "length": str(len(data))}
+        tensor.ClearField("raw_data")
+        for key, value in entries.items():
+            tensor.external_data.add(key=key, value=value)
+        tensor.data_location = onnx.TensorProto.EXTERNAL
+        offset += len(data)
+        yield data

@@ -1,0 +1,1 @@
+"""Static checks of pattern files: names, types, rewrites, overlap, termination."""

@@ -1,0 +1,52 @@
+"""What a fusion says of other fusions: that it is like one, runs with one, or takes some in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sparqc.errors import PatternError, Span, did_you_mean
+from sparqc.lang.ast import Declaration, Expr, FusionDecl, Name, Template
+from sparqc.lang.check.findings import Findings
+from sparqc.lang.check.likeness import resolve_like
+from sparqc.lang.check.scope import scope_of
+from sparqc.lang.parse.words import KNOB
+from sparqc.lang.walk import walk
+
+
+def check_fusion(fusion: FusionDecl, fusions: Mapping[str, FusionDecl]) -> Findings:
+    """What is wrong with the fusions that one names."""
+    for pairing in fusion.pairings:
+        yield from _exists(pairing.fusion, fusions, pairing.span)
+    for name in fusion.joins:
+        yield from _exists(name, fusions, fusion.span)
+    if fusion.like is not None:
+        yield from _like(fusion, {**fusions, fusion.name: fusion})
+
+
+def _exists(name: str, fusions: Mapping[str, Declaration], span: Span | None) -> Findings:
+    if name not in fusions:
+        hint = did_you_mean(name, fusions)
+        yield PatternError(f"there is no fusion {name!r}", span=span, hint=hint)
+
+
+def _like(fusion: FusionDecl, fusions: Mapping[str, FusionDecl]) -> Findings:
+    """The names that the other fusion's lines ask for are bound here as well."""
+    try:
+        whole = resolve_like(fusion, fusions)
+    except PatternError as error:
+        yield error
+        return
+    known = {KNOB, *scope_of(fusion).kinds}
+    for name in sorted(_asked(whole) - _asked(fusion) - known):
+        message = f"{fusion.name} is like {fusion.like}, but its match binds no {name!r}"
+        yield PatternError(message, span=fusion.span, hint=did_you_mean(name, known))
+
+
+def _asked(fusion: FusionDecl) -> set[str]:
+    """The names in the int8, sparse and pays blocks."""
+    conditions = (*fusion.int8_where, *fusion.sparse_where, *fusion.pays)
+    expressions: list[Expr | Template] = [c.expr for c in conditions]
+    expressions += [c.reason for c in conditions if c.reason is not None]
+    names = {n.id for e in expressions for n in walk(e, Name)}
+    names |= {n for q in fusion.int8 for n in q.names} | {p.operand for p in fusion.pairings}
+    return names | ({fusion.sparse} if fusion.sparse else set())

@@ -1,0 +1,1 @@
+"""Pattern files written in one form."""

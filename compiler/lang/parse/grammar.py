@@ -1,0 +1,110 @@
+"""Reads one logical line with the grammar of `spq.lark`, and says plainly why it cannot."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from lark import Lark, Token, UnexpectedCharacters, UnexpectedInput, UnexpectedToken
+from lark.exceptions import VisitError
+
+from sparqc.errors import PatternError
+from sparqc.lang.ast import Expr
+from sparqc.lang.parse.builder import Builder
+from sparqc.lang.parse.source import Source
+from sparqc.lang.parse.words import LINE_USAGE
+from sparqc.lang.walk import children
+
+#: How deep expressions and calls may nest; Python's recursion limit is far above.
+DEEPEST = 60
+
+#: What people write who think of another language.
+_FOREIGN = {
+    "'": "strings stand in double quotes",
+    "&": "write `and`",
+    "|": "write `or`",
+    "!": "write `not`, or `!=`",
+    ";": "each statement has its own line",
+    "`": "strings stand in double quotes",
+}
+
+
+@cache
+def _grammar() -> Lark:
+    text = Path(__file__).with_name("spq.lark").read_text(encoding="utf-8")
+    return Lark(
+        text, parser="lalr", start=list(LINE_USAGE), propagate_positions=True,
+        maybe_placeholders=False,
+    )  # fmt: skip
+
+
+def read(start: str, source: Source) -> Any:
+    """The value of a line, whose kind is one of `LINE_USAGE`.
+
+    Raises `PatternError` with the place of the first word that does not fit.
+    """
+    try:
+        value = Builder(source, read_expr).transform(_grammar().parse(source.text, start=start))
+    except UnexpectedInput as error:
+        raise _explain(error, start, source) from None
+    except VisitError as error:
+        if isinstance(error.orig_exc, PatternError):
+            raise error.orig_exc from None
+        if isinstance(error.orig_exc, RecursionError):
+            raise _too_deep(source) from None
+        raise
+    except RecursionError:
+        raise _too_deep(source) from None
+    _check_depth(value, source)
+    return value
+
+
+def read_expr(source: Source) -> Expr:
+    """One expression; raises `PatternError`."""
+    expr: Expr = read("expr", source)
+    return expr
+
+
+def _check_depth(value: object, source: Source) -> None:
+    stack = [(value, 0)]
+    while stack:
+        node, depth = stack.pop()
+        if depth > DEEPEST:
+            raise _too_deep(source)
+        stack += [(child, depth + 1) for child in children(node)]
+
+
+def _too_deep(source: Source) -> PatternError:
+    message = f"this line nests deeper than {DEEPEST} levels"
+    return PatternError(message, span=source.whole, hint="split it into several lines")
+
+
+def _explain(error: UnexpectedInput, start: str, source: Source) -> PatternError:
+    usage = LINE_USAGE[start]
+    if isinstance(error, UnexpectedCharacters):
+        character = source.text[error.pos_in_stream or 0]
+        message, hint = f"{character!r} does not belong here", _FOREIGN.get(character, usage)
+        return PatternError(message, span=source.at(error.pos_in_stream or 0), hint=hint)
+    if not isinstance(error, UnexpectedToken) or error.token.type == "$END":
+        end = len(source.text.rstrip())
+        message = "something is missing at the end of this line" if end else "nothing stands here"
+        return PatternError(message, span=source.at(max(0, end - 1)), hint=usage)
+    token = error.token
+    span = source.at(token.start_pos or 0, len(token))
+    return PatternError(
+        f"{str(token)!r} does not belong here", span=span, hint=_hint(token, error.expected, start)
+    )
+
+
+def _hint(token: Token, expected: set[str], start: str) -> str:
+    """What may have been meant by a word that does not fit."""
+    if token == "=" and start in ("statement", "rewrite") and "EQUAL" not in expected:
+        return "a name is defined with one ="
+    if token == "=" and start in ("condition", "expr"):
+        return "two things are compared with =="
+    if token == "(" and start in ("condition", "expr"):
+        return "a Python function is called as @name(...)"
+    if "COMMA" in expected and (token[0].isalnum() or token[0] == "_"):
+        return "is a comma missing in front of it?"
+    return LINE_USAGE[start]

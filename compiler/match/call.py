@@ -1,0 +1,76 @@
+"""Calling a native: arguments as its annotations want them, and its failures as errors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from sparqc.declared.natives import Native, Parameter
+from sparqc.errors import PatternError, Span, SparqcError
+from sparqc.ir.constants import constant_value
+from sparqc.ir.graph import Value
+from sparqc.ir.vocabulary.table import OperatorTable
+from sparqc.match.terms import Term, Undetermined, Unknown, show
+
+
+class NativeFailure(SparqcError):
+    """A native broke off with an exception of Python: a mistake in it, not a refusal."""
+
+
+def call_native(
+    native: Native, arguments: Sequence[Term], table: OperatorTable, rule: str, span: Span | None
+) -> Any:
+    """The result of `@native(arguments)`; lists come as tuples.
+
+    Raises Undetermined where an argument is not known or not constant, PatternError for the wrong
+    number of arguments, NativeFailure where the native breaks off, and the SparqcError with which
+    it refuses.
+    """
+    if not native.takes(len(arguments)):
+        raise PatternError(
+            f"{rule}: @{native.name} takes {_counts(native)} arguments, not {len(arguments)}",
+            span=span,
+        )
+    given = [_convert(a, native.parameter(i), table) for i, a in enumerate(arguments)]
+    try:
+        result = native.function(*given)
+    except SparqcError:
+        raise
+    except Exception as error:
+        raise NativeFailure(
+            f"{rule}: @{native.name} of {native.module} failed: {type(error).__name__}: {error}",
+            span=span,
+            hint="natives must not fail: this is a mistake in the function or in how it is called",
+        ) from error
+    return tuple(result) if isinstance(result, list) else result
+
+
+def _counts(native: Native) -> str:
+    if native.most is None:
+        return f"at least {native.least}"
+    return str(native.most) if native.least == native.most else f"{native.least}-{native.most}"
+
+
+def _convert(term: Term, parameter: Parameter, table: OperatorTable) -> Any:
+    if isinstance(term, Unknown):
+        raise Undetermined(repr(term))
+    if isinstance(term, tuple):
+        return tuple(_convert(item, parameter, table) for item in term)
+    if parameter.kind == "array":
+        return _array(term, parameter, table)
+    if term is None and parameter.kind == "value" and not parameter.optional:
+        raise Undetermined(f"the operand for {parameter.name!r} is absent")
+    return term
+
+
+def _array(term: Any, parameter: Parameter, table: OperatorTable) -> Any:
+    if isinstance(term, Value):
+        array = constant_value(term, table)
+        if array is None:  # not none: the native would take the operand for absent
+            raise Undetermined(f"{show(term)} is not constant")
+        return array
+    if term is None and not parameter.optional:
+        raise Undetermined(f"the operand for {parameter.name!r} is absent")
+    return None if term is None else np.asarray(term)

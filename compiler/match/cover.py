@@ -1,0 +1,108 @@
+"""Covering a graph with fusions: which operators a target runs as one kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import overload
+
+from sparqc.ir.graph import Graph, Node
+from sparqc.lang.ast import FusionDecl
+from sparqc.match.match import Index, Match, Matcher, Miss
+
+#: How many operators behind a node `why_not_covered` takes into account as roots.
+_REACH = 4
+
+
+class Cover(Sequence[Match]):
+    """The chosen matches, from the outputs to the inputs; no operator is in two of them."""
+
+    def __init__(self, matcher: Matcher, fusions: Sequence[FusionDecl]) -> None:
+        self._matcher = matcher
+        self._index = Index(matcher, fusions)
+        self._matches: list[Match] = []
+        self._owners: dict[Node, Match] = {}
+
+    def of(self, node: Node) -> Match | None:
+        """The fusion that a node belongs to."""
+        return self._owners.get(node)
+
+    def why_not_covered(self, node: Node) -> Miss | None:
+        """The best reason why no fusion took a node; None where one did, or none asks for it.
+
+        Fusions with the node at their root and fusions that would reach it from a reader are
+        considered; the attempt that came farthest gives the reason.
+        """
+        if node in self._owners:
+            return None
+        misses = [miss for root in _roots_near(node) for miss in self._misses(root, node)]
+        return max(misses, key=_nearness, default=None)
+
+    def _misses(self, root: Node, node: Node) -> Iterator[Miss]:
+        for fusion in self._index.at(root):
+            taken = next((m for m in self._matcher.holding(fusion, root) if node in m.nodes), None)
+            miss = self._matcher.explain(fusion, root) if taken is None else self._blocked(taken)
+            if miss is not None and (root is node or (miss.match and node in miss.match.nodes)):
+                yield miss
+
+    def _blocked(self, match: Match) -> Miss | None:
+        """A fusion that fits, but whose operators belong to others."""
+        node = next((n for n in match.nodes if n in self._owners), None)
+        if node is None:
+            return None
+        owner = self._owners[node].decl.name
+        reason = f"{node.output.name} already belongs to the fusion {owner}"
+        return Miss(match.decl, match.root, reason, len(match.nodes), match.decl.span, None, match)
+
+    def take(self, node: Node) -> None:
+        """Add the longest fusion rooted at a node whose operators are all free."""
+        if node in self._owners:
+            return
+        fitting = [m for f in self._index.at(node) for m in self._matcher.holding(f, node)]
+        fitting.sort(key=precedence)  # stable: then the matcher's order
+        match = next((m for m in fitting if not any(n in self._owners for n in m.nodes)), None)
+        if match is not None:
+            self._matches.append(match)
+            self._owners.update(dict.fromkeys(match.nodes, match))
+
+    @overload
+    def __getitem__(self, index: int) -> Match: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Match]: ...
+    def __getitem__(self, index: int | slice) -> Match | Sequence[Match]:
+        return self._matches[index]
+
+    def __len__(self) -> int:
+        return len(self._matches)
+
+
+def cover(graph: Graph, matcher: Matcher, fusions: Iterable[FusionDecl]) -> Cover:
+    """Cover a graph with fusions whose `where` holds, from the outputs to the inputs.
+
+    At each root the longest match wins (then see `precedence`, then the matcher's order).  A match
+    that would take an operator of another fusion is passed over for the next one.  Values between
+    fusions are shared.  The result depends neither on the order of the nodes nor on that of the
+    fusions.
+    """
+    matcher.refresh()
+    found = Cover(matcher, tuple(fusions))
+    for node in matcher.order(graph).outputs_first():
+        found.take(node)
+    return found
+
+
+def precedence(match: Match) -> tuple[int, int, str]:
+    """Sorts fusions at one root: the longest, of these one for a narrower target, then by name."""
+    return -len(match.nodes), -len(match.decl.target or ""), match.decl.name
+
+
+def _roots_near(node: Node) -> list[Node]:
+    """The node, and the operators behind it that could be the root of a match with it inside."""
+    found, front = {node: None}, [node]
+    for _ in range(_REACH):
+        front = [r for n in front for v in n.outputs for r in v.readers[:_REACH] if r not in found]
+        found.update(dict.fromkeys(front))
+    return list(found)
+
+
+def _nearness(miss: Miss) -> tuple[bool, int, str]:
+    return miss.match is not None, miss.progress, miss.decl.name

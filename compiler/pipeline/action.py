@@ -1,0 +1,206 @@
+"""The one choke point: every pass and every application of a rule goes through an Action.
+
+It counts, stops at a limit, skips by name, takes the time, tells observers, and on request runs
+the example inputs through the graph before and after to hold each step to its word.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, replace
+
+from sparqc.errors import Span, SparqcError, UsageError, did_you_mean
+from sparqc.ir.boundary import decode, encode, ends_of
+from sparqc.ir.graph import Array, Graph
+from sparqc.lang.ast import RuleDecl
+from sparqc.match.result import Match
+from sparqc.pipeline.drift import Drift, Word, measure
+from sparqc.pipeline.events import Observer, PassEvent, RuleEvent
+from sparqc.pipeline.passbase import Context, Pass
+from sparqc.rewrite.apply import Change
+
+CHECKS = ("off", "pass", "rule")
+
+
+@dataclass(frozen=True)
+class _Clock:
+    """When something began."""
+
+    wall: float
+    cpu: float
+
+    @classmethod
+    def start(cls) -> _Clock:
+        return cls(time.perf_counter(), time.process_time())
+
+    def stop(self) -> tuple[float, float]:
+        """Seconds of wall time and of process CPU time since then."""
+        return time.perf_counter() - self.wall, time.process_time() - self.cpu
+
+
+class Action:
+    """Carries out passes and rule applications.
+
+    Each pass and each rule application has a number; with `limit` n those after number n do not
+    happen (but passes that change the level of the graph do: without them nothing comes out).
+    `skip` names rules and passes.  `check` is "off", "pass" or "rule": after what the outputs are
+    compared with those before.  Raises UsageError for another one.
+    """
+
+    def __init__(
+        self,
+        *,
+        limit: int | None = None,
+        skip: Collection[str] = (),
+        check: str = "off",
+        listeners: Iterable[Observer] = (),
+    ) -> None:
+        if check not in CHECKS:
+            hint = did_you_mean(check, CHECKS)
+            raise UsageError(f"unknown kind of numeric check {check!r}", hint=hint)
+        self.limit, self.skip, self.check = limit, frozenset(skip), check
+        self.listeners = list(listeners)
+        #: How many passes and rule applications there were, and how often each was applied.
+        self.applications = 0
+        self.counts: Counter[str] = Counter()
+        #: What each pass that was measured did to the outputs, in order.
+        self.drift: list[tuple[str, Drift]] = []
+        self._pass = ""
+        self._known: tuple[Graph, int, list[Array]] | None = None
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether the limit is reached, so that nothing more happens."""
+        return self.limit is not None and self.applications >= self.limit
+
+    def allows(self, rule: RuleDecl) -> bool:
+        """Whether a rule may be applied at all."""
+        return rule.name not in self.skip
+
+    # -- passes ----------------------------------------------------------------------------------
+
+    def pass_(self, pass_: Pass, graph: Graph, context: Context) -> tuple[Graph, int]:
+        """Run a pass: the graph afterwards, and the number of changes (0 where it is skipped).
+
+        Raises SparqcError where the outputs are checked and the pass breaks its word.
+        """
+        skipped = "skip" if pass_.name in self.skip else ""
+        if not skipped and self.exhausted and pass_.gives is None:
+            skipped = "limit"
+        if skipped:
+            self._tell_pass(pass_, graph, graph, 0, 0, _Clock.start(), None, skipped, len(graph))
+            return graph, 0
+        return self._run(pass_, graph, context)
+
+    def _run(self, pass_: Pass, graph: Graph, context: Context) -> tuple[Graph, int]:
+        before = self._outputs(graph, context) if self.check != "off" else []
+        self.applications += 1
+        number, size, clock = self.applications, len(graph), _Clock.start()
+        outer, self._pass = self._pass, pass_.name
+        try:
+            after, changes = pass_.transform(graph, context)
+        finally:
+            self._pass = outer
+        self.counts[pass_.name] += 1
+        drift = self._drift(before, after, context) if self.check != "off" else None
+        self._tell_pass(pass_, graph, after, number, changes, clock, drift, "", size)
+        if drift is not None:
+            self.drift.append((pass_.name, drift))
+            self._insist(drift, pass_.preserves, f"the pass {pass_.name}", None)
+        return after, changes
+
+    def _tell_pass(
+        self,
+        pass_: Pass,
+        before: Graph,
+        after: Graph,
+        number: int,
+        changes: int,
+        clock: _Clock,
+        drift: Drift | None,
+        skipped: str,
+        size: int,
+    ) -> None:
+        seconds, cpu = clock.stop()
+        event = PassEvent(
+            seq=number, pass_=pass_.name, preserves=pass_.preserves, level=after.level,
+            changes=changes, applications=max(0, self.applications - number) if number else 0,
+            nodes=(size, len(after)), seconds=seconds, cpu_seconds=cpu, skipped=skipped,
+            drift=drift, graph=after,
+        )  # fmt: skip
+        for listener in self.listeners:
+            listener.on_pass(event)
+
+    # -- rules -----------------------------------------------------------------------------------
+
+    def rule(
+        self, rule: RuleDecl, match: Match, context: Context, perform: Callable[[], Change | None]
+    ) -> Change | None:
+        """Apply a rule by `perform`; None where it is skipped, or where it changes nothing.
+
+        Raises SparqcError where the outputs are checked and the rule breaks its word.
+        """
+        if self.exhausted or not self.allows(rule):
+            return None
+        graph, origin = match.root.graph, match.root.origin
+        before = self._outputs(graph, context) if self.check == "rule" else []
+        clock = _Clock.start()
+        change = perform()
+        if change is None:
+            return None
+        seconds, cpu = clock.stop()
+        self.applications += 1
+        self.counts[rule.name] += 1
+        drift = self._drift(before, graph, context) if self.check == "rule" else None
+        event = RuleEvent(
+            seq=self.applications, pass_=self._pass, rule=rule.name, preserves=rule.preserves,
+            span=str(rule.span or ""), before=change.before, after=change.after,
+            module=origin.module, source=origin.source, seconds=seconds, cpu_seconds=cpu,
+            drift=drift,
+        )  # fmt: skip
+        for listener in self.listeners:
+            listener.on_rule(event)
+        if drift is not None:
+            what = f"the rule {rule.name} at {change.before[0]} (application {event.seq})"
+            self._insist(drift, rule.preserves, what, rule.span)
+        return change
+
+    # -- numbers ---------------------------------------------------------------------------------
+
+    def _outputs(self, graph: Graph, context: Context) -> list[Array]:
+        """What the graph gives for the example inputs; kept as long as it does not change."""
+        known = self._known
+        if known is not None and known[0] is graph and known[1] == graph.version:
+            return known[2]
+        return self._execute(graph, context)
+
+    def _execute(self, graph: Graph, context: Context) -> list[Array]:
+        # Only here is a runtime needed, whose import takes long.
+        from sparqc.ir.levels.execute import open_runner
+
+        if not len(context.example):
+            raise UsageError(
+                f"the numeric check {self.check!r} needs example inputs to run",
+                hint="give the model example inputs, or leave the check off",
+            )
+        batch = encode(context.example, ends_of(graph), context.scales)
+        outputs, _ = open_runner(graph, context.table).run(batch)
+        outputs = decode(outputs, graph.output_names, context.scales)
+        self._known = graph, graph.version, outputs
+        return outputs
+
+    def _drift(self, before: list[Array], graph: Graph, context: Context) -> Drift:
+        drift = measure(before, self._execute(graph, context), graph.output_names)
+        half = any(v.type.dtype == "f16" for node in graph.nodes for v in node.outputs)
+        rounds = any(node.op.startswith("q.") for node in graph.nodes)
+        return replace(drift, rounds=rounds, half=half)
+
+    def _insist(self, drift: Drift, word: Word, what: str, span: Span | None) -> None:
+        if not drift.keeps(word):
+            raise SparqcError(
+                f"{what} promises {word} results, but the output {drift.worst} moves: {drift}",
+                span=span,
+                hint="leave it out with --skip, and report it together with the model",
+            )

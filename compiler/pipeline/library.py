@@ -1,0 +1,68 @@
+"""Everything that pattern files say, parsed: installed ones, and those a person gives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path, PurePosixPath
+
+from sparqc.declared.natives import natives
+from sparqc.errors import ErrorGroup
+from sparqc.ir.vocabulary.table import default_table
+from sparqc.lang.ast import PatternFile
+from sparqc.lang.check.checks import check_file
+from sparqc.lang.check.findings import PatternWarning
+from sparqc.lang.parse.parser import parse_file, parse_text
+from sparqc.match.rulebook import RuleBook
+from sparqc.pipeline.registry import pattern_files, register
+from sparqc.pipeline.rulepass import rule_pass
+
+
+@cache
+def installed() -> tuple[PatternFile, ...]:
+    """The pattern files of every installed distribution."""
+    return tuple(parse_text(file.read(), file.label) for file in pattern_files())
+
+
+@cache
+def register_rule_passes() -> None:
+    """Make every installed pattern file that holds rules a pass of its name."""
+    for file in installed():
+        _register(file)
+
+
+def read_own(path: Path) -> PatternFile:
+    """A person's own pattern file; its rules become a pass of the file's name.
+
+    Raises PatternError, or several as an ErrorGroup, where the file is wrong.  (The installed ones
+    are checked in their tests.)
+    """
+    file = parse_file(path)
+    others = [known for known in installed() if known.path != file.path]
+    errors = [
+        e
+        for e in check_file(file, default_table(), natives(), others)
+        if not isinstance(e, PatternWarning)
+    ]
+    if errors:
+        raise ErrorGroup(errors) if len(errors) > 1 else errors[0]
+    _register(file)
+    return file
+
+
+def rulebook(own: Iterable[PatternFile] = ()) -> RuleBook:
+    """The declarations of all installed files and of some more."""
+    book = RuleBook(table=default_table())
+    for file in (*installed(), *own):
+        book.add_file(file)
+    return book
+
+
+def pass_name(file: PatternFile) -> str:
+    """The name of the pass that a pattern file makes: `my_rules.spq` is `my-rules`."""
+    return PurePosixPath(file.path).stem.replace("_", "-").lower()
+
+
+def _register(file: PatternFile) -> None:
+    if made := rule_pass(file, pass_name(file)):
+        register(made)

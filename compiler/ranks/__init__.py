@@ -1,0 +1,1 @@
+"""Several processes that share one compile or one training run."""

@@ -1,0 +1,1 @@
+"""Quantizers and masks of other tools, read as they are."""

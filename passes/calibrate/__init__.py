@@ -1,0 +1,1 @@
+"""Ranges of activations and weights, measured on data, become scales."""

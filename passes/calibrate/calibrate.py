@@ -1,0 +1,272 @@
+"""Measure the scales of the quantizers that `place` inserted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import cast
+
+import numpy as np
+
+from sparqc.errors import SparqcError
+from sparqc.ir.constants import constant_value, is_constant
+from sparqc.ir.graph import Array, Graph, Node, TensorType, Value, dtype_name
+from sparqc.ir.uncalibrated import QUANTIZERS, is_uncalibrated, source
+from sparqc.ir.vocabulary.table import OperatorTable
+from sparqc.numerics.finite import require_finite
+from sparqc.numerics.int8_codes import channel_amax, safe_scale
+from sparqc.passes.adopt.adopted import ADOPTED, known_amax, known_weight_amax, to_measure
+from sparqc.passes.calibrate.calibrators import Calibrator, Method, calibrator
+from sparqc.passes.calibrate.histogram import Histogram
+from sparqc.passes.calibrate.merge_ranks import merge_histograms
+from sparqc.passes.calibrate.range_quality import (
+    outliers_of_array,
+    outliers_of_histogram,
+    snr_of_array,
+    snr_of_histogram,
+)
+from sparqc.passes.on_data.batches import calibration_batches
+from sparqc.passes.on_data.observe import Observer
+from sparqc.pipeline.passbase import Context, Pass
+from sparqc.pipeline.registry import register
+from sparqc.ranks.ranks import together
+
+
+@dataclass(frozen=True)
+class Range:
+    """What was found for one quantized value."""
+
+    value: str
+    module: str
+    #: The constant that holds the scale; the values of one scale group name the same.
+    scale: str
+    #: How the range was chosen: the method, or "weight" (the maximum of each channel).
+    method: str
+    #: max|x| of the value itself; the ratio to other values of its group is a cost in accuracy.
+    largest: float
+    #: The range: what the largest code stands for.  Per channel the largest one.
+    amax: float
+    #: One step of the codes.  Per channel the largest one.
+    step: float
+    #: The share of the value's elements beyond the range.
+    clipped: float = 0.0
+    #: Scales are per channel where this is not 0.
+    channels: int = 0
+    #: Channels that are zero throughout and got a stand-in scale; (0,) for a whole tensor.
+    dead: tuple[int, ...] = ()
+    #: Signal-to-noise ratio of the codes against the value, in dB; None where that is all zero.
+    snr_db: float | None = None
+    #: The largest magnitude over that which 99.99 % of the elements stay below.
+    outliers: float = 1.0
+
+
+@register
+@dataclass(frozen=True)
+class Calibrate(Pass):
+    """Measure the scale of every quantizer that has none yet.
+
+    Weights take max|w| / 127 per output channel.  Activations are observed while the calibration
+    data runs through the float model; `method` chooses the range from the histogram of |x|: "mse"
+    (the smallest mean squared error of INT8), "entropy" (the smallest KL divergence),
+    "percentile", or "max".  All values that share one scale share one histogram.
+
+    "mse" is the default: it does not hang on a single outlier as "max" does, and it needs no smooth
+    distribution, while "entropy" misjudges inputs in which one value is very frequent (a plain
+    background).
+    """
+
+    name = "calibrate"
+    preserves = "lossy"
+    method: Method = "mse"
+    percentile: float = 99.99  # of "percentile"
+    batches: int | None = None  # at most so many; none: all
+
+    def __post_init__(self) -> None:
+        calibrator(self.method, self.percentile)
+        if self.batches is not None and self.batches < 1:
+            raise ValueError("batches must be at least 1")
+
+    def run(self, graph: Graph, context: Context) -> int:
+        """Set the scales; returns how many."""
+        groups = _groups(graph, context.table)
+        for group in groups:
+            if not group.is_weight:
+                group.known = known_amax(group.values, context)
+                group.measured = to_measure(group.values, context)
+        method = calibrator(self.method, self.percentile)
+        seen = _observe(groups, graph, context, self.batches)
+        ranges: list[Range] = []
+        for group in groups:
+            if group.is_weight:
+                ranges += _set_from_weights(group, context)
+            else:
+                ranges += _set_from_histograms(group, seen, method, self.method)
+        context.facts["calibrate"] = ranges
+        return len(groups)
+
+
+@dataclass
+class _Group:
+    """Values that share one scale, each with a quantizer of it."""
+
+    scale: Value
+    values: dict[Value, Node] = field(default_factory=dict)
+    #: Values that are constant expressions; where all are, the group is a weight.
+    constants: set[Value] = field(default_factory=set)
+    #: The range that another tool has measured, and the values that it says nothing of.
+    known: float | None = None
+    measured: list[Value] = field(default_factory=list)
+
+    @property
+    def is_weight(self) -> bool:
+        """Whether the scale follows from constants alone."""
+        return len(self.constants) == len(self.values)
+
+    @property
+    def quantizers(self) -> Iterable[Node]:
+        """One quantizer for each value."""
+        return self.values.values()
+
+    @property
+    def axis(self) -> int | None:
+        """The channel axis; None: per tensor."""
+        axis = next(iter(self.quantizers)).attributes.get("axis")
+        return axis if isinstance(axis, int) else None
+
+    @property
+    def high(self) -> int:
+        """The largest code."""
+        return min(cast(int, node.attributes.get("high", 127)) for node in self.quantizers)
+
+    def set(self, amax: Array) -> Array:
+        """Set the scale, a scalar or one for each channel; returns it in float64."""
+        assert self.scale.data is not None
+        data = safe_scale(amax / self.high, self.scale.data.dtype)
+        self.scale.data = data
+        self.scale.type = TensorType(dtype_name(data.dtype), data.shape)
+        return data.astype(np.float64)
+
+
+def _groups(graph: Graph, table: OperatorTable) -> list[_Group]:
+    """The scales that are not known yet, in the order of their first quantizers."""
+    groups: dict[Value, _Group] = {}
+    for node in graph.nodes:
+        if node.op not in QUANTIZERS or not is_uncalibrated(node):
+            continue
+        scale, value = cast(Value, node.operands["scale"]), source(node)
+        group = groups.setdefault(scale, _Group(scale))
+        group.values.setdefault(value, node)
+        if is_constant(value, table):
+            group.constants.add(value)
+    return list(groups.values())
+
+
+def _observe(
+    groups: list[_Group], graph: Graph, context: Context, batches: int | None
+) -> dict[Value, Histogram]:
+    """Run the calibration data; a histogram for each value that is not constant."""
+    quantizers = {v: g.values[v] for g in groups for v in g.measured}
+    seen = {value: Histogram() for value in quantizers}
+    constants = [v for v in seen if is_constant(v, context.table)]  # among activations
+    for value in constants:
+        seen[value].add(_finite_constant(value, quantizers[value], context.table))
+    observed = [v for v in seen if not is_constant(v, context.table)]
+    number = 0
+
+    def show(value: Value, array: Array) -> None:
+        try:
+            seen[value].add(array)
+        except ValueError:
+            raise SparqcError(
+                f"{_place(value, quantizers[value])} is NaN or infinite "
+                f"in calibration batch {number}",
+                hint="check the weights and that batch: no range can be measured there",
+            ) from None
+
+    if observed:
+        observer = Observer(graph, observed, context.table)
+        with together(context.ranks):
+            for number, batch in calibration_batches(graph, context, batches):
+                if context.ranks.takes(number - 1):
+                    observer.run(batch, show)
+        merge_histograms([seen[value] for value in observed], number, context.ranks)
+    return seen
+
+
+def _finite_constant(value: Value, quantizer: Node, table: OperatorTable) -> Array:
+    """The array of a constant expression; `SparqcError` where it has NaN or infinite elements."""
+    array = cast(Array, constant_value(value, table))
+    require_finite(array, f"the weight {_place(value, quantizer)}")
+    return array
+
+
+def _set_from_weights(group: _Group, context: Context) -> Iterator[Range]:
+    """max|w| for each channel, over all weights of the group, unless another tool's fits."""
+    weights = {v: _finite_constant(v, q, context.table) for v, q in group.values.items()}
+    found = {value: channel_amax(data, group.axis) for value, data in weights.items()}
+    ((value, data), *others) = weights.items()
+    known = None if others else known_weight_amax(value, data, group.axis, context)
+    amax = np.max(list(found.values()), axis=0) if known is None else known
+    steps = group.set(amax)
+    for value, quantizer in group.values.items():
+        yield Range(
+            value=value.name,
+            module=quantizer.origin.module,
+            scale=group.scale.name,
+            method="weight" if known is None else ADOPTED,
+            largest=float(found[value].max()),
+            amax=float(amax.max()),
+            step=float(steps.max()),
+            channels=amax.size if amax.ndim else 0,
+            dead=tuple(int(i) for i in np.flatnonzero(amax == 0)),
+            snr_db=snr_of_array(weights[value], steps, group.axis, group.high),
+            outliers=outliers_of_array(weights[value]),
+        )
+
+
+def _set_from_histograms(
+    group: _Group, seen: dict[Value, Histogram], method: Calibrator, name: Method
+) -> Iterator[Range]:
+    """The range that the method chooses for everything that the group's values were."""
+    merged = Histogram()
+    for value, quantizer in group.values.items():
+        if group.axis is not None:
+            raise SparqcError(
+                f"{_place(value, quantizer)} has a scale for each channel, and is no weight",
+                hint="activations are quantized per tensor",
+            )
+        if value in seen and not seen[value].total:
+            raise SparqcError(
+                f"the quantizer of {_place(value, quantizer)} saw no data",
+                hint="the calibration data does not reach it; exclude the layer, or remove it",
+            )
+        if value in seen:
+            merged.merge(seen[value])
+    amax = max(method.amax(merged) if group.measured else 0.0, group.known or 0.0)
+    step = float(group.set(np.array(amax)))
+    for value, quantizer in group.values.items():
+        measured = value in seen
+        yield Range(
+            value=value.name,
+            module=_module(value, quantizer),
+            scale=group.scale.name,
+            method=name if measured else ADOPTED,
+            largest=seen[value].maximum if measured else amax,
+            amax=amax,
+            step=step,
+            clipped=seen[value].share_above(amax) if measured else 0.0,
+            dead=() if amax else (0,),
+            snr_db=snr_of_histogram(seen[value], step, group.high) if measured else None,
+            outliers=outliers_of_histogram(seen[value]) if measured else 1.0,
+        )
+
+
+def _module(value: Value, quantizer: Node) -> str:
+    """The module that made the value; that of the quantizer for inputs and constants."""
+    return (value.producer or quantizer).origin.module
+
+
+def _place(value: Value, quantizer: Node) -> str:
+    """The value and its module, for messages."""
+    module = _module(value, quantizer)
+    return f"{value.name!r}" + f" (module {module})" * bool(module)

@@ -1,0 +1,1 @@
+"""Findings in a finished graph: what a target refuses, what costs time, what got lost."""

@@ -1,0 +1,128 @@
+"""Hold the finished ONNX graph against every `check` declaration and every promise of a pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import cast
+
+from sparqc.errors import SparqcError
+from sparqc.ir.constants import constant_value
+from sparqc.ir.graph import Graph, Node
+from sparqc.ir.weighted import stored_codes, weighted
+from sparqc.lang.ast import CheckDecl
+from sparqc.match.evaluate import render
+from sparqc.match.match import Index, Match, Matcher
+from sparqc.numerics.two_four import two_four_violations
+from sparqc.passes.check.finding import Finding, Grade
+from sparqc.passes.check.shared_ranges import far_apart
+from sparqc.passes.prune import Mask
+from sparqc.pipeline.passbase import Context, Pass
+from sparqc.pipeline.registry import register
+
+__all__ = ["Check", "Finding", "Grade", "findings_of"]
+
+
+@register
+@dataclass(frozen=True)
+class Check(Pass):
+    """Check the ONNX graph: the `check` rules of the target, and 2:4 on the stored INT8 codes.
+
+    A finding of grade `error` fails the compile; `strict=false` only reports it.
+    """
+
+    name = "check"
+    level = "onnx"
+    preserves = "exact"
+    strict: bool = True
+
+    def run(self, graph: Graph, context: Context) -> int:
+        """Collect the findings into the report; changes nothing."""
+        findings = [*findings_of(graph, context), *_broken_masks(graph, context)]
+        findings += far_apart(context)
+        context.facts["check"] = findings
+        errors = [f for f in findings if f.grade == "error"]
+        if errors and self.strict:
+            lines = [f"{f.id}: {f.message} ({', '.join(f.nodes)})" for f in errors[:10]]
+            more = [f"and {len(errors) - 10} more"] if len(errors) > 10 else []
+            raise SparqcError(
+                "the ONNX graph breaks rules of its target:\n  " + "\n  ".join([*lines, *more]),
+                hint="check{strict=false} writes the file all the same",
+            )
+        return 0
+
+
+def findings_of(graph: Graph, context: Context) -> Iterator[Finding]:
+    """What the `check` declarations find, in the order of the graph."""
+    matcher = Matcher(context.rules, context.table, context.target.name)
+    index = Index(matcher, context.rules.checks(graph.level, context.target.name))
+    for node in graph.nodes:
+        for check in index.at(node):
+            if match := matcher.first(check, node):
+                yield _finding(match, matcher)
+
+
+def _finding(match: Match, matcher: Matcher) -> Finding:
+    check = cast(CheckDecl, match.decl)
+    return Finding(
+        id=check.name.replace("_", "-"),
+        grade=check.grade,
+        nodes=tuple(dict.fromkeys(node.outputs[0].name for node in match.nodes if node.outputs)),
+        message=render(check.message, match, matcher),
+        cure=render(check.cure, match, matcher) if check.cure else "",
+        source=check.source,
+        fix=fix_of(check),
+    )
+
+
+def fix_of(check: CheckDecl) -> str:
+    """What `sparqc check --fix` keeps of the numbers where it cures a check; "" where it cannot."""
+    return check.preserves if check.rewrite else _PYTHON_FIXES.get(check.name, "")
+
+
+#: Cures that a rewrite cannot say, as it sees one reader at a time: see `sparqc.passes.check.cure`.
+_PYTHON_FIXES = {"shared_dequantize": "exact", "duplicate_quantizer": "exact"}
+
+
+def layer_name(node: Node, known: set[str]) -> str:
+    """The name under which a pass before the export knew the layer.
+
+    A Linear becomes MatMul and Add; the Add then carries the layer's name.
+    """
+    name = node.output.name
+    if name not in known and len(node.output.readers) == 1:
+        reader = node.output.readers[0]
+        if reader.op == "nn.add" and reader.output.name in known:
+            return reader.output.name
+    return name
+
+
+def _broken_masks(graph: Graph, context: Context) -> Iterator[Finding]:
+    """Masked layers whose stored codes (or floats) are no longer 2:4, or that are gone."""
+    masks: dict[str, Mask] = dict(context.facts.get("prune", {}))
+    known = set(masks)
+    for found in weighted(graph, context.table):
+        mask = masks.pop(layer_name(found.node, known), None)
+        if mask is None:
+            continue
+        stored = stored_codes(found.weight, context.table)
+        if stored is None:
+            stored = constant_value(found.weight, context.table)
+        assert stored is not None
+        if broken := two_four_violations(stored, found.reduction_axis):
+            yield Finding(
+                "mask-lost",
+                "error",
+                (found.node.output.name,),
+                f"{mask.weight} was masked 2:4, but {broken} groups of four have more than two "
+                "non-zero values",
+                "find the pass that changed it with --check pass",
+            )
+    for mask in masks.values():
+        yield Finding(
+            "mask-gone",
+            "error",
+            (mask.layer,),
+            f"{mask.weight} was masked 2:4, but no layer of the ONNX graph carries it",
+            "inspect the graph after export with --dump",
+        )

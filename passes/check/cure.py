@@ -1,0 +1,106 @@
+"""Carry out the cures of the checks: what `sparqc check --fix` does to a graph."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+from sparqc.ir.constants import constant_value
+from sparqc.ir.graph import Array, Graph, Node, Value
+from sparqc.passes.natives.int8_paths import DEQUANTIZE, QUANTIZE, same_quantizer
+from sparqc.passes.natives.quantizers import normal_scale
+from sparqc.pipeline.passbase import Context
+from sparqc.rewrite.worklist import rewrite
+
+#: Rounds of the cures of all checks, then of what they leave double; two are usual.
+_ROUNDS = 10
+
+
+def cure(graph: Graph, context: Context) -> Mapping[str, int]:
+    """Apply the `rewrite` of every check of the target until none is left; no calibration needed.
+
+    Returns how often each check was cured, by its id.  Behind the rewrites every tensor has one
+    QuantizeLinear for each scale, and every reader a DequantizeLinear of its own, which a pattern
+    cannot say: it sees one reader at a time.  Where scales are broken, only exact cures are carried
+    out: another one could take the broken scale away, and the fault with it.
+
+    Raises SparqcError where the cures turn in a circle.
+    """
+    checks = context.rules.checks(graph.level, context.target.name)
+    repairs = [check.repair for check in checks if check.repair is not None]
+    if _has_broken_scales(graph, context):  # what reads them would seem healthy
+        repairs = [repair for repair in repairs if repair.preserves == "exact"]
+    before, cured = Counter(context.action.counts), Counter[str]()
+    for _ in range(_ROUNDS):
+        applied = rewrite(graph, repairs, context)
+        merged, split = merge_quantizers(graph), split_dequantizers(graph)
+        cured += Counter({"duplicate-quantizer": merged, "shared-dequantize": split})
+        if not applied + merged + split:
+            break
+    graph.sort()
+    for name, count in (context.action.counts - before).items():
+        cured[name.replace("_", "-")] += count
+    return {name: cured[name] for name in sorted(cured) if cured[name]}
+
+
+def _has_broken_scales(graph: Graph, context: Context) -> bool:
+    """Whether a scale is computed, or no finite, positive, normal number."""
+    return any(
+        array is None or not normal_scale(array)
+        for node in graph.nodes
+        if node.op in (QUANTIZE, DEQUANTIZE)
+        for array in [_scale(node, context)]
+    )
+
+
+def _scale(node: Node, context: Context) -> Array | None:
+    scale = node.operands["scale"]
+    return constant_value(scale, context.table) if isinstance(scale, Value) else None
+
+
+def merge_quantizers(graph: Graph) -> int:
+    """Let all readers of equal codes of one tensor read one QuantizeLinear; counts the others."""
+    merged, first = 0, dict[Value, list[Node]]()
+    for node in graph.nodes:
+        source = node.operands.get("x") if node.op == QUANTIZE else None
+        if not isinstance(source, Value) or source.is_const:
+            continue
+        known = first.setdefault(source, [])
+        twin = next((q for q in known if same_quantizer(q, node)), None)
+        if twin is None:
+            known.append(node)
+        elif not node.output.is_output:
+            graph.replace(node.output, twin.output)
+            merged += 1
+    graph.drop_dead()
+    return merged
+
+
+def split_dequantizers(graph: Graph) -> int:
+    """Give every reader of a DequantizeLinear one of its own; counts the new ones."""
+    shared = [n for n in graph.nodes if n.op == DEQUANTIZE and _readers(n.output) > 1]
+    count = 0
+    for node in shared:
+        readers = node.output.readers
+        for reader in readers if node.output.is_output else readers[1:]:
+            copy = _copy(graph, node, reader)
+            for slot in reader.slots_of(node.output):
+                graph.redirect(reader, slot, node.output, copy)
+            count += 1
+    return count
+
+
+def _readers(value: Value) -> int:
+    return value.reader_count + value.is_output
+
+
+def _copy(graph: Graph, node: Node, reader: Node) -> Value:
+    return graph.create(
+        node.op,
+        dict(node.operands),
+        dict(node.attributes),
+        types=[node.output.type],
+        names=[graph.fresh(node.output.name)],
+        before=reader,
+        origin=node.origin,
+    ).output

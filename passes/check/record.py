@@ -1,0 +1,134 @@
+"""Write into the file what sparqc made of it, so that a later check can name what was lost."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+
+from sparqc.errors import SparqcError
+from sparqc.ir.constants import constant_value, is_constant
+from sparqc.ir.graph import Graph, Node, Value
+from sparqc.ir.onnx.native import OnnxNative
+from sparqc.ir.vocabulary.table import OperatorTable
+from sparqc.ir.weighted import stored_codes, weighted
+from sparqc.numerics.two_four import is_two_four
+from sparqc.pipeline.passbase import Context, Pass
+from sparqc.pipeline.registry import register
+
+#: The keys of the file's metadata_props; most other tools hand them on.
+PREFIX = "sparqc."
+TARGET = PREFIX + "target"
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """What of a graph runs in INT8 and what is 2:4, by the names of values in the file."""
+
+    int8: tuple[str, ...] = ()  # results of operators whose data and weight both come from a DQ
+    sparse: tuple[str, ...] = ()  # results of operators whose stored weight is 2:4
+    quantized: tuple[str, ...] = ()  # computed values, and inputs, that a Q reads
+
+    def to_metadata(self) -> dict[str, str]:
+        """The entries of metadata_props, each a JSON list of names."""
+        return {PREFIX + key: json.dumps(names) for key, names in asdict(self).items()}
+
+
+@register
+@dataclass(frozen=True)
+class Record(Pass):
+    """List the INT8 layers, the 2:4 layers and the quantized values in the file's metadata.
+
+    Other tools (simplifiers, optimizers, converters) run after sparqc.  `sparqc check` compares
+    what they leave with this list and names what is gone.  The list holds names of the graph
+    alone, so that two spellings of one model still give the same bytes.
+    """
+
+    name = "record"
+    level = "onnx"
+    preserves = "exact"
+
+    def run(self, graph: Graph, context: Context) -> int:
+        """Replace the entries of an earlier run; returns how many entries changed."""
+        entries = {
+            TARGET: context.target.name,
+            **inventory(graph, context.table).to_metadata(),
+        }
+        native = graph.native if isinstance(graph.native, OnnxNative) else OnnxNative()
+        before = dict(native.metadata)
+        changed = sum(before.get(key) != text for key, text in entries.items())
+        kept = [(k, v) for k, v in native.metadata if k not in entries]
+        graph.native = replace(native, metadata=(*kept, *entries.items()))
+        return changed
+
+
+def inventory(graph: Graph, table: OperatorTable) -> Inventory:
+    """What runs in INT8 and what is 2:4 in an ONNX graph as it stands, in the graph's order."""
+    names = _names(graph)
+    return Inventory(
+        int8=tuple(names.get(n.output, n.output.name) for n in _int8(graph, table)),
+        sparse=tuple(names.get(n.output, n.output.name) for n in _sparse(graph, table)),
+        quantized=tuple(dict.fromkeys(names.get(v, v.name) for v in quantized(graph, table))),
+    )
+
+
+def recorded(metadata: Mapping[str, str]) -> Inventory | None:
+    """The inventory that the file's metadata hold, None where there is none.
+
+    Raises SparqcError where an entry is not what `record` writes.
+    """
+    if not any(PREFIX + key in metadata for key in Inventory.__dataclass_fields__):
+        return None
+    return Inventory(**{key: _listed(metadata, key) for key in Inventory.__dataclass_fields__})
+
+
+def _listed(metadata: Mapping[str, str], key: str) -> tuple[str, ...]:
+    text = metadata.get(PREFIX + key, "[]")
+    try:
+        names = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise SparqcError(f"the metadata {PREFIX + key} are no JSON: {text[:40]!r}") from error
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise SparqcError(f"the metadata {PREFIX + key} are no list of names: {text[:40]!r}")
+    return tuple(names)
+
+
+def _names(graph: Graph) -> dict[Value, str]:
+    """A value that is an output is called by the output's name in the file."""
+    outputs = zip(graph.outputs, graph.output_names, strict=True)
+    return {value: name for value, name in reversed(list(outputs)) if value.producer is not None}
+
+
+def _int8(graph: Graph, table: OperatorTable) -> Iterator[Node]:
+    """Operators with a place for a weight whose first two operands both come from INT8 codes.
+
+    The second one of a MatMul between activations is no weight, and counts all the same.
+    """
+    for node in graph.nodes:
+        operator = table.get(node.op)
+        if operator is not None and operator.weight is not None:
+            terms = list(node.inputs)[:2]
+            if len(terms) == 2 and all(map(_from_codes, terms)):
+                yield node
+
+
+def _from_codes(value: Value) -> bool:
+    return value.producer is not None and value.producer.op == "q.dequantize"
+
+
+def _sparse(graph: Graph, table: OperatorTable) -> Iterator[Node]:
+    for found in weighted(graph, table):
+        stored = stored_codes(found.weight, table)
+        if stored is None:
+            stored = constant_value(found.weight, table)
+        if stored is not None and is_two_four(stored, found.reduction_axis):
+            yield found.node
+
+
+def quantized(graph: Graph, table: OperatorTable) -> Iterator[Value]:
+    """The values in front of a QuantizeLinear, weights left out."""
+    for node in graph.nodes:
+        if node.op == "q.quantize":
+            value = node.operands["x"]
+            if isinstance(value, Value) and not is_constant(value, table):
+                yield value

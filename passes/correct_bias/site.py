@@ -1,0 +1,107 @@
+"""Where the error of a layer's bias is measured, and where it can be corrected."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+
+from sparqc.ir.graph import Graph, Node, Value
+from sparqc.ir.vocabulary.table import OperatorTable
+from sparqc.ir.weighted import weight_of
+from sparqc.passes.on_data.counterpart import counterpart
+
+#: The operand of the bias, and the axis of the output that it runs along.
+_BIAS = {
+    "nn.conv": ("b", 1),
+    "nn.conv_transpose": ("b", 1),
+    "nn.linear": ("b", -1),
+    "nn.gemm": ("c", -1),
+}
+_EVERYTHING = (-np.inf, np.inf)
+
+
+@dataclass(frozen=True)
+class BiasSite:
+    """A layer with a bias, or room for one."""
+
+    node: Node
+    operand: str
+    #: The channel axis of the output.
+    axis: int
+    #: The value in front of the activation: the layer's own, or the sum with the residual, which
+    #: the bias shifts just the same.
+    value: Value
+    #: The same value of the model as it was read.
+    wanted: Value
+    #: What the activation behind it leaves.
+    bounds: tuple[float, float]
+
+    @property
+    def bias(self) -> Value | None:
+        """The bias, None where the layer has none yet."""
+        return cast("Value | None", self.node.operands.get(self.operand))
+
+
+def bias_sites(
+    graph: Graph, reference: Graph, table: OperatorTable
+) -> Iterator[tuple[Node, BiasSite | str]]:
+    """Every operator with a constant weight, in order: its site, or why there is none."""
+    taken: set[Value] = set()
+    for node in graph.nodes:
+        if weight_of(node, table) is None:
+            continue
+        site = _site(node, graph, reference)
+        if isinstance(site, BiasSite):
+            site = "another layer corrects their sum" if site.value in taken else site
+        if isinstance(site, BiasSite):
+            taken.add(site.value)
+        yield node, site
+
+
+def _site(node: Node, graph: Graph, reference: Graph) -> BiasSite | str:
+    if node.op not in _BIAS:
+        return f"{node.op} has no bias"
+    operand, axis = _BIAS[node.op]
+    bias = node.operands.get(operand)
+    if bias is not None and not (isinstance(bias, Value) and bias.is_const and bias.type.rank == 1):
+        return "its bias is no constant vector"
+    if node.op == "nn.gemm" and (node.attributes["alpha"], node.attributes["beta"]) != (1, 1):
+        return "it scales its bias"
+    value = _in_front_of_activation(node.output)
+    wanted = counterpart(value, graph, reference)
+    if wanted is None or wanted.type.shape != value.type.shape:
+        return "the model as it was read has no such value"
+    return BiasSite(node, operand, axis, value, wanted, _bounds(value))
+
+
+def _only_reader(value: Value) -> Node | None:
+    return value.readers[0] if value.reader_count == 1 and not value.is_output else None
+
+
+def _in_front_of_activation(value: Value) -> Value:
+    """The residual sum that alone reads the value, else the value itself."""
+    reader = _only_reader(value)
+    if reader is None or reader.op != "nn.add":
+        return value
+    terms = [*reader.inputs]
+    alike = all(v.shape == value.shape and not v.is_const for v in [*terms, reader.output])
+    return reader.output if alike and terms[0] is not terms[1] else value
+
+
+def _bounds(value: Value) -> tuple[float, float]:
+    """What the activation that alone reads the value leaves of it."""
+    reader = _only_reader(value)
+    if reader is not None and reader.op == "nn.relu":
+        return 0.0, np.inf
+    if reader is None or reader.op != "nn.clip":
+        return _EVERYTHING
+    low, high = reader.operands["min"], reader.operands["max"]
+    return _number(low, -np.inf), _number(high, np.inf)
+
+
+def _number(bound: object, default: float) -> float:
+    """The bound of a clip; where it is not known, as if there were none."""
+    return float(bound.data) if isinstance(bound, Value) and bound.data is not None else default

@@ -1,0 +1,1 @@
+"""FP16 for what is not INT8."""

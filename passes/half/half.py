@@ -1,0 +1,187 @@
+"""The float remainder in FP16."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from sparqc.errors import UsageError
+from sparqc.ir.graph import Graph, Node, Value
+from sparqc.ir.onnx.raise_opset import raise_opset
+from sparqc.ir.vocabulary.raw import opsets_of
+from sparqc.match.cover import cover
+from sparqc.match.match import Matcher
+from sparqc.passes.half.casts import Typing, Writer
+from sparqc.passes.half.kept import QUANTIZERS, Kept, fits
+from sparqc.passes.half.types import FULL, HALF, Signature, signature_of
+from sparqc.pipeline.passbase import Context, Pass
+from sparqc.pipeline.registry import register
+
+#: From here on Q and DQ take FP16 scales.
+OPSET_OF_HALF_SCALES = 19
+#: The operators of one kernel, which have one type.
+Unit = tuple[Node, ...]
+
+
+@dataclass(frozen=True)
+class KeptOperator:
+    """An operator that stayed in FP32, and why."""
+
+    value: str
+    op: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class HalfFacts:
+    """What the pass did."""
+
+    kept: tuple[KeptOperator, ...]
+    #: Constants that were clamped to the range of FP16.
+    clamped: tuple[str, ...]
+    casts: int
+
+
+@register
+@dataclass(frozen=True)
+class Half(Pass):
+    """Convert the float operators to FP16, where `--float fp16` or the target asks for it.
+
+    Every value, weight and scale gets one type, as a strongly typed network wants it.  A Q or DQ
+    has the type of its float side, so no Cast stands between it and its operator.  In FP32 stay
+    what the family `keep_fp32` of the pattern files names, what exceeds `largest` on the example
+    inputs, what FP16 cannot hold (constants, scales, integers), what has no FP16 form, and what
+    `keep` selects, as `--exclude` does.  The kernels around them follow where that saves Casts.
+    """
+
+    name = "half"
+    level = "onnx"
+    preserves = "close"
+    carries_out = ("float",)
+    keep: tuple[str, ...] = ()
+    largest: float = 16384.0
+
+    def run(self, graph: Graph, context: Context) -> int:
+        """Convert; returns the number of operators that are FP16 now."""
+        if context.precision == "fp32":
+            return 0
+        _prepare_scales(graph, context)
+        signatures = {
+            n: signature_of(n, context.table) for n in graph.nodes if n.op not in QUANTIZERS
+        }
+        kept = Kept(graph, context, signatures, self.keep, self.largest)
+        reasons = _Spread(graph, context, signatures, kept.reasons).reasons
+        writer = Writer(graph, Typing(signatures, frozenset(reasons)))
+        facts = tuple(
+            KeptOperator(n.output.name, n.op, reasons[n]) for n in graph.nodes if n in reasons
+        )
+        writer.write()
+        _round_scales(context.scales)
+        clamped = tuple(v.name for v in kept.clamped)
+        context.facts["half"] = HalfFacts(facts, clamped, writer.casts)
+        return sum(any(v.type.dtype == HALF for v in n.outputs) for n in graph.nodes)
+
+
+def _prepare_scales(graph: Graph, context: Context) -> None:
+    """See that FP16 scales may be written, in a newer opset where that is needed.
+
+    Raises UsageError where the target does not read them, SparqcError where the graph cannot be
+    written in that opset.
+    """
+    if not any(n.op in QUANTIZERS for n in graph.nodes):
+        return
+    context.target.require_precision("fp16")
+    if opsets_of(graph)[""] < OPSET_OF_HALF_SCALES:
+        if "export" in context.facts:
+            raise UsageError(
+                f"FP16 scales need opset 19, and export{{opset={context.facts['export']}}} asks "
+                "for an older one",
+                hint="leave the option out, or ask for --float fp32",
+            )
+        opset = max(context.target.opset, OPSET_OF_HALF_SCALES)
+        raise_opset(graph, opset, context.table, "FP16 scales need opset 19")
+
+
+def _round_scales(scales: dict[str, float]) -> None:
+    """The scales of INT8 inputs and outputs, as the quantizers of the graph have them now."""
+    for name, scale in scales.items():
+        if fits(np.array(scale)):
+            scales[name] = float(np.float16(scale))
+
+
+class _Spread:
+    """Lets the operators of one kernel follow the one of them that is kept in FP32, and those
+    between kept ones where that saves a Cast."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        context: Context,
+        signatures: Mapping[Node, Signature],
+        reasons: Mapping[Node, str],
+    ) -> None:
+        self.graph, self.context, self.signatures = graph, context, signatures
+        self.reasons = dict(reasons)
+        self.typing = Typing(signatures, self.reasons)
+        self.units = self._units()
+        for node, reason in reasons.items():
+            self._keep(
+                self.units.get(node, (node,)), f"one kernel with {node.output.name}: {reason}"
+            )
+        front = dict.fromkeys(self.units.values())
+        while front:
+            unit = next(iter(front))
+            del front[unit]
+            if not self.reasons.keys() & set(unit) and self._saves(unit):
+                self._keep(unit, "FP32 on both sides: it saves a Cast")
+                front.update((self.units[n], None) for n in _around(unit) if n in self.units)
+
+    def _units(self) -> dict[Node, Unit]:
+        fusions = self.context.rules.fusions("onnx", self.context.target.name)
+        matcher = Matcher(self.context.rules, self.context.table, self.context.target.name)
+        found: dict[Node, Unit] = {n: (n,) for n in self.signatures}
+        for match in cover(self.graph, matcher, fusions):
+            nodes = tuple(n for n in match.nodes if n in self.signatures)
+            found.update(dict.fromkeys(nodes, nodes))
+        return found
+
+    def _keep(self, unit: Unit, reason: str) -> None:
+        for node in unit:
+            if self.signatures[node].bound or self.signatures[node].results:
+                self.reasons.setdefault(node, reason)
+
+    def _saves(self, unit: Unit) -> bool:
+        """Whether FP32 takes fewer Casts; what has weights runs faster in FP16 all the same."""
+        rows = [self.context.table.get(n.op) for n in unit]
+        if any(row is not None and row.weight is not None for row in rows):
+            return False
+        values = list(_values_around(unit))
+        before = sum(self._casts(v) for v in values)
+        self.reasons.update(dict.fromkeys(unit, ""))
+        after = sum(self._casts(v) for v in values)
+        for node in unit:
+            del self.reasons[node]
+        return after < before
+
+    def _casts(self, value: Value) -> int:
+        """How many Casts a value needs: one for each type but its own that is wanted of it."""
+        if value.type.dtype != FULL or value.is_const:
+            return 0
+        if value.producer is not None and value.producer.op in QUANTIZERS:
+            return 0
+        wanted = {self.typing.wanted(n, value) for n in value.readers} - {""}
+        wanted |= {FULL} if value.is_output else set()
+        return len(wanted - {self.typing.of(value)})
+
+
+def _around(unit: Unit) -> Iterator[Node]:
+    """What gives the values that the operators read, and what reads theirs."""
+    for node in unit:
+        yield from (v.producer for v in node.inputs if v.producer is not None)
+        yield from (r for v in node.outputs for r in v.readers)
+
+
+def _values_around(unit: Unit) -> dict[Value, None]:
+    return dict.fromkeys(v for n in unit for v in (*n.inputs, *n.outputs))

@@ -1,0 +1,247 @@
+"""Which operators stay in FP32 where the float remainder becomes FP16, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import cast
+
+import numpy as np
+
+from sparqc.ir.boundary import encode, ends_of
+from sparqc.ir.graph import Array, Graph, Node, Value
+from sparqc.lang.ast import OpDecl
+from sparqc.match.match import Index, Match, Matcher
+from sparqc.numerics.finite import largest_magnitude
+from sparqc.passes.half.types import FULL, Signature, as_half
+from sparqc.passes.on_data.observe import Observer
+from sparqc.passes.select import select
+from sparqc.pipeline.passbase import Batch, Context
+
+#: The largest FP16 number, and the least that has full precision.
+LARGEST, LEAST = float(np.finfo(np.float16).max), float(np.finfo(np.float16).tiny)
+#: A bound that is added to something may become no larger than this, so that the sum stays finite.
+ADDEND = LARGEST / 2
+QUANTIZERS = ("q.quantize", "q.dequantize")
+_INTEGERS = ("i16", "i32", "i64")
+#: How many samples of the example inputs are looked at.
+_SAMPLES = 2
+
+Reasons = Iterator[tuple[Node, str]]
+
+
+@dataclass
+class Kept:
+    """Finds the operators to keep; `reasons` holds why, by operator.
+
+    Constants beyond FP16 that may be clamped are clamped at once; `clamped` says to what magnitude.
+    """
+
+    graph: Graph
+    context: Context
+    signatures: Mapping[Node, Signature]
+    #: Selectors of operators that a person wants in FP32.
+    wishes: tuple[str, ...] = ()
+    #: Values that are larger on the example inputs stay in FP32.
+    largest: float = LARGEST
+    _indices: dict[str, Index[OpDecl]] = field(default_factory=dict)
+    #: What clamped constants are added to, up to where they have their effect.
+    _masks: set[Value] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.matcher = Matcher(self.context.rules, self.context.table, self.context.target.name)
+        self.clamped: dict[Value, float] = {}
+        self.reasons: dict[Node, str] = {}
+        for source in self._sources():
+            for node, reason in source():
+                if node in self.signatures and _computes(self.signatures[node]):
+                    self.reasons.setdefault(node, reason)
+
+    def _sources(self) -> tuple[Callable[[], Reasons], ...]:
+        return (
+            self._by_wish, self._by_pattern, self._by_constant, self._by_range, self._by_scale,
+            self._by_integers, self._by_schema,
+        )  # fmt: skip
+
+    def _by_wish(self) -> Reasons:
+        for node, wish in select(self.graph, self.wishes, self.context.table).items():
+            yield node, f"half{{keep={wish}}} asks for it"
+
+    def _by_schema(self) -> Reasons:
+        yield from ((node, s.reason) for node, s in self.signatures.items() if s.reason)
+
+    def _by_pattern(self) -> Reasons:
+        """The family `keep_fp32` of the pattern files; the description is the reason."""
+        found = [m for node in self.graph.nodes for m in self._family("keep_fp32", node)]
+        for match in sorted(found, key=lambda m: -len(m.nodes)):
+            yield from ((n, match.decl.doc) for n in match.nodes)
+
+    def _family(self, name: str, node: Node) -> Iterator[Match]:
+        """The matches at a node of every member of a family."""
+        if name not in self._indices:
+            found = self.context.rules.spellings(name, "onnx", self.context.target.name)
+            self._indices[name] = Index(self.matcher, found)
+        for decl in self._indices[name].at(node):
+            if match := self.matcher.first(decl, node):
+                yield match
+
+    # -- values that leave the range ---------------------------------------------------------------
+
+    def _by_range(self) -> Reasons:
+        """What reads or gives a value that is too large on the example inputs."""
+        for value, seen in self._observed().items():
+            if seen > (LARGEST if value in self._masks else self.largest):
+                reason = f"{value.name} reaches {seen:.3g} on the example inputs"
+                yield from ((n, reason) for n in _around(value))
+
+    def _observed(self) -> dict[Value, float]:
+        """max|x| of every computed FP32 value on the example inputs; nothing without these."""
+        batch = self._batch()
+        values = [v for n in self.graph.nodes for v in n.outputs if v.type.dtype == FULL]
+        found = {v: 0.0 for v in values}
+
+        def show(value: Value, array: Array) -> None:
+            finite = largest_magnitude(array)
+            found[value] = max(found[value], finite if np.isfinite(finite) else 0.0)
+
+        if batch and values:
+            Observer(self.graph, values, self.context.table).run(batch, show)
+        return found
+
+    def _batch(self) -> Batch:
+        given = self.context.example
+        if not len(given):
+            return ()
+        free = {v.shape[0] if v.shape else 0 for v in self.graph.inputs}
+        if len(free) == 1 and isinstance(free.pop(), str):
+            given = [array[:_SAMPLES] for array in given]
+        return encode(given, ends_of(self.graph), self.context.scales)
+
+    # -- constants ---------------------------------------------------------------------------------
+
+    def _by_constant(self) -> Reasons:
+        """Operators with a constant beyond FP16; one that may be clamped is."""
+        for value, data in self._numbers():
+            largest = _finite_magnitude(data)
+            if largest > LARGEST and (bound := self._bound(value)):
+                self.clamped[value] = bound
+                _clamp(value, bound)
+            elif largest > LARGEST:
+                yield from self._readers(value, f"the constant {value.name} holds {largest:.3g}")
+            elif 0 < largest < LEAST:
+                found = self._readers(value, f"the constant {value.name} is {largest:.3g}")
+                yield from ((n, r) for n, r in found if not self._is_bias(value, n))
+
+    def _numbers(self) -> Iterator[tuple[Value, Array]]:
+        """The FP32 constants, and values that are filled with one number."""
+        for constant in self.graph.constants:
+            if constant.type.dtype == FULL and constant.data is not None:
+                yield constant, constant.data
+        for node in self.graph.nodes:
+            fill = node.attributes.get("value")
+            if node.op == "onnx.ConstantOfShape" and isinstance(fill, np.ndarray):
+                yield node.output, fill
+
+    def _readers(self, value: Value, reason: str) -> Reasons:
+        known = ((n, self.signatures.get(n)) for n in value.readers)
+        yield from ((n, reason) for n, s in known if s and value in s.bound)
+
+    def _is_bias(self, value: Value, node: Node) -> bool:
+        """Whether a constant is a bias: what FP16 takes from a small one is nothing to its sum.
+
+        An epsilon is one number, and may be all that there is.
+        """
+        row = self.context.table.get(node.op)
+        weight = row.weight.operand if row is not None and row.weight is not None else "b"
+        behind = weight != "b" and node.slots_of(value) == ("b",)
+        many = value.data is not None and value.data.size > 1
+        return behind or (many and node.op == "nn.add")
+
+    def _bound(self, value: Value) -> float:
+        """To what a constant may be clamped; 0.0 where it may not."""
+        carried: set[Value] = set()
+        front = [value]
+        while front:
+            current = front.pop()
+            if current.is_output:
+                return 0.0
+            for node in current.readers:
+                if next(self._family("takes_bound", node), None):
+                    continue
+                if not next(self._family("carries_bound", node), None):
+                    return 0.0
+                front += [v for v in node.outputs if v not in carried]
+                carried.update(node.outputs)
+        self._masks |= carried
+        return ADDEND if carried else LARGEST
+
+    # -- scales ------------------------------------------------------------------------------------
+
+    def _by_scale(self) -> Reasons:
+        """What a quantizer reads or gives whose scale has no full precision in FP16.
+
+        The quantizer itself stays in FP32, and so does what it is fused into: a Cast in between
+        would cost the INT8 kernel.
+        """
+        for node in self.graph.nodes:
+            scale = node.operands.get("scale")
+            if node.op not in QUANTIZERS or not isinstance(scale, Value) or scale.data is None:
+                continue
+            if fits(scale.data):
+                continue
+            least = float(np.min(scale.data))
+            reason = f"a scale of {node.output.name} is {least:.3g}, which FP16 does not hold"
+            source = cast(Value, node.operands["x"])
+            around = [source.producer] if node.op == "q.quantize" else node.output.readers
+            yield from ((n, reason) for n in around if n is not None)
+
+    # -- integers ----------------------------------------------------------------------------------
+
+    def _by_integers(self) -> Reasons:
+        """Arithmetic on positions, time steps and sizes: the family `from_integers`."""
+        exact: set[Value] = set()
+        for node in self.graph.nodes:
+            if node.op == "nn.cast" and cast(Value, node.operands["x"]).type.dtype in _INTEGERS:
+                exact.add(node.output)
+            floats = [v for v in node.inputs if v.type.dtype == FULL and v.data is None]
+            if not floats or not exact.issuperset(floats) or node.op == "nn.cast":
+                continue
+            if next(self._family("from_integers", node), None):
+                exact.update(node.outputs)
+                yield node, "it computes with integers, which FP16 holds up to 2048"
+                for casted in (v.producer for v in floats):
+                    if casted is not None and casted.op == "nn.cast":
+                        yield casted, "integers, which FP16 holds up to 2048"
+
+
+def fits(scale: Array) -> bool:
+    """Whether every scale is finite and normal in FP16."""
+    half = as_half(scale)
+    return bool(np.isfinite(half).all() and (half >= np.float16(LEAST)).all())
+
+
+def _computes(signature: Signature) -> bool:
+    return bool(signature.bound or signature.results or signature.reason)
+
+
+def _around(value: Value) -> list[Node]:
+    """What gives a value, and what reads it."""
+    producer = [value.producer] if value.producer is not None else []
+    return [*producer, *value.readers]
+
+
+def _clamp(value: Value, bound: float) -> None:
+    """Limit the finite elements of a constant, or what a ConstantOfShape fills its result with."""
+    data = value.data if value.producer is None else value.producer.attributes["value"]
+    assert isinstance(data, np.ndarray)
+    limited = np.where(np.isfinite(data), np.clip(data, -bound, bound), data).astype(data.dtype)
+    if value.producer is None:
+        value.data = limited
+    else:
+        value.producer.attributes["value"] = limited
+
+
+def _finite_magnitude(data: Array) -> float:
+    """max|x| over the finite elements, 0.0 where there is none."""
+    largest = largest_magnitude(data)
+    return largest if np.isfinite(largest) else largest_magnitude(data[np.isfinite(data)])

@@ -1,0 +1,113 @@
+"""Which layers may run 2:4 sparse, and why the others may not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+
+from sparqc.ir.constants import constant_value
+from sparqc.ir.graph import Array, Graph, Node, Value
+from sparqc.ir.vocabulary.table import OperatorTable
+from sparqc.ir.weighted import Weighted, weighted
+from sparqc.lang.ast import FusionDecl
+from sparqc.match.cover import Cover, cover
+from sparqc.match.evaluate import failing
+from sparqc.match.match import Matcher
+from sparqc.passes.select import select
+from sparqc.pipeline.passbase import Context
+
+
+@dataclass(frozen=True)
+class Mask:
+    """What was decided for the weight of one layer."""
+
+    layer: str  # name of the value that the weighted operator defines
+    module: str
+    weight: str
+    shape: tuple[int | str, ...]
+    axis: int  # the reduction axis, along which 2:4 runs
+    masked: bool
+    reason: str  # why it stays dense; "" where it does not
+    #: The share of the weight's squared norm that the mask removes; 0 where nothing was removed.
+    removed: float = 0.0
+
+
+@dataclass(frozen=True)
+class SparseLayer:
+    """A weighted operator, and the reason for which it stays dense; "" where it may be sparse."""
+
+    node: Node
+    weight: Value
+    axis: int  # the reduction axis
+    shape: tuple[int, ...]
+    reason: str
+
+    def data(self, table: OperatorTable) -> Array:
+        """The weight as it is now, `shape`."""
+        return cast(Array, constant_value(self.weight, table))
+
+    def mask(self, removed: float) -> Mask:
+        """The decision as data; `removed` is the share of the squared norm that was masked."""
+        return Mask(
+            layer=self.node.output.name,
+            module=self.node.origin.module,
+            weight=self.weight.name,
+            shape=self.shape,
+            axis=self.axis,
+            masked=not self.reason,
+            reason=self.reason,
+            removed=removed,
+        )
+
+
+def sparse_layers(graph: Graph, context: Context) -> list[SparseLayer]:
+    """Every operator with a constant weight, in graph order, with the reason against 2:4."""
+    candidates = list(_candidates(graph, context))
+    return [
+        SparseLayer(c.node, c.weight, c.axis, c.shape, c.reason or _other_reader(c, candidates))
+        for c in candidates
+    ]
+
+
+def _candidates(graph: Graph, context: Context) -> Iterator[SparseLayer]:
+    matcher = Matcher(context.rules, context.table, context.target.name)
+    covered = cover(graph, matcher, context.rules.placing(graph.level, context.target.name))
+    excluded = select(graph, context.exclude, context.table)
+    dense = select(graph, context.dense, context.table, "--dense")
+    for found in weighted(graph, context.table):
+        if found.node in excluded:
+            reason = f"excluded by --exclude {excluded[found.node]}"
+        elif found.node in dense:
+            reason = f"kept dense by --dense {dense[found.node]}"
+        else:
+            reason = _refusal(covered, found, matcher)
+        shape = np.shape(cast(Array, constant_value(found.weight, context.table)))
+        yield SparseLayer(found.node, found.weight, found.reduction_axis, shape, reason)
+
+
+def _refusal(covered: Cover, found: Weighted, matcher: Matcher) -> str:
+    """Why the fusion that took the operator does not let it be sparse; "" where it does."""
+    match = covered.of(found.node)
+    if match is None:
+        miss = covered.why_not_covered(found.node)
+        return miss.reason if miss else "no fusion of the target covers it"
+    fusion = cast(FusionDecl, match.decl)
+    if fusion.sparse is None or match.bindings.get(fusion.sparse) is not found.weight:
+        return f"the target has no sparse kernel for {fusion.name}"
+    failed = failing(fusion.sparse_where, match, matcher)
+    return failed[1] if failed else ""
+
+
+def _other_reader(candidate: SparseLayer, candidates: list[SparseLayer]) -> str:
+    """A shared weight is masked only where every one of its readers may be sparse alike."""
+    if len(candidate.weight.readers) == 1:
+        return ""
+    same = (c for c in candidates if c.weight is candidate.weight and c.axis == candidate.axis)
+    alike = {c.node for c in same if not c.reason}
+    others = [n for n in candidate.weight.readers if n not in alike]
+    return (
+        f"the weight is shared with {others[0].output.name}, which is not sparse" if others else ""
+    )

@@ -1,0 +1,269 @@
+"""Which fusions run in INT8: the cover of the graph, the conditions, and what follows from both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import cast
+
+from sparqc.ir.graph import Graph, Node, Value
+from sparqc.ir.vocabulary.table import OperatorTable
+from sparqc.ir.weighted import weight_of
+from sparqc.lang.ast import FusionDecl, Pairing, ShareDecl
+from sparqc.match.cover import cover
+from sparqc.match.evaluate import evaluate, failing, render
+from sparqc.match.match import Index, Match, Matcher
+from sparqc.passes.adopt.adopted import left_in_float
+from sparqc.passes.natives.int8_paths import multiplied_later
+from sparqc.passes.place.insert_quantizers import Slot
+from sparqc.passes.select import select
+from sparqc.pipeline.passbase import Context
+
+#: The one operator that multiplies matrices without being listed with a weight.
+ATTENTION = "nn.attention"
+
+
+@dataclass
+class Decision:
+    """One covered fusion, and why it stays in float ("" where it does not)."""
+
+    match: Match
+    #: The constant weights of its operators.
+    weights: tuple[Value, ...] = ()
+    reason: str = ""
+
+    @property
+    def fusion(self) -> FusionDecl:
+        """The declaration that was matched."""
+        return cast(FusionDecl, self.match.decl)
+
+    def per_tensor(self, weight: Value) -> bool:
+        """Whether the fusion wants one scale for the whole of a weight."""
+        lines = [line for line in self.fusion.int8 if line.granularity == "tensor"]
+        return any(self.match.bindings.get(n) is weight for line in lines for n in line.names)
+
+    def multiplies(self, table: OperatorTable) -> bool:
+        """Whether it holds a convolution or a matrix product, constant weight or not; others gain
+        nothing from INT8 of their own."""
+        operators = (table.get(node.op) for node in self.match.nodes)
+        return any(o is not None and (o.weight or o.name == ATTENTION) for o in operators)
+
+    def outputs(self) -> Iterator[Value]:
+        """The values behind which the fusion wants a quantizer, whoever reads them."""
+        for name in (n for line in self.fusion.int8 if line.output for n in line.names):
+            if isinstance(value := self.match.bindings.get(name), Value):
+                yield value
+
+    def fixed_scale(self, value: Value, matcher: Matcher) -> float | None:
+        """The scale that the fusion itself gives to one of its operands; None: to be measured."""
+        for line in self.fusion.int8:
+            if line.scale is None:
+                continue
+            if any(self.match.bindings.get(name) is value for name in line.names):
+                return float(cast(float, evaluate(line.scale, self.match, matcher)))
+        return None
+
+    def reads(self) -> Iterator[tuple[Value, Slot]]:
+        """Each value that the fusion takes in INT8 per tensor, with each slot that reads it."""
+        lines = [q for q in self.fusion.int8 if q.granularity == "tensor" and not q.output]
+        names = [n for line in lines for n in line.names]
+        bound = (self.match.bindings.get(name) for name in names)
+        wanted = {v for v in bound if isinstance(v, Value) and v not in self.weights}
+        for node in self.match.nodes:
+            for slot, operand in node.operands.items():
+                if isinstance(operand, Value) and operand in wanted:
+                    yield operand, (node, slot)
+
+
+@dataclass(frozen=True)
+class Sharing:
+    """One match of a `share`: these inputs of an operator have one scale, and so have its outputs
+    where the declaration names one: the operator then moves codes."""
+
+    inputs: tuple[Value, ...]
+    outputs: tuple[Value, ...]
+
+
+def sharings(graph: Graph, context: Context, matcher: Matcher) -> dict[Node, Sharing]:
+    """What the `share` declarations match, by the operator at the root."""
+    index = Index(matcher, context.rules.shares(graph.level, context.target.name))
+    found: dict[Node, Sharing] = {}
+    for node in graph.nodes:
+        matches = (matcher.first(share, node) for share in index.at(node))
+        if match := next(filter(None, matches), None):
+            found[node] = _sharing(match)
+    return found
+
+
+def _sharing(match: Match) -> Sharing:
+    share = cast(ShareDecl, match.decl)
+    values: list[Value] = []
+    for name in share.scale:
+        bound = match.bindings[name]
+        values += cast("tuple[Value, ...]", bound if isinstance(bound, tuple) else (bound,))
+    inputs = tuple(v for v in values if v.producer is not match.root)
+    # Naming one output of an operator with several (Split) names them all.
+    return Sharing(inputs, match.root.outputs if len(inputs) < len(values) else ())
+
+
+class Decider:
+    """Decides for every fusion of a graph; `decisions` holds the result."""
+
+    def __init__(self, graph: Graph, context: Context) -> None:
+        self.graph, self.context = graph, context
+        self.matcher = Matcher(context.rules, context.table, context.target.name)
+        self.excluded = select(graph, context.exclude, context.table)
+        shared = sharings(graph, context, self.matcher)
+        #: The operators that move codes, and those whose inputs have one scale and nothing more.
+        self.movements = {n: s for n, s in shared.items() if s.outputs and n not in self.excluded}
+        self.ties = [s for s in shared.values() if not s.outputs]
+        fusions = context.rules.placing(graph.level, context.target.name)
+        self.cover = cover(graph, self.matcher, fusions)
+        self.decisions = [Decision(m, _weights(m, context.table)) for m in self.cover]
+        self.roots = {d.match.root: d for d in self.decisions}
+        self.owners = {node: d for d in self.decisions for node in d.match.nodes}
+        self._apply_conditions()
+        self._follow_neighbours()
+
+    def _apply_conditions(self) -> None:
+        for decision in self.decisions:
+            taken = next(filter(None, map(self.excluded.get, decision.match.nodes)), None)
+            if taken is not None:
+                decision.reason = f"excluded by --exclude {taken}"
+            elif miss := failing(decision.fusion.int8_where, decision.match, self.matcher):
+                decision.reason = miss[1]
+            elif not decision.fusion.int8:
+                decision.reason = "the fusion takes no operand in INT8"
+            else:
+                decision.reason = left_in_float(decision.match.nodes, self.context)
+
+    def _follow_neighbours(self) -> None:
+        """Put each fusion that multiplies nothing into float unless INT8 stands on both its sides.
+
+        One fusion that falls back to float can take others with it, hence the repetition; it ends
+        because each round but the last sends at least one more to float.
+        """
+        light = [d for d in self.decisions if not d.multiplies(self.context.table)]
+        changed = True
+        while changed:
+            changed = self._follow_pairs()
+            slots = self.requests()
+            wanted, given = self.wanted(slots), self._from_int8(slots)
+            for decision in light:
+                if not decision.reason:
+                    decision.reason = _lonely(decision, wanted, given, slots)
+                    changed |= bool(decision.reason)
+
+    def _follow_pairs(self) -> bool:
+        """Put into float what is paired with a kernel in float, on either side of it."""
+        changed = False
+        for decision in self.decisions:
+            for pairing in decision.fusion.pairings:
+                given = decision.match.bindings.get(pairing.operand)
+                giver = given.producer if isinstance(given, Value) else None
+                other = self.roots.get(giver) if giver is not None else None
+                if other is None or other.fusion.name != pairing.fusion:
+                    continue
+                if bool(other.reason) == bool(decision.reason):
+                    continue
+                changed = True
+                if decision.reason:
+                    name = decision.match.root.output.name
+                    other.reason = f"it is paired with {name}, which stays in float"
+                else:
+                    decision.reason = self._paired(pairing, decision)
+        return changed
+
+    def _paired(self, pairing: Pairing, decision: Decision) -> str:
+        """Why a kernel follows the one that it is paired with into float."""
+        if pairing.reason is None:
+            return f"{pairing.operand} comes from a {pairing.fusion} that stays in float"
+        return render(pairing.reason, decision.match, self.matcher)
+
+    def requests(self) -> dict[Value, dict[Slot, Decision]]:
+        """The values that INT8 fusions read, and the slots that read them so."""
+        found: dict[Value, dict[Slot, Decision]] = {}
+        for decision in self.decisions:
+            if not decision.reason:
+                for value, slot in decision.reads():
+                    found.setdefault(value, {})[slot] = decision
+        return found
+
+    def wanted(self, slots: dict[Value, dict[Slot, Decision]]) -> set[Value]:
+        """The values that every reader takes in INT8, directly or through data movement."""
+        found: set[Value] = set()
+        for node in reversed(list(self.graph.nodes)):
+            for value in node.outputs:
+                if value.readers and not value.is_output and self._all_take(value, slots, found):
+                    found.add(value)
+        return found
+
+    def _all_take(
+        self, value: Value, slots: dict[Value, dict[Slot, Decision]], wanted: set[Value]
+    ) -> bool:
+        asked = slots.get(value, {})
+        return all(
+            (node, slot) in asked or self.moves(node, wanted)
+            for node in value.readers
+            for slot in node.slots_of(value)
+        )
+
+    def moves(self, node: Node, wanted: set[Value]) -> bool:
+        """Whether the operator moves INT8 codes: all of what it gives is wanted in INT8."""
+        return node in self.movements and wanted.issuperset(node.outputs)
+
+    def _from_int8(self, slots: dict[Value, dict[Slot, Decision]]) -> set[Value]:
+        """The values that leave an INT8 kernel, directly or through data movement, and those that
+        carry a quantizer anyway, for an operator that multiplies."""
+        table = self.context.table
+        carried = {
+            v for v, asked in slots.items() if any(d.multiplies(table) for d in asked.values())
+        }
+        found: set[Value] = set()
+        for node in self.graph.nodes:
+            if decision := self.roots.get(node):
+                given = not decision.reason
+            else:
+                movement = self.movements.get(node)
+                given = movement is not None and found.issuperset(movement.inputs)
+            if given:
+                found.update(node.outputs)
+        return found | carried
+
+
+def _weights(match: Match, table: OperatorTable) -> tuple[Value, ...]:
+    """The constant weights of the matched operators."""
+    return tuple(w.weight for w in (weight_of(n, table) for n in match.nodes) if w is not None)
+
+
+def _lonely(
+    decision: Decision,
+    wanted: set[Value],
+    given: set[Value],
+    slots: dict[Value, dict[Slot, Decision]],
+) -> str:
+    """Why a fusion that multiplies nothing has no INT8 on one of its sides; "" where it has.
+
+    A value that is one number for a whole feature map (the gates of squeeze-and-excitation, what a
+    global pool gives) costs next to nothing to convert, so it does not count.
+    """
+    output = decision.match.root.output
+    values = [value for value, _ in decision.reads()]
+    if not given.issuperset(v for v in values if not _is_spread(v, output)):
+        return "its input does not come from an INT8 kernel"
+    if output in wanted:
+        return ""
+    others = (any(d is not decision for d in slots.get(v, {}).values()) for v in values)
+    if all(others) and all(_is_spread(output, v) and multiplied_later(v, output) for v in values):
+        return ""  # the map is read as codes by the Mul that the result gates
+    return "not every reader of its output runs in INT8"
+
+
+def _is_spread(small: Value, large: Value) -> bool:
+    """Whether a value has one number where the other has a feature map."""
+    if small.shape is None or large.shape is None or len(large.shape) < 3:
+        return False
+    if len(small.shape) < 3:
+        return True  # only batch and channels are left
+    sizes = zip(small.shape[2:], large.shape[2:], strict=False)
+    return len(small.shape) == len(large.shape) and all(a == 1 != b for a, b in sizes)

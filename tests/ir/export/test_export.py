@@ -1,0 +1,215 @@
+"""From FX to ONNX, straight from the table and through torch.onnx."""
+
+from collections import Counter
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from sparqc.errors import SparqcError
+from sparqc.ir.export import direct
+from sparqc.ir.export.direct import to_onnx
+from sparqc.ir.export.through_torch import export_with_torch
+from sparqc.ir.fx.adapter import read_fx
+from sparqc.ir.graph import TensorType
+from sparqc.ir.levels.execute import open_runner
+from sparqc.ir.onnx.adapter import write_onnx
+from sparqc.ir.text.print import print_graph
+from sparqc.ir.vocabulary.table import default_table
+from tests.ir.models import Quantized, exported
+
+TABLE = default_table()
+INPUT = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+
+
+class Odd(Quantized):
+    """With an operator that the table does not have and torch.onnx has."""
+
+    def after(self, x):
+        return torch.special.entr(x + 1)
+
+
+class Impossible(Quantized):
+    """With an operator that has no form in ONNX at all."""
+
+    def after(self, x):
+        return torch.special.bessel_j0(x)
+
+
+def captured(model):
+    return read_fx(exported(model, INPUT), TABLE, name="net")
+
+
+def through_torch(graph, opset=20):
+    prepared = direct._prepared(graph, TABLE)
+    return direct._direct(
+        export_with_torch(prepared, TABLE, opset, (), SparqcError("no reason")), TABLE, opset
+    )
+
+
+def run(graph, x):
+    return open_runner(graph, TABLE).run([x.numpy()])[0][0]
+
+
+@pytest.fixture(scope="module")
+def fx_graph():
+    torch.manual_seed(0)
+    return captured(Quantized())
+
+
+@pytest.fixture(scope="module")
+def exported_graph(fx_graph):
+    return to_onnx(fx_graph, TABLE, 20)
+
+
+def test_the_exported_graph_computes_the_same(fx_graph, exported_graph):
+    for count in (2, 5):
+        x = torch.randn(count, 3, 8, 8)
+        assert np.allclose(run(exported_graph, x), run(fx_graph, x), atol=1e-6)
+
+
+def test_onnx_accepts_it(exported_graph):
+    onnx.checker.check_model(write_onnx(exported_graph, TABLE), full_check=True)
+
+
+def test_the_fx_graph_stays_as_it_was(fx_graph):
+    before = print_graph(fx_graph)
+    to_onnx(fx_graph, TABLE, 20)
+    assert print_graph(fx_graph) == before
+
+
+def test_a_second_export_gives_the_same_bytes(fx_graph):
+    first, second = (write_onnx(to_onnx(fx_graph, TABLE, 20), TABLE) for _ in range(2))
+    assert first.SerializeToString() == second.SerializeToString()
+
+
+def test_values_weights_and_origins_carry_over(fx_graph, exported_graph):
+    for name in ("conv", "relu", "add", "conv_1"):
+        assert name in exported_graph
+    for name in ("stem.weight", "conv.bias", "mix.weight"):
+        assert exported_graph.value(name).is_const
+    assert [v.name for v in exported_graph.inputs] == ["x"]
+    assert exported_graph.inputs[0].type == TensorType("f32", ("batch", 3, 8, 8))
+    assert exported_graph.output_names == fx_graph.output_names
+    origin = exported_graph.value("conv").producer.origin
+    assert origin.module == "stem"
+    assert origin.source.startswith("models.py:")
+
+
+def test_every_quantizer_is_a_pair_and_masks_are_folded(exported_graph):
+    count = Counter(n.op for n in exported_graph.nodes)
+    assert count["q.quantize"] == count["q.dequantize"] == 4
+    assert count["q.qdq"] == count["sparse.mask"] == 0
+    (pair,) = (n for n in exported_graph.nodes if n.op == "q.quantize"
+               and n.operands["x"].name == "conv.weight")  # fmt: skip
+    assert (pair.operands["x"].data == 0).mean() > 0.4
+    assert pair.attributes["axis"] == 0
+
+
+def test_channel_axes_are_always_written(exported_graph):
+    for node in write_onnx(exported_graph, TABLE).graph.node:
+        if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
+            per_channel = exported_graph.value(node.input[1]).shape != ()
+            assert ("axis" in [a.name for a in node.attribute]) == per_channel
+            assert len(node.input) == 3  # the zero point, too
+
+
+def test_the_weight_of_a_linear_layer_over_tokens_is_transposed_where_it_is_stored(
+    exported_graph, fx_graph
+):
+    (product,) = (n for n in exported_graph.nodes if n.op == "nn.matmul")
+    dequantize = product.operands["b"].producer
+    assert dequantize.op == "q.dequantize"
+    assert dequantize.attributes["axis"] == 1
+    quantize = dequantize.operands["x"].producer
+    weight = fx_graph.value("mix.weight").data
+    assert np.array_equal(quantize.operands["x"].data, weight.T)
+
+
+@pytest.mark.parametrize("opset", [13, 17, 18, 21])
+def test_any_opset(fx_graph, opset):
+    graph = to_onnx(fx_graph, TABLE, opset)
+    model = write_onnx(graph, TABLE)
+    onnx.checker.check_model(model, full_check=True)
+    assert model.opset_import[0].version == opset
+    assert np.allclose(run(graph, INPUT), run(fx_graph, INPUT), atol=1e-6)
+
+
+def test_inputs_and_outputs_can_be_named(fx_graph):
+    graph = to_onnx(fx_graph, TABLE, 20, input_names=["image"], output_names=["conv"])
+    assert [v.name for v in graph.inputs] == ["image"]
+    assert graph.output_names == ["conv"]
+    model = write_onnx(graph, TABLE)
+    assert (model.graph.input[0].name, model.graph.output[0].name) == ("image", "conv")
+    onnx.checker.check_model(model, full_check=True)
+
+
+def test_a_quantizer_without_a_scale_is_not_exported():
+    model = Quantized()
+    model.scale.fill_(float("nan"))
+    with pytest.raises(SparqcError, match="has no scale yet"):
+        to_onnx(captured(model), TABLE, 20)
+
+
+# -- through torch.onnx --------------------------------------------------------------------------
+
+
+def test_both_roads_agree(fx_graph, exported_graph):
+    """torch.onnx folds the BatchNorm on its way; everything else is the same."""
+    other = through_torch(fx_graph)
+    other.verify()
+    count = Counter(n.op for n in exported_graph.nodes)
+    assert count - Counter(n.op for n in other.nodes) == {"nn.batch_norm": 1}
+    assert Counter(n.op for n in other.nodes) - count == {}
+    for size in (2, 5):
+        x = torch.randn(size, 3, 8, 8)
+        assert np.allclose(run(other, x), run(exported_graph, x), atol=1e-5)
+    assert [v.type for v in other.inputs] == [v.type for v in exported_graph.inputs]
+    assert other.output_names == exported_graph.output_names
+
+
+def test_an_operator_outside_the_table_takes_the_other_road():
+    graph = captured(Odd())
+    with pytest.raises(SparqcError, match="has no form in ONNX"):
+        direct._direct(direct._prepared(graph, TABLE), TABLE, 20)
+    onnx_graph = to_onnx(graph, TABLE, 20)
+    for count in (2, 5):
+        x = torch.randn(count, 3, 8, 8)
+        assert np.allclose(run(onnx_graph, x), run(graph, x), atol=1e-5)
+
+
+def test_an_operator_that_nothing_can_write_is_named_with_its_place():
+    with pytest.raises(SparqcError) as caught:
+        to_onnx(captured(Impossible()), TABLE, 20)
+    message = str(caught.value)
+    assert "aten.special_bessel_j0.default has no form in ONNX" in message
+    assert "(models.py:" in message
+    assert "torch.onnx cannot export it" in message
+
+
+class Crossed(torch.nn.Module):
+    """Linear layers, and an operator that sends the graph through torch.onnx."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = torch.nn.ModuleList(torch.nn.Linear(8, 8) for _ in range(3))
+
+    def forward(self, x):
+        for layer in self.layers:
+            x = torch.special.entr(layer(x).relu())
+        return x
+
+
+def test_layers_keep_names_that_torch_would_give_to_others():
+    graph = captured(Crossed())
+    layers = [n for n in graph.nodes if n.op == "nn.linear"]
+    names = [n.output.name for n in layers]
+    weights = [n.operands["w"].name for n in layers]
+    for node in layers:
+        graph.rename(node.output, f"{node.output.name}.moved")
+    for node, name in zip(layers, [*names[1:], names[0]], strict=True):
+        graph.rename(node.output, name)
+    out = export_with_torch(graph, TABLE, 20, (), SparqcError("no reason"))
+    found = {n.operands["w"].name: n.output.name for n in out.nodes if n.op == "nn.linear"}
+    assert [found[w] for w in weights] == [*names[1:], names[0]]

@@ -1,0 +1,78 @@
+"""How a real engine differs from the predicted one, on listings written by hand."""
+
+from dataclasses import replace
+
+import pytest
+
+from sparqc.errors import SparqcError
+from sparqc.tools.build.kernel import EngineTensor, Kernel
+from sparqc.tools.explain.compare_engines import SHOWN, compare, comparison_lines
+from sparqc.tools.explain.prediction import predict
+from tests.engine_models import residual_block
+
+MODEL = residual_block(True)
+
+
+def tensor(dtype):
+    return EngineTensor("t", (8, 64, 16, 16), dtype)
+
+
+def kernel(name, *nodes, data="int8", layer_type="CaskConvolution"):
+    return Kernel(
+        name, layer_type, (tensor(data),), (tensor("int8"),),
+        (EngineTensor("w", (64, 64, 3, 3), data),), nodes,
+    )  # fmt: skip
+
+
+QUANTIZE = replace(kernel("q", "quantizelinear_1", data="float32"), layer_type="Scale")
+FIRST = kernel("first", "conv1", "relu_4", "quantizelinear_6")
+SECOND = kernel("second", "conv2", "add_11", "relu_12")
+THIRD = kernel("third", "conv3")
+
+
+def found(*kernels):
+    return compare(predict(MODEL), kernels, MODEL)
+
+
+def test_an_engine_as_predicted_has_no_differences():
+    result = found(QUANTIZE, FIRST, SECOND, THIRD)
+    assert result.differences == ()
+    assert (result.kernels, result.int8) == ((4, 4), (3, 3))
+    assert "  the engine is as predicted" in list(comparison_lines(result))
+
+
+def test_an_add_that_runs_by_itself_is_a_split():
+    alone = kernel("add", "add_11", "relu_12", layer_type="PointWiseV2")
+    (difference,) = found(QUANTIZE, FIRST, kernel("conv", "conv2"), alone, THIRD).differences
+    assert (difference.kind, difference.engine) == ("split", ("conv", "add"))
+    assert difference.message == "relu_12 (conv, add, relu) runs as 2 kernels: conv, add"
+
+
+def test_a_kernel_that_takes_in_two_is_merged():
+    both = kernel("both", *FIRST.nodes, *SECOND.nodes)
+    (difference,) = found(QUANTIZE, both, THIRD).differences
+    assert (difference.kind, difference.predicted) == ("merged", ("relu_4", "relu_12"))
+
+
+def test_another_precision_comes_first():
+    result = found(QUANTIZE, FIRST, SECOND, kernel("third", "conv3", data="float16"))
+    (difference,) = result.differences
+    assert difference.kind == "precision"
+    assert "conv3: predicted in INT8, runs in float (its data arrive as float16)" in (
+        difference.message
+    )
+
+
+def test_a_listing_of_another_file_is_refused():
+    with pytest.raises(SparqcError, match="names no node of this model"):
+        found(kernel("other", "elsewhere"))
+
+
+def test_many_differences_are_counted():
+    (split,) = found(QUANTIZE, FIRST, kernel("a", "conv2"), kernel("b", "add_11"), THIRD).of_kind(
+        "split"
+    )
+    result = replace(found(QUANTIZE, FIRST, SECOND, THIRD), differences=(split,) * (SHOWN + 3))
+    lines = list(comparison_lines(result))
+    assert lines.count(f"  {split.message}") == SHOWN
+    assert lines[-1] == "  ... and 3 more: --json lists all of them"

@@ -1,0 +1,155 @@
+"""`sparqc explain` on the command line: what a person reads, and the same as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+from sparqc.tools import cli
+from sparqc.tools.build.rtx import compile_rtx
+from tests.engine_models import Net, float_conv, quantized_conv, residual_block
+
+Explain = Callable[..., str]
+
+
+@pytest.fixture
+def explain(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Explain:
+    """`explain(model, "--target", "tensorrt-10", code=1)`: what is printed, errors included."""
+
+    def explain(model: onnx.ModelProto, *words: str, code: int = 0) -> str:
+        path = tmp_path / "model.onnx"
+        onnx.save(onnx.shape_inference.infer_shapes(model), path)
+        assert cli.run(["explain", str(path), *words]) == code
+        printed = capsys.readouterr()
+        return printed.err if code else printed.out
+
+    return explain
+
+
+def as_json(explain: Explain, model: onnx.ModelProto, *words: str) -> dict[str, Any]:
+    return json.loads(explain(model, "--json", *words))  # type: ignore[no-any-return]
+
+
+def test_the_report_begins_with_a_summary(explain: Explain) -> None:
+    lines = explain(residual_block(True), "--batch", "2", "--gpu", "a40").splitlines()
+    assert lines[0] == "the engine that tensorrt-11 is expected to build, for x: 2x64x16x16"
+    summary = dict(line.strip().split(maxsplit=1) for line in lines[1:7])
+    assert summary["kernels"] == "4: 3 INT8, 1 Q left over"
+    assert summary["INT8"] == "3 of 3 weighted operators run in INT8"
+    assert summary["2:4"] == "0 weights are 2:4, 0 may run sparse, 0 are likely to pay"
+    assert summary["products"] == "56.62 M multiply-adds, 56.62 M with 2:4"
+    assert summary["estimate"].startswith("A40: at least ")
+
+
+def test_the_kernels_and_the_ledger_follow(explain: Explain) -> None:
+    text = explain(residual_block(True))
+    row = next(line for line in text.splitlines() if "conv_add_act" in line)
+    assert row.split()[:5] == ["3", "conv_add_act", "conv,", "add,", "relu"]
+    assert row.split()[5:7] == ["INT8", "INT8"]
+    assert "conv2" in text and "64x64x3x3" in text
+    assert "not 2:4: it is dense (3: conv1, conv2, conv3)" in text
+
+
+def test_long_tables_are_cut_with_a_hint(explain: Explain) -> None:
+    net, value = Net(), "x"
+    for index in range(60):
+        value = net.conv(net.op("Relu", value), f"conv{index}")
+    model = net.model(value)
+    assert "more kernels: --verbose shows all of them" in explain(model)
+    assert "more operators: --verbose shows all of them" in explain(model)
+    whole = explain(model, "--verbose")
+    assert "--verbose" not in whole and "conv59" in whole
+
+
+def test_the_json_says_the_same(explain: Explain) -> None:
+    data = as_json(explain, residual_block(True), "--gpu", "t4", "--gpu", "L4")
+    assert data["int8_nodes"] == ["conv1", "conv2", "conv3"]
+    assert data["kernel_count"] == len(data["kernels"]) == 4
+    assert data["traffic"]["read_bytes"] == sum(k["bytes_read"] for k in data["kernels"])
+    assert [e["gpu"] for e in data["estimates"]] == ["t4", "l4"]
+    assert [v["value"] for v in data["plan"]["values"]] == ["x", "relu_4", "relu_12"]
+    assert [r["two_four"]["holds"] for r in data["ledger"]] == [False] * 3
+
+
+def test_the_plan(explain: Explain) -> None:
+    text = explain(residual_block(True), "--plan")
+    assert "values in INT8; those of one group have one scale" in text
+    assert any(line.split()[:4] == ["1", "x", "0.05", "1"] for line in text.splitlines())
+    assert "conv1_w" in text and "axis 0" in text
+
+
+def test_one_node(explain: Explain) -> None:
+    text = explain(residual_block(True), "--node", "conv2", "--batch", "2")
+    assert text.startswith("kernel 3 of 4: conv_add_act (conv, add, relu)\n")
+    assert "reads      relu_4 INT8 2x64x16x16 (32.8 kB), given by the kernel of relu_4" in text
+    assert "writes     relu_12 INT8 2x64x16x16 (32.8 kB), read by the kernel of conv_16" in text
+    assert "2:4 codes  no: it is dense" in text
+    data = as_json(explain, residual_block(True), "--node", "add_11")
+    assert [k["kind"] for k in data["kernels"]] == ["conv_add_act"]
+    assert (data["given_by"], data["read_by"]) == (["relu_4"], ["conv_16"])
+
+
+def test_why_a_node_is_float(explain: Explain) -> None:
+    text = explain(float_conv(), "--node", "conv")
+    assert "INT8 in    no: its data x are an input of the graph in float" in text
+
+
+def test_a_node_that_is_not_there(explain: Explain) -> None:
+    assert "or 'conv1'" in explain(residual_block(True), "--node", "conv_1", code=2)
+
+
+def test_a_node_that_is_computed_before(explain: Explain) -> None:
+    net = Net()
+    doubled = net.op("Add", net.constant("one", np.float32(1)), "one")
+    model = net.model(net.op("Mul", "x", doubled))
+    assert "before the network runs" in explain(model, "--node", doubled, code=2)
+
+
+def test_unknown_gpus_targets_and_shapes(explain: Explain) -> None:
+    assert "did you mean 'a40'" in explain(float_conv(), "--gpu", "a41", code=2)
+    assert "no target" in explain(float_conv(), "--target", "tensorrt-12", code=2)
+    assert "not a shape" in explain(float_conv(), "--shape", "x:big", code=2)
+    assert "one at a time" in explain(
+        float_conv(), "--node", "conv", "--engine", "listing.json", code=2
+    )
+
+
+@pytest.mark.parametrize("content", [b"", b"no model", b"\x08\x0a\x3a"])
+def test_broken_files(tmp_path: Path, content: bytes, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "broken.onnx").write_bytes(content)
+    assert cli.run(["explain", str(tmp_path / "broken.onnx")]) == 1
+    assert "broken.onnx" in capsys.readouterr().err
+    assert cli.run(["explain", str(tmp_path / "missing.onnx")]) == 2
+
+
+def test_the_prediction_beside_a_real_engine(explain: Explain, tmp_path: Path) -> None:
+    listing = tmp_path / "report.json"
+    listing.write_text(json.dumps(compile_rtx(residual_block(True)).to_json()))
+    words = ("--engine", str(listing), "--target", "tensorrt-rtx")
+    text = explain(residual_block(True), *words)
+    assert "weighted ops in INT8              3  3" in text
+    assert "split where one kernel was predicted: 3" in text
+    data = as_json(explain, residual_block(True), *words)["comparison"]
+    assert data["int8"] == {"predicted": 3, "engine": 3}
+    assert {d["kind"] for d in data["differences"]} == {"split"}
+
+
+def test_an_engine_of_another_file(explain: Explain, tmp_path: Path) -> None:
+    listing = tmp_path / "report.json"
+    listing.write_text(json.dumps(compile_rtx(residual_block(True)).to_json()))
+    assert "names no node" in explain(
+        quantized_conv_named("other"), "--engine", str(listing), code=1
+    )
+
+
+def quantized_conv_named(name: str) -> onnx.ModelProto:
+    model = quantized_conv()
+    for index, node in enumerate(model.graph.node):
+        node.name = f"{name}{index}"
+    return model

@@ -1,0 +1,1 @@
+"""`sparqc build`: an engine from an ONNX file, and what it shows."""

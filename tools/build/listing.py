@@ -1,0 +1,85 @@
+"""The kernels of a real engine, from any listing that a compiler or sparqc writes."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sparqc.errors import SparqcError, UsageError
+from sparqc.tools.build.inspector import parse_inspector
+from sparqc.tools.build.kernel import EngineTensor, Kernel
+from sparqc.tools.build.rtx_listing import parse_listing
+
+_KINDS = (
+    "give the JSON of `trtexec --exportLayerInfo` or of the engine inspector, the JSON of "
+    "`sparqc build --json`, or the verbose log of TensorRT-RTX"
+)
+
+
+def read_listing(path: Path) -> tuple[Kernel, ...]:
+    """The kernels in a file, in order of execution.
+
+    Raises:
+        UsageError: there is no such file.
+        SparqcError: it holds no listing, or one of a refused build.
+    """
+    text = _text(path)
+    if re.search(r"^Name: ", text, re.MULTILINE):
+        return parse_listing(text)
+    data = _json(text, path)
+    kernels = _reported(data["kernels"], path) if "kernels" in data else parse_inspector(text)
+    if not kernels:
+        raise SparqcError(f"'{path}' lists no kernels", hint=_KINDS)
+    return kernels
+
+
+def _text(path: Path) -> str:
+    if not path.is_file():
+        raise UsageError(f"there is no file '{path}'")
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SparqcError(f"'{path}' cannot be read: {error}", hint=_KINDS) from error
+
+
+def _json(text: str, path: Path) -> Mapping[str, Any]:
+    try:
+        data = json.loads(text)
+    except ValueError as error:
+        raise SparqcError(f"'{path}' is no JSON: {error}", hint=_KINDS) from error
+    if not isinstance(data, dict) or not {"kernels", "Layers"} & set(data):
+        raise SparqcError(f"'{path}' lists no kernels", hint=_KINDS)
+    return data
+
+
+def _reported(kernels: Any, path: Path) -> tuple[Kernel, ...]:
+    """The kernels of `sparqc build --json`."""
+    try:
+        return tuple(map(_kernel, kernels))
+    except (KeyError, TypeError, ValueError) as error:
+        raise SparqcError(
+            f"'{path}' is no report of `sparqc build --json`: {error!r}", hint=_KINDS
+        ) from error
+
+
+def _kernel(data: Mapping[str, Any]) -> Kernel:
+    inputs, outputs, constants = (_tensors(data[k]) for k in ("inputs", "outputs", "constants"))
+    return Kernel(
+        name=str(data["name"]),
+        layer_type=str(data["layer_type"]),
+        inputs=inputs,
+        outputs=outputs,
+        constants=constants,
+        nodes=tuple(map(str, data["nodes"])),
+        tactic=str(data["tactic"]),
+        sparse=data["sparse"],
+    )
+
+
+def _tensors(tensors: Any) -> tuple[EngineTensor, ...]:
+    return tuple(
+        EngineTensor(str(t["name"]), tuple(map(int, t["dims"])), str(t["dtype"])) for t in tensors
+    )

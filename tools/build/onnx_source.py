@@ -1,0 +1,165 @@
+"""An ONNX model on its way into a compiler: read, checked and with a name on every node.
+
+A compiler reports kernels by the names of ONNX nodes, so every node needs one that is unique
+and free of the characters that the compiler's own listing is made of.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import onnx
+from google.protobuf.message import DecodeError, EncodeError  # type: ignore[import-untyped]
+
+from sparqc.errors import SparqcError, UsageError
+from sparqc.tools.build.kernel import Kernel
+
+#: What an ONNX graph is given as.
+Model = str | Path | onnx.ModelProto
+
+#: Characters that listings use themselves.
+_UNSAFE = re.compile(r"[\[\]{},\x00-\x1f]")
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """An input of an ONNX graph; a free dimension is its name, or "" where it has none."""
+
+    name: str
+    dims: tuple[int | str, ...] | None
+
+    def __str__(self) -> str:
+        if self.dims is None:
+            return f"'{self.name}' (no shape)"
+        return f"'{self.name}' ({'x'.join(str(d or '?') for d in self.dims)})"
+
+
+@dataclass(frozen=True)
+class OnnxSource:
+    """A model that a parser can read; `path` is where its external data lie, if it has a file."""
+
+    model: onnx.ModelProto
+    path: Path | None
+    #: The name of a node in `model`, and the name that people know it by, where they differ.
+    renamed: dict[str, str]
+
+    @property
+    def inputs(self) -> tuple[InputSpec, ...]:
+        """The inputs that a caller feeds: graph inputs that no initializer gives a value to."""
+        constants = {i.name for i in self.model.graph.initializer}
+        return tuple(_spec(v) for v in self.model.graph.input if v.name not in constants)
+
+    def known_as(self, node: str) -> str:
+        """The name by which people know a node."""
+        return self.renamed.get(node, node)
+
+    def kernel_as_known(self, kernel: Kernel) -> Kernel:
+        """A kernel that names its nodes as people know them."""
+        return replace(kernel, nodes=tuple(map(self.known_as, kernel.nodes)))
+
+    def serialize(self) -> bytes:
+        """The model as bytes; external data stay in their files.
+
+        Raises:
+            SparqcError: where the model is larger than a protobuf may be (2 GB).
+        """
+        try:
+            return bytes(self.model.SerializeToString())
+        except (EncodeError, ValueError) as error:
+            raise SparqcError(
+                f"the model cannot be written as one ONNX message: {error}",
+                hint="a model above 2 GB needs its weights as external data, saved to a file",
+            ) from error
+
+
+def read_source(model: Model) -> OnnxSource:
+    """Read a model from its file, or take one from memory; the caller's stays as it is.
+
+    Raises:
+        UsageError: where there is no such file.
+        SparqcError: where the file is not ONNX, is cut short, or misses its external data.
+    """
+    path = None if isinstance(model, onnx.ModelProto) else Path(model)
+    proto = model if isinstance(model, onnx.ModelProto) else _load(Path(model))
+    _check_external(proto, path)
+    names = _unique_names(proto)
+    if all(node.name == name for node, name in zip(proto.graph.node, names, strict=True)):
+        return OnnxSource(proto, path, {})
+    named = onnx.ModelProto()
+    named.CopyFrom(proto)
+    renamed = {}
+    for node, name in zip(named.graph.node, names, strict=True):
+        if _UNSAFE.search(node.name):
+            renamed[name] = node.name
+        node.name = name
+    return OnnxSource(named, path, renamed)
+
+
+def _load(path: Path) -> onnx.ModelProto:
+    if not path.is_file():
+        raise UsageError(f"there is no ONNX file '{path}'")
+    try:
+        proto = onnx.load(path, format="protobuf", load_external_data=False)
+    except OSError as error:
+        raise SparqcError(f"cannot read '{path}': {error.strerror}") from error
+    except DecodeError as error:
+        raise SparqcError(f"'{path}' is not an ONNX file, or it is cut short") from error
+    if not (proto.ir_version and proto.opset_import and proto.graph.output):
+        raise SparqcError(f"'{path}' is not an ONNX file, or it is cut short")
+    return proto
+
+
+def _check_external(proto: onnx.ModelProto, path: Path | None) -> None:
+    for tensor in proto.graph.initializer:
+        if tensor.data_location != onnx.TensorProto.EXTERNAL:
+            continue
+        fields = {e.key: e.value for e in tensor.external_data}
+        data = (path.parent if path else Path()) / fields.get("location", "")
+        needed = int(fields.get("offset", 0)) + int(fields.get("length", 0))
+        if not data.is_file() or data.stat().st_size < needed:
+            raise SparqcError(
+                f"the data of weight '{tensor.name}' are missing: "
+                f"file '{data}' should hold at least {needed} bytes",
+                hint="keep the external data file beside the ONNX file",
+            )
+
+
+def _unique_names(proto: onnx.ModelProto) -> list[str]:
+    taken: set[str] = set()
+    names = []
+    for node in proto.graph.node:
+        wanted = node.name or "_".join([node.op_type, *node.output[:1]])
+        names.append(_free(_UNSAFE.sub("_", wanted), taken))
+        taken.add(names[-1])
+    return names
+
+
+def _free(wanted: str, taken: set[str]) -> str:
+    name, number = wanted, 1
+    while name in taken:
+        name, number = f"{wanted}#{number}", number + 1
+    return name
+
+
+def _spec(value: onnx.ValueInfoProto) -> InputSpec:
+    tensor = value.type.tensor_type
+    if not tensor.HasField("shape"):
+        return InputSpec(value.name, None)
+    return InputSpec(value.name, tuple(_dim(d) for d in tensor.shape.dim))
+
+
+def _dim(dim: onnx.TensorShapeProto.Dimension) -> int | str:
+    return dim.dim_value if dim.HasField("dim_value") and dim.dim_value >= 0 else dim.dim_param
+
+
+def graph_nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+    """The nodes of a graph and of the graphs inside its If and Loop nodes."""
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            yield from graph_nodes(attribute.g)
+            for inner in attribute.graphs:
+                yield from graph_nodes(inner)

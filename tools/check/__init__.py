@@ -1,0 +1,1 @@
+"""`sparqc check`: findings in any ONNX file, and their cures."""

@@ -1,0 +1,107 @@
+"""`sparqc check`: hold any ONNX file against the rules of a target."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from sparqc.errors import FAILED, UsageError
+from sparqc.tools.terminal.console import show, stdout_console
+
+if TYPE_CHECKING:
+    from sparqc.tools.check.checked import Checked
+    from sparqc.tools.check.fix import Fixed
+
+#: What each value of `--fail-on` fails on.
+FAIL_ON = {"error": {"error"}, "slow": {"error", "slow"}, "note": {"error", "slow", "note"}}
+
+
+@click.command("check")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--target",
+    default="",
+    metavar="NAME",
+    help="See `sparqc targets`; by default the one that the file was compiled for.",
+)
+@click.option(
+    "--patterns",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A pattern file of your own, whose checks are held against the model too.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+@click.option(
+    "--fail-on",
+    type=click.Choice([*FAIL_ON, "never"]),
+    default="error",
+    show_default=True,
+    help="The least grade of a finding for which the exit code is 1.",
+)
+@click.option("--fix", is_flag=True, help="Cure what needs no new calibration, and check again.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="OUT",
+    help="Where --fix writes the model, instead of FILE itself.",
+)
+def check_command(
+    file: Path,
+    target: str,
+    patterns: tuple[Path, ...],
+    as_json: bool,
+    fail_on: str,
+    fix: bool,
+    output: Path | None,
+) -> None:
+    """Check FILE (an ONNX graph, sparqc's or anybody's) against the rules of a target.
+
+    An error is what the target refuses or does not run as it is meant, slow what it converts or
+    runs in float, a note what is worth knowing.  The exit code is 1 where there is an error.  Each
+    check has a page in docs/checks.
+    """  # fmt: skip
+    from sparqc.tools.check.checked import check_file
+
+    if output is not None and not fix:
+        raise UsageError("-o says where --fix writes the model; there is no --fix")
+    checked = check_file(file, target, patterns)
+    fixed = _fixed(checked, patterns, output or file, output is not None) if fix else None
+    checked = fixed.checked if fixed else checked
+    if as_json:
+        _print_json(file, checked, fixed, output or file)
+    else:
+        _show(file, checked, fixed, output or file)
+    if any(finding.grade in FAIL_ON.get(fail_on, ()) for finding in checked.findings):
+        raise click.exceptions.Exit(FAILED)
+
+
+def _fixed(checked: Checked, patterns: tuple[Path, ...], output: Path, copied: bool) -> Fixed:
+    """Fix, and write the model; a file that has nothing to fix is left alone unless copied."""
+    from sparqc.tools.check.fix import fix, write_fixed
+
+    fixed = fix(checked, patterns)
+    if fixed.cured or copied:
+        write_fixed(fixed, output)
+    return fixed
+
+
+def _print_json(file: Path, checked: Checked, fixed: Fixed | None, output: Path) -> None:
+    data = {"file": str(file), **checked.to_json()}
+    if fixed is not None:
+        data |= {"fixed": dict(fixed.cured), "output": str(output)}
+    click.echo(json.dumps(data, indent=2))
+
+
+def _show(file: Path, checked: Checked, fixed: Fixed | None, output: Path) -> None:
+    from sparqc.tools.check.text import checked_lines, fixed_line
+
+    console = stdout_console()
+    if fixed is not None:
+        show(console, fixed_line(fixed.cured, str(output)), soft_wrap=True)
+    for line in checked_lines(str(output if fixed and fixed.cured else file), checked):
+        show(console, line, soft_wrap=True)

@@ -1,0 +1,60 @@
+"""`sparqc check --fix`: carry out the cures of what was found, and write the file anew."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+
+from sparqc.ir.onnx.adapter import save_onnx, write_onnx
+from sparqc.job.verify import check_model
+from sparqc.passes.check.cure import cure
+from sparqc.passes.check.file_checks import file_checks, write_axes
+from sparqc.tools.check.checked import Checked, check_proto, node_names
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """What was done to a file, and what is left."""
+
+    #: How often each check was cured, by its id; empty where there was nothing to cure.
+    cured: Mapping[str, int]
+    checked: Checked
+
+
+def fix(checked: Checked, patterns: Sequence[Path] = ()) -> Fixed:
+    """Cure what needs no new calibration, and check the result again; `checked.graph` is changed.
+
+    Raises SparqcError where the cured graph is no valid model, which would be a mistake in a cure.
+    """
+    written_out = Counter(f.id for f in checked.findings if _cured_by_writing(f.id))
+    axes = write_axes(checked.subject)
+    cured = dict(cure(checked.graph, checked.context))
+    cured |= {id: count for id, count in written_out.items() if id != "missing-axis"}
+    cured |= {"missing-axis": axes} if axes else {}
+    if not cured:
+        return Fixed({}, checked)
+    model = write_onnx(checked.graph, checked.context.table, origins=False)
+    _keep_names(model, checked.model)
+    check_model(model)
+    return Fixed(cured, check_proto(model, checked.context.target.name, patterns))
+
+
+def write_fixed(fixed: Fixed, path: Path) -> None:
+    """Write the model, all of it or nothing.  SparqcError where that fails."""
+    save_onnx(fixed.checked.model, path)
+
+
+def _cured_by_writing(id: str) -> bool:
+    """Whether a graph that is written anew has what the file left out."""
+    return id in file_checks() and bool(file_checks()[id].fixed)
+
+
+def _keep_names(model: onnx.ModelProto, before: onnx.ModelProto) -> None:
+    """Let nodes that give the same tensors have the names that they had."""
+    names = node_names(before)
+    for node in model.graph.node:
+        node.name = names.get(node.output[0], node.name)

@@ -1,0 +1,183 @@
+"""The pages of docs/checks: one for each check that ships, and the rules that they stand for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from sparqc.base.toml_tables import tables
+from sparqc.lang.ast import CheckDecl, Example
+from sparqc.lang.format.formatter import format_declaration
+from sparqc.passes.check.check import fix_of
+from sparqc.passes.check.file_checks import file_checks
+from sparqc.pipeline.library import installed
+from sparqc.tools.terminal.text_file import write_text
+
+_GRADES = {
+    "error": "the target refuses the file, or does not run it as it is meant",
+    "slow": "the target converts, or runs in float, what could be INT8 or 2:4",
+    "note": "worth knowing",
+}
+_FIXES = {
+    "": "No: it needs a decision or new calibration.",
+    "exact": "Yes; every number stays what it is, to the bit.",
+    "close": "Yes; numbers stay the same up to rounding.",
+    "lossy": "Yes; a value moves by a quantization step at most, unless it was clipped before.",
+}
+_GENERATED = "<!-- written by `sparqc rules docs`; do not edit -->"
+
+
+@dataclass(frozen=True)
+class CheckPage:
+    """What a page says of one check."""
+
+    id: str
+    grade: str
+    doc: str
+    message: str
+    cure: str
+    source: str
+    target: str
+    fix: str
+    examples: tuple[Example, ...] = ()
+    text: str = ""
+
+    def markdown(self) -> str:
+        """The page."""
+        return "\n\n".join([_GENERATED, f"# {self.id}", *self._sections()]) + "\n"
+
+    def _sections(self) -> Iterator[str]:
+        yield f"**{self.grade}**: {_GRADES[self.grade]}. {self._held_for()}"
+        yield f"## What it finds\n\n{self.doc}"
+        yield f"> {self.message}"
+        for example in self.examples:
+            yield f"## Example\n\nThis is found:\n\n{_code(example.before)}"
+            yield f"This is not:\n\n{_code(example.after or '')}"
+        yield f"## What to do\n\n{_sentence(self.cure)}"
+        yield f"Does `sparqc check --fix` do it? {_FIXES[self.fix]}"
+        yield f"## Source\n\n{_linked(self.source)}"
+        if self.text:
+            yield f"## The check\n\n{_code(self.text, 'spq')}"
+
+    def _held_for(self) -> str:
+        return f"Held for targets that begin with `{self.target}`." if self.target else ""
+
+
+@dataclass(frozen=True)
+class GuideRule:
+    """A rule of tensorrt.md, and what of it no check can see."""
+
+    name: str
+    title: str
+    unseen: str = ""
+
+
+def write_pages(folder: Path) -> list[Path]:
+    """Write every page, and take away those of checks that are gone; returns the files.
+
+    Raises SparqcError where the folder cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    made = pages()
+    for name, text in made.items():
+        write_text(folder / name, text)
+    for path in folder.glob("*.md"):
+        if path.name not in made:
+            path.unlink()
+    return [folder / name for name in made]
+
+
+def pages() -> Mapping[str, str]:
+    """The text of every page by its file's name, of all checks that are installed."""
+    known = check_pages()
+    return {"README.md": _index(known), **{f"{p.id}.md": p.markdown() for p in known}}
+
+
+def check_pages() -> list[CheckPage]:
+    """What there is to say of each check, in the order of their ids."""
+    return sorted([*_of_patterns(), *_of_files()], key=lambda page: page.id)
+
+
+def guide_rules() -> list[GuideRule]:
+    """The rules of the guide, in their order."""
+    found = [table.read_as(GuideRule) for table in tables("rules.toml", "rules").values()]
+    return sorted(found, key=lambda rule: [int(n) for n in re.findall(r"\d+", rule.name)])
+
+
+def cited(source: str) -> set[str]:
+    """The rules that a source names: "tensorrt.md §3.2, §3.12" names two."""
+    return set(re.findall(r"§\d+(?:\.\d+)?", source))
+
+
+def _of_patterns() -> Iterator[CheckPage]:
+    for check in (d for f in installed() for d in f.declarations if isinstance(d, CheckDecl)):
+        yield CheckPage(
+            id=check.name.replace("_", "-"),
+            grade=check.grade,
+            doc=check.doc,
+            message=check.message.text,
+            cure=check.cure.text if check.cure else "",
+            source=check.source,
+            target=check.target or "",
+            fix=fix_of(check),
+            examples=tuple(e for e in check.examples if e.after is not None)[:1],
+            text=_without_examples(check),
+        )
+
+
+def _of_files() -> Iterator[CheckPage]:
+    for check in file_checks().values():
+        yield CheckPage(
+            check.name, check.grade, check.doc, check.message, check.cure, check.source,
+            check.target, check.fixed,
+        )  # fmt: skip
+
+
+def _without_examples(check: CheckDecl) -> str:
+    return format_declaration(check).partition("\n    example:")[0]
+
+
+def _index(known: list[CheckPage]) -> str:
+    checks = [
+        f"| [{p.id}]({p.id}.md) | {p.grade} | {_yes(p.fix)} | {_cell(p.doc)} |" for p in known
+    ]
+    rules = [_rule_row(rule, known) for rule in guide_rules()]
+    return "\n".join([
+        _GENERATED, "", "# Checks", "",
+        "What `sparqc check FILE.onnx` finds. *fix*: what `--fix` keeps of the numbers.", "",
+        "| check | grade | fix | what it finds |", "|---|---|---|---|", *checks, "",
+        "## The rules behind them", "",
+        "Each rule of [tensorrt.md](../tensorrt.md), the checks that hold it, and what of it a "
+        "graph does not show.", "",
+        "| rule | checks | not seen in a graph |", "|---|---|---|", *rules, "",
+    ])  # fmt: skip
+
+
+def _rule_row(rule: GuideRule, known: list[CheckPage]) -> str:
+    held = ", ".join(f"[{p.id}]({p.id}.md)" for p in known if rule.name in cited(p.source))
+    return f"| {rule.name} {_cell(rule.title)} | {held} | {_cell(rule.unseen)} |"
+
+
+def _yes(fix: str) -> str:
+    return fix or ""
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def _code(text: str, language: str = "") -> str:
+    lines = text.strip("\n").splitlines()
+    indent = min((len(line) - len(line.lstrip()) for line in lines if line.strip()), default=0)
+    body = "\n".join(line[indent:] for line in lines)
+    return f"```{language}\n{body}\n```"
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
+
+
+def _linked(source: str) -> str:
+    return source.replace("tensorrt.md", "[tensorrt.md](../tensorrt.md)")

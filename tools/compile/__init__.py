@@ -1,0 +1,1 @@
+"""`sparqc compile`: the command, and the dump of a run."""

@@ -1,0 +1,209 @@
+"""`sparqc compile`: from a trained model to an ONNX file, and the report on what was done."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from sparqc.errors import SparqcError, UsageError
+from sparqc.tools.model.request import Request, takes_request
+from sparqc.tools.terminal.console import stdout_console
+
+if TYPE_CHECKING:
+    from sparqc.api import Compiled
+    from sparqc.tools.compile.dump import GraphRecorder
+    from sparqc.tools.model.evaluation import Metric
+    from sparqc.tools.model.opening import Opened
+    from sparqc.tools.report.report import Report
+
+_PATH = click.Path(path_type=Path)
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What only `compile` is asked for, beside the request."""
+
+    output: Path
+    check: str = "off"
+    limit: int | None = None
+    skip: tuple[str, ...] = ()
+    dump: Path | None = None
+    quiet: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A finished compile; `error` is what evaluate() raised, behind a file that is written."""
+
+    report: Report
+    error: SparqcError | None = None
+
+
+@click.command("compile")
+@takes_request
+@click.option("-o", "--output", required=True, type=_PATH, help="The ONNX file to write.")
+@click.option(
+    "--check",
+    type=click.Choice(["off", "pass", "rule"]),
+    default="off",
+    show_default=True,
+    help="Run the example inputs before and after each pass or rule, and stop at the first that "
+    "breaks its promise.",
+)
+@click.option(
+    "--limit", type=click.IntRange(min=0), help="Stop after so many passes and rule applications."
+)
+@click.option(
+    "--skip",
+    multiple=True,
+    metavar="NAME",
+    help="Do without this pass, rule, fusion, share or check.",
+)
+@click.option("--dump", type=_PATH, metavar="DIR", help="Write every graph and event to DIR.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@click.option("--quiet", is_flag=True, help="Print nothing but errors.")
+@click.option("--verbose", is_flag=True, help="Show every layer, whatever their number.")
+def compile_command(
+    request: Request,
+    output: Path,
+    check: str,
+    limit: int | None,
+    skip: tuple[str, ...],
+    dump: Path | None,
+    as_json: bool,
+    quiet: bool,
+    verbose: bool,
+) -> None:
+    """Compile MODEL into an ONNX file, and report what was done to each layer."""
+    outcome = run_compile(request, Extras(output, check, limit, skip, dump, quiet or as_json))
+    if as_json:
+        click.echo(json.dumps(outcome.report.to_json(), indent=2))
+    elif not quiet:
+        from sparqc.tools.report.text import render
+
+        render(outcome.report, stdout_console(), verbose=verbose)
+    if outcome.error:
+        raise outcome.error
+
+
+def run_compile(request: Request, extras: Extras) -> Outcome:
+    """Compile, save, evaluate, and write the dump where one is wanted.
+
+    Raises SparqcError or UsageError where anything a person gave is wrong; no file is left then,
+    but for the dump, which says how far it came.
+    """
+    check_output(extras.output, request.model)
+    # A model's own prints must not get into the report.
+    with contextlib.redirect_stdout(sys.stderr):
+        if extras.dump is None:
+            return _compile(request, extras, None)
+        return _compile_and_dump(request, extras, extras.dump)
+
+
+def check_output(path: Path, model: str) -> None:
+    """Say before a long compile that its file could not be written.
+
+    Raises UsageError where the folder does not exist, or the path is a folder, a device or the
+    model itself; SparqcError where the folder is read-only.
+    """
+    if path.is_dir():
+        raise UsageError(f"-o {path} is a folder", hint=f"name a file: -o {path}/model.onnx")
+    if path.exists() and not path.is_file():
+        # It would be renamed over: as root even /dev/null would become a file.
+        raise UsageError(f"-o {path} is a device, not a file", hint="name a file")
+    if not path.absolute().parent.is_dir():
+        raise UsageError(f"-o {path}: there is no folder {path.parent}", hint="create it first")
+    if path.exists() and Path(model).exists() and path.samefile(model):
+        raise UsageError(f"-o {path} would overwrite the model", hint="name another file")
+    if not os.access(path.absolute().parent, os.W_OK):
+        raise SparqcError(
+            f"-o {path}: the folder {path.parent} cannot be written to",
+            hint="choose another place with -o",
+        )
+
+
+def _compile_and_dump(request: Request, extras: Extras, folder: Path) -> Outcome:
+    from sparqc.tools.compile.dump import GraphRecorder, Run, check_replaceable, write_dump
+
+    check_replaceable(folder)
+    recorder = GraphRecorder()
+    run = Run(("sparqc", *sys.argv[1:]), request.model, request.passes, request.target)
+    try:
+        outcome = _compile(request, extras, recorder)
+    except SparqcError as error:
+        # How far it came is what a dump of a failure is for; without a graph it came nowhere.
+        if recorder.stages:
+            write_dump(folder, run.with_error(error), recorder)
+        raise
+    write_dump(folder, run.with_report(outcome.report), recorder)
+    return outcome
+
+
+def _compile(request: Request, extras: Extras, recorder: GraphRecorder | None) -> Outcome:
+    from sparqc.api import run_job
+    from sparqc.pipeline.trace import Recorder
+    from sparqc.tools.model.opening import Wishes, open_request
+    from sparqc.tools.report.report import Account, PassRow, report_of
+    from sparqc.tools.terminal.progress import progress_bar
+
+    phases = Phases()
+    events = recorder.events if recorder else Recorder()
+    with progress_bar(not extras.quiet) as progress:
+        observers = (recorder or events,)
+        wishes = Wishes(extras.check, extras.limit, extras.skip, progress, observers)
+        opened = open_request(request, wishes)
+        if recorder:
+            recorder.begin(opened.job.graph)
+        phases.end("reading")
+        compiled = run_job(opened.job)
+        phases.end("compiling")
+    compiled.save(extras.output)
+    phases.end("writing")
+    metrics, error = _evaluate(opened, compiled)
+    phases.end("evaluating")
+    account = Account(
+        model=request.model,
+        float_bytes=opened.float_bytes,
+        passes=[PassRow.of(event) for event in events.passes],
+        metrics=metrics,
+        notes=opened.notes,
+        phases=phases.seconds,
+        cpu_seconds=time.process_time(),
+    )
+    return Outcome(report_of(compiled, account), error)
+
+
+class Phases:
+    """Wall seconds of each phase, from the end of the one before."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def end(self, name: str) -> None:
+        """The phase of that name is over."""
+        now = time.perf_counter()
+        self.seconds[name] = now - self._last
+        self._last = now
+
+
+def _evaluate(opened: Opened, compiled: Compiled) -> tuple[list[Metric], SparqcError | None]:
+    """The metrics, or why there are none; the file is written and good in any case."""
+    from sparqc.tools.model.evaluation import compare
+
+    loaded = opened.loaded
+    if loaded.evaluate is None or loaded.module is None:
+        return [], None
+    try:
+        scales = compiled.context.scales
+        return compare(loaded.evaluate, loaded.module, compiled.files[0], scales), None
+    except SparqcError as error:
+        return [], error

@@ -1,0 +1,181 @@
+"""`--dump run/`: a plain directory that says what every pass and every rule did.
+
+    run.json          versions, command, pipeline, target and the report, or the error
+    events.jsonl      each pass and each application of a rule, in order, with its provenance
+    graphs/NN-PASS…   the graph as text as it was read (00) and behind each pass that changed it
+    report.html       all of it in one file to look at
+
+The graphs of two runs are equal to the byte.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import sparqc
+from sparqc.errors import SparqcError, UsageError
+from sparqc.ir.graph import Graph
+from sparqc.ir.text.print import print_graph
+from sparqc.pipeline.events import Observer, PassEvent, RuleEvent
+from sparqc.pipeline.trace import Recorder
+
+if TYPE_CHECKING:
+    from sparqc.tools.report.report import Report
+
+#: What makes a directory one of ours, which the next dump may replace.
+MARK = "run.json"
+
+_LIBRARIES = ("torch", "onnx", "onnxruntime", "onnxscript", "onnx-graphsurgeon", "numpy")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The graph as it was read, or behind a pass that changed it."""
+
+    number: int
+    name: str
+    level: str
+    text: str
+
+    @property
+    def file(self) -> str:
+        """Where it stands in the dump: `graphs/03-place.fx.txt`."""
+        return f"graphs/{self.number:02}-{self.name}.{self.level}.txt"
+
+
+@dataclass
+class GraphRecorder(Observer):
+    """Keeps every event, and the text of the graph wherever a pass changed it."""
+
+    events: Recorder = field(default_factory=Recorder)
+    stages: list[Stage] = field(default_factory=list)
+    _passes: int = 0
+
+    def begin(self, graph: Graph) -> None:
+        """Keep the graph as it was read."""
+        self._keep("read", graph)
+
+    def on_pass(self, event: PassEvent) -> None:
+        """Keep a pass, and the graph behind it where it is another one."""
+        self._passes += 1
+        self.events.on_pass(event)
+        if event.graph is not None and not event.skipped:
+            self._keep(event.pass_, event.graph)
+
+    def on_rule(self, event: RuleEvent) -> None:
+        """Keep a rule application."""
+        self.events.on_rule(event)
+
+    def _keep(self, name: str, graph: Graph) -> None:
+        text = print_graph(graph)
+        if not self.stages or self.stages[-1].text != text:
+            self.stages.append(Stage(self._passes, name, graph.level, text))
+
+
+@dataclass(frozen=True)
+class Run:
+    """What is known of one run of the command line."""
+
+    command: Sequence[str]
+    model: str
+    passes: str
+    target: str
+    #: The report as JSON values, None where the compile failed.
+    report: Mapping[str, Any] | None = None
+    error: str = ""
+
+    def with_report(self, report: Report) -> Run:
+        """The run that ended with a report."""
+        return replace(self, report=report.to_json())
+
+    def with_error(self, error: SparqcError) -> Run:
+        """The run that ended with an error."""
+        return replace(self, error=str(error))
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, as run.json holds it."""
+        return {
+            "versions": versions(),
+            "command": list(self.command),
+            "model": self.model,
+            "passes": self.passes,
+            "target": self.target,
+            "error": self.error,
+            "report": self.report,
+        }
+
+
+def versions() -> dict[str, str]:
+    """The versions of sparqc, Python and the libraries that a result depends on."""
+    found = {"sparqc": str(sparqc.__version__), "python": platform.python_version()}
+    return found | {name: metadata.version(name) for name in _LIBRARIES}
+
+
+def check_replaceable(folder: Path) -> None:
+    """Say before a long compile that its dump could not be written.
+
+    Raises UsageError where the folder is somebody else's, or the one around it is missing or
+    read-only.
+    """
+    if folder.exists() and not (folder / MARK).is_file() and not _is_empty(folder):
+        raise UsageError(
+            f"--dump {folder} is there already and is no dump of sparqc",
+            hint="name a folder that does not exist, or one that an earlier --dump made",
+        )
+    parent = folder.absolute().parent
+    if not parent.is_dir():
+        raise UsageError(f"--dump {folder}: there is no folder {parent}")
+    if not os.access(parent, os.W_OK):
+        raise UsageError(f"--dump {folder}: the folder {parent} cannot be written to")
+
+
+def _is_empty(folder: Path) -> bool:
+    return folder.is_dir() and not any(folder.iterdir())
+
+
+def write_dump(folder: Path, run: Run, recorder: GraphRecorder) -> None:
+    """Write the directory beside its final name and rename it; an earlier dump goes.
+
+    Raises SparqcError where the system refuses.
+    """
+    from sparqc.tools.compile.html import page
+
+    data = run.to_json()
+    contents = {stage.file: stage.text for stage in recorder.stages}
+    contents["events.jsonl"] = recorder.events.to_jsonl()
+    contents["report.html"] = page(data, recorder.events.events, recorder.stages)
+    contents[MARK] = json.dumps(data, indent=2) + "\n"
+    folder = folder.absolute()
+    try:
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as made:
+            new = Path(made) / "new"
+            for name, text in contents.items():
+                path = new / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(text, encoding="utf-8")
+            _exchange(folder, new, Path(made) / "old")
+    except OSError as error:
+        raise SparqcError(
+            f"cannot write the dump {folder}: {error.strerror or error}",
+            hint="choose another place with --dump",
+        ) from error
+
+
+def _exchange(folder: Path, new: Path, old: Path) -> None:
+    """Put the new directory in the place of the old one, which stays where that fails."""
+    if folder.exists():
+        os.replace(folder, old)
+    try:
+        os.replace(new, folder)
+    except OSError:
+        if old.exists():
+            os.replace(old, folder)
+        raise

@@ -1,0 +1,1 @@
+"""`sparqc explain`: the predicted engine, as text, and beside a real one."""

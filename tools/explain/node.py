@@ -1,0 +1,121 @@
+"""`sparqc explain --node NAME`: one kernel, its neighbours, and why it is what it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from sparqc.errors import UsageError, did_you_mean
+from sparqc.tools.explain.text import (
+    count_text,
+    operators_text,
+    size_text,
+    types_text,
+)
+
+if TYPE_CHECKING:
+    from sparqc.predict.engine import LedgerRow, PredictedEngine, PredictedKernel, Tensor
+
+
+def find_kernels(engine: PredictedEngine, name: str) -> tuple[PredictedKernel, ...]:
+    """The kernels that an ONNX node, or the node that gives a tensor, has a part in.
+
+    Raises UsageError where no kernel has, with what is known of the name.
+    """
+    found = [k for k in engine.kernels if name in k.nodes or name in k.values]
+    found = found or [k for k in engine.kernels if any(name == t.name for t in _tensors(k))]
+    if found:
+        return tuple(found)
+    if name in engine.folded:
+        raise UsageError(
+            f"no kernel runs for {name!r}: it is computed before the network runs, or on the host"
+        )
+    known = {n for k in engine.kernels for n in (*k.nodes, *k.values)}
+    raise UsageError(
+        f"no kernel has a part of {name!r}",
+        hint=did_you_mean(name, known) or "a Reshape and its like need no kernel",
+    )
+
+
+def _tensors(kernel: PredictedKernel) -> tuple[Tensor, ...]:
+    return (*kernel.inputs, *kernel.outputs, *kernel.weights)
+
+
+def node_lines(engine: PredictedEngine, name: str) -> Iterator[str]:
+    """What there is to say of a node, for a person."""
+    for kernel in find_kernels(engine, name):
+        yield from _kernel_lines(engine, kernel)
+
+
+def _kernel_lines(engine: PredictedEngine, kernel: PredictedKernel) -> Iterator[str]:
+    number = engine.kernels.index(kernel) + 1
+    yield f"kernel {number} of {len(engine.kernels)}: {kernel.kind} ({operators_text(kernel)})"
+    yield f"  nodes      {', '.join(kernel.nodes or kernel.values)}"
+    yield f"  computes   in {'INT8' if kernel.int8 else 'float'}{_note(kernel)}"
+    for tensor in kernel.inputs:
+        yield f"  reads      {_tensor(tensor)}, given by {_givers(engine, tensor)}"
+    for tensor in kernel.outputs:
+        yield f"  writes     {_tensor(tensor)}, read by {_readers(engine, tensor)}"
+    for tensor in kernel.weights:
+        yield f"  weights    {_tensor(tensor)}"
+    macs = "not known" if kernel.macs is None else count_text(kernel.macs)
+    yield f"  products   {macs} multiply-adds"
+    for row in ledger_rows(engine, kernel):
+        yield from _ledger_lines(row)
+
+
+def _note(kernel: PredictedKernel) -> str:
+    return f"; {kernel.note}" if kernel.note else ""
+
+
+def _tensor(tensor: Tensor) -> str:
+    size = "size unknown" if tensor.bytes is None else size_text(tensor.bytes)
+    shape = "?" if tensor.shape is None else "x".join(map(str, tensor.shape))
+    return f"{tensor.name} {types_text([tensor])} {shape} ({size})"
+
+
+def _givers(engine: PredictedEngine, tensor: Tensor) -> str:
+    found = [k.name for k in engine.kernels if tensor in k.outputs]
+    return ", ".join(f"the kernel of {name}" for name in found) or "the caller"
+
+
+def _readers(engine: PredictedEngine, tensor: Tensor) -> str:
+    found = [k.name for k in engine.kernels if tensor in k.inputs]
+    return ", ".join(f"the kernel of {name}" for name in found) or "the caller"
+
+
+def ledger_rows(engine: PredictedEngine, kernel: PredictedKernel) -> list[LedgerRow]:
+    """The rows of the weighted operators in a kernel."""
+    return [row for row in engine.ledger if row.value in kernel.values]
+
+
+def _ledger_lines(row: LedgerRow) -> Iterator[str]:
+    shape = "x".join(map(str, row.shape))
+    yield f"  {row.node or row.value} with the weight {row.weight} ({shape})"
+    checks = {
+        "INT8 in": row.int8_in, "INT8 out": row.int8_out, "2:4 codes": row.two_four,
+        "size rule": row.size_rule, "pays": row.pays,
+    }  # fmt: skip
+    for label, verdict in checks.items():
+        yield f"    {label:<10} {'yes' if verdict.holds else f'no: {verdict.reason}'}"
+    if row.remark:
+        yield f"    {'remark':<10} INT8 as the file asks, though: {row.remark}"
+
+
+def node_json(engine: PredictedEngine, name: str) -> dict[str, Any]:
+    """The same as plain data."""
+    kernels = find_kernels(engine, name)
+    return {
+        "name": name,
+        "kernels": [k.to_json() for k in kernels],
+        "ledger": [r.to_json() for k in kernels for r in ledger_rows(engine, k)],
+        "given_by": _names(engine, kernels, "inputs", "outputs"),
+        "read_by": _names(engine, kernels, "outputs", "inputs"),
+    }
+
+
+def _names(
+    engine: PredictedEngine, kernels: tuple[PredictedKernel, ...], ours: str, theirs: str
+) -> list[str]:
+    tensors = {t for k in kernels for t in getattr(k, ours)}
+    return [k.name for k in engine.kernels if tensors & set(getattr(k, theirs))]

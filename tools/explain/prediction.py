@@ -1,0 +1,152 @@
+"""The engine that a target is expected to make of an ONNX file, under the names of its nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import onnx
+
+from sparqc.api import Options, new_job
+from sparqc.errors import UsageError
+from sparqc.ir.graph import Graph
+from sparqc.ir.onnx.adapter import load_onnx
+from sparqc.match.match import Index, Matcher
+from sparqc.pipeline.passbase import Context
+from sparqc.predict.engine import PredictedEngine
+from sparqc.predict.predict import predict_graph
+from sparqc.tools.build.onnx_source import InputSpec, OnnxSource, read_source
+from sparqc.tools.build.shapes import Shapes, input_ranges
+
+#: What is said where sizes stay open.
+OPEN_SIZES = "sizes that are not known are left out of all figures: give them with --shape"
+
+
+def predict(
+    model: str | Path | onnx.ModelProto,
+    target: str = "",
+    *,
+    batch: int | None = None,
+    shapes: Shapes | None = None,
+    patterns: Sequence[Path] = (),
+) -> PredictedEngine:
+    """Predict what a target makes of an ONNX model, sparqc's or anybody's.
+
+    Args:
+        model: a path, or a model in memory (which stays as it is).
+        target: a target profile, "" for the default one.
+        batch: the size of a free batch dimension, 8 if None.
+        shapes: input name -> one exact shape, or a range, of which the usual one counts.
+        patterns: pattern files whose fusions and shares count too.
+
+    Sizes that stay open are left out of the figures, and a note says so.
+
+    Raises:
+        UsageError: no such file or target, or shapes that do not fit.
+        SparqcError: the file is no valid ONNX model.
+    """
+    source = read_source(_loaded(model))
+    model, notes = sized(source, batch, shapes)
+    job = new_job(model, options=Options(passes="", target=target, patterns=tuple(patterns)))
+    engine = predict_graph(job.graph, job.context)
+    notes = (*notes, *engine.notes, *_refusals(job.graph, job.context))
+    return _named(replace(engine, notes=notes), source)
+
+
+def _refusals(graph: Graph, context: Context) -> Iterator[str]:
+    """A note where checks find errors: there may be no engine at all."""
+    target = context.target.name
+    matcher = Matcher(context.rules, context.table, target)
+    errors = (c for c in context.rules.checks(graph.level, target) if c.grade == "error")
+    index = Index(matcher, errors)
+    found = {c.name for n in graph.nodes for c in index.at(n) if matcher.first(c, n)}
+    if found:
+        names = ", ".join(sorted(name.replace("_", "-") for name in found))
+        yield f"{target} may refuse the file: `sparqc check` finds errors ({names})"
+
+
+def _loaded(model: str | Path | onnx.ModelProto) -> onnx.ModelProto:
+    if isinstance(model, onnx.ModelProto):
+        return model
+    return load_onnx(Path(model))
+
+
+# -- sizes -------------------------------------------------------------------------------------
+
+
+def sized(
+    source: OnnxSource, batch: int | None, shapes: Shapes | None
+) -> tuple[onnx.ModelProto, tuple[str, ...]]:
+    """The model with the sizes of its inputs filled in, and what is to be said of open ones."""
+    if not any(_is_open(spec) for spec in source.inputs):
+        if batch is not None or shapes:
+            input_ranges(source.inputs, batch, shapes)  # refuses what does not fit
+        return source.model, ()
+    try:
+        ranges = input_ranges(source.inputs, batch, shapes)
+    except UsageError:
+        if batch is not None or shapes:
+            raise
+        return source.model, (OPEN_SIZES,)
+    sizes = {name: r.opt for name, r in ranges.items()}
+    model = onnx.ModelProto()
+    model.CopyFrom(source.model)
+    _fill(model.graph, sizes, dict(_symbols(source.inputs, sizes)))
+    return model, ()
+
+
+def _is_open(spec: InputSpec) -> bool:
+    return spec.dims is None or not all(isinstance(d, int) for d in spec.dims)
+
+
+def _symbols(
+    inputs: Sequence[InputSpec], sizes: Mapping[str, Sequence[int]]
+) -> Iterator[tuple[str, int]]:
+    """The size that each symbol of the inputs has."""
+    for spec in inputs:
+        for dim, size in zip(spec.dims or (), sizes[spec.name], strict=False):
+            if isinstance(dim, str) and dim:
+                yield dim, size
+
+
+def _fill(
+    graph: onnx.GraphProto, sizes: Mapping[str, Sequence[int]], symbols: Mapping[str, int]
+) -> None:
+    """Write the sizes into the graph; a symbol without one is left to shape inference."""
+    for value in graph.input:
+        if value.name in sizes:
+            dims = value.type.tensor_type.shape.dim
+            del dims[:]
+            for size in sizes[value.name]:
+                dims.add().dim_value = size
+    for value in (*graph.output, *graph.value_info):
+        for dim in value.type.tensor_type.shape.dim:
+            if dim.dim_param in symbols:
+                dim.dim_value = symbols[dim.dim_param]
+            elif dim.HasField("dim_param"):
+                dim.ClearField("dim_param")
+
+
+# -- names -------------------------------------------------------------------------------------
+
+
+def _named(engine: PredictedEngine, source: OnnxSource) -> PredictedEngine:
+    """The engine with the names of the ONNX nodes beside those of the values."""
+    names = node_names(source)
+    kernels = tuple(
+        replace(k, nodes=tuple(dict.fromkeys(names[v] for v in k.values if v in names)))
+        for k in engine.kernels
+    )
+    ledger = tuple(replace(r, node=names.get(r.value, r.value)) for r in engine.ledger)
+    return replace(engine, kernels=kernels, ledger=ledger)
+
+
+def node_names(source: OnnxSource) -> dict[str, str]:
+    """The name of the node that defines each tensor."""
+    return {
+        output: source.known_as(node.name)
+        for node in source.model.graph.node
+        for output in node.output
+        if output
+    }

@@ -1,0 +1,1 @@
+"""`sparqc inspect`, `why` and `whynot`: a graph between its passes."""

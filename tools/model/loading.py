@@ -1,0 +1,162 @@
+"""The model that a person names: `model.py[:name]`, `package.module:callable`, `.pt2`, `.onnx`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from torch import nn
+from torch.export import ExportedProgram
+
+from sparqc.errors import UsageError
+from sparqc.tools.model.offer import Batch, Batches, Evaluate, Offer
+from sparqc.tools.model.program_file import read_program
+from sparqc.tools.model.random_inputs import random_inputs
+from sparqc.tools.model.source import open_file, open_package
+from sparqc.tools.model.submodules import find, inputs_of
+from sparqc.tools.model.user_code import shown
+
+_KINDS = (
+    "a model is model.py, model.py:function, package.module:function, a .pt2 file of "
+    "torch.export.save, or an .onnx file"
+)
+_WEIGHTS = (".pt", ".pth", ".ckpt", ".bin", ".safetensors")
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model and what came with it; what an ONNX file does not offer is None."""
+
+    spec: str
+    kind: Literal["module", "program", "onnx"]
+    #: Where the model lies; None for `package.module:function`.
+    path: Path | None = None
+    #: In evaluation mode; for a `.pt2` file the module of the program.
+    module: nn.Module | None = None
+    #: The exported program of a `.pt2` file.
+    program: ExportedProgram | None = None
+    #: Example inputs, in the order of the parameters of `forward`.
+    inputs: Batch | None = None
+    #: Gives the calibration batches anew at each call.
+    calibration: Batches | None = None
+    #: Takes a function from input tensors to the output, gives figures by name.
+    evaluate: Evaluate | None = None
+    train: Callable[[nn.Module], object] | None = None
+    #: The code that the model comes from, with what else it offers.
+    offer: Offer | None = None
+
+
+def load(spec: str, *, submodule: str | None = None, inputs: Sequence[str] = ()) -> LoadedModel:
+    """Load the model that `spec` names, running the code that it asks for and no other.
+
+    `inputs` are the texts of `--input`, used instead of what the model offers.  With `submodule`
+    the model is that part of it; its inputs and calibration batches are what the whole model feeds
+    it.  Models with random weights get the same ones in every run.
+
+    Raises:
+        UsageError: where `spec` names nothing that can be loaded, or a `--input` does not fit.
+        SparqcError: where the file is damaged, or the code in it fails, with the place.
+    """
+    if spec.endswith(".onnx"):
+        return _onnx(spec, submodule, inputs)
+    if spec.endswith(".pt2"):
+        return _program(spec, submodule, inputs)
+    return _module(spec, _open(spec), submodule, inputs)
+
+
+def _open(spec: str) -> Offer:
+    """The code that a spec names, loaded."""
+    if found := re.fullmatch(r"(?P<path>.*\.py)(?::(?P<name>[^:/\\]*))?", spec):
+        return open_file(_existing(found["path"]), found["name"] or "model")
+    if spec.endswith(_WEIGHTS):
+        hint = "write a model.py whose model() makes the network and loads these weights into it"
+        raise UsageError(f"{spec} holds weights, not a model", hint=hint)
+    module, colon, name = spec.rpartition(":")
+    if not (colon and name and re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*", module)):
+        raise UsageError(f"{spec!r} names no model", hint=_KINDS)
+    return open_package(module, name)
+
+
+def _existing(text: str) -> Path:
+    path = Path(text)
+    if path.is_dir():
+        raise UsageError(f"{text} is a folder", hint=_KINDS)
+    if not path.exists():
+        raise UsageError(f"{text} does not exist", hint=f"looked in {Path.cwd()}")
+    return path
+
+
+def _module(spec: str, code: Offer, submodule: str | None, inputs: Sequence[str]) -> LoadedModel:
+    module = code.make()
+    if not inputs and not code.has_inputs:
+        raise code.no_inputs()
+    example = random_inputs(inputs, module) if inputs else code.example_inputs()
+    calibration = code.calibration(len(example))
+    if submodule:
+        part, example, calibration = _part(module, submodule, example, calibration, code)
+        return LoadedModel(spec, "module", code.path, part, inputs=example, calibration=calibration)
+    return LoadedModel(
+        spec,
+        "module",
+        code.path,
+        module,
+        None,
+        example,
+        calibration,
+        code.evaluate,
+        code.train,
+        code,
+    )
+
+
+def _part(
+    module: nn.Module, path: str, example: Batch, calibration: Batches | None, code: Offer
+) -> tuple[nn.Module, Batch, Batches | None]:
+    part = find(module, path)
+    first = next(inputs_of(module, path, example, code.code))
+    if calibration is None:
+        return part, first, None
+    whole = calibration
+    return (
+        part,
+        first,
+        lambda: (seen for batch in whole() for seen in inputs_of(module, path, batch, code.code)),
+    )
+
+
+def _program(spec: str, submodule: str | None, inputs: Sequence[str]) -> LoadedModel:
+    path = _existing(spec)
+    if submodule:
+        hint = "take the submodule before torch.export.save"
+        raise UsageError("an exported program has no submodules any more", hint=hint)
+    program = read_program(path)
+    module = _module_of(program)
+    example = random_inputs(inputs, module) if inputs else _stored_inputs(program)
+    if example is None:
+        hint = "describe each input: --input x:f32[8,3,224,224]"
+        raise UsageError(f"{shown(path)} holds no example inputs", hint=hint)
+    return LoadedModel(spec, "program", path, module, program, example)
+
+
+def _module_of(program: ExportedProgram) -> nn.Module:
+    module: nn.Module = program.module(check_guards=False)
+    # The graph is of one mode. torch lets both methods raise; here they just change nothing.
+    for method in ("train", "eval"):
+        vars(module).pop(method, None)
+    return module
+
+
+def _stored_inputs(program: ExportedProgram) -> Batch | None:
+    args, kwargs = program.example_inputs or ((), {})
+    return (*args, *kwargs.values()) or None
+
+
+def _onnx(spec: str, submodule: str | None, inputs: Sequence[str]) -> LoadedModel:
+    path = _existing(spec)
+    for given, option in ((submodule, "--submodule"), (inputs, "--input")):
+        if given:
+            raise UsageError(f"{option} is for PyTorch models; {spec} is an ONNX file")
+    return LoadedModel(spec, "onnx", path)

@@ -1,0 +1,63 @@
+"""A part of a model on its own: the submodule, and what the model feeds it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sparqc.errors import SparqcError, UsageError, did_you_mean
+from sparqc.tools.model.user_code import UserCode
+
+Batch = tuple[Tensor, ...]
+
+
+def find(module: nn.Module, path: str) -> nn.Module:
+    """The submodule at a dotted path; UsageError where there is none."""
+    known: dict[str, nn.Module] = dict(module.named_modules())
+    if path not in known or not path:
+        raise UsageError(
+            f"the model has no submodule {path!r}",
+            hint=did_you_mean(path, filter(None, known))
+            or f"it has: {', '.join(_children(module))}",
+        )
+    return known[path]
+
+
+def _children(module: nn.Module) -> list[str]:
+    return [name for name, _ in module.named_children()]
+
+
+def inputs_of(module: nn.Module, path: str, batch: Batch, code: UserCode) -> Iterator[Batch]:
+    """What the submodule is called with while the whole model runs on a batch, call by call.
+
+    Raises SparqcError where the model fails, never calls it, or calls it with other things than
+    tensors.
+    """
+    seen: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
+    part = find(module, path)
+    hook = part.register_forward_pre_hook(
+        lambda _, args, kwargs: seen.append((args, kwargs)), with_kwargs=True
+    )
+    try:
+        with torch.no_grad(), code.running("running the model"):
+            module(*batch)
+    finally:
+        hook.remove()
+    if not seen:
+        raise SparqcError(f"the model does not call its submodule {path!r} on these inputs")
+    yield from (_tensors(part, path, args, kwargs) for args, kwargs in seen)
+
+
+def _tensors(part: nn.Module, path: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Batch:
+    bound = inspect.signature(part.forward).bind(*args, **kwargs)
+    if bound.kwargs or not all(isinstance(value, Tensor) for value in bound.args):
+        given = ", ".join(type(v).__name__ for v in (*bound.args, *bound.kwargs.values()))
+        raise SparqcError(
+            f"the model calls its submodule {path!r} with ({given}), not with tensors alone",
+            hint="take a submodule inside it or around it",
+        )
+    return tuple(value.detach() for value in bound.args)

@@ -1,0 +1,178 @@
+"""What became of each layer, read off the final ONNX graph; the reasons come from the passes.
+
+What a pass meant to do and what stands in the file are two things: INT8 and 2:4 are said of the
+file only, and a layer that was meant to be INT8 and is not says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sparqc.ir.constants import constant_value, is_constant
+from sparqc.ir.graph import Graph, Node, Value
+from sparqc.ir.weighted import stored_codes, weighted
+from sparqc.numerics.two_four import is_two_four
+from sparqc.passes.check.check import layer_name
+from sparqc.passes.place.plan import Layer, Plan
+from sparqc.passes.prune import Mask
+from sparqc.pipeline.passbase import Context
+
+DEQUANTIZE = "q.dequantize"
+
+
+@dataclass(frozen=True)
+class LayerRow:
+    """One operator of the ONNX graph that multiplies by a constant weight."""
+
+    name: str  # the module path, or the ONNX value where no module is known
+    value: str  # the ONNX value that it defines
+    op: str
+    weight: str
+    shape: tuple[int, ...]
+    int8: bool
+    float_reason: str  # "" where it is INT8
+    sparse: bool
+    dense_reason: str  # "" where it is 2:4
+    source: str = ""  # the line of the model
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class OtherRow:
+    """An operator without weights that the target could run in INT8: a pool, an Add."""
+
+    value: str
+    op: str
+    int8: bool
+    float_reason: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return asdict(self)
+
+
+def layer_rows(graph: Graph, context: Context) -> list[LayerRow]:
+    """A row for each weighted operator of the final graph, in its order."""
+    plan: Plan | None = context.facts.get("place")
+    placed = {layer.name: layer for layer in plan.layers} if plan else {}
+    masks: Mapping[str, Mask] = {
+        **context.facts.get("prune.dense", {}),
+        **context.facts.get("prune", {}),
+    }
+    rows = []
+    for found in weighted(graph, context.table):
+        node, weight = found.node, found.weight
+        layer = placed.get(layer_name(node, set(placed)))
+        mask = masks.get(layer_name(node, set(masks)))
+        stored = stored_codes(weight, context.table)
+        if stored is None:
+            stored = constant_value(weight, context.table)
+        assert stored is not None
+        int8, sparse = _is_int8(node, weight), is_two_four(stored, found.reduction_axis)
+        rows.append(
+            LayerRow(
+                name=_title(node, layer, mask),
+                value=node.output.name,
+                op=node.op,
+                weight=_weight_name(weight, layer, mask),
+                shape=tuple(stored.shape),
+                int8=int8,
+                float_reason="" if int8 else _float_reason(layer, planned=plan is not None),
+                sparse=sparse,
+                dense_reason="" if sparse else _dense_reason(mask, "prune" in context.facts),
+                source=node.origin.source or (layer.source if layer else ""),
+            )
+        )
+    return rows
+
+
+def other_rows(graph: Graph, context: Context) -> list[OtherRow]:
+    """A row for each operator without weights that a fusion of the target covers."""
+    plan: Plan | None = context.facts.get("place")
+    layers = [layer for layer in plan.layers if layer.weight is None] if plan else []
+    present = [layer for layer in layers if layer.name in graph]
+    return [_other(layer, graph.value(layer.name).producer) for layer in present]
+
+
+def _other(layer: Layer, node: Node | None) -> OtherRow:
+    data = [v for v in node.inputs if not v.is_const] if node else []
+    int8 = bool(data) and all(_from_int8(v) for v in data)
+    reason = "" if int8 else layer.reason or "its input reaches it in float"
+    return OtherRow(layer.name, layer.op, int8, reason)
+
+
+@dataclass(frozen=True)
+class ResidualAdds:
+    """The Adds of two computed tensors of one shape, by how many inputs come from INT8 codes."""
+
+    none: int = 0
+    one: int = 0
+    both: int = 0
+
+    def to_json(self) -> dict[str, int]:
+        """Plain data."""
+        return asdict(self)
+
+
+def residual_adds(graph: Graph, context: Context) -> ResidualAdds:
+    """Count the Adds; the target fuses one whose one input is bare and the other INT8."""
+    counts = [0, 0, 0]
+    for node in graph.nodes:
+        terms = list(node.inputs)
+        if node.op != "nn.add" or any(is_constant(v, context.table) for v in terms):
+            continue
+        if len({v.shape for v in terms}) == 1:
+            counts[sum(map(_from_int8, terms))] += 1
+    return ResidualAdds(*counts)
+
+
+def _is_int8(node: Node, weight: Value) -> bool:
+    """Whether data and weight both come from INT8 codes."""
+    data = next((v for v in node.inputs if v is not weight), None)
+    return data is not None and _from_int8(data) and _from_int8(weight)
+
+
+def _from_int8(value: Value) -> bool:
+    return value.producer is not None and value.producer.op == DEQUANTIZE
+
+
+def _float_reason(layer: Layer | None, planned: bool) -> str:
+    if not planned:
+        return "nothing was quantized: the pass `place` did not run"
+    if layer is None:
+        return "it came into being behind the pass `place`"
+    return layer.reason or "meant to be INT8, but its Q/DQ pairs were lost on the way"
+
+
+def _dense_reason(mask: Mask | None, pruned: bool) -> str:
+    if mask is None:
+        return "the pass `prune` did not see it" if pruned else "nothing was pruned"
+    return mask.reason or "meant to be 2:4, but its stored codes are not"
+
+
+def _title(node: Node, layer: Layer | None, mask: Mask | None) -> str:
+    names = (node.origin.module, layer.module if layer else "", mask.module if mask else "")
+    return next(filter(None, names), node.output.name)
+
+
+def _weight_name(weight: Value, layer: Layer | None, mask: Mask | None) -> str:
+    """The parameter's own name where a pass knew it, else the name of the stored constant."""
+    if mask is not None:
+        return mask.weight
+    if layer is not None and layer.weight:
+        return layer.weight
+    return next(_constants_behind(weight)).name
+
+
+def _constants_behind(value: Value) -> Iterator[Value]:
+    """The constants that a constant expression is made of, the data before its scales."""
+    if value.producer is None:
+        yield value
+        return
+    for operand in value.producer.inputs:
+        yield from _constants_behind(operand)

@@ -1,0 +1,104 @@
+"""In which type each operator runs, and what inputs and outputs are, read off the final graph."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from sparqc.ir.graph import Graph, Node, Value
+from sparqc.passes.boundary import End
+from sparqc.passes.half.half import HalfFacts, KeptOperator
+from sparqc.passes.half.kept import QUANTIZERS
+from sparqc.pipeline.passbase import Context
+from sparqc.tools.report.tables import shortened
+
+_FLOATS = ("f16", "f32")
+
+
+@dataclass(frozen=True)
+class OperatorTypes:
+    """How many operators read INT8 codes only, and in which type the others compute.
+
+    Quantizers and Casts are not counted, nor is what computes with integers.
+    """
+
+    int8: int = 0
+    fp16: int = 0
+    fp32: int = 0
+    casts: int = 0
+    #: Why operators are FP32 where the others are FP16.
+    kept: tuple[KeptOperator, ...] = ()
+    #: Constants that were clamped to the range of FP16.
+    clamped: tuple[str, ...] = ()
+    #: Inputs and outputs whose type was to be changed.
+    ends: tuple[End, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return asdict(self)
+
+
+def operator_types(graph: Graph, context: Context) -> OperatorTypes:
+    """Count the operators of the final graph."""
+    kinds = Counter(kind for node in graph.nodes if (kind := _type_of(node, context)))
+    facts = context.facts.get("half", HalfFacts((), (), 0))
+    kept = tuple(k for k in facts.kept if k.value in graph)
+    return OperatorTypes(
+        int8=kinds["i8"],
+        fp16=kinds["f16"],
+        fp32=kinds["f32"],
+        casts=sum(node.op == "nn.cast" for node in graph.nodes),
+        kept=kept,
+        clamped=facts.clamped,
+        ends=tuple(
+            replace(end, scale=context.scales.get(end.name))
+            for end in context.facts.get("boundary", ())
+        ),
+    )
+
+
+def _type_of(node: Node, context: Context) -> str:
+    """ "i8", "f16", "f32", or "" for what is not counted."""
+    dtype = node.output.type.dtype
+    if node.op in (*QUANTIZERS, "nn.cast") or dtype not in (*_FLOATS, "i8"):
+        return ""
+    row = context.table.get(node.op)
+    weight = node.operands[row.weight.operand] if row and row.weight else None
+    read = [v for v in node.inputs if v is weight or (not v.is_const and _is_float(v))]
+    return "i8" if read and all(map(_from_codes, read)) else dtype
+
+
+def _is_float(value: Value) -> bool:
+    return value.type.dtype in _FLOATS
+
+
+def _from_codes(value: Value) -> bool:
+    return value.producer is not None and value.producer.op == "q.dequantize"
+
+
+def type_lines(types: OperatorTypes) -> Iterator[str]:
+    """What a person reads of it; nothing where all floats are FP32."""
+    if not types.fp16:
+        return
+    casts = f"{types.casts} Cast{'' if types.casts == 1 else 's'}"
+    yield (
+        f"{types.int8} operators read INT8 only, {types.fp16} are FP16, {types.fp32} FP32; {casts}"
+    )
+    groups: dict[str, list[str]] = {}
+    for kept in types.kept:
+        groups.setdefault(kept.reason, []).append(kept.value)
+    for reason, values in groups.items():
+        yield f"FP32: {shortened(values)}: {reason}"
+    if types.clamped:
+        yield f"clamped to FP16: {shortened(types.clamped)}"
+
+
+def end_lines(types: OperatorTypes) -> Iterator[str]:
+    """A line for each input and output whose type was to be changed."""
+    names = {"f16": "FP16", "f32": "FP32", "i8": "INT8 codes"}
+    for end in types.ends:
+        step = "" if end.scale is None else f", one step is {end.scale:.8g}"
+        note = f" ({end.note})" if end.note else ""
+        yield f"{end.kind} {end.name}: {names[end.dtype]}{step}{note}"

@@ -1,0 +1,1 @@
+"""`sparqc passes`, `rules` and `targets`: what there is."""

@@ -1,0 +1,188 @@
+"""`sparqc rules`: list and show what pattern files say, check and format files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.table import Table
+
+from sparqc.errors import FAILED, SparqcError
+from sparqc.tools.terminal.console import show, stdout_console
+from sparqc.tools.terminal.text_file import write_text
+
+if TYPE_CHECKING:
+    from sparqc.lang.ast import Declaration
+    from sparqc.match.rulebook import RuleBook
+
+KINDS = ("op", "rule", "fusion", "share", "check")
+
+_patterns = click.option(
+    "--patterns",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A pattern file of your own, beside the installed ones.",
+)
+_files = click.argument(
+    "files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE…"
+)
+
+
+@click.group("rules")
+def rules_group() -> None:
+    """List, show, check and format the rules of pattern files."""
+
+
+@rules_group.command("list")
+@click.option("--kind", type=click.Choice(KINDS), help="Only declarations of this kind.")
+@click.option("--target", help="Only what holds for this target.")
+@_patterns
+def list_command(kind: str | None, target: str | None, patterns: tuple[Path, ...]) -> None:
+    """List every declaration: rules, fusions, shares, checks and spellings (op)."""
+    table = Table(box=None, pad_edge=False)
+    for title in ("name", "kind", "on", "what it says"):
+        table.add_column(title, no_wrap=title != "what it says")
+    for declaration in _selected(_book(patterns), kind, target):
+        table.add_row(
+            declaration.name,
+            kind_of(declaration),
+            ", ".join(declaration.levels),
+            declaration.doc.partition(". ")[0].removesuffix("."),
+        )
+    show(stdout_console(), table)
+
+
+@rules_group.command("show")
+@click.argument("name")
+@_patterns
+def show_command(name: str, patterns: tuple[Path, ...]) -> None:
+    """Show the text of the declaration NAME, and where it stands."""
+    from sparqc.lang.format.formatter import format_declaration
+
+    book = _book(patterns)
+    found = book.spellings(name) or (book.find(name),)
+    texts = [f"# {d.span}\n{format_declaration(d)}" for d in found]
+    click.echo("\n\n".join(texts))
+
+
+@rules_group.command("knobs")
+def knobs_command() -> None:
+    """List the knobs: where the rules leave a choice, and how --knob NAME=VALUE makes it."""
+    from sparqc.declared.knobs import knobs
+
+    table = Table(box=None, pad_edge=False)
+    for title in ("knob", "values", "default", "what it says", "source"):
+        table.add_column(title, no_wrap=title in ("knob", "default"))
+    for knob in knobs().values():
+        words = ", ".join(knob.values) or "a number"
+        table.add_row(knob.name, words, knob.default, knob.doc, knob.source)
+    show(stdout_console(), table)
+
+
+@rules_group.command("check")
+@_files
+def check_command(files: tuple[Path, ...]) -> None:
+    """Check pattern files: the grammar, every name, and what can never fire."""
+    worst = 0
+    for path in files:
+        found = list(_findings_in(path))
+        for finding in found:
+            click.echo(str(finding), err=True)
+        wrong = [e for e in found if not _is_warning(e)]
+        worst = max([worst, *(e.exit_code for e in wrong)])
+        if not wrong:
+            click.echo(f"{path}: {_summary(path)}")
+    if worst:
+        raise click.exceptions.Exit(worst)
+
+
+def _findings_in(path: Path) -> Iterator[SparqcError]:
+    """What is wrong with a file, and what is worth a warning."""
+    from sparqc.base.plugins import PASSES, load_group
+    from sparqc.declared.natives import natives
+    from sparqc.ir.vocabulary.table import default_table
+    from sparqc.lang.check.checks import check_file
+    from sparqc.lang.parse.parser import parse_file
+    from sparqc.pipeline.library import installed
+
+    load_group(PASSES)  # brings the natives
+    try:
+        file = parse_file(path)
+    except SparqcError as error:
+        yield error
+        return
+    others = [known for known in installed() if known.path != file.path]
+    yield from check_file(file, default_table(), natives(), others)
+
+
+def _is_warning(error: SparqcError) -> bool:
+    from sparqc.lang.check.findings import PatternWarning
+
+    return isinstance(error, PatternWarning)
+
+
+def _summary(path: Path) -> str:
+    """`3 rules, 1 op`."""
+    from sparqc.lang.parse.parser import parse_file
+
+    kinds = [kind_of(d) for d in parse_file(path).declarations]
+    counts = {kind: kinds.count(kind) for kind in KINDS}
+    return ", ".join(f"{n} {kind}{'s' if n > 1 else ''}" for kind, n in counts.items() if n)
+
+
+@rules_group.command("docs")
+@click.argument("folder", type=click.Path(path_type=Path), metavar="FOLDER")
+def docs_command(folder: Path) -> None:
+    """Write a page for each check into FOLDER, and a README that lists them and their rules."""
+    from sparqc.tools.check.pages import write_pages
+
+    click.echo(f"{len(write_pages(folder))} pages in {folder}")
+
+
+@rules_group.command("fmt")
+@click.option("--check", is_flag=True, help="Change nothing; exit 1 where a file would change.")
+@_files
+def fmt_command(check: bool, files: tuple[Path, ...]) -> None:
+    """Write pattern files in their canonical form."""
+    changed = [path for path in files if _format(path, write=not check)]
+    for path in changed:
+        click.echo(f"{path}: {'would be formatted' if check else 'formatted'}", err=True)
+    if check and changed:
+        raise click.exceptions.Exit(FAILED)
+
+
+def _format(path: Path, write: bool) -> bool:
+    """Whether the canonical form differs from the file."""
+    from sparqc.lang.format.formatter import format_file
+    from sparqc.lang.parse.parser import parse_file
+
+    file = parse_file(path)
+    text = format_file(file)
+    if text == file.text:
+        return False
+    if write:
+        write_text(path, text)
+    return True
+
+
+def _book(patterns: Sequence[Path]) -> RuleBook:
+    from sparqc.pipeline.library import read_own, rulebook
+
+    return rulebook([read_own(path) for path in patterns])
+
+
+def _selected(book: RuleBook, kind: str | None, target: str | None) -> Iterable[Declaration]:
+    from sparqc.declared.targets import profile
+    from sparqc.match.rulebook import is_for
+
+    if target:
+        profile(target)  # an unknown one is an error, not an empty list
+    return (d for d in book.declarations if kind in (None, kind_of(d)) and is_for(d, None, target))
+
+
+def kind_of(declaration: Declaration) -> str:
+    """The word that begins the declaration: "rule", "fusion", …"""
+    return type(declaration).__name__.removesuffix("Decl").lower()

@@ -1,0 +1,170 @@
+"""From a model to its layers' losses and a choice: what `sparqc sensitivity` does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from sparqc.errors import UsageError
+from sparqc.job.layers import Keep
+from sparqc.predict.roofline import Gpu
+from sparqc.tools.model.opening import Opened
+from sparqc.tools.sensitivity.choice import (
+    Budget,
+    Choice,
+    Way,
+    first_within,
+    path,
+    search,
+    staircase,
+)
+from sparqc.tools.sensitivity.judge import Judge, MetricChoice, Score
+from sparqc.tools.sensitivity.measure import LayerLoss, measure
+from sparqc.tools.sensitivity.result import Result, Scale, Target
+from sparqc.tools.sensitivity.speed import Speed
+from sparqc.tools.sensitivity.study import Study, study
+from sparqc.tools.sensitivity.together import Point, Together
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a person wants to know."""
+
+    metric: MetricChoice
+    gpu: Gpu
+    batch: int | None = None
+    budget: Budget | None = None
+    #: Whether the choices between the fastest and the float network are to be predicted.
+    frontier: bool = False
+
+
+def sensitivity(opened: Opened, wish: Wish) -> Result:
+    """Measure each layer alone, and choose where there is a budget.
+
+    Raises UsageError where the wishes do not fit the model, SparqcError where a pass, the model or
+    its evaluation fails.
+    """
+    job = opened.job
+    found = study(job)
+    judge = Judge(found, opened.loaded, wish.metric)
+    _check_budget(wish.budget, judge)
+    rows = measure(found, judge)
+    speed = Speed(found, job, wish.gpu, wish.batch)
+    ways = {row.layer.name: _ways(row, judge, speed) for row in rows}
+    scale = Scale(judge.name, judge.baseline, wish.metric.lower_is_better)
+    planned: dict[str, Keep] = {row.layer.name: row.layer.keep for row in rows}
+    result = Result(
+        model=opened.loaded.spec,
+        target=job.context.target.name,
+        gpu=wish.gpu.doc,
+        shapes=speed.shapes,
+        scale=scale,
+        rows=rows,
+        ways=ways,
+        planned_seconds=speed.seconds({}),
+        float_seconds=speed.seconds(dict.fromkeys(planned, "float")),
+        keeps=planned,
+        excluded=tuple((row.module, row.name) for row in found.excluded),
+        notes=tuple(_notes(opened, found, judge, speed)),
+    )
+    if wish.budget is None and not wish.frontier:
+        return result
+    return _Chooser(found, Together(found, job, judge), judge, speed, result).chosen(wish.budget)
+
+
+def _check_budget(budget: Budget | None, judge: Judge) -> None:
+    if budget is None:
+        return
+    noise = judge.baseline.metric is None
+    if noise and budget.unit != "dB":
+        raise UsageError(
+            f"--budget {budget.amount:g}: the metric is the signal-to-noise ratio, which has no "
+            "points",
+            hint=f"give dB: --budget {budget.amount:g}dB",
+        )
+    if not noise and budget.unit == "dB":
+        raise UsageError(
+            f"--budget {budget.amount:g}dB: the metric is {judge.name!r}",
+            hint="give points of it, or --metric snr",
+        )
+
+
+def _ways(row: LayerLoss, judge: Judge, speed: Speed) -> list[Way]:
+    """How the layer can be kept, the planned way first; seconds against the planned network."""
+    scores: list[tuple[Keep, Score]] = [(row.layer.keep, row.planned)]
+    if row.layer.keep == "sparse-int8" and row.int8 is not None:
+        scores.append(("int8", row.int8))
+    scores.append(("float", Score(0.0, judge.baseline.metric)))
+    planned, name = speed.seconds({}), row.layer.name
+    return [
+        Way(keep, judge.loss(score), score.noise, speed.seconds({name: keep}) - planned)
+        for keep, score in scores
+    ]
+
+
+def _notes(opened: Opened, found: Study, judge: Judge, speed: Speed) -> list[str]:
+    notes = [*opened.notes, *speed.notes]
+    if judge.others and judge.choice.name is None:
+        others = ", ".join(judge.others)
+        notes.append(f"the first of what evaluate() gives; --metric chooses another: {others}")
+    if found.apart:
+        passes = ", ".join(found.apart)
+        notes.append(f"not part of a layer's own loss, only of what is measured together: {passes}")
+    return notes
+
+
+@dataclass
+class _Chooser:
+    """Chooses on the path from the fastest network to the float one."""
+
+    study: Study
+    together: Together
+    judge: Judge
+    speed: Speed
+    result: Result
+
+    def chosen(self, budget: Budget | None) -> Result:
+        """The result with the path, the choices that were measured, and the one that was made."""
+        choices = self._path()
+        points = {"planned": self._point({}, "the planned network")}
+        dense: dict[str, Keep] = {
+            layer.name: "int8" for layer in self.study.layers if layer.keep == "sparse-int8"
+        }
+        if dense or (budget is not None and budget.unit == "dB"):
+            points["dense INT8"] = self._point(dense, "dense INT8")
+        keeps, target = self.result.keeps, None
+        if budget is not None:
+            limit = self._limit(budget, points)
+            found = search(
+                len(choices),
+                first_within(choices, limit),
+                limit,
+                lambda i: self.judge.loss(self._measured(choices[i])[1]),
+            )
+            target = Target(budget, limit, found.reached)
+            points["chosen"] = self._point(choices[found.index].keeps, "the choice")
+            keeps = points["chosen"].keeps
+        return replace(self.result, keeps=keeps, path=choices, together=points, chosen=target)
+
+    def _limit(self, budget: Budget, points: Mapping[str, Point]) -> float:
+        """Points, or the noise that is so many dB above that of the dense INT8 network: the float
+        network has none to compare with."""
+        if budget.unit == "points":
+            return budget.amount
+        return float(points["dense INT8"].score.noise * 10 ** (budget.amount / 10))
+
+    def _measured(self, choice: Choice) -> tuple[dict[str, Keep], Score]:
+        return self.together.measure(choice.keeps, "a choice")
+
+    def _point(self, keeps: Mapping[str, Keep], what: str) -> Point:
+        found, score = self.together.measure(keeps, what)
+        return Point(found, score, self.speed.seconds(found))
+
+    def _path(self) -> list[Choice]:
+        """The choices with the seconds of the whole network, those that are worth it."""
+        choices = path(self.result.ways)
+        found = []
+        for done, choice in enumerate(choices, 1):
+            found.append(replace(choice, seconds=self.speed.seconds(choice.keeps)))
+            self.study.context.progress(done, len(choices), "choices predicted")
+        return staircase(found)
