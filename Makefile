@@ -20,14 +20,16 @@ test: lint types pytest
 lint: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python .ci/check_commits.py
 
-# What is checked is the installed wheel: the source folders have other names than the packages,
-# and so the files that a wheel forgets are found here too.
+# The checkout, as an editor sees it, and the installed wheel, as whoever installs it does: what a
+# wheel forgets is found here too.
 types: .venv/dev
+	$(BIN)/mypy -p sparqc
 	rm -rf build/dist build/types
 	$(BIN)/python -m build --no-isolation --outdir build/dist . >/dev/null
 	$(PIP) --no-deps --target build/types build/dist/*.whl
-	MYPYPATH=build/types $(BIN)/mypy -p sparqc
+	cd build/types && ../../$(BIN)/mypy --config-file ../../pyproject.toml -p sparqc
 
 pytest: .venv/dev
 	$(BIN)/python -m pytest -n 2
@@ -37,7 +39,7 @@ clean:
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The empty files .venv/created, .venv/example and .venv/dev say what is installed, so that a
-# second make installs nothing. The install is editable: only a changed list of packages repeats it.
+# second make installs nothing. The install is editable, and repeated when pyproject.toml changes.
 
 # A name on the PATH may not run (pyenv's shims), so each candidate is tried. An existing .venv is
 # completed, not replaced.

@@ -58,7 +58,12 @@ def test_the_wheel_holds_every_source_file(wheel: Path) -> None:
         if path.suffix in SHIPPED
     }
     missing = sorted(expected - set(zipfile.ZipFile(wheel).namelist()))
-    assert not missing, f"add these to [tool.setuptools] in pyproject.toml: {missing}"
+    assert not missing, f"a folder without __init__.py, or a suffix of no package-data: {missing}"
+
+
+@pytest.mark.parametrize(("folder", "package"), PACKAGES.items())
+def test_the_checkout_is_the_package(folder: str, package: str) -> None:
+    assert (ROOT / package).resolve() == ROOT / folder, "a link is missing: see CONTRIBUTING.md"
 
 
 def test_the_wheel_holds_the_licence(wheel: Path) -> None:
