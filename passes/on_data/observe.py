@@ -11,7 +11,8 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from sparqc.ir.graph import Array, Graph, Value
-from sparqc.ir.levels.execute import Runner, StreamingRunner, open_runner
+from sparqc.ir.levels.execute import open_runner
+from sparqc.ir.runner import Runner, StreamingRunner
 from sparqc.ir.uncalibrated import is_uncalibrated
 from sparqc.ir.vocabulary.table import OperatorTable
 from sparqc.pipeline.passbase import Batch

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from sparqc.ir.graph import Array, Graph, Node, Value
-from sparqc.ir.levels.execute import Change, Runner, open_runner
+from sparqc.ir.levels.execute import open_runner
+from sparqc.ir.runner import Change, Runner
 from sparqc.ir.vocabulary.table import OperatorTable
 from sparqc.pipeline.passbase import Batch
 
@@ -20,7 +21,7 @@ class Stepper(Protocol):
     """A graph that is ready to run in steps."""
 
     def run(self, batch: Batch, change: Change) -> None:
-        """Run one batch as far as the last of the values; see `sparqc.ir.levels.execute.Change`."""
+        """Run one batch as far as the last of the values; see `sparqc.ir.runner.Change`."""
 
 
 def open_stepper(graph: Graph, values: Sequence[Value], table: OperatorTable) -> Stepper:

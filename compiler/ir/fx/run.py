@@ -15,7 +15,7 @@ from sparqc.ir.fx.schema import map_values
 from sparqc.ir.fx.tensor import array_of, tensor_of
 from sparqc.ir.fx.write import Writer
 from sparqc.ir.graph import Array, Graph, Value
-from sparqc.ir.levels.execute import Change, Show
+from sparqc.ir.runner import Change, Show
 from sparqc.ir.vocabulary.table import OperatorTable
 
 

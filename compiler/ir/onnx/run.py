@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import onnx
@@ -16,10 +16,8 @@ from sparqc.errors import SparqcError
 from sparqc.ir.graph import Array, Graph, Value
 from sparqc.ir.onnx.types import numpy_dtype
 from sparqc.ir.onnx.write import write_shared, write_surgeon
+from sparqc.ir.runner import Optimize
 from sparqc.ir.vocabulary.table import OperatorTable
-
-if TYPE_CHECKING:
-    from sparqc.ir.levels.execute import Optimize
 
 _LEVELS = {
     "none": ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
@@ -63,7 +61,7 @@ class OnnxRunner:
     def run(
         self, batch: Sequence[Array], observe: Sequence[Value] = ()
     ) -> tuple[list[Array], list[Array]]:
-        """The graph's outputs and the observed values; see `sparqc.ir.levels.execute.Runner`."""
+        """The graph's outputs and the observed values; see `sparqc.ir.runner.Runner`."""
         feeds = self._feeds(batch)
         computed = tuple(dict.fromkeys(v for v in observe if v.producer is not None))
         if self._session is None or computed != self._observed:
