@@ -23,8 +23,8 @@ from sparqc.match.cover import cover
 from sparqc.match.match import Index, Matcher
 from sparqc.pipeline.action import Action
 from sparqc.pipeline.library import rulebook
-from sparqc.pipeline.passbase import Context
 from sparqc.pipeline.registry import passes
+from sparqc.rewrite.context import Context
 from sparqc.rewrite.worklist import rewrite
 
 TYPE = TensorType("f32", (1, 16, 4, 4))

@@ -28,9 +28,9 @@ from sparqc.pipeline import run as pipelines
 from sparqc.pipeline.action import Action
 from sparqc.pipeline.events import Observer
 from sparqc.pipeline.library import pass_name, read_own, rulebook
-from sparqc.pipeline.passbase import Batch, Context, Progress
 from sparqc.pipeline.registry import passes
 from sparqc.ranks.ranks import ALONE, Ranks
+from sparqc.rewrite.context import Batch, Context, Progress
 
 if TYPE_CHECKING:
     import torch

@@ -13,8 +13,9 @@ from sparqc.ir.levels.execute import open_runner
 from sparqc.numerics.finite import largest_magnitude, require_finite
 from sparqc.numerics.int8_codes import safe_scale
 from sparqc.passes.on_data.batches import calibration_batches
-from sparqc.pipeline.passbase import Context, Pass
+from sparqc.pipeline.passbase import Pass
 from sparqc.pipeline.registry import register
+from sparqc.rewrite.context import Context
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from sparqc.ir.export.direct import to_onnx
 from sparqc.ir.graph import Graph
-from sparqc.pipeline.passbase import Context, Pass
+from sparqc.pipeline.passbase import Pass
 from sparqc.pipeline.registry import register
+from sparqc.rewrite.context import Context
 
 
 @register

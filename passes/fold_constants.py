@@ -8,8 +8,9 @@ from math import prod
 
 from sparqc.ir.graph import Graph, Node, Value
 from sparqc.ir.levels.known import constant_results, gives_the_same
-from sparqc.pipeline.passbase import Context, Pass
+from sparqc.pipeline.passbase import Pass
 from sparqc.pipeline.registry import register
+from sparqc.rewrite.context import Context
 
 #: What training and the target look for stays in front of its weight.
 KEPT = ("q.", "sparse.")

@@ -11,8 +11,9 @@ from sparqc.ir.graph import Graph, Value
 from sparqc.numerics.two_four import two_four_mask
 from sparqc.passes.masks.apply_mask import apply_mask
 from sparqc.passes.masks.sparse_layers import Mask, SparseLayer, sparse_layers
-from sparqc.pipeline.passbase import Context, Pass
+from sparqc.pipeline.passbase import Pass
 from sparqc.pipeline.registry import register
+from sparqc.rewrite.context import Context
 
 __all__ = ["Mask", "Prune"]
 

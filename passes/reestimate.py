@@ -10,8 +10,9 @@ import numpy as np
 from sparqc.errors import SparqcError
 from sparqc.ir.graph import Array, Graph, Node, Value
 from sparqc.passes.on_data.batches import calibration_batches
-from sparqc.pipeline.passbase import Context, Pass
+from sparqc.pipeline.passbase import Pass
 from sparqc.pipeline.registry import register
+from sparqc.rewrite.context import Context
 
 if TYPE_CHECKING:
     from sparqc.passes.on_data.live_statistics import Moments

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from sparqc.errors import SparqcError
 from sparqc.ir.graph import Graph
 from sparqc.passes.on_data.batches import calibration_batches
-from sparqc.pipeline.passbase import Context, Pass
+from sparqc.pipeline.passbase import Pass
 from sparqc.pipeline.registry import register
+from sparqc.rewrite.context import Context
 
 
 @register

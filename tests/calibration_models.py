@@ -8,7 +8,7 @@ import numpy as np
 from sparqc.ir.graph import Array, Graph, Level, Node, Origin, TensorType, Value
 from sparqc.ir.vocabulary.table import default_table
 from sparqc.passes.place.insert_quantizers import insert_quantizer
-from sparqc.pipeline.passbase import Batch, Context
+from sparqc.rewrite.context import Batch, Context
 
 CONV = {"strides": (1, 1), "pads": (1, 1, 1, 1), "dilations": (1, 1), "groups": 1}
 IMAGE: tuple[int | str, ...] = ("batch", 4, 6, 6)

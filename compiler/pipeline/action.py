@@ -18,8 +18,9 @@ from sparqc.lang.ast import RuleDecl
 from sparqc.match.result import Match
 from sparqc.pipeline.drift import Drift, Word, measure
 from sparqc.pipeline.events import Observer, PassEvent, RuleEvent
-from sparqc.pipeline.passbase import Context, Pass
+from sparqc.pipeline.passbase import Pass
 from sparqc.rewrite.apply import Change
+from sparqc.rewrite.context import Context
 
 CHECKS = ("off", "pass", "rule")
 

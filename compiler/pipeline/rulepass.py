@@ -8,7 +8,8 @@ from typing import ClassVar, Literal
 
 from sparqc.ir.graph import Graph
 from sparqc.lang.ast import PatternFile, RuleDecl
-from sparqc.pipeline.passbase import Context, Pass
+from sparqc.pipeline.passbase import Pass
+from sparqc.rewrite.context import Context
 from sparqc.rewrite.worklist import rewrite
 
 _WEAKEST = ("exact", "close", "lossy")

@@ -11,12 +11,13 @@ from collections.abc import Sequence
 
 from sparqc.errors import SparqcError, UsageError
 from sparqc.ir.graph import Graph
+from sparqc.pipeline.action import Action
 from sparqc.pipeline.edit import insert, remove
 from sparqc.pipeline.parse import Entry, Insert, Remove, parse_entries
-from sparqc.pipeline.passbase import Context
 from sparqc.pipeline.presets import presets
 from sparqc.pipeline.registry import find, passes
 from sparqc.pipeline.steps import Item, Items, Option, Pipeline, Repeat, Step, mapped
+from sparqc.rewrite.context import Context
 
 __all__ = ["Item", "Items", "Option", "Pipeline", "Repeat", "Step", "parse", "run"]
 
@@ -97,7 +98,9 @@ def _run(items: Items, graph: Graph, context: Context) -> tuple[Graph, int]:
 
 
 def _run_step(step: Step, graph: Graph, context: Context) -> tuple[Graph, int]:
-    return context.action.pass_(step.make(), graph, context)
+    action = context.action
+    assert isinstance(action, Action)  # a rewrite knows only the part of it that applies rules
+    return action.pass_(step.make(), graph, context)
 
 
 def _run_repeat(repeat: Repeat, graph: Graph, context: Context) -> tuple[Graph, int]:

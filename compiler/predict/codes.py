@@ -14,7 +14,7 @@ from sparqc.ir.vocabulary.table import OperatorTable
 from sparqc.ir.weighted import Weighted
 from sparqc.lang.ast import FusionDecl, ShareDecl
 from sparqc.match.match import Index, Match, Matcher
-from sparqc.pipeline.passbase import Context
+from sparqc.rewrite.context import Context
 
 QUANTIZE, DEQUANTIZE = "q.quantize", "q.dequantize"
 #: Re-layouts of a weight through which the axis of its scales can be followed.

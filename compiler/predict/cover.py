@@ -13,8 +13,8 @@ from sparqc.lang.ast import FusionDecl, Literal
 from sparqc.match.cover import precedence
 from sparqc.match.evaluate import failing
 from sparqc.match.match import Index, Match, Matcher
-from sparqc.pipeline.passbase import Context
 from sparqc.predict.codes import DEQUANTIZE, Flow, fault_of, weight_fault
+from sparqc.rewrite.context import Context
 
 #: Operators that add up in wider numbers than they read, and so may read INT8 and write float.
 CONTRACTIONS = frozenset({

@@ -17,7 +17,6 @@ from sparqc.ir.constants import is_constant
 from sparqc.ir.graph import Graph, Node, Value
 from sparqc.ir.weighted import weight_of
 from sparqc.match.match import Matcher
-from sparqc.pipeline.passbase import Context
 from sparqc.predict.codes import DEQUANTIZE, QUANTIZE, fault_of, flow
 from sparqc.predict.cover import KernelCover
 from sparqc.predict.engine import (
@@ -30,6 +29,7 @@ from sparqc.predict.engine import (
 from sparqc.predict.ledger import ledger, quantized_weights, stored_name
 from sparqc.predict.sizes import macs
 from sparqc.predict.units import Stored, Unit, Units, join, unrun
+from sparqc.rewrite.context import Context
 
 _FLOATS = ("f64", "f32", "bf16", "f16")
 

@@ -9,8 +9,8 @@ from itertools import count
 from sparqc.ir.graph import Graph, Node, Value
 from sparqc.lang.ast import RuleDecl
 from sparqc.match.match import Index, Match, Matcher
-from sparqc.pipeline.passbase import Context
 from sparqc.rewrite.apply import Change, apply, is_alive
+from sparqc.rewrite.context import Context
 from sparqc.rewrite.fuel import Fuel
 
 #: How many readers of a value that has lost one are looked at again, and how many nodes in all

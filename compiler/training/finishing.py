@@ -15,7 +15,7 @@ from torch.utils import _pytree as pytree
 from sparqc.api import Compiled, Job, few, run_job
 from sparqc.ir.fx.tensor import array_of, tensor_of
 from sparqc.ir.graph import Array, Graph
-from sparqc.pipeline.passbase import Batch
+from sparqc.rewrite.context import Batch
 from sparqc.rewrite.worklist import rewrite
 from sparqc.training.prepared import Batches, Prepared, Recipe, prepared_of
 from sparqc.training.ranges import recalibrate

@@ -11,7 +11,7 @@ from sparqc.errors import SparqcError
 from sparqc.ir.graph import Array, Graph, Node, Value
 from sparqc.ir.levels.execute import open_runner
 from sparqc.ir.runner import StreamingRunner
-from sparqc.pipeline.passbase import Context
+from sparqc.rewrite.context import Context
 from sparqc.training.normalization import operand
 
 

@@ -13,8 +13,8 @@ from torch import Tensor, fx, nn
 
 from sparqc.errors import SparqcError, UsageError
 from sparqc.ir.graph import Array, Graph
-from sparqc.pipeline.passbase import Context
 from sparqc.pipeline.run import Item, Pipeline
+from sparqc.rewrite.context import Context
 from sparqc.training.writing import Written
 
 #: Gives the calibration batches anew at each call, each one tensor or array for every input.

@@ -27,7 +27,7 @@ from sparqc.training.unfold import Unfolding
 from sparqc.training.writing import TrainingWriter, Written
 
 if TYPE_CHECKING:
-    from sparqc.pipeline.passbase import Progress
+    from sparqc.rewrite.context import Progress
 
 
 def prepare(

@@ -21,7 +21,7 @@ from sparqc.training.parametrization import apply_masks, stored_parameters
 from sparqc.training.prepared import Batches
 
 if TYPE_CHECKING:
-    from sparqc.pipeline.passbase import Progress
+    from sparqc.rewrite.context import Progress
 
 M = TypeVar("M", bound=nn.Module)
 #: Where `sparsify` leaves what it found, on the module.

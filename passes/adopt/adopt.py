@@ -13,8 +13,9 @@ from sparqc.ir.weighted import weighted
 from sparqc.passes.adopt.code_regions import check_integer_operators, code_regions
 from sparqc.passes.adopt.foreign import ANY, DEQUANTIZE, Grid, data_of, grid_of
 from sparqc.passes.adopt.records import Recorder
-from sparqc.pipeline.passbase import Context, Pass
+from sparqc.pipeline.passbase import Pass
 from sparqc.pipeline.registry import register
+from sparqc.rewrite.context import Context
 
 
 @register

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sparqc.errors import SparqcError
 from sparqc.ir.graph import Array, Graph, Node, Value
-from sparqc.pipeline.passbase import Context
+from sparqc.rewrite.context import Context
 
 #: The method of a range that was taken over.
 ADOPTED = "adopted"

@@ -27,9 +27,10 @@ from sparqc.passes.calibrate.range_quality import (
 )
 from sparqc.passes.on_data.batches import calibration_batches
 from sparqc.passes.on_data.observe import Observer
-from sparqc.pipeline.passbase import Context, Pass
+from sparqc.pipeline.passbase import Pass
 from sparqc.pipeline.registry import register
 from sparqc.ranks.ranks import together
+from sparqc.rewrite.context import Context
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,9 @@ from sparqc.numerics.two_four import two_four_violations
 from sparqc.passes.check.finding import Finding, Grade
 from sparqc.passes.check.shared_ranges import far_apart
 from sparqc.passes.prune import Mask
-from sparqc.pipeline.passbase import Context, Pass
+from sparqc.pipeline.passbase import Pass
 from sparqc.pipeline.registry import register
+from sparqc.rewrite.context import Context
 
 __all__ = ["Check", "Finding", "Grade", "findings_of"]
 

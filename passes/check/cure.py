@@ -9,7 +9,7 @@ from sparqc.ir.constants import constant_value
 from sparqc.ir.graph import Array, Graph, Node, Value
 from sparqc.passes.natives.int8_paths import DEQUANTIZE, QUANTIZE, same_quantizer
 from sparqc.passes.natives.quantizers import normal_scale
-from sparqc.pipeline.passbase import Context
+from sparqc.rewrite.context import Context
 from sparqc.rewrite.worklist import rewrite
 
 #: Rounds of the cures of all checks, then of what they leave double; two are usual.

@@ -20,7 +20,7 @@ from sparqc.ir.onnx.adapter import opset_of
 from sparqc.ir.onnx.order import subgraphs_of
 from sparqc.ir.weighted import weighted
 from sparqc.passes.check.check import Finding, Grade
-from sparqc.pipeline.passbase import Context
+from sparqc.rewrite.context import Context
 
 QUANTIZERS = {"QuantizeLinear": "q.quantize", "DequantizeLinear": "q.dequantize"}
 _ONNX_DOMAINS = frozenset(("", "ai.onnx", "ai.onnx.ml"))

@@ -13,8 +13,9 @@ from sparqc.ir.onnx.native import OnnxNative
 from sparqc.ir.vocabulary.table import OperatorTable
 from sparqc.ir.weighted import stored_codes, weighted
 from sparqc.numerics.two_four import is_two_four
-from sparqc.pipeline.passbase import Context, Pass
+from sparqc.pipeline.passbase import Pass
 from sparqc.pipeline.registry import register
+from sparqc.rewrite.context import Context
 
 #: The keys of the file's metadata_props; most other tools hand them on.
 PREFIX = "sparqc."

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from sparqc.passes.calibrate.calibrate import Range
 from sparqc.passes.check.finding import Finding
-from sparqc.pipeline.passbase import Context
+from sparqc.rewrite.context import Context
 
 
 def far_apart(context: Context) -> Iterator[Finding]:

@@ -16,8 +16,9 @@ from sparqc.passes.correct_bias.site import BiasSite, bias_sites
 from sparqc.passes.on_data.batches import calibration_batches
 from sparqc.passes.on_data.observe import Observer, is_free, size_of
 from sparqc.passes.on_data.stepwise import open_stepper
-from sparqc.pipeline.passbase import Batch, Context, Pass
+from sparqc.pipeline.passbase import Pass
 from sparqc.pipeline.registry import register
+from sparqc.rewrite.context import Batch, Context
 
 #: A shift below this share of the output is the rounding of float sums.
 _LEAST = 1e-5

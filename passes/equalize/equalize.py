@@ -24,8 +24,9 @@ from sparqc.passes.equalize.reference import scale_channels
 from sparqc.passes.equalize.statistics import ChannelStatistics
 from sparqc.passes.on_data.batches import calibration_batches
 from sparqc.passes.on_data.observe import Observer
-from sparqc.pipeline.passbase import Context, Pass
+from sparqc.pipeline.passbase import Pass
 from sparqc.pipeline.registry import register
+from sparqc.rewrite.context import Context
 
 #: A link whose noise becomes so much smaller is worth changed weights, in dB.
 _LEAST_GAIN = 0.05

@@ -16,8 +16,9 @@ from sparqc.match.match import Matcher
 from sparqc.passes.half.casts import Typing, Writer
 from sparqc.passes.half.kept import QUANTIZERS, Kept, fits
 from sparqc.passes.half.types import FULL, HALF, Signature, signature_of
-from sparqc.pipeline.passbase import Context, Pass
+from sparqc.pipeline.passbase import Pass
 from sparqc.pipeline.registry import register
+from sparqc.rewrite.context import Context
 
 #: From here on Q and DQ take FP16 scales.
 OPSET_OF_HALF_SCALES = 19

@@ -16,7 +16,7 @@ from sparqc.numerics.finite import largest_magnitude
 from sparqc.passes.half.types import FULL, Signature, as_half
 from sparqc.passes.on_data.observe import Observer
 from sparqc.passes.select import select
-from sparqc.pipeline.passbase import Batch, Context
+from sparqc.rewrite.context import Batch, Context
 
 #: The largest FP16 number, and the least that has full precision.
 LARGEST, LEAST = float(np.finfo(np.float16).max), float(np.finfo(np.float16).tiny)

@@ -15,7 +15,7 @@ from sparqc.ir.fx.tensor import tensor_of
 from sparqc.ir.fx.write import Writer
 from sparqc.ir.graph import Graph, Value
 from sparqc.ir.vocabulary.table import OperatorTable
-from sparqc.pipeline.passbase import Batch
+from sparqc.rewrite.context import Batch
 
 #: What is alive at a place, by the name of the fx node.
 State = dict[str, Any]

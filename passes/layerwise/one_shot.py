@@ -20,7 +20,7 @@ from sparqc.passes.layerwise.walk import Stop
 from sparqc.passes.masks.apply_mask import apply_mask
 from sparqc.passes.masks.sparse_layers import SparseLayer
 from sparqc.passes.on_data.batches import calibration_batches
-from sparqc.pipeline.passbase import Context
+from sparqc.rewrite.context import Context
 
 
 class OneShot:

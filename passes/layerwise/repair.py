@@ -17,7 +17,7 @@ from sparqc.passes.layerwise.network import Network
 from sparqc.passes.layerwise.normal_equations import Problem
 from sparqc.passes.layerwise.states import open_states
 from sparqc.passes.layerwise.walk import Stop, Walk
-from sparqc.pipeline.passbase import Batch, Context
+from sparqc.rewrite.context import Batch, Context
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from sparqc.passes.layerwise.matrix_form import Images, MatrixForm
 from sparqc.passes.layerwise.network import Network, State
 from sparqc.passes.layerwise.normal_equations import NormalEquations
 from sparqc.passes.layerwise.states import States
-from sparqc.pipeline.passbase import Batch
+from sparqc.rewrite.context import Batch
 
 REFERENCE, CURRENT = 0, 1
 

@@ -17,7 +17,7 @@ from sparqc.match.cover import Cover, cover
 from sparqc.match.evaluate import failing
 from sparqc.match.match import Matcher
 from sparqc.passes.select import select
-from sparqc.pipeline.passbase import Context
+from sparqc.rewrite.context import Context
 
 
 @dataclass(frozen=True)

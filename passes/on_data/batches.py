@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from sparqc.errors import SparqcError
 from sparqc.ir.graph import Array, Graph, Value, dtype_name
-from sparqc.pipeline.passbase import Batch, Context
+from sparqc.rewrite.context import Batch, Context
 
 #: The fact of how many batches there are, once a pass has seen them all.
 _COUNT = "calibration.batches"

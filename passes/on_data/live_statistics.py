@@ -14,8 +14,8 @@ from sparqc.ir.fx.tensor import tensor_of
 from sparqc.ir.fx.write import Writer
 from sparqc.ir.graph import Graph, Value
 from sparqc.ir.vocabulary.table import OperatorTable
-from sparqc.pipeline.passbase import Batch
 from sparqc.ranks.ranks import ALONE, Ranks
+from sparqc.rewrite.context import Batch
 
 
 class Moments:

@@ -15,7 +15,7 @@ from sparqc.ir.levels.execute import open_runner
 from sparqc.ir.runner import Runner, StreamingRunner
 from sparqc.ir.uncalibrated import is_uncalibrated
 from sparqc.ir.vocabulary.table import OperatorTable
-from sparqc.pipeline.passbase import Batch
+from sparqc.rewrite.context import Batch
 
 #: Bytes of observed values for which a batch is cut into parts, at most down to single images.
 LIMIT = 64 << 20

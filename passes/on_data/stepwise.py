@@ -14,7 +14,7 @@ from sparqc.ir.graph import Array, Graph, Node, Value
 from sparqc.ir.levels.execute import open_runner
 from sparqc.ir.runner import Change, Runner
 from sparqc.ir.vocabulary.table import OperatorTable
-from sparqc.pipeline.passbase import Batch
+from sparqc.rewrite.context import Batch
 
 
 class Stepper(Protocol):

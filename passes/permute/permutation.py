@@ -15,7 +15,7 @@ from sparqc.passes.permute.orders import orders_of
 from sparqc.passes.permute.segments import Segment, resolve
 from sparqc.passes.permute.ties import Orders
 from sparqc.passes.permute.twins import twins
-from sparqc.pipeline.passbase import Context
+from sparqc.rewrite.context import Context
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from sparqc.passes.adopt.adopted import left_in_float
 from sparqc.passes.natives.int8_paths import multiplied_later
 from sparqc.passes.place.insert_quantizers import Slot
 from sparqc.passes.select import select
-from sparqc.pipeline.passbase import Context
+from sparqc.rewrite.context import Context
 
 #: The one operator that multiplies matrices without being listed with a weight.
 ATTENTION = "nn.attention"

@@ -18,8 +18,9 @@ from sparqc.passes.place.decide import Decider, Decision
 from sparqc.passes.place.insert_quantizers import Slot, insert_quantizer
 from sparqc.passes.place.plan import Layer, Plan, Quantizer
 from sparqc.passes.prune import Mask
-from sparqc.pipeline.passbase import Context, Pass
+from sparqc.pipeline.passbase import Pass
 from sparqc.pipeline.registry import register
+from sparqc.rewrite.context import Context
 
 ACTIVATION_RANGE = (-128, 127)
 #: Weights leave out -128, so that the range is symmetric.

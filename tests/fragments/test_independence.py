@@ -19,8 +19,8 @@ from sparqc.ir.vocabulary.table import default_table
 from sparqc.match.rulebook import RuleBook
 from sparqc.pipeline.action import Action
 from sparqc.pipeline.library import installed, rulebook
-from sparqc.pipeline.passbase import Context
 from sparqc.pipeline.registry import make
+from sparqc.rewrite.context import Context
 from tests.fragments.roads import Function, conv, image
 
 TABLE = default_table()

@@ -12,8 +12,8 @@ from sparqc.lang.parse.parser import parse_text
 from sparqc.match.match import Match, Matcher
 from sparqc.match.rulebook import RuleBook
 from sparqc.pipeline.action import Action
-from sparqc.pipeline.passbase import Context
 from sparqc.pipeline.trace import Recorder
+from sparqc.rewrite.context import Context
 from sparqc.rewrite.worklist import rewrite
 
 TABLE = default_table()

@@ -27,7 +27,7 @@ from sparqc.passes.prune import Prune
 from sparqc.passes.reestimate import Reestimate
 from sparqc.pipeline.action import Action
 from sparqc.pipeline.library import rulebook
-from sparqc.pipeline.passbase import Batch, Context
+from sparqc.rewrite.context import Batch, Context
 
 TABLE = default_table()
 REPAIR = Prune(method="sparsegpt")

@@ -17,7 +17,7 @@ from sparqc.ir.vocabulary.table import default_table
 from sparqc.passes.on_data.live_statistics import Moments
 from sparqc.passes.prune import Mask
 from sparqc.passes.reestimate import Reestimate, Statistics
-from sparqc.pipeline.passbase import Batch, Context
+from sparqc.rewrite.context import Batch, Context
 from tests.calibration_models import context
 
 

@@ -19,8 +19,8 @@ from sparqc.passes.layerwise.repair import Repaired
 from sparqc.passes.round_weights import RoundWeights
 from sparqc.pipeline.action import Action
 from sparqc.pipeline.library import rulebook
-from sparqc.pipeline.passbase import Batch, Context
 from sparqc.pipeline.registry import make
+from sparqc.rewrite.context import Batch, Context
 
 TABLE = default_table()
 

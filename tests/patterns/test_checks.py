@@ -16,7 +16,7 @@ from sparqc.lang.ast import CheckDecl, Example
 from sparqc.passes.check.check import Finding, findings_of
 from sparqc.pipeline.action import Action
 from sparqc.pipeline.library import installed, rulebook
-from sparqc.pipeline.passbase import Context
+from sparqc.rewrite.context import Context
 from sparqc.rewrite.worklist import rewrite
 
 TABLE = default_table()

@@ -16,8 +16,8 @@ from sparqc.lang.format.formatter import format_text
 from sparqc.match.match import Matcher
 from sparqc.pipeline.action import Action
 from sparqc.pipeline.library import installed, rulebook
-from sparqc.pipeline.passbase import Context
 from sparqc.pipeline.registry import passes
+from sparqc.rewrite.context import Context
 from sparqc.rewrite.worklist import rewrite
 
 TABLE = default_table()

@@ -11,7 +11,8 @@ from torch.nn.functional import batch_norm, relu
 
 import sparqc
 from sparqc.pipeline import registry
-from sparqc.pipeline.passbase import Context, Pass
+from sparqc.pipeline.passbase import Pass
+from sparqc.rewrite.context import Context
 from sparqc.training.normalization import normalizations
 from sparqc.training.unfold import Unfolding
 from tests.networks_of_training import Net, batch, calibration, example, lived_in, network

@@ -17,7 +17,7 @@ from sparqc.passes.check.check import Finding, findings_of
 from sparqc.passes.check.file_checks import Subject, file_findings
 from sparqc.passes.check.lost import lost
 from sparqc.passes.check.record import TARGET
-from sparqc.pipeline.passbase import Context
+from sparqc.rewrite.context import Context
 from sparqc.tools.report.layers import layer_rows
 
 

@@ -13,9 +13,9 @@ from sparqc.errors import UsageError
 from sparqc.ir.graph import Graph
 from sparqc.ir.onnx.adapter import load_onnx
 from sparqc.match.match import Index, Matcher
-from sparqc.pipeline.passbase import Context
 from sparqc.predict.engine import PredictedEngine
 from sparqc.predict.predict import predict_graph
+from sparqc.rewrite.context import Context
 from sparqc.tools.build.onnx_source import InputSpec, OnnxSource, read_source
 from sparqc.tools.build.shapes import Shapes, input_ranges
 

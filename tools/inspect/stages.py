@@ -8,8 +8,8 @@ from dataclasses import replace
 from sparqc.errors import UsageError
 from sparqc.ir.graph import Graph
 from sparqc.pipeline import run as pipelines
-from sparqc.pipeline.passbase import Context
 from sparqc.pipeline.steps import Pipeline, Step
+from sparqc.rewrite.context import Context
 from sparqc.tools.model.opening import open_request
 from sparqc.tools.model.request import Request
 

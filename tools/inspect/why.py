@@ -12,7 +12,7 @@ from sparqc.tools.model.request import Request, takes_request
 if TYPE_CHECKING:
     from sparqc.ir.graph import Node
     from sparqc.match.rulebook import RuleBook
-    from sparqc.pipeline.passbase import Context
+    from sparqc.rewrite.context import Context
 
 
 @click.command("why")

@@ -17,7 +17,7 @@ from sparqc.errors import UsageError
 from sparqc.ir.graph import Array, dtype_name
 from sparqc.ir.onnx.adapter import load_onnx
 from sparqc.pipeline.events import Observer
-from sparqc.pipeline.passbase import Progress
+from sparqc.rewrite.context import Progress
 from sparqc.tools.build.onnx_source import read_source
 from sparqc.tools.model.calibration_file import Slot, file_batches
 from sparqc.tools.model.loading import LoadedModel, load

@@ -17,7 +17,7 @@ from sparqc.numerics.two_four import is_two_four
 from sparqc.passes.check.check import layer_name
 from sparqc.passes.place.plan import Layer, Plan
 from sparqc.passes.prune import Mask
-from sparqc.pipeline.passbase import Context
+from sparqc.rewrite.context import Context
 
 DEQUANTIZE = "q.dequantize"
 

@@ -11,7 +11,7 @@ from sparqc.ir.graph import Graph, Node, Value
 from sparqc.passes.boundary import End
 from sparqc.passes.half.half import HalfFacts, KeptOperator
 from sparqc.passes.half.kept import QUANTIZERS
-from sparqc.pipeline.passbase import Context
+from sparqc.rewrite.context import Context
 from sparqc.tools.report.tables import shortened
 
 _FLOATS = ("f16", "f32")

@@ -14,7 +14,7 @@ import torch
 from sparqc.errors import SparqcError, UsageError, did_you_mean
 from sparqc.ir.graph import Array, Graph
 from sparqc.passes.on_data.batches import calibration_batches
-from sparqc.pipeline.passbase import Batch
+from sparqc.rewrite.context import Batch
 from sparqc.tools.model.evaluation import Reference
 from sparqc.tools.model.loading import LoadedModel
 from sparqc.tools.sensitivity.study import Study

@@ -15,11 +15,11 @@ from sparqc.ir.weighted import weight_of
 from sparqc.job.layers import Keep
 from sparqc.numerics.two_four import two_four_mask
 from sparqc.pipeline import run as pipelines
-from sparqc.pipeline.passbase import Context
 from sparqc.pipeline.run import Pipeline, Step
 from sparqc.predict.engine import PredictedEngine, PredictedKernel, Tensor
 from sparqc.predict.predict import predict_graph
 from sparqc.predict.roofline import Gpu, estimate
+from sparqc.rewrite.context import Context
 from sparqc.tools.build.onnx_source import read_source
 from sparqc.tools.explain.prediction import sized
 from sparqc.tools.sensitivity.study import Study

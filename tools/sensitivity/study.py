@@ -23,9 +23,9 @@ from sparqc.job.layers import Keep, state
 from sparqc.passes.place.decide import Decider, Decision
 from sparqc.passes.place.plan import Layer
 from sparqc.pipeline import run as pipelines
-from sparqc.pipeline.passbase import Context
 from sparqc.pipeline.run import Option, Pipeline, Step
 from sparqc.pipeline.steps import mapped
+from sparqc.rewrite.context import Context
 
 #: What hands a value over in codes, seen from the reader.
 CARRIERS = {"q.qdq", "q.dequantize"}

@@ -10,7 +10,7 @@ import numpy as np
 
 from sparqc.ir.graph import Array, Graph
 from sparqc.ir.vocabulary.table import OperatorTable
-from sparqc.pipeline.passbase import Batch
+from sparqc.rewrite.context import Batch
 from sparqc.tools.sensitivity.cut import Behind, computed
 
 #: Bytes of values in front of a layer that are kept; inputs beyond it run through all layers.

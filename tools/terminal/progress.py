@@ -18,7 +18,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from sparqc.pipeline.passbase import Progress as Report
+from sparqc.rewrite.context import Progress as Report
 from sparqc.tools.terminal.console import show, stderr_console
 
 #: Seconds between two lines where stderr is no terminal; what is over sooner shows none.

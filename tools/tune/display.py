@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from sparqc.pipeline.passbase import Progress
+from sparqc.rewrite.context import Progress
 from sparqc.tools.terminal.console import show, stderr_console
 from sparqc.tools.terminal.progress import progress_bar
 

@@ -14,7 +14,7 @@ from sparqc.passes.calibrate.calibrate import Calibrate, Range
 from sparqc.passes.calibrate.calibrators import calibrator
 from sparqc.passes.calibrate.histogram import Histogram
 from sparqc.passes.on_data import observe
-from sparqc.pipeline.passbase import Batch, Context
+from sparqc.rewrite.context import Batch, Context
 from tests.calibration_models import IMAGE, Residual, activations, context, images
 
 

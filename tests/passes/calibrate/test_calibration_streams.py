@@ -15,7 +15,7 @@ from sparqc.passes.calibrate.calibrate import Calibrate, Range
 from sparqc.passes.calibrate.histogram import Histogram
 from sparqc.passes.correct_bias.correct_bias import CorrectBias
 from sparqc.passes.equalize.equalize import Equalize
-from sparqc.pipeline.passbase import Batch
+from sparqc.rewrite.context import Batch
 from tests.calibration_models import Residual, context, images
 
 

@@ -18,8 +18,8 @@ from sparqc.passes.check.lost import lost
 from sparqc.passes.check.record import inventory
 from sparqc.pipeline.action import Action
 from sparqc.pipeline.library import rulebook
-from sparqc.pipeline.passbase import Context
 from sparqc.pipeline.registry import make
+from sparqc.rewrite.context import Context
 
 TABLE = default_table()
 

@@ -10,7 +10,7 @@ from sparqc.ir.vocabulary.table import default_table
 from sparqc.passes.calibrate.calibrate import Calibrate
 from sparqc.passes.correct_bias.correct_bias import CorrectBias, Correction
 from sparqc.passes.correct_bias.mean_error import MeanError
-from sparqc.pipeline.passbase import Context
+from sparqc.rewrite.context import Context
 from tests.calibration_models import Residual, context, images
 
 

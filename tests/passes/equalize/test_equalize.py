@@ -17,7 +17,7 @@ from sparqc.ir.vocabulary.table import default_table
 from sparqc.passes.equalize.equalize import Equalize, Equalized
 from sparqc.passes.equalize.factors import Reading, Weight, choose, noise
 from sparqc.passes.equalize.statistics import ChannelStatistics
-from sparqc.pipeline.passbase import Context
+from sparqc.rewrite.context import Context
 from tests.calibration_models import context
 
 SHAPE = (2, 3, 6, 6)

@@ -17,7 +17,7 @@ from sparqc.passes.permute import Permutation, permute_channels
 from sparqc.passes.permute.groups import carry_out
 from sparqc.passes.permute.orders import orders_of
 from sparqc.passes.permute.segments import resolve
-from sparqc.pipeline.passbase import Context
+from sparqc.rewrite.context import Context
 from tests.calibration_models import context
 
 TABLE = default_table()

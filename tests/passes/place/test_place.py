@@ -11,8 +11,8 @@ from sparqc.errors import SparqcError, UsageError
 from sparqc.ir.vocabulary.table import default_table
 from sparqc.pipeline.action import Action
 from sparqc.pipeline.library import rulebook
-from sparqc.pipeline.passbase import Context
 from sparqc.pipeline.registry import make
+from sparqc.rewrite.context import Context
 
 TABLE = default_table()
 

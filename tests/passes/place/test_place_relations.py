@@ -11,7 +11,7 @@ from sparqc.match.rulebook import RuleBook
 from sparqc.passes.calibrate.calibrate import Calibrate
 from sparqc.passes.place.place import Place
 from sparqc.pipeline.action import Action
-from sparqc.pipeline.passbase import Context
+from sparqc.rewrite.context import Context
 
 RULES = """
 fusion first on onnx:

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from sparqc.ir.graph import Graph, Value
-from sparqc.pipeline.passbase import Context, Pass
+from sparqc.pipeline.passbase import Pass
 from sparqc.pipeline.registry import register
+from sparqc.rewrite.context import Context
 
 
 @register
