@@ -22,8 +22,8 @@ from sparqc.ir.vocabulary.table import OperatorTable, default_table
 from sparqc.match.cover import cover
 from sparqc.match.match import Index, Matcher
 from sparqc.pipeline.action import Action
+from sparqc.pipeline.catalogue import passes
 from sparqc.pipeline.library import rulebook
-from sparqc.pipeline.registry import passes
 from sparqc.rewrite.context import Context
 from sparqc.rewrite.worklist import rewrite
 

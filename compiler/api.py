@@ -26,9 +26,9 @@ from sparqc.lang.ast import PatternFile, RuleDecl
 from sparqc.match.rulebook import RuleBook
 from sparqc.pipeline import run as pipelines
 from sparqc.pipeline.action import Action
+from sparqc.pipeline.catalogue import passes
 from sparqc.pipeline.events import Observer
 from sparqc.pipeline.library import pass_name, read_own, rulebook
-from sparqc.pipeline.registry import passes
 from sparqc.ranks.ranks import ALONE, Ranks
 from sparqc.rewrite.context import Batch, Context, Progress
 

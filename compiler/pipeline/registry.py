@@ -1,15 +1,15 @@
-"""The passes that are there, whoever contributed them, and how one is made from its options."""
+"""How a pass becomes known, whoever contributes it, and how one is made from its options."""
 
 from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, TypeVar, get_type_hints
 
 from sparqc.base.options import OptionValue, convert, is_supported
-from sparqc.base.plugins import PASSES, DataFile, data_files, distribution_of, load_group
+from sparqc.base.plugins import DataFile, data_files, distribution_of
 from sparqc.errors import Span, SparqcError, UsageError, did_you_mean
 from sparqc.pipeline.passbase import Pass
 
@@ -39,17 +39,9 @@ def register(cls: type[P]) -> type[P]:
     return cls
 
 
-def passes() -> Mapping[str, type[Pass]]:
-    """Every pass by name, sorted.  The first call imports what entry points name.
-
-    A pattern file with rules is a pass too.
-    """
-    # The library parses pattern files, which it finds through this module.
-    from sparqc.pipeline.library import register_rule_passes
-
-    load_group(PASSES)
-    register_rule_passes()
-    return MappingProxyType(dict(sorted(_passes.items())))
+def registered() -> Mapping[str, type[Pass]]:
+    """The passes registered so far; `sparqc.pipeline.catalogue.passes` loads all of them first."""
+    return MappingProxyType(_passes)
 
 
 def pattern_files() -> tuple[DataFile, ...]:
@@ -61,23 +53,6 @@ def option_types(cls: type[Pass]) -> Mapping[str, Any]:
     """The type of each option of a pass."""
     hints = get_type_hints(cls)
     return {name: hints[name] for name in cls.options()}
-
-
-def find(name: str, span: Span | None = None, others: Iterable[str] = ()) -> type[Pass]:
-    """The pass of that name; UsageError where there is none, with `others` among the guesses."""
-    known = passes()
-    if name not in known:
-        hint = did_you_mean(name, [*known, *others]) or "list them with: sparqc passes"
-        raise UsageError(f"there is no pass {name!r}", span=span, hint=hint)
-    return known[name]
-
-
-def make(name: str, options: Mapping[str, OptionValue] = MappingProxyType({})) -> Pass:
-    """The registered pass of that name with options other than its defaults.
-
-    Raises UsageError for an unknown pass, an unknown option, and a value it does not take.
-    """
-    return build(find(name), options)
 
 
 def build(

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from sparqc.errors import SparqcError, UsageError
 from sparqc.ir.graph import Graph
 from sparqc.pipeline.action import Action
+from sparqc.pipeline.catalogue import find, passes
 from sparqc.pipeline.edit import insert, remove
 from sparqc.pipeline.parse import Entry, Insert, Remove, parse_entries
 from sparqc.pipeline.presets import presets
-from sparqc.pipeline.registry import find, passes
 from sparqc.pipeline.steps import Item, Items, Option, Pipeline, Repeat, Step, mapped
 from sparqc.rewrite.context import Context
 

@@ -18,8 +18,8 @@ from sparqc.ir.export.direct import to_onnx
 from sparqc.ir.vocabulary.table import default_table
 from sparqc.match.rulebook import RuleBook
 from sparqc.pipeline.action import Action
+from sparqc.pipeline.catalogue import make
 from sparqc.pipeline.library import installed, rulebook
-from sparqc.pipeline.registry import make
 from sparqc.rewrite.context import Context
 from tests.fragments.roads import Function, conv, image
 

@@ -18,8 +18,8 @@ from sparqc.numerics.two_four import is_two_four
 from sparqc.passes.layerwise.repair import Repaired
 from sparqc.passes.round_weights import RoundWeights
 from sparqc.pipeline.action import Action
+from sparqc.pipeline.catalogue import make
 from sparqc.pipeline.library import rulebook
-from sparqc.pipeline.registry import make
 from sparqc.rewrite.context import Batch, Context
 
 TABLE = default_table()

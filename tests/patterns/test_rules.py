@@ -15,8 +15,8 @@ from sparqc.lang.check.checks import check_file
 from sparqc.lang.format.formatter import format_text
 from sparqc.match.match import Matcher
 from sparqc.pipeline.action import Action
+from sparqc.pipeline.catalogue import passes
 from sparqc.pipeline.library import installed, rulebook
-from sparqc.pipeline.registry import passes
 from sparqc.rewrite.context import Context
 from sparqc.rewrite.worklist import rewrite
 

@@ -15,9 +15,9 @@ from sparqc.errors import SparqcError, UsageError
 from sparqc.ir.graph import Graph
 from sparqc.pipeline import registry
 from sparqc.pipeline import run as pipelines
+from sparqc.pipeline.catalogue import passes
 from sparqc.pipeline.passbase import Pass
 from sparqc.pipeline.presets import Preset, presets
-from sparqc.pipeline.registry import passes
 from sparqc.pipeline.run import Option, Pipeline, Repeat, Step, parse, run
 from sparqc.rewrite.context import Context
 

@@ -17,8 +17,8 @@ from sparqc.ir.vocabulary.table import default_table
 from sparqc.passes.check.lost import lost
 from sparqc.passes.check.record import inventory
 from sparqc.pipeline.action import Action
+from sparqc.pipeline.catalogue import make
 from sparqc.pipeline.library import rulebook
-from sparqc.pipeline.registry import make
 from sparqc.rewrite.context import Context
 
 TABLE = default_table()

@@ -12,8 +12,8 @@ from sparqc.ir.onnx.adapter import read_onnx, write_onnx
 from sparqc.ir.text.parse import parse_statements
 from sparqc.ir.vocabulary.table import default_table
 from sparqc.pipeline.action import Action
+from sparqc.pipeline.catalogue import make
 from sparqc.pipeline.library import rulebook
-from sparqc.pipeline.registry import make
 from sparqc.rewrite.context import Context
 
 TABLE = default_table()

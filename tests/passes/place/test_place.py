@@ -10,8 +10,8 @@ from sparqc.declared.targets import default_profile
 from sparqc.errors import SparqcError, UsageError
 from sparqc.ir.vocabulary.table import default_table
 from sparqc.pipeline.action import Action
+from sparqc.pipeline.catalogue import make
 from sparqc.pipeline.library import rulebook
-from sparqc.pipeline.registry import make
 from sparqc.rewrite.context import Context
 
 TABLE = default_table()

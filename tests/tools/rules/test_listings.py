@@ -11,7 +11,7 @@ import pytest
 
 from sparqc.declared.knobs import knobs
 from sparqc.declared.targets import profiles
-from sparqc.pipeline.registry import passes
+from sparqc.pipeline.catalogue import passes
 from sparqc.tools import cli
 
 Ask = Callable[..., str]
