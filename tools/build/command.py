@@ -13,6 +13,7 @@ from sparqc.tools.build.report import EngineReport
 from sparqc.tools.build.rtx import DEFAULT_SM, compile_rtx
 from sparqc.tools.build.rtx import TARGET as RTX
 from sparqc.tools.build.shapes import Shapes, parse_shape
+from sparqc.tools.build.text import render_report
 from sparqc.tools.build.trt import compile_trt
 
 #: What `sparqc build` compiles for; `tensorrt` stands for the version that is installed.
@@ -96,6 +97,6 @@ def build(
     if as_json:
         click.echo(json.dumps(report.to_json(), indent=2))
     else:
-        report.render(Console())
+        render_report(report, Console())
     if not report.accepted:
         raise click.exceptions.Exit(FAILED)

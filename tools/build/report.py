@@ -7,13 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from sparqc.tools.build.kernel import EngineTensor, Kernel
-from sparqc.tools.build.text import render_report
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 __all__ = ["CompilerMessage", "EngineOperator", "EngineReport", "EngineTensor", "Kernel"]
 
@@ -142,10 +138,6 @@ class EngineReport:
             "build_seconds": self.build_seconds,
             "kernels": [k.to_json() for k in self.kernels],
         }
-
-    def render(self, console: Console) -> None:
-        """Print a summary that a person can read at a glance."""
-        render_report(self, console)
 
 
 def _names(operators: Iterable[EngineOperator], precision: Precision) -> list[str]:

@@ -19,7 +19,7 @@ from sparqc.tools.terminal.console import stdout_console
 
 if TYPE_CHECKING:
     from sparqc.api import Compiled
-    from sparqc.tools.compile.dump import GraphRecorder
+    from sparqc.tools.compile.recorder import GraphRecorder
     from sparqc.tools.model.evaluation import Metric
     from sparqc.tools.model.opening import Opened
     from sparqc.tools.report.report import Report
@@ -131,7 +131,8 @@ def check_output(path: Path, model: str) -> None:
 
 
 def _compile_and_dump(request: Request, extras: Extras, folder: Path) -> Outcome:
-    from sparqc.tools.compile.dump import GraphRecorder, Run, check_replaceable, write_dump
+    from sparqc.tools.compile.dump import Run, check_replaceable, write_dump
+    from sparqc.tools.compile.recorder import GraphRecorder
 
     check_replaceable(folder)
     recorder = GraphRecorder()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sparqc.pipeline.events import PassEvent, RuleEvent
 
 if TYPE_CHECKING:
-    from sparqc.tools.compile.dump import Stage
+    from sparqc.tools.compile.recorder import Stage
 
 #: A graph of more lines than this stays in its own file: browsers are slow with such pages.
 MOST_LINES = 20_000

@@ -9,6 +9,7 @@ from rich.console import Console
 from sparqc.errors import SparqcError
 from sparqc.tools.build.kernel import EngineTensor, Kernel, constant_bytes, dtype_name, layer_names
 from sparqc.tools.build.report import CompilerMessage, EngineOperator, EngineReport
+from sparqc.tools.build.text import render_report
 
 DATA = EngineTensor("data", (8, 64, 10, 10), "int8")
 RESULT = EngineTensor("result", (8, 64, 10, 10), "float32")
@@ -36,7 +37,7 @@ REPORT = EngineReport(
 
 def text_of(report: EngineReport) -> str:
     console = Console(file=io.StringIO(), width=40)
-    report.render(console)
+    render_report(report, console)
     return console.file.getvalue()
 
 

@@ -13,7 +13,8 @@ from sparqc.errors import SparqcError
 from sparqc.ir.text.print import parse_graph, print_graph
 from sparqc.ir.vocabulary.table import default_table
 from sparqc.tools import cli
-from sparqc.tools.compile.dump import GraphRecorder, Run, write_dump
+from sparqc.tools.compile.dump import Run, write_dump
+from sparqc.tools.compile.recorder import GraphRecorder
 from tests import small_models
 
 

@@ -1,0 +1,54 @@
+"""What a dump keeps of a run: its events, and the text of the graph wherever it changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from sparqc.ir.graph import Graph
+from sparqc.ir.text.print import print_graph
+from sparqc.pipeline.events import Observer, PassEvent, RuleEvent
+from sparqc.pipeline.trace import Recorder
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The graph as it was read, or behind a pass that changed it."""
+
+    number: int
+    name: str
+    level: str
+    text: str
+
+    @property
+    def file(self) -> str:
+        """Where it stands in the dump: `graphs/03-place.fx.txt`."""
+        return f"graphs/{self.number:02}-{self.name}.{self.level}.txt"
+
+
+@dataclass
+class GraphRecorder(Observer):
+    """Keeps every event, and the text of the graph wherever a pass changed it."""
+
+    events: Recorder = field(default_factory=Recorder)
+    stages: list[Stage] = field(default_factory=list)
+    _passes: int = 0
+
+    def begin(self, graph: Graph) -> None:
+        """Keep the graph as it was read."""
+        self._keep("read", graph)
+
+    def on_pass(self, event: PassEvent) -> None:
+        """Keep a pass, and the graph behind it where it is another one."""
+        self._passes += 1
+        self.events.on_pass(event)
+        if event.graph is not None and not event.skipped:
+            self._keep(event.pass_, event.graph)
+
+    def on_rule(self, event: RuleEvent) -> None:
+        """Keep a rule application."""
+        self.events.on_rule(event)
+
+    def _keep(self, name: str, graph: Graph) -> None:
+        text = print_graph(graph)
+        if not self.stages or self.stages[-1].text != text:
+            self.stages.append(Stage(self._passes, name, graph.level, text))
