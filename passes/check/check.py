@@ -8,7 +8,8 @@ from typing import cast
 
 from sparqc.errors import SparqcError
 from sparqc.ir.constants import constant_value
-from sparqc.ir.graph import Graph, Node
+from sparqc.ir.graph import Graph
+from sparqc.ir.layer_name import layer_name
 from sparqc.ir.weighted import stored_codes, weighted
 from sparqc.lang.ast import CheckDecl
 from sparqc.match.evaluate import render
@@ -83,19 +84,6 @@ def fix_of(check: CheckDecl) -> str:
 
 #: Cures that a rewrite cannot say, as it sees one reader at a time: see `sparqc.passes.check.cure`.
 _PYTHON_FIXES = {"shared_dequantize": "exact", "duplicate_quantizer": "exact"}
-
-
-def layer_name(node: Node, known: set[str]) -> str:
-    """The name under which a pass before the export knew the layer.
-
-    A Linear becomes MatMul and Add; the Add then carries the layer's name.
-    """
-    name = node.output.name
-    if name not in known and len(node.output.readers) == 1:
-        reader = node.output.readers[0]
-        if reader.op == "nn.add" and reader.output.name in known:
-            return reader.output.name
-    return name
 
 
 def _broken_masks(graph: Graph, context: Context) -> Iterator[Finding]:

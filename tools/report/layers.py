@@ -12,9 +12,9 @@ from typing import Any
 
 from sparqc.ir.constants import constant_value, is_constant
 from sparqc.ir.graph import Graph, Node, Value
+from sparqc.ir.layer_name import layer_name
 from sparqc.ir.weighted import stored_codes, weighted
 from sparqc.numerics.two_four import is_two_four
-from sparqc.passes.check.check import layer_name
 from sparqc.passes.place.plan import Layer, Plan
 from sparqc.passes.prune import Mask
 from sparqc.rewrite.context import Context
