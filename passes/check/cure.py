@@ -7,8 +7,9 @@ from collections.abc import Mapping
 
 from sparqc.ir.constants import constant_value
 from sparqc.ir.graph import Array, Graph, Node, Value
-from sparqc.passes.natives.int8_paths import DEQUANTIZE, QUANTIZE, same_quantizer
+from sparqc.passes.natives.in_front import DEQUANTIZE, QUANTIZE
 from sparqc.passes.natives.quantizers import normal_scale
+from sparqc.passes.natives.scales import same_quantizer
 from sparqc.rewrite.context import Context
 from sparqc.rewrite.worklist import rewrite
 
