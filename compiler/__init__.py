@@ -11,8 +11,10 @@ import importlib.metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sparqc.api import Compiled, Options, compile
+    from sparqc.api import compile
     from sparqc.errors import SparqcError, UsageError
+    from sparqc.job.options import Options
+    from sparqc.job.run import Compiled
     from sparqc.training.finishing import finish
     from sparqc.training.parametrization import bake, masks
     from sparqc.training.prepared import Prepared
@@ -37,8 +39,8 @@ __all__ = [
 #: Where each public name is defined; it is imported on first use (PEP 562).
 _HOMES = {
     "compile": "sparqc.api",
-    "Compiled": "sparqc.api",
-    "Options": "sparqc.api",
+    "Compiled": "sparqc.job.run",
+    "Options": "sparqc.job.options",
     "SparqcError": "sparqc.errors",
     "UsageError": "sparqc.errors",
     "Prepared": "sparqc.training.prepared",

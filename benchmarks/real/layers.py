@@ -25,9 +25,10 @@ import torch
 from numpy.typing import NDArray
 from photographs import evaluation_images
 
-from sparqc.api import Compiled, compile
+from sparqc.api import compile
 from sparqc.ir.graph import Node, Value
 from sparqc.ir.levels.execute import open_runner
+from sparqc.job.run import Compiled
 from sparqc.tools.model.source import open_file
 
 Array = NDArray[np.float32]

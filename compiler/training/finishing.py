@@ -12,9 +12,11 @@ import torch
 from torch import nn
 from torch.utils import _pytree as pytree
 
-from sparqc.api import Compiled, Job, few, run_job
 from sparqc.ir.fx.tensor import array_of, tensor_of
 from sparqc.ir.graph import Array, Graph
+from sparqc.job.batches import few
+from sparqc.job.open import Job
+from sparqc.job.run import Compiled, run_job
 from sparqc.rewrite.context import Batch
 from sparqc.rewrite.worklist import rewrite
 from sparqc.training.prepared import Batches, Prepared, Recipe, prepared_of

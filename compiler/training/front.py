@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from sparqc.api import Job
 from sparqc.errors import UsageError
 from sparqc.ir.graph import Graph, Value
 from sparqc.ir.uncalibrated import is_uncalibrated
+from sparqc.job.open import Job
 from sparqc.pipeline import run as pipelines
 from sparqc.pipeline.run import Item, Pipeline
 

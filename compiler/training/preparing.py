@@ -10,11 +10,12 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 
-from sparqc.api import Options, make_options, new_job
 from sparqc.errors import SparqcError, UsageError
 from sparqc.ir.constants import constant_value, is_constant
 from sparqc.ir.graph import Array, Graph
 from sparqc.ir.vocabulary.table import OperatorTable
+from sparqc.job.open import new_job
+from sparqc.job.options import Options, make_options
 from sparqc.pipeline.events import Observer
 from sparqc.ranks.ranks import ALONE, Ranks
 from sparqc.training.fake_quantize import weight_scale

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from sparqc.api import as_batch
 from sparqc.ir.constants import is_constant
 from sparqc.ir.fx.tensor import tensor_of
 from sparqc.ir.graph import Array, Graph
 from sparqc.ir.vocabulary.table import OperatorTable
+from sparqc.job.batches import as_batch
 from sparqc.pipeline import run as pipelines
 from sparqc.pipeline.run import Item, Pipeline
 from sparqc.training.normalization import operand

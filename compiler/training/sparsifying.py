@@ -10,10 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sparqc.api import Options, make_options, new_job
 from sparqc.errors import SparqcError, UsageError
 from sparqc.ir.fx.tensor import array_of, tensor_of
 from sparqc.ir.graph import Array, Graph
+from sparqc.job.open import new_job
+from sparqc.job.options import Options, make_options
 from sparqc.ranks.ranks import ALONE, Ranks
 from sparqc.training.front import Front
 from sparqc.training.normalization import operand

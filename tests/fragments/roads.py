@@ -13,8 +13,9 @@ import torch
 from torch import nn
 
 from sparqc import api
-from sparqc.api import Compiled, Job
 from sparqc.ir.levels.execute import open_runner
+from sparqc.job.open import Job
+from sparqc.job.run import Compiled
 from sparqc.pipeline import run as pipeline
 from sparqc.pipeline.action import Action
 from sparqc.tools.build.rtx import compile_rtx

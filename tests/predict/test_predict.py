@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from onnx import helper
 
-from sparqc.api import Options, new_job
 from sparqc.errors import UsageError
 from sparqc.ir.graph import Graph
+from sparqc.job.open import new_job
+from sparqc.job.options import Options
 from sparqc.predict.predict import predict_graph
 from sparqc.predict.units import unrun
 from tests.engine_models import Net, float_conv, quantized_conv, residual_block

@@ -9,10 +9,11 @@ from typing import Any
 
 import onnx
 
-from sparqc.api import Options, new_job
 from sparqc.declared.targets import profiles
 from sparqc.ir.graph import Graph
 from sparqc.ir.onnx.adapter import load_onnx
+from sparqc.job.open import new_job
+from sparqc.job.options import Options
 from sparqc.passes.check.check import Finding, findings_of
 from sparqc.passes.check.file_checks import Subject, file_findings
 from sparqc.passes.check.lost import lost

@@ -18,7 +18,7 @@ from sparqc.tools.model.request import Request, takes_request
 from sparqc.tools.terminal.console import stdout_console
 
 if TYPE_CHECKING:
-    from sparqc.api import Compiled
+    from sparqc.job.run import Compiled
     from sparqc.tools.compile.recorder import GraphRecorder
     from sparqc.tools.model.evaluation import Metric
     from sparqc.tools.model.opening import Opened
@@ -149,7 +149,7 @@ def _compile_and_dump(request: Request, extras: Extras, folder: Path) -> Outcome
 
 
 def _compile(request: Request, extras: Extras, recorder: GraphRecorder | None) -> Outcome:
-    from sparqc.api import run_job
+    from sparqc.job.run import run_job
     from sparqc.pipeline.trace import Recorder
     from sparqc.tools.model.opening import Wishes, open_request
     from sparqc.tools.report.report import Account, PassRow, report_of

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import onnx
 
-from sparqc.api import Options, new_job
 from sparqc.errors import UsageError
 from sparqc.ir.graph import Graph
 from sparqc.ir.onnx.adapter import load_onnx
+from sparqc.job.open import new_job
+from sparqc.job.options import Options
 from sparqc.match.match import Index, Matcher
 from sparqc.predict.engine import PredictedEngine
 from sparqc.predict.predict import predict_graph

@@ -12,10 +12,11 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from sparqc.api import Job, Options, new_job
 from sparqc.errors import UsageError
 from sparqc.ir.graph import Array, dtype_name
 from sparqc.ir.onnx.adapter import load_onnx
+from sparqc.job.open import Job, new_job
+from sparqc.job.options import Options
 from sparqc.pipeline.events import Observer
 from sparqc.rewrite.context import Progress
 from sparqc.tools.build.onnx_source import read_source

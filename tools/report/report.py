@@ -30,7 +30,7 @@ from sparqc.tools.report.ranges import QuantizerRow, quantizer_rows, range_notes
 from sparqc.tools.report.types import OperatorTypes, operator_types
 
 if TYPE_CHECKING:
-    from sparqc.api import Compiled
+    from sparqc.job.run import Compiled
     from sparqc.pipeline.events import PassEvent
     from sparqc.tools.model.evaluation import Metric
 

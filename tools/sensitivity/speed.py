@@ -7,12 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from sparqc.api import Job, Options, new_job
 from sparqc.ir.constants import constant_value
 from sparqc.ir.graph import Graph, Value
 from sparqc.ir.onnx.adapter import write_onnx
 from sparqc.ir.weighted import weight_of
 from sparqc.job.layers import Keep
+from sparqc.job.open import Job, new_job
+from sparqc.job.options import Options
 from sparqc.numerics.two_four import two_four_mask
 from sparqc.pipeline import run as pipelines
 from sparqc.pipeline.run import Pipeline, Step

@@ -13,13 +13,13 @@ from typing import Any, cast
 
 import numpy as np
 
-from sparqc.api import Job
 from sparqc.errors import SparqcError, UsageError
 from sparqc.ir.constants import constant_value
 from sparqc.ir.graph import Array, Graph, Node, Value
 from sparqc.ir.vocabulary.table import OperatorTable
 from sparqc.ir.weighted import weight_of
 from sparqc.job.layers import Keep, state
+from sparqc.job.open import Job
 from sparqc.passes.place.decide import Decider, Decision
 from sparqc.passes.place.plan import Layer
 from sparqc.pipeline import run as pipelines

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from sparqc.api import Job
 from sparqc.ir.graph import Graph
 from sparqc.job.layers import Keep, state
+from sparqc.job.open import Job
 from sparqc.pipeline import run as pipelines
 from sparqc.tools.sensitivity.judge import Judge, Score
 from sparqc.tools.sensitivity.study import Study, own_level

@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
-from sparqc.api import Compiled
 from sparqc.errors import SparqcError, UsageError
+from sparqc.job.run import Compiled
 from sparqc.pipeline.run import parse
 from sparqc.pipeline.trace import Recorder
 from sparqc.ranks.ranks import Ranks, together

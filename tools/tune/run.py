@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sparqc.api import Compiled, new_job, run_job
 from sparqc.errors import SparqcError
+from sparqc.job.open import new_job
+from sparqc.job.run import Compiled, run_job
 from sparqc.pipeline.events import Observer
 from sparqc.ranks.ranks import Ranks, together
 from sparqc.tools.model.loading import LoadedModel

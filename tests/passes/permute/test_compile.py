@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import sparqc
-from sparqc.api import Compiled
+from sparqc.job.run import Compiled
 from sparqc.passes.permute import Permutation
 from tests.passes.permute.test_permutation import Residual
 

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 import sparqc
-from sparqc.api import Compiled
 from sparqc.ir.graph import Value
+from sparqc.job.run import Compiled
 from sparqc.tools.report.layers import LayerRow, layer_rows, other_rows, residual_adds
 from sparqc.tools.report.report import Account, report_of
 from tests import small_models

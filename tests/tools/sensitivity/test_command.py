@@ -32,9 +32,9 @@ def tables(path: Path) -> dict[str, dict[str, Any]]:
     return {t["module"]: t for t in tomllib.loads(path.read_text())["layer"]}
 
 
-def compiled(folder: Path, layers: Path) -> sparqc.api.Compiled:
+def compiled(folder: Path, layers: Path) -> sparqc.job.run.Compiled:
     request = Request(str(folder / "model.py"), layers=layers)
-    return sparqc.api.run_job(open_request(request).job)
+    return sparqc.job.run.run_job(open_request(request).job)
 
 
 def errors(capsys: pytest.CaptureFixture[str], *words: str, code: int) -> str:
@@ -118,7 +118,7 @@ def test_an_onnx_file_is_measured_and_written_too(
     assert "calibrated on noise" in text and "conv2" in text
     assert [t["value"] for t in tomllib.loads(output.read_text())["layer"]] == ["c1", "c2"]
     request = Request(words[0], random_calibration=True, layers=output)
-    facts = sparqc.api.run_job(open_request(request).job).context.facts
+    facts = sparqc.job.run.run_job(open_request(request).job).context.facts
     assert set(facts["prune"]) == {"c1", "c2"}
 
 

@@ -1,0 +1,160 @@
+"""From a model and the options to a job: everything is read, and no pass has run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import onnx
+
+from sparqc.declared.knobs import parse_knobs
+from sparqc.declared.targets import default_profile, profile
+from sparqc.errors import UsageError, did_you_mean
+from sparqc.ir.boundary import BoundaryTypes
+from sparqc.ir.graph import Array, Graph, Level
+from sparqc.ir.onnx.adapter import load_onnx, read_onnx
+from sparqc.ir.vocabulary.table import default_table
+from sparqc.job.batches import as_array, batches_of
+from sparqc.job.layers import LayerChoice, read_layers, resolve, selectors
+from sparqc.job.options import Options
+from sparqc.lang.ast import PatternFile, RuleDecl
+from sparqc.match.rulebook import RuleBook
+from sparqc.pipeline import run as pipelines
+from sparqc.pipeline.action import Action
+from sparqc.pipeline.catalogue import passes
+from sparqc.pipeline.events import Observer
+from sparqc.pipeline.library import pass_name, read_own, rulebook
+from sparqc.ranks.ranks import ALONE, Ranks
+from sparqc.rewrite.context import Batch, Context, Progress
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass
+class Job:
+    """A model that was read, and what is about to be done to it."""
+
+    graph: Graph
+    pipeline: pipelines.Pipeline
+    context: Context
+    notes: tuple[str, ...] = ()
+    #: What the file of layers asks for; the result is held to it.
+    layers: tuple[LayerChoice, ...] = ()
+
+
+def new_job(
+    model: torch.nn.Module | onnx.ModelProto | str | Path,
+    inputs: tuple[torch.Tensor, ...] | None = None,
+    *,
+    calibration: Callable[[], Iterable[Sequence[torch.Tensor | Array]]] | None = None,
+    options: Options,
+    progress: Progress | None = None,
+    observers: Sequence[Observer] = (),
+    dynamic_batch: bool = True,
+    ranks: Ranks = ALONE,
+) -> Job:
+    """Read the model and everything that is asked for, and run no pass yet; as `compile`.
+
+    With `ranks` several processes do the same at once, and share the work of measuring.
+    """
+    own = [read_own(path) for path in options.patterns]
+    line = _with_own(pipelines.parse(options.passes), own)
+    level: Level = "onnx" if isinstance(model, (str, Path, onnx.ModelProto)) else "fx"
+    # Before the model is captured, which takes seconds:
+    line.for_level(level)[0].check(level)
+    target = profile(options.target) if options.target else default_profile()
+    precision = target.require_precision(options.float)
+    boundary = BoundaryTypes.parse(options.io)
+    _check_carried_out("--float fp16", options.float == "fp16", "float", line)
+    _check_carried_out(f"--io {options.io}", not boundary.is_plain, "io", line)
+    choices = read_layers(options.layers) if options.layers is not None else ()
+    graph, notes, example = open_graph(model, inputs, dynamic_batch)
+    boundary.check(graph)
+    choices = resolve(choices, graph, default_table())
+    floats, dense = selectors(choices)
+    context = Context(
+        table=default_table(),
+        rules=rulebook(own),
+        target=target,
+        action=Action(
+            limit=options.limit, skip=options.skip, check=options.check, listeners=observers
+        ),
+        example=example,
+        calibration=batches_of(graph, calibration, options.random_calibration, example),
+        random_calibration=options.random_calibration,
+        exclude=(*options.exclude, *floats),
+        dense=(*options.dense, *dense),
+        precision=precision,
+        boundary=boundary,
+        knobs=parse_knobs(",".join(options.knobs)),
+        ranks=ranks,
+    )
+    for name, value in context.knobs.items():
+        context.rules.turn(name, value)
+    _check_skipped(options.skip, line, context.rules)
+    context.rules.leave_out(options.skip)
+    if progress:
+        context.progress = progress
+    return Job(graph, line, context, notes, choices)
+
+
+def _check_skipped(names: Iterable[str], line: pipelines.Pipeline, rules: RuleBook) -> None:
+    """Raises UsageError for a name that would leave out nothing, which is easily overlooked."""
+    known = {step.name for step in line.steps} | {d.name for d in rules.declarations}
+    for name in names:
+        if name not in known:
+            hint = did_you_mean(name, known) or f"the pipeline is: {line}"
+            raise UsageError(
+                f"skip: no pass of the pipeline and no declaration is named {name!r}", hint=hint
+            )
+
+
+def _check_carried_out(wish: str, wished: bool, option: str, line: pipelines.Pipeline) -> None:
+    """Raises UsageError for a wish that no pass of the pipeline looks at."""
+    if wished and not any(option in step.cls.carries_out for step in line.steps):
+        able = ", ".join(n for n, cls in passes().items() if option in cls.carries_out)
+        raise UsageError(
+            f"{wish}: no pass of the pipeline does that: {line}",
+            hint=f"add one, behind the export: {able}",
+        )
+
+
+def _with_own(line: pipelines.Pipeline, own: Sequence[PatternFile]) -> pipelines.Pipeline:
+    """The pipeline with the passes of a person's own files, where it does not name them itself.
+
+    They run first, or, where their rules are for ONNX only, right behind the export.
+    """
+    named = {step.name for step in line.steps}
+    for file in own:
+        rules = [d for d in file.declarations if isinstance(d, RuleDecl)]
+        name = pass_name(file)
+        if not rules or name in named:
+            continue
+        late = all(rule.levels == ("onnx",) for rule in rules)
+        borders = [i for i, item in enumerate(line.items) if any(s.cls.gives for s in item.steps)]
+        at = borders[0] + 1 if late and borders else 0
+        line = pipelines.Pipeline((*line.items[:at], pipelines.Step(name), *line.items[at:]))
+    return line
+
+
+def open_graph(
+    model: torch.nn.Module | onnx.ModelProto | str | Path,
+    inputs: tuple[torch.Tensor, ...] | None,
+    dynamic_batch: bool,
+) -> tuple[Graph, tuple[str, ...], Batch]:
+    """The graph of a model of any kind, what is worth a note, and an array for each graph input."""
+    table = default_table()
+    if isinstance(model, (str, Path)):
+        model = load_onnx(Path(model))
+    if isinstance(model, onnx.ModelProto):
+        return read_onnx(model, table), (), [as_array(x) for x in inputs or ()]
+    if inputs is None:
+        raise UsageError("a PyTorch model needs example inputs: compile(module, (tensor, …))")
+    # Only here is torch needed, which takes seconds to import.
+    from sparqc.capture.capture import capture
+
+    captured = capture(model, inputs, dynamic_batch=dynamic_batch)
+    return captured.graph, tuple(captured.notes), list(captured.example)

@@ -1,0 +1,95 @@
+"""A job carried out: the passes run, the ONNX graph is written, compared and checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import onnx
+
+from sparqc.declared.targets import Profile
+from sparqc.errors import UsageError
+from sparqc.ir.boundary import decode, encode, ends_of
+from sparqc.ir.graph import Array, Graph
+from sparqc.ir.levels.execute import open_runner
+from sparqc.ir.onnx.adapter import save_onnx, write_onnx
+from sparqc.ir.vocabulary.raw import opsets_of
+from sparqc.job.batches import few
+from sparqc.job.layers import check_kept
+from sparqc.job.open import Job
+from sparqc.job.verify import Difference, check_model, difference
+from sparqc.pipeline import run as pipelines
+from sparqc.rewrite.context import Context
+
+
+@dataclass
+class Compiled:
+    """A finished compile."""
+
+    graph: Graph  # of the ONNX level
+    model: onnx.ModelProto
+    context: Context
+    pipeline: pipelines.Pipeline
+    #: Passes of the pipeline that do not apply to this kind of model.
+    skipped: tuple[str, ...]
+    #: Operators outside the table, which passed through untouched: name -> how many.
+    opaque: dict[str, int]
+    #: Against the model before any pass, on the example inputs; None where there are none.
+    difference: Difference | None
+    #: What was noted while the model was captured.
+    notes: tuple[str, ...] = ()
+    files: list[Path] = field(default_factory=list)
+
+    def save(self, path: Path | str) -> None:
+        """Write the ONNX file, all of it or nothing.  SparqcError where that fails."""
+        self.files += save_onnx(self.model, Path(path))
+
+
+def run_job(job: Job, expected: list[Array] | None = None) -> Compiled:
+    """Run the passes, write the ONNX graph, and compare it with what was read.
+
+    `expected` is what the model gives for `few` of the example inputs; without it the graph is run.
+    Raises SparqcError where a pass fails or the result is no valid ONNX graph.
+    """
+    graph, context = job.graph, job.context
+    fitting, skipped = job.pipeline.for_level(graph.level)
+    opaque = _opaque(graph, context)
+    compared = few(graph, context.example)
+    if compared and expected is None:
+        expected, _ = open_runner(graph, context.table).run(compared)
+    if any(step.cls.needs_reference for step in fitting.steps):
+        context.reference = graph.clone()  # arrays are shared, and replaced rather than changed
+    final = pipelines.run(fitting, graph, context)
+    if final.level != "onnx":
+        raise UsageError(
+            f"the pipeline ends on a graph of the level {final.level}: {fitting}",
+            hint="end it with `export`, and the ONNX passes behind it",
+        )
+    check_kept(job.layers, context.facts)
+    final.drop_dead()
+    # Without origins: however a model is spelled, the same file comes out.  The dump has them.
+    opset = _opset(final, context.target)
+    model = write_onnx(final, context.table, opset=opset, origins=False)
+    check_model(model)
+    gap = None
+    if expected is not None:
+        encoded = encode(compared, ends_of(final), context.scales)
+        actual, _ = open_runner(final, context.table, model=model).run(encoded)
+        actual = decode(actual, final.output_names, context.scales)
+        gap = difference(expected, actual)
+    return Compiled(final, model, context, fitting, skipped, opaque, gap, job.notes)
+
+
+def _opset(graph: Graph, target: Profile) -> int:
+    """The opset that the graph has, or the target's own where the target does not read that one:
+    an ONNX model comes in whatever opset it was exported with."""
+    opset = opsets_of(graph)[""]
+    return opset if target.min_opset <= opset <= target.max_opset else target.opset
+
+
+def _opaque(graph: Graph, context: Context) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for node in graph.nodes:
+        if context.table.get(node.op) is None:
+            counts[node.op] = counts.get(node.op, 0) + 1
+    return counts
