@@ -26,7 +26,7 @@ COMMANDS = {
     "sensitivity": "sparqc.tools.sensitivity.command:sensitivity_command",
     "check": "sparqc.tools.check.command:check_command",
     "explain": "sparqc.tools.explain.command:explain_command",
-    "build": "sparqc.tools.build.command:build",
+    "build": "sparqc.tools.engine.command:build",
     "inspect": "sparqc.tools.inspect.command:inspect_command",
     "why": "sparqc.tools.inspect.why:why_command",
     "whynot": "sparqc.tools.inspect.whynot:whynot_command",

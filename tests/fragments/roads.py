@@ -18,7 +18,7 @@ from sparqc.job.open import Job
 from sparqc.job.run import Compiled
 from sparqc.pipeline import run as pipeline
 from sparqc.pipeline.action import Action
-from sparqc.tools.build.rtx import compile_rtx
+from sparqc.tools.engine.rtx import compile_rtx
 from tests.zoo.structure import Structure
 
 TARGET = "tensorrt-rtx"

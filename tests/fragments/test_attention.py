@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from sparqc.tools.build.rtx import compile_rtx
+from sparqc.tools.engine.rtx import compile_rtx
 from tests.fragments.roads import Function, both, hold, same_numbers, the_compiler_agrees
 
 TOKENS, WIDTH, HEADS = 32, 32, 2

@@ -8,7 +8,7 @@ from torch.nn import functional
 from torch.nn.functional import relu
 
 import sparqc
-from sparqc.tools.build.rtx import compile_rtx
+from sparqc.tools.engine.rtx import compile_rtx
 from tests.fragments.roads import Function, conv, image
 from tests.zoo.structure import Structure
 

@@ -18,7 +18,7 @@ import torch
 import sparqc
 from sparqc.errors import SparqcError
 from sparqc.tools import cli
-from sparqc.tools.build.rtx import compile_rtx
+from sparqc.tools.engine.rtx import compile_rtx
 from tests.survival.networks import NETWORKS
 from tests.survival.other_tools import OtherTool, opset_of
 from tests.zoo.structure import REDUCTION_AXIS, Structure

@@ -12,9 +12,9 @@ import onnx
 import sparqc
 from sparqc.pipeline.library import rulebook
 from sparqc.predict.engine import PredictedEngine
-from sparqc.tools.build.onnx_weights import weighted_nodes
-from sparqc.tools.build.report import EngineReport
-from sparqc.tools.build.rtx import compile_rtx
+from sparqc.tools.engine.onnx_weights import weighted_nodes
+from sparqc.tools.engine.report import EngineReport
+from sparqc.tools.engine.rtx import compile_rtx
 from sparqc.tools.explain.prediction import predict
 from tests.zoo.architecture import Architecture
 from tests.zoo.structure import Structure

@@ -14,7 +14,7 @@ from torch.nn import functional
 import sparqc
 from sparqc.declared.targets import profiles
 from sparqc.errors import UsageError
-from sparqc.tools.build.rtx import compile_rtx
+from sparqc.tools.engine.rtx import compile_rtx
 from tests.zoo.random_networks import RandomNet
 
 

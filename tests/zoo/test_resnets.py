@@ -7,7 +7,7 @@ import torch
 import torchvision.models as zoo
 
 import sparqc
-from sparqc.tools.build.rtx import compile_rtx
+from sparqc.tools.engine.rtx import compile_rtx
 from tests.zoo.structure import Structure
 
 SIZE = 64  # pixels; the structure does not depend on it

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 import sparqc
-from sparqc.tools.build.rtx import compile_rtx
+from sparqc.tools.engine.rtx import compile_rtx
 from tests.zoo.structure import Structure
 
 

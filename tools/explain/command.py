@@ -78,7 +78,7 @@ def explain_command(
     """
     from sparqc.ir.onnx.adapter import load_onnx
     from sparqc.job.verify import check_model
-    from sparqc.tools.build.shapes import parse_shape
+    from sparqc.tools.engine.shapes import parse_shape
     from sparqc.tools.explain.prediction import predict
 
     if node is not None and listing is not None:
@@ -112,8 +112,8 @@ def _estimate(engine: PredictedEngine, name: str) -> Estimate:
 
 
 def _compared(engine: PredictedEngine, listing: Path, model: ModelProto) -> Comparison:
-    from sparqc.tools.build.listing import read_listing
-    from sparqc.tools.build.onnx_source import read_source
+    from sparqc.tools.engine.listing import read_listing
+    from sparqc.tools.engine.onnx_source import read_source
     from sparqc.tools.explain.compare_engines import compare
 
     return compare(engine, read_listing(listing), read_source(model).model)

@@ -10,10 +10,10 @@ import onnx
 
 from sparqc.errors import SparqcError
 from sparqc.predict.engine import PredictedEngine, PredictedKernel
-from sparqc.tools.build.int8_coverage import classify
-from sparqc.tools.build.kernel import Kernel
-from sparqc.tools.build.onnx_weights import weighted_nodes
-from sparqc.tools.build.report import EngineOperator
+from sparqc.tools.engine.int8_coverage import classify
+from sparqc.tools.engine.kernel import Kernel
+from sparqc.tools.engine.onnx_weights import weighted_nodes
+from sparqc.tools.engine.report import EngineOperator
 from sparqc.tools.explain.text import operators_text, size_text
 
 #: More differences of one kind than this are counted instead of shown.

@@ -17,8 +17,8 @@ from sparqc.match.match import Index, Matcher
 from sparqc.predict.engine import PredictedEngine
 from sparqc.predict.predict import predict_graph
 from sparqc.rewrite.context import Context
-from sparqc.tools.build.onnx_source import InputSpec, OnnxSource, read_source
-from sparqc.tools.build.shapes import Shapes, input_ranges
+from sparqc.tools.engine.onnx_source import InputSpec, OnnxSource, read_source
+from sparqc.tools.engine.shapes import Shapes, input_ranges
 
 #: What is said where sizes stay open.
 OPEN_SIZES = "sizes that are not known are left out of all figures: give them with --shape"

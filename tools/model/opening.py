@@ -19,7 +19,7 @@ from sparqc.job.open import Job, new_job
 from sparqc.job.options import Options
 from sparqc.pipeline.events import Observer
 from sparqc.rewrite.context import Progress
-from sparqc.tools.build.onnx_source import read_source
+from sparqc.tools.engine.onnx_source import read_source
 from sparqc.tools.model.calibration_file import Slot, file_batches
 from sparqc.tools.model.loading import LoadedModel, load
 from sparqc.tools.model.request import Request

@@ -13,9 +13,9 @@ from sparqc.errors import UsageError
 from sparqc.job.verify import Difference
 from sparqc.passes.adopt.foreign import ANY
 from sparqc.passes.check.check import Finding
-from sparqc.tools.build.onnx_source import read_source
-from sparqc.tools.build.shapes import ShapeRange, input_ranges
-from sparqc.tools.build.trtexec import trtexec_line
+from sparqc.tools.engine.onnx_source import read_source
+from sparqc.tools.engine.shapes import ShapeRange, input_ranges
+from sparqc.tools.engine.trtexec import trtexec_line
 from sparqc.tools.report.adopted import AdoptedRows, adopted_rows
 from sparqc.tools.report.layers import (
     LayerRow,

@@ -21,7 +21,7 @@ from sparqc.predict.engine import PredictedEngine, PredictedKernel, Tensor
 from sparqc.predict.predict import predict_graph
 from sparqc.predict.roofline import Gpu, estimate
 from sparqc.rewrite.context import Context
-from sparqc.tools.build.onnx_source import read_source
+from sparqc.tools.engine.onnx_source import read_source
 from sparqc.tools.explain.prediction import sized
 from sparqc.tools.sensitivity.study import Study
 

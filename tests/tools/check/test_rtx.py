@@ -7,10 +7,10 @@ from pathlib import Path
 import onnx
 import pytest
 
-from sparqc.tools.build.report import EngineReport
-from sparqc.tools.build.rtx import compile_rtx
 from sparqc.tools.check.checked import check_file
 from sparqc.tools.check.fix import fix
+from sparqc.tools.engine.report import EngineReport
+from sparqc.tools.engine.rtx import compile_rtx
 from tests.faulty_networks import EXACT, ROUNDED, model_of
 
 REFUSED = {"quantized-bias", "uint8-activation", "uint8-weight"}

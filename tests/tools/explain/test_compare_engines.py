@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from sparqc.errors import SparqcError
-from sparqc.tools.build.kernel import EngineTensor, Kernel
+from sparqc.tools.engine.kernel import EngineTensor, Kernel
 from sparqc.tools.explain.compare_engines import SHOWN, compare, comparison_lines
 from sparqc.tools.explain.prediction import predict
 from tests.engine_models import residual_block

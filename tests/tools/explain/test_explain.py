@@ -12,7 +12,7 @@ import onnx
 import pytest
 
 from sparqc.tools import cli
-from sparqc.tools.build.rtx import compile_rtx
+from sparqc.tools.engine.rtx import compile_rtx
 from tests.engine_models import Net, float_conv, quantized_conv, residual_block
 
 Explain = Callable[..., str]

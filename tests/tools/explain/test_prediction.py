@@ -14,7 +14,7 @@ from torch import nn
 
 import sparqc
 from sparqc.errors import SparqcError, UsageError
-from sparqc.tools.build.rtx import compile_rtx
+from sparqc.tools.engine.rtx import compile_rtx
 from sparqc.tools.explain.prediction import predict
 from tests.engine_models import Net, float_conv, quantized_conv, quantized_matmul, residual_block
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparqc.predict.engine import PredictedEngine
-from sparqc.tools.build.rtx import compile_rtx
+from sparqc.tools.engine.rtx import compile_rtx
 from sparqc.tools.explain.prediction import predict
 from tests.engine_models import Net
 

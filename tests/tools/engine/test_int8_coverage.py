@@ -1,8 +1,8 @@
 """Which kernel speaks for a weighted node, and what it says."""
 
-from sparqc.tools.build.int8_coverage import classify, weakest
-from sparqc.tools.build.kernel import EngineTensor, Kernel
-from sparqc.tools.build.onnx_weights import WeightedNode
+from sparqc.tools.engine.int8_coverage import classify, weakest
+from sparqc.tools.engine.kernel import EngineTensor, Kernel
+from sparqc.tools.engine.onnx_weights import WeightedNode
 
 CONV = WeightedNode("conv", "Conv", "w")
 

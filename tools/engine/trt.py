@@ -14,16 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from sparqc.errors import SparqcError
-from sparqc.tools.build.inspector import parse_inspector
-from sparqc.tools.build.int8_coverage import classify
-from sparqc.tools.build.kernel import constant_bytes
-from sparqc.tools.build.network import Network, build_plan, empty_report, parse_network
-from sparqc.tools.build.onnx_source import Model, OnnxSource, read_source
-from sparqc.tools.build.onnx_weights import weighted_nodes
-from sparqc.tools.build.plan_file import check_writable, write_plan
-from sparqc.tools.build.report import EngineReport
-from sparqc.tools.build.shapes import ShapeRange, Shapes, input_ranges
-from sparqc.tools.build.unsupported import unsupported_types
+from sparqc.tools.engine.inspector import parse_inspector
+from sparqc.tools.engine.int8_coverage import classify
+from sparqc.tools.engine.kernel import constant_bytes
+from sparqc.tools.engine.network import Network, build_plan, empty_report, parse_network
+from sparqc.tools.engine.onnx_source import Model, OnnxSource, read_source
+from sparqc.tools.engine.onnx_weights import weighted_nodes
+from sparqc.tools.engine.plan_file import check_writable, write_plan
+from sparqc.tools.engine.report import EngineReport
+from sparqc.tools.engine.shapes import ShapeRange, Shapes, input_ranges
+from sparqc.tools.engine.unsupported import unsupported_types
 
 _NEEDS_GPU = "use --target tensorrt-rtx on a machine without one"
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 import re
 
 from sparqc.errors import SparqcError
-from sparqc.tools.build.kernel import EngineTensor, Kernel, dtype_name, layer_names
+from sparqc.tools.engine.kernel import EngineTensor, Kernel, dtype_name, layer_names
 
 _LINE = re.compile(
     r"Name: (?P<name>.*?), LayerType: (?P<type>\w*), Inputs: \[(?P<inputs>.*?)\], "

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from sparqc.tools.build.kernel import EngineTensor, Kernel
+from sparqc.tools.engine.kernel import EngineTensor, Kernel
 
 __all__ = ["CompilerMessage", "EngineOperator", "EngineReport", "EngineTensor", "Kernel"]
 

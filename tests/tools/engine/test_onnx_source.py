@@ -5,8 +5,8 @@ import pytest
 from onnx.external_data_helper import convert_model_to_external_data
 
 from sparqc.errors import SparqcError, UsageError
-from sparqc.tools.build.onnx_source import InputSpec, read_source
-from sparqc.tools.build.onnx_weights import WeightedNode, weighted_nodes
+from sparqc.tools.engine.onnx_source import InputSpec, read_source
+from sparqc.tools.engine.onnx_weights import WeightedNode, weighted_nodes
 from tests.engine_models import Net, quantized_conv
 
 
@@ -59,7 +59,7 @@ def test_missing_or_short_external_data_are_named(tmp_path):
 
 
 def test_external_data_of_any_size_are_found_by_the_compiler(tmp_path):
-    from sparqc.tools.build.rtx import compile_rtx
+    from sparqc.tools.engine.rtx import compile_rtx
 
     model = quantized_conv()
     convert_model_to_external_data(model, location="weights.bin", size_threshold=0)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from sparqc.tools.build.kernel import EngineTensor, Kernel
-from sparqc.tools.build.onnx_weights import WeightedNode
-from sparqc.tools.build.report import EngineOperator, Precision
+from sparqc.tools.engine.kernel import EngineTensor, Kernel
+from sparqc.tools.engine.onnx_weights import WeightedNode
+from sparqc.tools.engine.report import EngineOperator, Precision
 
 #: Layer types that multiply and add: `correlation`, `deconv` and `gemm` of Myelin (TensorRT-RTX,
 #: and transformers in TensorRT), `CaskConvolution`, `CaskGemmMatrixMultiply`, ... of TensorRT.

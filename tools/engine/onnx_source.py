@@ -15,7 +15,7 @@ import onnx
 from google.protobuf.message import DecodeError, EncodeError  # type: ignore[import-untyped]
 
 from sparqc.errors import SparqcError, UsageError
-from sparqc.tools.build.kernel import Kernel
+from sparqc.tools.engine.kernel import Kernel
 
 #: What an ONNX graph is given as.
 Model = str | Path | onnx.ModelProto

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import onnx
 
-from sparqc.tools.build.onnx_source import graph_nodes
-from sparqc.tools.build.report import CompilerMessage
+from sparqc.tools.engine.onnx_source import graph_nodes
+from sparqc.tools.engine.report import CompilerMessage
 
 #: What TensorRT's parser takes (as TensorRT-RTX 1.7 was seen to); DOUBLE becomes FLOAT.
 _SUPPORTED = {

@@ -7,9 +7,9 @@ import pytest
 import tensorrt_rtx_bindings as rtx
 
 from sparqc.errors import SparqcError
-from sparqc.tools.build import trt as backend
-from sparqc.tools.build.network import strongly_typed
-from sparqc.tools.build.trt import compile_trt, load_trt
+from sparqc.tools.engine import trt as backend
+from sparqc.tools.engine.network import strongly_typed
+from sparqc.tools.engine.trt import compile_trt, load_trt
 from tests.engine_models import Net, quantized_conv
 
 

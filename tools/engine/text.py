@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from sparqc.tools.build.report import EngineReport
+    from sparqc.tools.engine.report import EngineReport
 
 #: More lines than this of one kind are counted instead of shown.
 _SHOWN = 12

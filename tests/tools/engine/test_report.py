@@ -7,9 +7,9 @@ import pytest
 from rich.console import Console
 
 from sparqc.errors import SparqcError
-from sparqc.tools.build.kernel import EngineTensor, Kernel, constant_bytes, dtype_name, layer_names
-from sparqc.tools.build.report import CompilerMessage, EngineOperator, EngineReport
-from sparqc.tools.build.text import render_report
+from sparqc.tools.engine.kernel import EngineTensor, Kernel, constant_bytes, dtype_name, layer_names
+from sparqc.tools.engine.report import CompilerMessage, EngineOperator, EngineReport
+from sparqc.tools.engine.text import render_report
 
 DATA = EngineTensor("data", (8, 64, 10, 10), "int8")
 RESULT = EngineTensor("result", (8, 64, 10, 10), "float32")

@@ -9,12 +9,12 @@ import click
 from rich.console import Console
 
 from sparqc.errors import FAILED, UsageError, did_you_mean
-from sparqc.tools.build.report import EngineReport
-from sparqc.tools.build.rtx import DEFAULT_SM, compile_rtx
-from sparqc.tools.build.rtx import TARGET as RTX
-from sparqc.tools.build.shapes import Shapes, parse_shape
-from sparqc.tools.build.text import render_report
-from sparqc.tools.build.trt import compile_trt
+from sparqc.tools.engine.report import EngineReport
+from sparqc.tools.engine.rtx import DEFAULT_SM, compile_rtx
+from sparqc.tools.engine.rtx import TARGET as RTX
+from sparqc.tools.engine.shapes import Shapes, parse_shape
+from sparqc.tools.engine.text import render_report
+from sparqc.tools.engine.trt import compile_trt
 
 #: What `sparqc build` compiles for; `tensorrt` stands for the version that is installed.
 TARGETS = (RTX, "tensorrt", "tensorrt-8.6", "tensorrt-10", "tensorrt-11")

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from sparqc.errors import SparqcError, UsageError
-from sparqc.tools.build.inspector import parse_inspector
-from sparqc.tools.build.kernel import EngineTensor, Kernel
-from sparqc.tools.build.rtx_listing import parse_listing
+from sparqc.tools.engine.inspector import parse_inspector
+from sparqc.tools.engine.kernel import EngineTensor, Kernel
+from sparqc.tools.engine.rtx_listing import parse_listing
 
 _KINDS = (
     "give the JSON of `trtexec --exportLayerInfo` or of the engine inspector, the JSON of "

@@ -5,8 +5,8 @@ import shlex
 import pytest
 
 from sparqc.errors import UsageError
-from sparqc.tools.build.shapes import ShapeRange
-from sparqc.tools.build.trtexec import trtexec_line
+from sparqc.tools.engine.shapes import ShapeRange
+from sparqc.tools.engine.trtexec import trtexec_line
 
 IMAGES = {"x": ShapeRange((1, 3, 8, 8), (8, 3, 8, 8), (16, 3, 8, 8))}
 

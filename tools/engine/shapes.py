@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sparqc.errors import UsageError, did_you_mean
-from sparqc.tools.build.onnx_source import InputSpec
+from sparqc.tools.engine.onnx_source import InputSpec
 
 Dims = tuple[int, ...]
 

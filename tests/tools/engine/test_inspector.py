@@ -5,8 +5,8 @@ import json
 import pytest
 
 from sparqc.errors import SparqcError
-from sparqc.tools.build.inspector import parse_inspector
-from sparqc.tools.build.kernel import EngineTensor
+from sparqc.tools.engine.inspector import parse_inspector
+from sparqc.tools.engine.kernel import EngineTensor
 
 VECTORIZED = "Thirty-two wide channel vectorized row major Int8 format"
 

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from sparqc.errors import SparqcError, UsageError
-from sparqc.tools.build.command import build, build_engine
+from sparqc.tools.engine.command import build, build_engine
 from tests.engine_models import Net, float_conv, quantized_conv
 
 

@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sparqc.tools.build.onnx_source import OnnxSource
-from sparqc.tools.build.report import CompilerMessage
+from sparqc.tools.engine.onnx_source import OnnxSource
+from sparqc.tools.engine.report import CompilerMessage
 
 #: Phrases of the parser, and what they mean.
 _KNOWN = {

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sparqc.errors import SparqcError
-from sparqc.tools.build.kernel import EngineTensor, Kernel, dtype_name, layer_names
+from sparqc.tools.engine.kernel import EngineTensor, Kernel, dtype_name, layer_names
 
 #: The types that a sentence about a layout may name.
 _TYPE_WORDS = re.compile(

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from sparqc.errors import SparqcError, UsageError
-from sparqc.tools.build.listing import read_listing
-from sparqc.tools.build.rtx import compile_rtx
+from sparqc.tools.engine.listing import read_listing
+from sparqc.tools.engine.rtx import compile_rtx
 from tests.engine_models import quantized_conv
 
 INSPECTOR = {

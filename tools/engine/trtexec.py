@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from sparqc.declared.targets import profile
-from sparqc.tools.build.shapes import ShapeRange
+from sparqc.tools.engine.shapes import ShapeRange
 
 #: Options that make `trtexec` say what it built (8.4 and later know them all).  The command of
 #: TensorRT-RTX documents the first two only.
