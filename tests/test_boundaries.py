@@ -2,9 +2,11 @@
 
 import ast
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import networkx
 import pytest
 
 ROOT = Path(__file__).parent.parent
@@ -14,8 +16,27 @@ PACKAGES = {
     "patterns": "sparqc.patterns",
     "tools": "sparqc.tools",
 }
+#: The rooms from the top: each imports its own floor and those below.
+FLOORS = (
+    {"sparqc.tools"},
+    {"sparqc"},
+    {"sparqc.training", "sparqc.api", "sparqc.extend"},
+    {"sparqc.job", "sparqc.passes"},
+    {"sparqc.predict", "sparqc.pipeline"},
+    {"sparqc.rewrite"},
+    {"sparqc.match"},
+    {"sparqc.lang"},
+    {"sparqc.capture", "sparqc.declared", "sparqc.ranks", "sparqc.numerics"},
+    {"sparqc.ir"},
+    {"sparqc.base"},
+    {"sparqc.errors"},
+    {"sparqc.patterns"},
+)
+#: What only hands names on.
+DOORS = {"sparqc"}
 FOLDERS = [*PACKAGES, "tests", "examples", "benchmarks"]
 LONGEST = 600
+MOST_MODULES = 20
 
 
 def sources(folder: str, *suffixes: str) -> list[Path]:
@@ -64,23 +85,83 @@ def test_every_spelling_of_an_import_is_seen(statement: str, name: str) -> None:
     assert [found for _, found in imports(statement, "sparqc.ir")] == [name]
 
 
-@pytest.mark.parametrize(
-    ("folder", "forbidden", "what_to_do"),
-    [
-        ("compiler", "sparqc.passes", "passes register themselves: look them up in the registry"),
-        ("compiler", "sparqc.tools", "what a tool needs too belongs in compiler/"),
-        ("passes", "sparqc.tools", "what both need belongs in compiler/"),
-        ("patterns", "sparqc.tools", "patterns/ holds declarations, no code"),
-    ],
-)
-def test_a_folder_does_not_import(folder: str, forbidden: str, what_to_do: str) -> None:
+def modules() -> dict[str, Path]:
+    """Every module of sparqc by its dotted name."""
+    found = {}
+    for folder in PACKAGES:
+        for path in sources(folder, ".py"):
+            parts = [package_of(path), *([] if path.stem == "__init__" else [path.stem])]
+            found[".".join(parts)] = path
+    return found
+
+
+def imported_modules() -> dict[str, dict[str, int]]:
+    """Module -> each module of sparqc that it imports, inside functions too, and the line.
+
+    What stands under TYPE_CHECKING counts as well: a name that a type needs is a dependency.
+    """
+    known = modules()
+    found: dict[str, dict[str, int]] = {}
+    for module, path in known.items():
+        package = package_of(path)
+        found[module] = {}
+        for line, name in imports(path.read_text(), package):
+            target = name if name in known else name.rpartition(".")[0]
+            if target in known and target != module:
+                found[module].setdefault(target, line)
+    return found
+
+
+def floor_of(module: str) -> int:
+    """How far below the top a module's room is."""
+    rooms = {room: floor for floor, on in enumerate(FLOORS) for room in on}
+    inside = [r for r in rooms if module == r or (r != "sparqc" and is_inside(module, r))]
+    assert inside, f"{module} lies in no room: add its folder to FLOORS, and to CONTRIBUTING.md"
+    return rooms[inside[0]]
+
+
+def test_no_import_runs_up() -> None:
     broken = [
-        f"{path.relative_to(ROOT)}:{line} imports {name}"
-        for path in sources(folder, ".py")
-        for line, name in imports(path.read_text(), package_of(path))
-        if is_inside(name, forbidden)
+        f"{modules()[module].relative_to(ROOT)}:{line} imports {target}"
+        for module, targets in imported_modules().items()
+        for target, line in targets.items()
+        if floor_of(target) < floor_of(module) and module not in DOORS
     ]
-    report(broken, f"{folder}/ must not import {forbidden}: {what_to_do}.")
+    report(broken, "A room imports what lies below it: see the table of rooms in CONTRIBUTING.md.")
+
+
+def test_no_circle_of_imports() -> None:
+    graph = networkx.DiGraph({m: list(targets) for m, targets in imported_modules().items()})
+    circles = [sorted(c) for c in networkx.strongly_connected_components(graph) if len(c) > 1]
+    report(
+        [" <-> ".join(circle) for circle in sorted(circles)],
+        "What two modules know of each other belongs into a third one below both.",
+    )
+
+
+def test_no_folder_is_crowded() -> None:
+    counts = Counter(path.parent for folder in PACKAGES for path in sources(folder, ".py"))
+    broken = [
+        f"{folder.relative_to(ROOT)} holds {count} modules"
+        for folder, count in counts.items()
+        if count > MOST_MODULES and folder.name != "operators"
+    ]
+    report(broken, f"A folder holds at most {MOST_MODULES} modules: make a room of a part of it.")
+
+
+def test_no_family_of_files_by_prefix() -> None:
+    families: dict[tuple[Path, str], list[str]] = {}
+    for folder in PACKAGES:
+        for path in sources(folder, ".py"):
+            if "_" in path.stem.strip("_"):
+                prefix = path.stem.partition("_")[0]
+                families.setdefault((path.parent, prefix), []).append(path.stem)
+    broken = [
+        f"{folder.relative_to(ROOT)}: {', '.join(names)}"
+        for (folder, _), names in families.items()
+        if len(names) > 2
+    ]
+    report(broken, "Files that share a prefix want a folder of that name.")
 
 
 def test_the_compiler_names_no_target() -> None:

@@ -38,7 +38,7 @@ class Gpu:
     def peak(self, dtype: str, sparse: bool = False) -> float:
         """Operations a second for a kernel that computes in i8, f16, bf16 or f32.
 
-        FP32 products run in TF32 where the GPU has it, as TensorRT lets them by default.
+        FP32 products run in TF32 where the GPU has it, as compilers let them by default.
         """
         if dtype == "i8":
             return 1e12 * ((self.int8_sparse if sparse else None) or self.int8)

@@ -15,7 +15,7 @@ from sparqc.errors import SparqcError
 from sparqc.ranks.ranks import ALONE, Ranks, together
 from sparqc.tools.model.loading import LoadedModel
 from sparqc.tools.model.user_code import RandomStream, UserCode, definition_span
-from sparqc.tools.tune.checkpoint import tensor_hash
+from sparqc.tools.tune.state.checkpoint import tensor_hash
 from sparqc.tools.tune.steady import seed_of
 
 _END = object()

@@ -9,8 +9,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from sparqc.errors import SparqcError
-from sparqc.tools.tune.checkpoint import tensor_hash
 from sparqc.tools.tune.data import tensor_text
+from sparqc.tools.tune.state.checkpoint import tensor_hash
 
 #: More names than this are counted.
 _MOST = 3

@@ -17,18 +17,18 @@ from sparqc.capture.checks import first_line, user_line
 from sparqc.errors import SparqcError
 from sparqc.ranks.process_group import add_up
 from sparqc.ranks.ranks import Ranks, together
-from sparqc.tools.tune.checkpoint import Checkpoint
 from sparqc.tools.tune.data import TrainingBatch, TrainingData, tensor_text
 from sparqc.tools.tune.display import Display, EpochLine
-from sparqc.tools.tune.gradients import GradientAverage
 from sparqc.tools.tune.interrupt import Interrupted, StopRequest
 from sparqc.tools.tune.loss import Loss, distance
-from sparqc.tools.tune.position import Position, pack, unpack
+from sparqc.tools.tune.processes.gradients import GradientAverage
+from sparqc.tools.tune.processes.shared_norm import Sharing, shared_batch_norms
 from sparqc.tools.tune.recipe import Recipe
 from sparqc.tools.tune.schedule import learning_rate
-from sparqc.tools.tune.shared_norm import Sharing, shared_batch_norms
+from sparqc.tools.tune.state.checkpoint import Checkpoint
+from sparqc.tools.tune.state.position import Position, pack, unpack
+from sparqc.tools.tune.state.store import Store
 from sparqc.tools.tune.steady import seed_everything
-from sparqc.tools.tune.store import Store
 
 
 @dataclass

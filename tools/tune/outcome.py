@@ -24,14 +24,14 @@ from sparqc.tools.report.text import render as render_report
 from sparqc.tools.terminal.console import show, stdout_console
 from sparqc.tools.tune.data import TrainingData, batches_an_epoch, training_data
 from sparqc.tools.tune.display import Display
-from sparqc.tools.tune.group import joined, local_device, require_alike, share_checkpoint
 from sparqc.tools.tune.identity import identity_of
 from sparqc.tools.tune.interrupt import Interrupted
 from sparqc.tools.tune.loss import Loss, usual_loss
 from sparqc.tools.tune.measured import Row, measure_file, rows_table
 from sparqc.tools.tune.order import Order
+from sparqc.tools.tune.processes.group import joined, local_device, require_alike, share_checkpoint
 from sparqc.tools.tune.run import Run
-from sparqc.tools.tune.store import Store
+from sparqc.tools.tune.state.store import Store
 
 _COMPARED = "the outputs are those of the file against the trained model's"
 

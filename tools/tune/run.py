@@ -17,17 +17,17 @@ from sparqc.pipeline.events import Observer
 from sparqc.ranks.ranks import Ranks, together
 from sparqc.tools.model.loading import LoadedModel
 from sparqc.tools.model.opening import Wishes, options_of
-from sparqc.tools.tune.checkpoint import Checkpoint
 from sparqc.tools.tune.data import TrainingData
 from sparqc.tools.tune.display import Display
-from sparqc.tools.tune.group import require_same_weights, share_checkpoint, share_module
 from sparqc.tools.tune.loop import Loop
 from sparqc.tools.tune.loss import Loss
 from sparqc.tools.tune.measured import Row, measure
 from sparqc.tools.tune.order import Order, with_masks_held
-from sparqc.tools.tune.position import load_module, module_checkpoint
+from sparqc.tools.tune.processes.group import require_same_weights, share_checkpoint, share_module
 from sparqc.tools.tune.recipe import Recipe
-from sparqc.tools.tune.store import Store
+from sparqc.tools.tune.state.checkpoint import Checkpoint
+from sparqc.tools.tune.state.position import load_module, module_checkpoint
+from sparqc.tools.tune.state.store import Store
 from sparqc.tools.tune.trainer import run_trainer
 from sparqc.training import apply_masks, bake, finish, masks, prepare, sparsify
 

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from sparqc.tools import cli
-from sparqc.tools.tune.checkpoint import read_checkpoint
+from sparqc.tools.tune.state.checkpoint import read_checkpoint
 from tests import tuned_models
 from tests.processes import torchrun
 

@@ -23,7 +23,7 @@ from sparqc.tools.tune.interrupt import Interrupted
 from sparqc.tools.tune.loop import Loop, make_optimizer
 from sparqc.tools.tune.loss import usual_loss
 from sparqc.tools.tune.recipe import Recipe
-from sparqc.tools.tune.store import Store
+from sparqc.tools.tune.state.store import Store
 
 HERE = Path(__file__).parent
 CODE = UserCode("model.py", HERE, HERE, first=False)

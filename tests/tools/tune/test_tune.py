@@ -13,7 +13,7 @@ import pytest
 from onnx import numpy_helper
 
 from sparqc.tools import cli
-from sparqc.tools.tune.checkpoint import read_checkpoint
+from sparqc.tools.tune.state.checkpoint import read_checkpoint
 from tests import tuned_models
 
 #: A model that trains for a moment.

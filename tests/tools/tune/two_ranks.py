@@ -20,22 +20,22 @@ from sparqc.errors import SparqcError
 from sparqc.ranks.process_group import add_up, share_tensors
 from sparqc.ranks.ranks import ALONE, Ranks, together
 from sparqc.tools.model.user_code import UserCode
-from sparqc.tools.tune.checkpoint import Checkpoint
 from sparqc.tools.tune.data import TrainingData, batches_an_epoch
 from sparqc.tools.tune.display import Display
-from sparqc.tools.tune.group import (
+from sparqc.tools.tune.identity import identity_of
+from sparqc.tools.tune.loop import Loop
+from sparqc.tools.tune.loss import usual_loss
+from sparqc.tools.tune.processes.group import (
     joined,
     require_alike,
     require_same_weights,
     share_checkpoint,
     share_module,
 )
-from sparqc.tools.tune.identity import identity_of
-from sparqc.tools.tune.loop import Loop
-from sparqc.tools.tune.loss import usual_loss
+from sparqc.tools.tune.processes.shared_norm import shared_batch_norms
 from sparqc.tools.tune.recipe import Recipe
-from sparqc.tools.tune.shared_norm import shared_batch_norms
-from sparqc.tools.tune.store import Store
+from sparqc.tools.tune.state.checkpoint import Checkpoint
+from sparqc.tools.tune.state.store import Store
 
 HERE = Path(__file__).parent
 CODE = UserCode("model.py", HERE, HERE, first=False)

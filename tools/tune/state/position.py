@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from sparqc.errors import SparqcError
-from sparqc.tools.tune.checkpoint import Checkpoint
+from sparqc.tools.tune.state.checkpoint import Checkpoint
 
 _MODULE, _OPTIMIZER = "module/", "optimizer/"
 

@@ -14,9 +14,9 @@ from safetensors.torch import save_file
 from torch import nn
 
 from sparqc.errors import SparqcError, UsageError
-from sparqc.tools.tune.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from sparqc.tools.tune.identity import differences, identity_of
-from sparqc.tools.tune.store import Store
+from sparqc.tools.tune.state.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from sparqc.tools.tune.state.store import Store
 
 TENSORS = {
     "weight": torch.arange(6.0).reshape(2, 3),

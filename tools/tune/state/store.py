@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sparqc.errors import SparqcError, UsageError
-from sparqc.tools.tune.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from sparqc.tools.tune.identity import Identity, differences
+from sparqc.tools.tune.state.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 
 #: How many checkpoints of a stage that goes on are kept: the last one, and one in its stead.
 KEPT = 2

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from sparqc.errors import SparqcError
 from sparqc.ranks.process_group import current_ranks, share_tensors
 from sparqc.ranks.ranks import ALONE, Ranks
-from sparqc.tools.tune.checkpoint import Checkpoint, tensor_hash
 from sparqc.tools.tune.identity import Identity, differences
+from sparqc.tools.tune.state.checkpoint import Checkpoint, tensor_hash
 
 
 @contextmanager
