@@ -114,7 +114,7 @@ def test_nodes_know_the_module_and_the_line_they_come_from():
     conv, _, relu, _ = graph.nodes
     assert conv.origin.module == "conv"
     assert relu.origin.module == ""
-    assert all(n.origin.source.startswith("test_fx_read.py:") for n in graph.nodes)
+    assert all(n.origin.source.startswith("test_read.py:") for n in graph.nodes)
 
 
 def test_constants_share_the_memory_of_the_weights():
@@ -200,7 +200,7 @@ def test_a_tensor_changed_under_a_view_is_captured_by_a_second_trace():
 
 def test_a_tensor_changed_under_a_view_cannot_be_read_directly():
     program = torch.export.export(Model(change_under_a_view), (torch.randn(2, 3, 6, 6),))
-    with pytest.raises(InPlaceError, match=r"test_fx_read.py:\d+: aten.relu_.default changes"):
+    with pytest.raises(InPlaceError, match=r"test_read.py:\d+: aten.relu_.default changes"):
         read_fx(program.module(check_guards=False), TABLE)
 
 
