@@ -16,7 +16,7 @@ from sparqc.errors import SparqcError, UsageError
 from sparqc.ir.fx.origin import source_of
 from sparqc.ir.graph import Graph
 from sparqc.ir.levels.known import input_values
-from sparqc.ir.text.words import type_text
+from sparqc.ir.text.tokens import type_text
 
 #: Frames of the compiler, which tell a person nothing.
 _OWN = f'File "{Path(__file__).parent}'

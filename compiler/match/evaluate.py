@@ -24,7 +24,7 @@ from sparqc.lang.ast import (
     Template,
     Unary,
 )
-from sparqc.lang.parse.words import KNOB
+from sparqc.lang.parse.keywords import KNOB
 from sparqc.match.call import NativeFailure, call_native
 from sparqc.match.terms import Symbol, Term, Undetermined, Unknown, dimensions, equal, show
 

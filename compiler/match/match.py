@@ -15,10 +15,10 @@ from sparqc.ir.vocabulary.table import OperatorTable
 from sparqc.lang.ast import Condition, Declaration
 from sparqc.match.evaluate import failing
 from sparqc.match.order import Order
-from sparqc.match.plan import Plan, Planner
 from sparqc.match.result import Match, Matched, Miss
 from sparqc.match.rulebook import RuleBook
 from sparqc.match.search import Search
+from sparqc.match.search_plan import Planner, SearchPlan
 from sparqc.match.terms import Term, show
 
 __all__ = ["Index", "Match", "Matched", "Matcher", "Miss"]
@@ -102,7 +102,7 @@ class Matcher:
         """Forget the order: the next one is that of the graph as it is then."""
         self._order = None
 
-    def _plan(self, decl: Declaration, level: Level) -> Plan:
+    def _plan(self, decl: Declaration, level: Level) -> SearchPlan:
         if level not in self._planners:
             self._planners[level] = Planner(self.book, level, self.target)
         return self._planners[level].plan(decl)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sparqc.ir.graph import Attribute, Node, Value
 from sparqc.lang.ast import AttributePattern
-from sparqc.match.plan import CallGoal
+from sparqc.match.search_plan import CallGoal
 from sparqc.match.terms import Term, show
 
 

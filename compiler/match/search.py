@@ -20,8 +20,8 @@ from sparqc.lang.ast import AttributePattern, Bind
 from sparqc.match import reasons as words
 from sparqc.match.constraints import filled_with, match_dims
 from sparqc.match.evaluate import Environment, failing
-from sparqc.match.plan import BindGoal, CallGoal, Goal, NumberGoal, Plan
 from sparqc.match.result import Match, Matched
+from sparqc.match.search_plan import BindGoal, CallGoal, Goal, NumberGoal, SearchPlan
 from sparqc.match.terms import Term, attributes_equal, same
 
 #: How deep spellings may stand inside spellings; deeper ones are taken for endless.
@@ -33,14 +33,14 @@ _ABSENT = object()
 class _Frame:
     """The names of one block: of the declaration, or of a spelling inside it."""
 
-    plan: Plan
+    plan: SearchPlan
     parent: _Frame | None = None
     at: Value | None = None
     bindings: dict[str, Term] = field(default_factory=dict)
     #: Operands of the root operator that the block leaves open.
     leftover: tuple[Value | None, ...] = ()
 
-    def contains(self, plan: Plan, value: Value) -> bool:
+    def contains(self, plan: SearchPlan, value: Value) -> bool:
         """Whether that spelling is already being tried at that value."""
         frame: _Frame | None = self
         while frame is not None:
@@ -74,7 +74,11 @@ class Search:
     """One search; `found` holds the matches after `run`, in no particular order."""
 
     def __init__(
-        self, plan: Plan, node: Node, environment: Environment, listener: Listener | None = None
+        self,
+        plan: SearchPlan,
+        node: Node,
+        environment: Environment,
+        listener: Listener | None = None,
     ) -> None:
         self.plan, self.node = plan, node
         self.environment, self.table = environment, environment.table
@@ -199,7 +203,7 @@ class Search:
     # -- spellings -------------------------------------------------------------------------------
 
     def _spelling(
-        self, goal: CallGoal, frame: _Frame, value: Value, plan: Plan, rest: Todo
+        self, goal: CallGoal, frame: _Frame, value: Value, plan: SearchPlan, rest: Todo
     ) -> None:
         if frame.depth >= DEEPEST:
             raise PatternError(

@@ -10,7 +10,7 @@ from sparqc.ir.graph import Graph, Node, Value
 from sparqc.lang.ast import RuleDecl
 from sparqc.match.evaluate import Environment
 from sparqc.match.result import Match
-from sparqc.rewrite.build import PROVISIONAL, Builder
+from sparqc.rewrite.build import PROVISIONAL, NodeBuilder
 
 _IDENTITY = "nn.identity"
 
@@ -39,7 +39,7 @@ def apply(rule: RuleDecl, match: Match, environment: Environment) -> Change | No
 
     Raises SparqcError, the graph unchanged, where a native fails or the rewrite makes no sense.
     """
-    builder = Builder(rule, match, environment)
+    builder = NodeBuilder(rule, match, environment)
     try:
         builder.run()
         pairs = _pairs(builder)
@@ -54,7 +54,7 @@ def apply(rule: RuleDecl, match: Match, environment: Environment) -> Change | No
     return _commit(builder, pairs)
 
 
-def _pairs(builder: Builder) -> list[tuple[Value, Value]]:
+def _pairs(builder: NodeBuilder) -> list[tuple[Value, Value]]:
     """Which value is replaced by which; a rewrite that changes nothing has none."""
     found: list[tuple[Value, Value]] = []
     for statement in builder.rule.rewrite:
@@ -67,7 +67,7 @@ def _pairs(builder: Builder) -> list[tuple[Value, Value]]:
     return found
 
 
-def _as_value(builder: Builder, name: str, old: Value, new: object) -> Value:
+def _as_value(builder: NodeBuilder, name: str, old: Value, new: object) -> Value:
     if isinstance(new, Value):
         return new
     if new is None:
@@ -91,7 +91,7 @@ def _keeps_identity(old: Value, new: Value) -> bool:
     return is_identity and old.is_output and new.producer is None
 
 
-def _refuse_cycle(builder: Builder, old: Value, new: Value) -> None:
+def _refuse_cycle(builder: NodeBuilder, old: Value, new: Value) -> None:
     """A new node must not read what is computed from the value it replaces."""
     if new.producer is None or old.producer is builder.match.root:
         return
@@ -110,7 +110,7 @@ def _refuse_cycle(builder: Builder, old: Value, new: Value) -> None:
             stack.extend(v.producer for v in node.inputs if v.producer and v is not old)
 
 
-def _commit(builder: Builder, pairs: Sequence[tuple[Value, Value]]) -> Change:
+def _commit(builder: NodeBuilder, pairs: Sequence[tuple[Value, Value]]) -> Change:
     """From here on nothing can fail."""
     graph, match = builder.graph, builder.match
     before = tuple(v.name for node in match.nodes for v in node.outputs)
@@ -136,7 +136,7 @@ def _commit(builder: Builder, pairs: Sequence[tuple[Value, Value]]) -> Change:
     return Change(builder.rule, before, names, created, tuple(dict.fromkeys(touched)))
 
 
-def _take_over(builder: Builder, old: Value, new: Value) -> None:
+def _take_over(builder: NodeBuilder, old: Value, new: Value) -> None:
     """A new value has the type of the one it replaces, and its name if it has no better one."""
     if new.producer not in builder.created:
         return
@@ -147,7 +147,7 @@ def _take_over(builder: Builder, old: Value, new: Value) -> None:
         builder.wishes[new] = (*wishes, old.name)
 
 
-def _may_stand_late(builder: Builder, old: Value, new: Value) -> bool:
+def _may_stand_late(builder: NodeBuilder, old: Value, new: Value) -> bool:
     """Whether what defines the new value may stand behind a reader, or in front of an operand."""
     root = builder.match.root
     if new.producer is None:
@@ -157,7 +157,7 @@ def _may_stand_late(builder: Builder, old: Value, new: Value) -> bool:
     return any(reader is not root for reader in old.readers)
 
 
-def _replace(builder: Builder, old: Value, new: Value) -> None:
+def _replace(builder: NodeBuilder, old: Value, new: Value) -> None:
     """Put `new` in the place of `old`, with an Identity where an output would be an input."""
     graph = builder.graph
     if not old.is_output or new.producer is not None:
@@ -172,7 +172,7 @@ def _replace(builder: Builder, old: Value, new: Value) -> None:
     graph.set_outputs(outputs, graph.output_names)
 
 
-def _identity(builder: Builder, old: Value, new: Value) -> Value:
+def _identity(builder: NodeBuilder, old: Value, new: Value) -> Value:
     node = builder.graph.create(
         _IDENTITY,
         {"x": new},
@@ -186,7 +186,7 @@ def _identity(builder: Builder, old: Value, new: Value) -> Value:
     return node.output
 
 
-def _name(graph: Graph, builder: Builder) -> None:
+def _name(graph: Graph, builder: NodeBuilder) -> None:
     """Give new values the names that became free, best wish first."""
     for value, wishes in builder.wishes.items():
         if is_alive(graph, value):

@@ -27,7 +27,7 @@ from sparqc.match.terms import Undetermined, show
 PROVISIONAL = "~"
 
 
-class Builder:
+class NodeBuilder:
     """Builds what one application of a rule adds."""
 
     def __init__(self, rule: RuleDecl, match: Match, environment: Environment) -> None:

@@ -11,7 +11,7 @@ from sparqc.lang.ast import RuleDecl
 from sparqc.match.match import Index, Match, Matcher
 from sparqc.rewrite.apply import Change, apply, is_alive
 from sparqc.rewrite.context import Context
-from sparqc.rewrite.fuel import Fuel
+from sparqc.rewrite.limit import ApplicationLimit
 
 #: How many readers of a value that has lost one are looked at again, and how many nodes in all
 #: after one application.  What is left out here, the next round over the graph finds.
@@ -22,7 +22,7 @@ _Rank = tuple[int, int]
 
 
 def rewrite(
-    graph: Graph, rules: Iterable[RuleDecl], context: Context, *, fuel: int | None = None
+    graph: Graph, rules: Iterable[RuleDecl], context: Context, *, limit: int | None = None
 ) -> int:
     """Apply rules until none matches; returns the number of applications.
 
@@ -31,24 +31,24 @@ def rewrite(
     visited again, so that the work grows with the graph and the applications; a last round that
     finds nothing makes sure that nothing was overlooked.
 
-    Raises SparqcError where `fuel` (50 applications a node by default) runs out, or where the rules
+    Raises SparqcError where `limit` (by default 50 applications a node) is passed, or the rules
     turn in a circle; it names them.
     """
-    return _Rewriting(graph, rules, context, fuel).run()
+    return _Rewriting(graph, rules, context, limit).run()
 
 
 class _Rewriting:
     """One run to a fixed point."""
 
     def __init__(
-        self, graph: Graph, rules: Iterable[RuleDecl], context: Context, fuel: int | None
+        self, graph: Graph, rules: Iterable[RuleDecl], context: Context, limit: int | None
     ) -> None:
         self.graph, self.context, self.action = graph, context, context.action
         self.matcher = Matcher(context.rules, context.table, context.target.name)
         wanted = [rule for rule in rules if self.action.allows(rule)]
         self.index = Index(self.matcher, wanted)
         self.reach = max((self.matcher.depth(rule) for rule in wanted), default=0)
-        self.fuel = Fuel(graph, context.table, fuel)
+        self.limit = ApplicationLimit(graph, context.table, limit)
         self.ranks: dict[Node, _Rank] = {}
         self.heap: list[tuple[_Rank, Node]] = []
         self.waiting: set[Node] = set()
@@ -57,8 +57,8 @@ class _Rewriting:
     def run(self) -> int:
         """Round after round over the whole graph, until one applies nothing."""
         applied = -1
-        while self.fuel.used != applied and not self.action.exhausted:
-            applied = self.fuel.used
+        while self.limit.used != applied and not self.action.exhausted:
+            applied = self.limit.used
             self.matcher.refresh()
             order = self.matcher.order(self.graph).outputs_first()
             self.ranks = {node: (position, 0) for position, node in enumerate(order)}
@@ -66,7 +66,7 @@ class _Rewriting:
             while self.heap and not self.action.exhausted:
                 self.visit(self.pop())
             self.clear()
-        return self.fuel.used
+        return self.limit.used
 
     # -- the nodes that wait ---------------------------------------------------------------------
 
@@ -111,7 +111,7 @@ class _Rewriting:
             rule, match, self.context, lambda: apply(rule, match, self.matcher)
         )
         if change is not None:
-            self.fuel.burn(rule)
+            self.limit.count(rule)
         return change
 
     # -- what to look at again -------------------------------------------------------------------

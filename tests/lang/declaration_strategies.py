@@ -32,7 +32,7 @@ from sparqc.lang.ast import (
     Unary,
 )
 from sparqc.lang.format.printer import format_expr
-from sparqc.lang.parse.words import DTYPES
+from sparqc.lang.parse.keywords import DTYPES
 
 # Words that are reserved elsewhere, or begin with a reserved word, are names like others.
 names = st.sampled_from(

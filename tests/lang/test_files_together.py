@@ -2,8 +2,8 @@
 
 from sparqc.errors import PatternError
 from sparqc.lang.check.checks import PatternWarning, check_file, failures
+from sparqc.lang.parse.keywords import PROPERTIES
 from sparqc.lang.parse.parser import parse_text
-from sparqc.lang.parse.words import PROPERTIES
 from sparqc.match.evaluate import PROPERTIES as EVALUATED
 from tests.lang.findings_of import NATIVES, TABLE
 

@@ -12,8 +12,8 @@ from sparqc.ir.vocabulary.table import default_table
 from sparqc.lang.ast import RuleDecl
 from sparqc.lang.check.checks import check_file
 from sparqc.lang.format.formatter import format_text
+from sparqc.lang.parse.keywords import BLOCKS, CLAUSES, PROPERTIES, RESERVED
 from sparqc.lang.parse.parser import parse_text
-from sparqc.lang.parse.words import BLOCKS, CLAUSES, PROPERTIES, RESERVED
 from tests.lang.findings_of import NATIVES, findings
 
 ROOT = Path(__file__).parents[2]

@@ -184,7 +184,7 @@ def test_a_rule_that_matches_its_own_result_runs_out_of_fuel():
 def test_fuel_can_be_given():
     book = book_of(GROW)
     with pytest.raises(SparqcError, match="after 5 applications"):
-        rewrite(chain("nn.relu"), book.rules(), context_of(book), fuel=5)
+        rewrite(chain("nn.relu"), book.rules(), context_of(book), limit=5)
 
 
 def test_the_circle_is_found_in_a_large_graph_too():

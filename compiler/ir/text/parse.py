@@ -30,7 +30,7 @@ from sparqc.ir.text.grammar import (
     parse_text,
     span_of,
 )
-from sparqc.ir.text.words import Absent, origin_of
+from sparqc.ir.text.tokens import Absent, origin_of
 from sparqc.ir.vocabulary.onnx_schema import DEFAULT_OPSET
 from sparqc.ir.vocabulary.operator import Operator, Required
 from sparqc.ir.vocabulary.raw import opsets_of, raw_operator
@@ -52,7 +52,7 @@ def parse_graph(
     the text.
     """
     tree = parse_text(text, file)
-    builder = _Builder(tree, text, file, table or default_table(), weights or {})
+    builder = _GraphBuilder(tree, text, file, table or default_table(), weights or {})
     if len(tree.headers) != 1:
         raise builder.error(_first_word(tree), "a graph starts with one line `graph name on …`")
     return builder.whole(tree.headers[0])
@@ -81,14 +81,14 @@ def parse_statements(
     """
     shifted = "\n" * (first_line - 1) + text
     tree = parse_text(shifted, file)
-    builder = _Builder(tree, shifted, file, table or default_table(), {}, dict(inputs or {}))
+    builder = _GraphBuilder(tree, shifted, file, table or default_table(), {}, dict(inputs or {}))
     if tree.headers:
         raise builder.error(_first_word(tree), "statements have no `graph` line")
     return builder.statements(level, opset)
 
 
 @dataclass
-class _Builder:
+class _GraphBuilder:
     tree: GraphText
     text: str
     file: str

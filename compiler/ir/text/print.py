@@ -20,7 +20,7 @@ import numpy as np
 
 from sparqc.ir.graph import Graph, Node, TensorType, Value
 from sparqc.ir.text.parse import parse_graph, parse_statements
-from sparqc.ir.text.words import (
+from sparqc.ir.text.tokens import (
     attribute_text,
     constant_text,
     content_hash,

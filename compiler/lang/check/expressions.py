@@ -20,7 +20,7 @@ from sparqc.lang.ast import (
 from sparqc.lang.check.findings import Findings
 from sparqc.lang.check.scope import KIND_NAMES, VALUES, Scope
 from sparqc.lang.check.vocabulary import Vocabulary
-from sparqc.lang.parse.words import KNOB, PROPERTIES
+from sparqc.lang.parse.keywords import KNOB, PROPERTIES
 from sparqc.lang.walk import walk
 
 

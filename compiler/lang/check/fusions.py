@@ -9,7 +9,7 @@ from sparqc.lang.ast import Declaration, Expr, FusionDecl, Name, Template
 from sparqc.lang.check.findings import Findings
 from sparqc.lang.check.likeness import resolve_like
 from sparqc.lang.check.scope import scope_of
-from sparqc.lang.parse.words import KNOB
+from sparqc.lang.parse.keywords import KNOB
 from sparqc.lang.walk import walk
 
 

@@ -30,9 +30,9 @@ from sparqc.lang.format.printer import (
     format_rewrite,
 )
 from sparqc.lang.parse.comments import with_comments
+from sparqc.lang.parse.keywords import BLOCKS, LEVELS
 from sparqc.lang.parse.layout import Line, read_layout
 from sparqc.lang.parse.parser import parse_text
-from sparqc.lang.parse.words import BLOCKS, LEVELS
 from sparqc.lang.parse.wrap import PAGE, STEP, indented, wrap_code, wrap_condition, wrap_sentence
 
 

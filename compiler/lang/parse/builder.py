@@ -13,9 +13,9 @@ from lark.visitors import v_args
 
 from sparqc.errors import Span
 from sparqc.lang.ast import Bind, BuildCall, Expr, Pairing, QuantizedOperand, RewriteStatement
+from sparqc.lang.parse.keywords import GRANULARITIES
 from sparqc.lang.parse.patterns import PatternBuilder, Rest
 from sparqc.lang.parse.strings import read_template
-from sparqc.lang.parse.words import GRANULARITIES
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class _BuildAttribute:
 
 
 @v_args(meta=True)
-class Builder(PatternBuilder):
+class LineBuilder(PatternBuilder):
     """Builds the value of any line."""
 
     # -- declarations ----------------------------------------------------------------------------

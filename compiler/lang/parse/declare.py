@@ -23,7 +23,7 @@ from sparqc.lang.ast import (
     Template,
 )
 from sparqc.lang.parse.builder import Header
-from sparqc.lang.parse.words import CLAUSES, GRADES, LEVELS, PRESERVES
+from sparqc.lang.parse.keywords import CLAUSES, GRADES, LEVELS, PRESERVES
 
 _WORDS: dict[str, tuple[str, ...]] = {"on": LEVELS, "preserves": PRESERVES, "grade": GRADES}
 

@@ -30,9 +30,9 @@ from sparqc.lang.ast import (
 from sparqc.lang.parse.builder import Header
 from sparqc.lang.parse.declare import Parts, check_header, declare
 from sparqc.lang.parse.grammar import read, read_expr
+from sparqc.lang.parse.keywords import LEVELS
 from sparqc.lang.parse.source import Source
 from sparqc.lang.parse.strings import quote, read_template
-from sparqc.lang.parse.words import LEVELS
 
 
 class RuleBuilder:

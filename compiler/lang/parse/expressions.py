@@ -25,9 +25,9 @@ from sparqc.lang.ast import (
     Scalar,
     Unary,
 )
+from sparqc.lang.parse.keywords import RESERVED
 from sparqc.lang.parse.source import Source
 from sparqc.lang.parse.strings import read_template, unquote
-from sparqc.lang.parse.words import RESERVED
 
 _KEYWORDS: dict[str, Scalar] = {"true": True, "false": False, "none": None}
 _LONGEST_NUMBER = 40

@@ -11,9 +11,9 @@ from lark.exceptions import VisitError
 
 from sparqc.errors import PatternError
 from sparqc.lang.ast import Expr
-from sparqc.lang.parse.builder import Builder
+from sparqc.lang.parse.builder import LineBuilder
+from sparqc.lang.parse.keywords import LINE_USAGE
 from sparqc.lang.parse.source import Source
-from sparqc.lang.parse.words import LINE_USAGE
 from sparqc.lang.walk import children
 
 #: How deep expressions and calls may nest; Python's recursion limit is far above.
@@ -45,7 +45,7 @@ def read(start: str, source: Source) -> Any:
     Raises `PatternError` with the place of the first word that does not fit.
     """
     try:
-        value = Builder(source, read_expr).transform(_grammar().parse(source.text, start=start))
+        value = LineBuilder(source, read_expr).transform(_grammar().parse(source.text, start=start))
     except UnexpectedInput as error:
         raise _explain(error, start, source) from None
     except VisitError as error:

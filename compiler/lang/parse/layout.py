@@ -14,8 +14,8 @@ import textwrap
 from dataclasses import dataclass, field
 
 from sparqc.errors import PatternError, Span
+from sparqc.lang.parse.keywords import BLOCKS
 from sparqc.lang.parse.source import Source
-from sparqc.lang.parse.words import BLOCKS
 
 #: What a deeper line begins with when it continues the line above instead of opening a block.
 _CONTINUES = re.compile(r'(?:"|[)\]}]|(?:else|and|or|like)\b)')

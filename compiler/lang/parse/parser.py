@@ -12,10 +12,10 @@ from sparqc.lang.ast import Declaration, Example, PatternFile, Template
 from sparqc.lang.parse.builder import Header
 from sparqc.lang.parse.declare import Parts, check_header, declare
 from sparqc.lang.parse.grammar import read, read_expr
+from sparqc.lang.parse.keywords import BLOCK_USAGE, BLOCKS, LINE_USAGE
 from sparqc.lang.parse.layout import Layout, Line, read_layout
 from sparqc.lang.parse.source import Source
 from sparqc.lang.parse.strings import read_template, unquote
-from sparqc.lang.parse.words import BLOCK_USAGE, BLOCKS, LINE_USAGE
 
 #: The lines of an int8 block that are no conditions.
 _QUANTIZED = re.compile(r"(?s).*\bper\s+\w+$|\w+[\w\s,]*\bper\s+\w+\s+scale\b.*")

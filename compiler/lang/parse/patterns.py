@@ -23,7 +23,7 @@ from sparqc.lang.ast import (
     Scalar,
 )
 from sparqc.lang.parse.expressions import ExpressionBuilder
-from sparqc.lang.parse.words import DTYPES
+from sparqc.lang.parse.keywords import DTYPES
 
 
 @dataclass(frozen=True)

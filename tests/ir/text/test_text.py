@@ -17,7 +17,7 @@ from sparqc.ir.text.print import (
     print_graph,
     print_node,
 )
-from sparqc.ir.text.words import Absent
+from sparqc.ir.text.tokens import Absent
 from sparqc.ir.vocabulary.table import default_table
 from tests.ir.models import exported
 from tests.ir.strategies import graphs

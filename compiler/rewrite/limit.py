@@ -17,7 +17,7 @@ from sparqc.match.order import Order
 _WINDOW = 64
 
 
-class Fuel:
+class ApplicationLimit:
     """Counts the applications on one graph.
 
     As long as there are few for the size of the graph, that is all.  From then on the graph is
@@ -34,7 +34,7 @@ class Fuel:
         self._snapshot: tuple[bytes, bytes] | None = None
         self._taken_at = 0
 
-    def burn(self, rule: RuleDecl) -> None:
+    def count(self, rule: RuleDecl) -> None:
         """Count an application; SparqcError where the limit is passed or the graph repeats."""
         self.used += 1
         self._recent.append(rule)

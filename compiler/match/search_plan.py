@@ -56,7 +56,7 @@ class CallGoal:
     cheap_first: tuple[int, ...] = ()
 
     @cached_property
-    def spellings(self) -> tuple[Plan, ...]:
+    def spellings(self) -> tuple[SearchPlan, ...]:
         """Other ways to write the heads.  Late, because a spelling may contain itself."""
         return tuple(p for head in self.call.heads for p in self.planner.spellings(head))
 
@@ -115,7 +115,7 @@ def _roots_of_operand(goal: Goal, inside: tuple[CallGoal, ...]) -> Roots:
 
 
 @dataclass(eq=False)
-class Plan:
+class SearchPlan:
     """The search plan of one declaration at one level."""
 
     decl: Declaration
@@ -212,9 +212,9 @@ class Planner:
     book: RuleBook
     level: Level
     target: str | None = None
-    _plans: dict[int, Plan] = field(default_factory=dict)
+    _plans: dict[int, SearchPlan] = field(default_factory=dict)
 
-    def plan(self, decl: Declaration) -> Plan:
+    def plan(self, decl: Declaration) -> SearchPlan:
         """The plan of a declaration; PatternError where its block has not exactly one root."""
         if id(decl) not in self._plans:
             self._plans[id(decl)] = _Compiler(decl, self).plan()
@@ -224,7 +224,7 @@ class Planner:
         """Whether a name stands for other operators only."""
         return name not in self.book.table.names and bool(self.book.spellings(name))
 
-    def spellings(self, name: str) -> tuple[Plan, ...]:
+    def spellings(self, name: str) -> tuple[SearchPlan, ...]:
         """The plans of every spelling of an operator or family at this level."""
         found = self.book.spellings(name, self.level, self.target)
         return tuple(self.plan(decl) for decl in found)
@@ -239,7 +239,7 @@ class _Compiler:
         self.goals: dict[int, CallGoal] = {}
         self.names: dict[str, None] = {}
 
-    def plan(self) -> Plan:
+    def plan(self) -> SearchPlan:
         root = self._root()
         goal = self._statement(root)
         lost = [s for s in self.decl.match if id(s) not in self.goals]
@@ -249,7 +249,7 @@ class _Compiler:
         for bind in parameters:
             self._note(bind.name)
             self._constraint(bind)
-        return Plan(self.decl, goal, tuple(self.names), parameters)
+        return SearchPlan(self.decl, goal, tuple(self.names), parameters)
 
     def _define(self) -> Iterator[tuple[str, tuple[MatchStatement, int]]]:
         seen: set[str] = set()
