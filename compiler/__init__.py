@@ -2,60 +2,69 @@
 
 `sparqc.compile(module, inputs, calibration=…, passes="default", target=…)` is the way in; see
 `sparqc.api`.  Importing the package itself loads neither torch nor onnx.
+
+What is here is for people who compile and train models.  Who writes a pass, a rule, an operator or
+a target imports from `sparqc.extend`.  All other modules may move from version to version.
 """
 
 from __future__ import annotations
 
-import importlib
-import importlib.metadata
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from sparqc.api import compile
-    from sparqc.errors import SparqcError, UsageError
-    from sparqc.job.options import Options
-    from sparqc.job.run import Compiled
-    from sparqc.training.finishing import finish
-    from sparqc.training.parametrization import bake, masks
-    from sparqc.training.prepared import Prepared
-    from sparqc.training.preparing import prepare
-    from sparqc.training.sparsifying import sparsify
+from sparqc.base.lazy import door
 
 __all__ = [
     "Compiled",
     "Options",
     "Prepared",
     "SparqcError",
+    "Sparsity",
     "UsageError",
     "__version__",
+    "apply_masks",
     "bake",
     "compile",
+    "current_ranks",
     "finish",
+    "load_state",
     "masks",
     "prepare",
+    "recalibrate",
+    "save_state",
     "sparsify",
+    "sparsity",
 ]
 
-#: Where each public name is defined; it is imported on first use (PEP 562).
-_HOMES = {
-    "compile": "sparqc.api",
-    "Compiled": "sparqc.job.run",
-    "Options": "sparqc.job.options",
-    "SparqcError": "sparqc.errors",
-    "UsageError": "sparqc.errors",
-    "Prepared": "sparqc.training.prepared",
-    "bake": "sparqc.training.parametrization",
-    "finish": "sparqc.training.finishing",
-    "masks": "sparqc.training.parametrization",
-    "prepare": "sparqc.training.preparing",
-    "sparsify": "sparqc.training.sparsifying",
+#: The public names, by the module that defines them.
+HOMES = {
+    "sparqc.api": ("compile",),
+    "sparqc.base.version": ("__version__",),
+    "sparqc.errors": ("SparqcError", "UsageError"),
+    "sparqc.job.options": ("Options",),
+    "sparqc.job.run": ("Compiled",),
+    "sparqc.ranks.process_group": ("current_ranks",),
+    "sparqc.training.finishing": ("finish",),
+    "sparqc.training.parametrization": ("apply_masks", "bake", "masks"),
+    "sparqc.training.prepared": ("Prepared",),
+    "sparqc.training.preparing": ("prepare",),
+    "sparqc.training.ranges": ("recalibrate",),
+    "sparqc.training.sparsifying": ("Sparsity", "sparsify", "sparsity"),
+    "sparqc.training.state": ("load_state", "save_state"),
 }
 
-
-def __getattr__(name: str) -> Any:
-    """A public name, imported when it is first asked for."""
-    if name == "__version__":
-        return importlib.metadata.version("sparqc")
-    if name in _HOMES:
-        return getattr(importlib.import_module(_HOMES[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if TYPE_CHECKING:
+    from sparqc.api import compile
+    from sparqc.base.version import __version__
+    from sparqc.errors import SparqcError, UsageError
+    from sparqc.job.options import Options
+    from sparqc.job.run import Compiled
+    from sparqc.ranks.process_group import current_ranks
+    from sparqc.training.finishing import finish
+    from sparqc.training.parametrization import apply_masks, bake, masks
+    from sparqc.training.prepared import Prepared
+    from sparqc.training.preparing import prepare
+    from sparqc.training.ranges import recalibrate
+    from sparqc.training.sparsifying import Sparsity, sparsify, sparsity
+    from sparqc.training.state import load_state, save_state
+else:  # a type checker sees the names above, and refuses others
+    __getattr__, __dir__ = door(__name__, HOMES)

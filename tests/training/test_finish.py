@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 import sparqc
+from sparqc import recalibrate
 from sparqc.errors import SparqcError, UsageError
-from sparqc.training import recalibrate
 from tests.networks_of_training import batch, calibration, example, network, train
 
 

@@ -9,9 +9,9 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 import sparqc
+from sparqc import apply_masks, sparsity
 from sparqc.errors import SparqcError, UsageError
 from sparqc.numerics.two_four import is_two_four
-from sparqc.training import apply_masks, sparsity
 from tests.networks_of_training import Net, batch, calibration, example, lived_in, network, train
 
 MASKED = ["block.conv1.weight", "block.conv2.weight"]

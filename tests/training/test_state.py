@@ -8,8 +8,8 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 import sparqc
+from sparqc import load_state, save_state
 from sparqc.errors import SparqcError
-from sparqc.training import load_state, save_state
 from tests.networks_of_training import Net, batch, calibration, example, network, train
 
 
@@ -56,7 +56,7 @@ def test_masks_are_part_of_it(tmp_path):
     net = sparqc.sparsify(network(), example(), calibration=calibration)
     save_state(net, tmp_path / "a.safetensors")
     masks = sparqc.masks(net)
-    other = sparqc.training.apply_masks(Net(), {n: torch.ones_like(m) for n, m in masks.items()})
+    other = sparqc.apply_masks(Net(), {n: torch.ones_like(m) for n, m in masks.items()})
     load_state(other, tmp_path / "a.safetensors")
     assert all(torch.equal(mask, masks[name]) for name, mask in sparqc.masks(other).items())
     assert torch.equal(answers(other), answers(net))

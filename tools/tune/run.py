@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sparqc import apply_masks, bake, finish, masks, prepare, sparsify
 from sparqc.errors import SparqcError
 from sparqc.job.open import new_job
 from sparqc.job.run import Compiled, run_job
@@ -29,7 +30,6 @@ from sparqc.tools.tune.state.checkpoint import Checkpoint
 from sparqc.tools.tune.state.position import load_module, module_checkpoint
 from sparqc.tools.tune.state.store import Store
 from sparqc.tools.tune.trainer import run_trainer
-from sparqc.training import apply_masks, bake, finish, masks, prepare, sparsify
 
 #: How the checkpoint of a masked module names its masks.
 _MASK = (".parametrizations.", ".0.mask")
