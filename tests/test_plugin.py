@@ -50,8 +50,9 @@ def second(installed: Path, tmp_path: Path) -> Callable[[Change], tuple[Path, Pa
 
 
 def python(*arguments: str, paths: tuple[Path, ...] = ()) -> str:
-    """The output of a Python that sees packages in these folders too."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, paths))}
+    """The output of a Python that sees packages in these folders too, before all others."""
+    seen = [*map(str, paths), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(seen)}
     done = subprocess.run(
         [sys.executable, *arguments], text=True, capture_output=True, env=environment, check=False
     )
@@ -61,12 +62,11 @@ def python(*arguments: str, paths: tuple[Path, ...] = ()) -> str:
 
 LOOK = """
 import json
-from sparqc.ir.vocabulary.table import default_table
-from sparqc.pipeline.run import parse
 from sparqc.base.plugins import distribution_of
-from sparqc.pipeline.presets import presets
-from sparqc.pipeline.registry import passes, pattern_files
 from sparqc.declared.targets import profiles
+from sparqc.extend import default_table, parse, passes
+from sparqc.pipeline.presets import presets
+from sparqc.pipeline.registry import pattern_files
 
 passes()
 print(json.dumps({
@@ -112,13 +112,8 @@ def test_its_target_is_listed_and_the_default_stays(found: dict[str, Any]) -> No
 
 RUN = """
 import numpy as np
-from sparqc.pipeline.action import Action
-from sparqc.ir.graph import Graph, TensorType
-from sparqc.ir.vocabulary.table import default_table
-from sparqc.pipeline.library import rulebook
-from sparqc.pipeline.passbase import Context
-from sparqc.pipeline.run import parse, run
-from sparqc.declared.targets import profile
+from sparqc.extend import Action, Context, Graph, TensorType
+from sparqc.extend import default_table, parse, profile, rulebook, run
 
 graph = Graph("fx")
 types = [TensorType("f32", (1, 2, 4, 4))]
@@ -145,10 +140,8 @@ def test_its_pass_and_its_rule_run(installed: Path) -> None:
 def failure(call: str, paths: tuple[Path, ...]) -> str:
     """The message of the SparqcError that a call raises."""
     program = (
-        "from sparqc.errors import SparqcError\n"
-        "from sparqc.ir.vocabulary.table import default_table\n"
+        "from sparqc.extend import SparqcError, default_table, passes\n"
         "from sparqc.pipeline.presets import presets\n"
-        "from sparqc.pipeline.registry import passes\n"
         f"try: {call}\n"
         "except SparqcError as error: print(error)\n"
     )

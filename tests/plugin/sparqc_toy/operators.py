@@ -1,7 +1,6 @@
 """An operator that sparqc does not know: the fractional part, x - trunc(x)."""
 
-from sparqc.ir.graph import Node, Value
-from sparqc.ir.vocabulary.operator import Call, FxCall, FxForm, OperandSpec, Operator, Reading
+from sparqc.extend import Call, FxCall, FxForm, Node, OperandSpec, Operator, Reading, fx_call
 
 
 def read(call: Call) -> Reading:
@@ -9,11 +8,7 @@ def read(call: Call) -> Reading:
 
 
 def write(node: Node) -> FxCall:
-    import torch
-
-    x = node.operands["x"]
-    assert isinstance(x, Value)
-    return FxCall(torch.ops.aten.frac.default, (x,))
+    return fx_call("aten.frac.default", node.operands["x"])
 
 
 OPERATORS = (

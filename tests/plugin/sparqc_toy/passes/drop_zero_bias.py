@@ -4,10 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparqc.ir.graph import Graph, Value
-from sparqc.pipeline.passbase import Pass
-from sparqc.pipeline.registry import register
-from sparqc.rewrite.context import Context
+from sparqc.extend import Context, Graph, Pass, Value, register
 
 
 @register
