@@ -1,4 +1,4 @@
-"""A third-party package brings a pass, an operator, a pattern file, a preset and a target.
+"""A third-party package brings a pass, a native, an operator, a pattern file, a preset, a target.
 
 tests/plugin is installed as anybody's package would be, and looked at by a Python of its own.
 """
@@ -123,15 +123,19 @@ attributes = {"strides": (1, 1), "pads": (0, 0, 0, 0), "dilations": (1, 1), "gro
 conv = graph.create("nn.conv", {"x": x, "w": w, "b": b}, attributes, types=types)
 first = graph.create("toy.frac", {"x": conv.output}, types=types)
 second = graph.create("toy.frac", {"x": first.output}, types=types)
-graph.set_outputs([second.output])
+half = graph.create("toy.frac", {"x": graph.constant(np.float32([1.5, -2.25]), "k")}, types=types)
+graph.set_outputs([second.output, half.output])
 context = Context(default_table(), rulebook(), profile("toy-1"), Action())
 run(parse("drop-zero-bias, toy-algebra"), graph, context)
 print([node.op for node in graph.nodes], conv.operands["b"])
+print(graph.outputs[1].producer.operands["x"].data)
 """
 
 
-def test_its_pass_and_its_rule_run(installed: Path) -> None:
-    assert python("-c", RUN, paths=(installed,)).split("\n")[-2] == "['nn.conv', 'toy.frac'] None"
+def test_its_pass_its_rules_and_its_native_run(installed: Path) -> None:
+    nodes, numbers = python("-c", RUN, paths=(installed,)).splitlines()[-2:]
+    assert nodes == "['nn.conv', 'toy.frac', 'nn.identity'] None"
+    assert numbers == "[ 0.5  -0.25]"
 
 
 # -- clashes and broken plug-ins -------------------------------------------------------------------
