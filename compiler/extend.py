@@ -3,8 +3,8 @@
 * Passes: `Pass` with `register`, and what `run` is given beside the graph, a `Context`.  `passes`
   has all of them, `make` gives one by name; `parse` reads a line of them, `run` runs it.
 * The graph: `Graph` of `Node`s and `Value`s.  `infer_types` after a node is made; `constant_value`
-  and `weight_of` to look at numbers; `open_runner` to run a graph on arrays; `parse_graph` and
-  `print_graph` for graphs as text, such as in tests.
+  and `weight_of` to look at numbers; `open_runner` to run a graph on arrays.  `parse_statements`
+  makes a small one for a test, `print_graph` and `parse_graph` are a whole one as text and back.
 * Rules: `native` for the functions that pattern files call, `rule` for rules that Python writes,
   `rulebook` for all that pattern files declare; `rewrite` applies rules, `Matcher` and `cover` find
   what matches.
@@ -82,6 +82,7 @@ __all__ = [
     "open_runner",
     "parse",
     "parse_graph",
+    "parse_statements",
     "passes",
     "predict_graph",
     "print_graph",
@@ -107,7 +108,7 @@ HOMES = {
     "sparqc.ir.levels.execute": ("open_runner",),
     "sparqc.ir.levels.infer": ("infer_types",),
     "sparqc.ir.onnx.read": ("read_onnx",),
-    "sparqc.ir.text.parse": ("parse_graph",),
+    "sparqc.ir.text.parse": ("parse_graph", "parse_statements"),
     "sparqc.ir.text.print": ("print_graph",),
     "sparqc.ir.vocabulary.forms": ("emit_one", "fx_call"),
     "sparqc.ir.vocabulary.operator": (
@@ -156,7 +157,7 @@ if TYPE_CHECKING:
     from sparqc.ir.levels.execute import open_runner
     from sparqc.ir.levels.infer import infer_types
     from sparqc.ir.onnx.read import read_onnx
-    from sparqc.ir.text.parse import parse_graph
+    from sparqc.ir.text.parse import parse_graph, parse_statements
     from sparqc.ir.text.print import print_graph
     from sparqc.ir.vocabulary.forms import emit_one, fx_call
     from sparqc.ir.vocabulary.operator import (

@@ -105,6 +105,13 @@ def test_what_the_doors_offer_may_be_named(name: str, text: str) -> None:
     assert inner_paths(ROOT / name, text) == []
 
 
+def test_the_page_for_plug_ins_lists_what_the_door_offers() -> None:
+    _, _, section = (ROOT / "docs/passes.md").read_text().partition("| `sparqc.extend` has |\n")
+    rows = section.partition("\n\n")[0].splitlines()[1:]
+    listed = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
+    assert sorted(listed) == sorted(sparqc.extend.__all__)
+
+
 @pytest.mark.parametrize("door", DOORS.values(), ids=DOORS)
 def test_every_name_is_there(door: ModuleType) -> None:
     missing = [name for name in door.__all__ if getattr(door, name, None) is None]
