@@ -8,6 +8,7 @@ that can be checked before it changes anything.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 from sparqc.errors import SparqcError, UsageError
 from sparqc.ir.graph import Graph
@@ -98,8 +99,7 @@ def _run(items: Items, graph: Graph, context: Context) -> tuple[Graph, int]:
 
 
 def _run_step(step: Step, graph: Graph, context: Context) -> tuple[Graph, int]:
-    action = context.action
-    assert isinstance(action, Action)  # a rewrite knows only the part of it that applies rules
+    action = cast(Action, context.action)  # rewrites know only the part of it that applies rules
     return action.pass_(step.make(), graph, context)
 
 
