@@ -1,13 +1,14 @@
-"""The values that passes take as options: how they are written, checked and described."""
+"""The values that options take: how they are written, checked and described."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
-Scalar = None | bool | int | float | str
+Scalar = None | bool | int | float | str | Path
 #: What an option in a pipeline can be.
 OptionValue = Scalar | tuple[Scalar, ...]
 
@@ -16,19 +17,20 @@ _NAMES = {
     int: ("an integer", "integers"),
     float: ("a number", "numbers"),
     str: ("a string", "strings"),
+    Path: ("a path", "paths"),
     NoneType: ("none", "nones"),
 }
 _MISFIT = object()
 
 
 def spell(value: OptionValue | Sequence[Scalar]) -> str:
-    """A value as it is written in a pipeline.
+    """A value as it is written in a pipeline; a path is a string there.
 
     >>> spell(("a", 1, None, True))
     '["a", 1, none, true]'
     """
-    if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, (str, Path)):
+        return json.dumps(str(value), ensure_ascii=False)
     if isinstance(value, (tuple, list)):
         return f"[{', '.join(map(spell, value))}]"
     if value is None or isinstance(value, bool):
@@ -37,16 +39,18 @@ def spell(value: OptionValue | Sequence[Scalar]) -> str:
 
 
 def convert(value: Any, annotation: Any) -> Any:
-    """The value as its annotation wants it: an integer becomes a float, a list a tuple.
+    """The value as its annotation wants it: an integer becomes a float, a string a path, a list a
+    tuple.
 
-    Annotations are bool, int, float, str, Literal, `tuple[T, ...]` and unions of these with None.
+    Annotations are bool, int, float, str, Path, Literal, `tuple[T, ...]` and unions of these with
+    None.
     Raises ValueError where the value does not fit; the message continues "the option … ".
     """
     for kind in _alternatives(annotation):
         fitting = _fit(value, kind)
         if fitting is not _MISFIT:
             return fitting
-    raise ValueError(f"takes {describe(annotation)}, not {spell(value)}")
+    raise ValueError(f"takes {describe(annotation)}, not {_shown(value)}")
 
 
 def describe(annotation: Any) -> str:
@@ -66,6 +70,13 @@ def _alternatives(annotation: Any) -> tuple[Any, ...]:
     return (NoneType if annotation is None else annotation,)
 
 
+def _shown(value: Any) -> str:
+    """A value that does not fit; of what no option takes only the type, for it may be a tensor."""
+    if isinstance(value, (tuple, list)):
+        return f"[{', '.join(map(_shown, value))}]"
+    return spell(value) if isinstance(value, Scalar) else f"a value of type {type(value).__name__}"
+
+
 def _fit(value: Any, kind: Any) -> Any:
     if get_origin(kind) is Literal:
         same = (c for c in get_args(kind) if c == value and type(c) is type(value))
@@ -74,6 +85,8 @@ def _fit(value: Any, kind: Any) -> Any:
         return _fit_items(value, get_args(kind)[0])
     if kind is float and type(value) is int:
         return float(value)
+    if kind is Path and isinstance(value, (str, Path)):
+        return Path(value)
     return value if type(value) is kind else _MISFIT  # True is no integer here
 
 

@@ -114,7 +114,7 @@ def _check_option(
     if not is_supported(annotation):
         raise SparqcError(
             f"{where} has the type {annotation!r}",
-            hint="options are bool, int, float, str, Literal, tuple[T, ...], or these | None",
+            hint="options are bool, int, float, str, Path, Literal, tuple[T, ...], or these | None",
         )
 
 

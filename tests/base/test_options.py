@@ -1,5 +1,6 @@
 """How options of passes are written, checked and described."""
 
+from pathlib import Path
 from typing import Literal
 
 import pytest
@@ -22,6 +23,9 @@ from sparqc.base.options import convert, describe, is_supported, spell
         (["a", "b"], tuple[str, ...], ("a", "b")),
         ((1, 2), tuple[float, ...], (1.0, 2.0)),
         ((), tuple[str, ...], ()),
+        ("a.txt", Path, Path("a.txt")),
+        (Path("a.txt"), Path | None, Path("a.txt")),
+        (["a.txt", Path("b.txt")], tuple[Path, ...], (Path("a.txt"), Path("b.txt"))),
     ],
 )
 def test_a_value_that_fits(value: object, annotation: object, expected: object) -> None:
@@ -44,6 +48,10 @@ def test_a_value_that_fits(value: object, annotation: object, expected: object) 
         ("a", tuple[str, ...], 'takes a list of strings, not "a"'),
         (("a", 1), tuple[str, ...], 'takes a list of strings, not ["a", 1]'),
         (True, Literal[1, 2], "takes one of 1, 2, not true"),
+        (3, Path, "takes a path, not 3"),
+        (Path("a.txt"), str, 'takes a string, not "a.txt"'),
+        ({"a": 1}, str, "takes a string, not a value of type dict"),
+        (["a", {"b"}], tuple[str, ...], 'takes a list of strings, not ["a", a value of type set]'),
     ],
 )
 def test_a_value_that_does_not_fit(value: object, annotation: object, says: str) -> None:
@@ -61,8 +69,9 @@ def test_values_are_spelled_as_in_a_pipeline() -> None:
     assert spell((None, True, False, 1, -0.5, 1e-6, 'a "b" \\ \n é')) == (
         '[none, true, false, 1, -0.5, 1e-06, "a \\"b\\" \\\\ \\n é"]'
     )
+    assert spell(Path("a/b.txt")) == '"a/b.txt"'
 
 
 def test_annotations_that_options_can_have() -> None:
-    assert all(map(is_supported, [bool, int | None, Literal["a"], tuple[str, ...]]))
+    assert all(map(is_supported, [bool, int | None, Path, Literal["a"], tuple[str, ...]]))
     assert not any(map(is_supported, [object, list[str], dict[str, int], tuple[str, int]]))
