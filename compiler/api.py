@@ -27,14 +27,14 @@ def compile(
     options: Options | None = None,
     progress: Progress | None = None,
     observers: Sequence[Observer] = (),
-    dynamic_batch: bool = True,
     **wishes: object,
 ) -> Compiled:
     """Compile a PyTorch module with example inputs, or a float ONNX model, into an ONNX graph.
 
     `calibration` gives the batches anew at each call, each one tensor or array for every input.
-    Without `dynamic_batch` a PyTorch model keeps the batch of its example inputs.  Further keywords
-    are fields of `Options`: `passes=`, `target=`, `exclude=`, …
+    Further keywords are fields of `Options` and go before those of `options`: `passes=`, `target=`,
+    `exclude=`, … and `dynamic_batch=False`, with which a PyTorch model keeps the batch of its
+    example inputs.
 
     Raises SparqcError for everything that a person can mend, UsageError where the call is wrong.
     """
@@ -43,9 +43,8 @@ def compile(
             model,
             inputs,
             calibration=calibration,
-            options=options or make_options(**wishes),
+            options=make_options(options, **wishes),
             progress=progress,
             observers=observers,
-            dynamic_batch=dynamic_batch,
         )
     )

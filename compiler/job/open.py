@@ -53,7 +53,6 @@ def new_job(
     options: Options,
     progress: Progress | None = None,
     observers: Sequence[Observer] = (),
-    dynamic_batch: bool = True,
     ranks: Ranks = ALONE,
 ) -> Job:
     """Read the model and everything that is asked for, and run no pass yet; as `compile`.
@@ -71,7 +70,7 @@ def new_job(
     _check_carried_out("--float fp16", options.float == "fp16", "float", line)
     _check_carried_out(f"--io {options.io}", not boundary.is_plain, "io", line)
     choices = read_layers(options.layers) if options.layers is not None else ()
-    graph, notes, example = open_graph(model, inputs, dynamic_batch)
+    graph, notes, example = open_graph(model, inputs, options.dynamic_batch)
     boundary.check(graph)
     choices = resolve(choices, graph, default_table())
     floats, dense = selectors(choices)

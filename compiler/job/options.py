@@ -2,46 +2,107 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
-from sparqc.errors import UsageError
+from sparqc.base.option_fields import option, option_fields, read_options
+from sparqc.errors import UsageError, did_you_mean
 
 
 @dataclass(frozen=True)
 class Options:
-    """What a person may wish of one compile, beside the model and its data."""
+    """What a person may wish of one compile, beside the model and its data.
 
-    passes: str = "default"
-    #: A target profile's name; "" for the default one.
-    target: str = ""
-    #: Pattern files of their own.
-    patterns: tuple[Path, ...] = ()
-    exclude: tuple[str, ...] = ()
-    #: Selectors of operators whose weights stay dense.
-    dense: tuple[str, ...] = ()
-    #: A file that says of each layer how it is kept; see `sparqc.job.layers`.
-    layers: Path | None = None
-    #: The type of the operators that are not quantized: "fp32", "fp16", or "" for the target's own.
-    float: str = ""
-    #: The element types of inputs and outputs: "float" (the model's own), "fp16", "int8", or one by
-    #: its name: "fp16,logits=float".
-    io: str = "float"
-    #: Knobs of the target's rules: "attention=int8".
-    knobs: tuple[str, ...] = ()
-    random_calibration: bool = False
-    #: "off", "pass" or "rule": where each step is held to its word by running it.
-    check: str = "off"
-    #: Stop applying rules after so many applications, to find the one that breaks something.
-    limit: int | None = None
-    #: Names of passes that do not run, and of rules, fusions, shares and checks to do without.
-    skip: tuple[str, ...] = ()
+    Each wish is written here only: its keyword in Python, its spelling on the command line, its
+    help text, what it takes, and its row in docs/cli.md are all made from the field.
+
+    Raises UsageError for a value that an option does not take.
+    """
+
+    passes: str = option(
+        "default",
+        "Passes and presets: default,-prune,+mine@after=export. See `sparqc passes`.",
+        metavar="PIPELINE",
+    )
+    target: str = option("", "See `sparqc targets`.", metavar="NAME")
+    patterns: tuple[Path, ...] = option(
+        (), "A pattern file of your own; its rules run as a pass of its name.", metavar="FILE"
+    )
+    exclude: tuple[str, ...] = option(
+        (),
+        "Leave operators as they are: first_conv, heads, nn.linear, 'layer4.*'.",
+        metavar="SELECTOR",
+    )
+    dense: tuple[str, ...] = option(
+        (),
+        "Keep the weights of operators dense: the same words as --exclude.",
+        metavar="SELECTOR",
+    )
+    layers: Path | None = option(
+        None,
+        "How each layer is kept, as `sparqc sensitivity` writes it: sparse-int8, int8, float.",
+        metavar="FILE",
+    )
+    knobs: tuple[str, ...] = option(
+        (),
+        "Turn a knob of the target's rules: attention=int8. See `sparqc rules knobs`.",
+        metavar="NAME=VALUE",
+        flag="--knob",
+    )
+    float: Literal["", "fp32", "fp16"] = option(
+        "",
+        "What is not quantized: fp32 or fp16; by default what suits the target.",
+        metavar="TYPE",
+    )
+    io: str = option(
+        "float",
+        "Inputs and outputs: float (as the model has them), fp16 or int8; or by their names: "
+        "fp16,logits=float.",
+        metavar="TYPES",
+    )
+    dynamic_batch: bool = option(
+        True, "Fix the batch to that of the example inputs.", flag="--static"
+    )
+    random_calibration: bool = option(False, "Calibrate on noise: for structure only.")
+    check: Literal["off", "pass", "rule"] = option(
+        "off",
+        "Run the example inputs before and after each pass or rule, and stop at the first that "
+        "breaks its promise.",
+        debugging=True,
+    )
+    limit: int | None = option(
+        None, "Stop after so many passes and rule applications.", at_least=0, debugging=True
+    )
+    skip: tuple[str, ...] = option(
+        (), "Do without this pass, rule, fusion, share or check.", metavar="NAME", debugging=True
+    )
+
+    def __post_init__(self) -> None:
+        read_options(self)
 
 
-def make_options(**wishes: object) -> Options:
-    """The options by name; UsageError for one that does not exist."""
-    try:
-        return Options(**wishes)  # type: ignore[arg-type]
-    except TypeError as error:
-        known = ", ".join(Options.__dataclass_fields__)
-        raise UsageError(f"compile: {error}", hint=f"known options: {known}") from error
+def make_options(options: Options | None = None, /, **wishes: object) -> Options:
+    """The options by name, those of `options` where a name is not given.
+
+    Raises UsageError for a name that is no option, and for a value that its option does not take.
+    """
+    if options is not None and not isinstance(options, Options):
+        raise UsageError(
+            f"options is a value of type {type(options).__name__}, not sparqc.Options",
+            hint='write sparqc.Options(passes="…"), or the options themselves as keywords',
+        )
+    for name in wishes:
+        _require_option(name)
+    return replace(options or Options(), **wishes)  # type: ignore[arg-type]
+
+
+def _require_option(name: str) -> None:
+    known = option_fields(Options)
+    if name in known:
+        return
+    hint = did_you_mean(name, known)
+    for declared in known.values():
+        if declared.flag == f"--{name}":
+            hint = f"{declared.flag} of the command line is {declared.name}= in Python"
+    raise UsageError(f"there is no option {name!r}", hint=hint)

@@ -40,7 +40,6 @@ def prepare(
     learned_scales: bool = False,
     options: Options | None = None,
     progress: Progress | None = None,
-    dynamic_batch: bool = True,
     observers: Sequence[Observer] = (),
     ranks: Ranks = ALONE,
     **wishes: object,
@@ -70,10 +69,9 @@ def prepare(
         module,
         inputs,
         calibration=calibration,
-        options=options or make_options(**wishes),
+        options=make_options(options, **wishes),
         progress=progress,
         observers=observers,
-        dynamic_batch=dynamic_batch,
         ranks=ranks,
     )
     front = Front(job)

@@ -76,7 +76,7 @@ def sparsify(
         module,
         inputs,
         calibration=calibration,
-        options=options or make_options(**wishes),
+        options=make_options(options, **wishes),
         progress=progress,
         ranks=ranks,
     )

@@ -160,7 +160,7 @@ def test_without_calibration_data_it_says_so(net):
 def test_a_misspelt_option_is_refused(net):
     with pytest.raises(UsageError, match="unfolded"):
         sparqc.prepare(net, example(), calibration=calibration, batch_norm="unfolded")
-    with pytest.raises(UsageError, match="known options"):
+    with pytest.raises(UsageError, match="did you mean 'passes'"):
         sparqc.prepare(net, example(), calibration=calibration, pases="default")
 
 

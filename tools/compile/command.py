@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sparqc.errors import SparqcError, UsageError
-from sparqc.tools.model.request import Request, takes_request
+from sparqc.tools.model.request import Request, takes_debugging_options, takes_request
 from sparqc.tools.terminal.console import stdout_console
 
 if TYPE_CHECKING:
@@ -28,18 +28,6 @@ _PATH = click.Path(path_type=Path)
 
 
 @dataclass(frozen=True)
-class Extras:
-    """What only `compile` is asked for, beside the request."""
-
-    output: Path
-    check: str = "off"
-    limit: int | None = None
-    skip: tuple[str, ...] = ()
-    dump: Path | None = None
-    quiet: bool = False
-
-
-@dataclass(frozen=True)
 class Outcome:
     """A finished compile; `error` is what evaluate() raised, behind a file that is written."""
 
@@ -50,23 +38,7 @@ class Outcome:
 @click.command("compile")
 @takes_request
 @click.option("-o", "--output", required=True, type=_PATH, help="The ONNX file to write.")
-@click.option(
-    "--check",
-    type=click.Choice(["off", "pass", "rule"]),
-    default="off",
-    show_default=True,
-    help="Run the example inputs before and after each pass or rule, and stop at the first that "
-    "breaks its promise.",
-)
-@click.option(
-    "--limit", type=click.IntRange(min=0), help="Stop after so many passes and rule applications."
-)
-@click.option(
-    "--skip",
-    multiple=True,
-    metavar="NAME",
-    help="Do without this pass, rule, fusion, share or check.",
-)
+@takes_debugging_options
 @click.option("--dump", type=_PATH, metavar="DIR", help="Write every graph and event to DIR.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
@@ -74,16 +46,13 @@ class Outcome:
 def compile_command(
     request: Request,
     output: Path,
-    check: str,
-    limit: int | None,
-    skip: tuple[str, ...],
     dump: Path | None,
     as_json: bool,
     quiet: bool,
     verbose: bool,
 ) -> None:
     """Compile MODEL into an ONNX file, and report what was done to each layer."""
-    outcome = run_compile(request, Extras(output, check, limit, skip, dump, quiet or as_json))
+    outcome = run_compile(request, output, dump, quiet=quiet or as_json)
     if as_json:
         click.echo(json.dumps(outcome.report.to_json(), indent=2))
     elif not quiet:
@@ -94,18 +63,20 @@ def compile_command(
         raise outcome.error
 
 
-def run_compile(request: Request, extras: Extras) -> Outcome:
-    """Compile, save, evaluate, and write the dump where one is wanted.
+def run_compile(
+    request: Request, output: Path, dump: Path | None = None, *, quiet: bool = False
+) -> Outcome:
+    """Compile, save, evaluate, and write the dump where one is wanted; no progress where `quiet`.
 
     Raises SparqcError or UsageError where anything a person gave is wrong; no file is left then,
     but for the dump, which says how far it came.
     """
-    check_output(extras.output, request.model)
+    check_output(output, request.model)
     # A model's own prints must not get into the report.
     with contextlib.redirect_stdout(sys.stderr):
-        if extras.dump is None:
-            return _compile(request, extras, None)
-        return _compile_and_dump(request, extras, extras.dump)
+        if dump is None:
+            return _compile(request, output, None, quiet)
+        return _compile_and_dump(request, output, dump, quiet)
 
 
 def check_output(path: Path, model: str) -> None:
@@ -130,15 +101,16 @@ def check_output(path: Path, model: str) -> None:
         )
 
 
-def _compile_and_dump(request: Request, extras: Extras, folder: Path) -> Outcome:
+def _compile_and_dump(request: Request, output: Path, folder: Path, quiet: bool) -> Outcome:
     from sparqc.tools.compile.dump import Run, check_replaceable, write_dump
     from sparqc.tools.compile.recorder import GraphRecorder
 
     check_replaceable(folder)
     recorder = GraphRecorder()
-    run = Run(("sparqc", *sys.argv[1:]), request.model, request.passes, request.target)
+    options = request.options
+    run = Run(("sparqc", *sys.argv[1:]), request.model, options.passes, options.target)
     try:
-        outcome = _compile(request, extras, recorder)
+        outcome = _compile(request, output, recorder, quiet)
     except SparqcError as error:
         # How far it came is what a dump of a failure is for; without a graph it came nowhere.
         if recorder.stages:
@@ -148,25 +120,25 @@ def _compile_and_dump(request: Request, extras: Extras, folder: Path) -> Outcome
     return outcome
 
 
-def _compile(request: Request, extras: Extras, recorder: GraphRecorder | None) -> Outcome:
+def _compile(
+    request: Request, output: Path, recorder: GraphRecorder | None, quiet: bool
+) -> Outcome:
     from sparqc.job.run import run_job
     from sparqc.pipeline.trace import Recorder
-    from sparqc.tools.model.opening import Wishes, open_request
+    from sparqc.tools.model.opening import open_request
     from sparqc.tools.report.report import Account, PassRow, report_of
     from sparqc.tools.terminal.progress import progress_bar
 
     phases = Phases()
     events = recorder.events if recorder else Recorder()
-    with progress_bar(not extras.quiet) as progress:
-        observers = (recorder or events,)
-        wishes = Wishes(extras.check, extras.limit, extras.skip, progress, observers)
-        opened = open_request(request, wishes)
+    with progress_bar(not quiet) as progress:
+        opened = open_request(request, progress, (recorder or events,))
         if recorder:
             recorder.begin(opened.job.graph)
         phases.end("reading")
         compiled = run_job(opened.job)
         phases.end("compiling")
-    compiled.save(extras.output)
+    compiled.save(output)
     phases.end("writing")
     metrics, error = _evaluate(opened, compiled)
     phases.end("evaluating")

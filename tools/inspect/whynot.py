@@ -41,7 +41,7 @@ def whynot_command(request: Request, rule: str, node: str | None, after: str | N
     from sparqc.tools.inspect.stages import graph_before
 
     # An unknown rule is said before the model is read, which takes longer.
-    decl = rulebook([read_own(path) for path in request.patterns]).find(rule)
+    decl = rulebook([read_own(path) for path in request.options.patterns]).find(rule)
     graph, context = graph_before(request, lambda step: _uses(step, decl), after)
     matcher = Matcher(context.rules, context.table, context.target.name)
     roots = matcher.roots(decl)

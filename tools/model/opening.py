@@ -16,7 +16,6 @@ from sparqc.errors import UsageError
 from sparqc.ir.graph import Array, dtype_name
 from sparqc.ir.onnx.adapter import load_onnx
 from sparqc.job.open import Job, new_job
-from sparqc.job.options import Options
 from sparqc.pipeline.events import Observer
 from sparqc.rewrite.context import Progress
 from sparqc.tools.engine.onnx_source import read_source
@@ -37,25 +36,15 @@ class Opened:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Wishes:
-    """What only some commands ask for."""
-
-    check: str = "off"
-    limit: int | None = None
-    skip: tuple[str, ...] = ()
-    progress: Progress | None = None
-    observers: Sequence[Observer] = ()
-
-
-def open_request(request: Request, wishes: Wishes | None = None) -> Opened:
+def open_request(
+    request: Request, progress: Progress | None = None, observers: Sequence[Observer] = ()
+) -> Opened:
     """Load the model and its data; no pass runs yet.
 
     Raises SparqcError or UsageError for everything that is wrong with what a person gave.
     """
-    wishes = wishes or Wishes()
     loaded = load(request.model, submodule=request.submodule, inputs=request.inputs)
-    if request.static and loaded.kind == "onnx":
+    if not request.options.dynamic_batch and loaded.kind == "onnx":
         raise UsageError("--static is for PyTorch models; an ONNX file says itself what is fixed")
     proto = load_onnx(loaded.path) if loaded.kind == "onnx" and loaded.path else None
     calibration = calibration_of(request, loaded, proto)
@@ -68,10 +57,9 @@ def open_request(request: Request, wishes: Wishes | None = None) -> Opened:
         model,
         inputs,
         calibration=calibration,
-        options=options_of(request, wishes),
-        progress=wishes.progress,
-        observers=wishes.observers,
-        dynamic_batch=not request.static,
+        options=request.options,
+        progress=progress,
+        observers=observers,
     )
     notes = data_notes(request, loaded)
     return Opened(loaded, job, float_bytes_of(model), notes)
@@ -80,30 +68,12 @@ def open_request(request: Request, wishes: Wishes | None = None) -> Opened:
 def data_notes(request: Request, loaded: LoadedModel) -> tuple[str, ...]:
     """Where random numbers stand for data, the report says so."""
     notes = []
-    if request.random_calibration and request.calibration is None and not loaded.calibration:
+    random = request.options.random_calibration
+    if random and request.calibration is None and not loaded.calibration:
         notes.append("calibrated on noise: the scales and the accuracy mean nothing")
     if request.inputs:
         notes.append("the example inputs are noise")
     return tuple(notes)
-
-
-def options_of(request: Request, wishes: Wishes) -> Options:
-    """The options of a compile."""
-    return Options(
-        passes=request.passes,
-        target=request.target,
-        patterns=request.patterns,
-        exclude=request.exclude,
-        dense=request.dense,
-        layers=request.layers,
-        knobs=request.knobs,
-        float=request.float,
-        io=request.io,
-        random_calibration=request.random_calibration,
-        check=wishes.check,
-        limit=wishes.limit,
-        skip=wishes.skip,
-    )
 
 
 def calibration_of(
@@ -112,7 +82,8 @@ def calibration_of(
     """The calibration batches: of a file, else of the model's own calibration()."""
     if request.calibration is None:
         return loaded.calibration
-    slots = _onnx_slots(proto) if proto is not None else _module_slots(loaded, request.static)
+    open_batch = request.options.dynamic_batch
+    slots = _onnx_slots(proto) if proto is not None else _module_slots(loaded, open_batch)
     usual = len(loaded.inputs[0]) if loaded.inputs and loaded.inputs[0].ndim else None
     return file_batches(request.calibration, slots, usual)
 
@@ -126,20 +97,20 @@ def _element(code: int) -> str:
     return dtype_name(onnx.helper.tensor_dtype_to_np_dtype(code))
 
 
-def _module_slots(loaded: LoadedModel, static: bool) -> list[Slot]:
+def _module_slots(loaded: LoadedModel, open_batch: bool) -> list[Slot]:
     """The inputs of a module under the names of the parameters of `forward`."""
     assert loaded.module is not None and loaded.inputs is not None
     parameters = list(inspect.signature(loaded.module.forward).parameters)
     names = [*parameters, *(f"input_{i}" for i in range(len(parameters), len(loaded.inputs)))]
     return [
-        Slot(name, dtype_name(x.detach().numpy().dtype), _open_batch(x, static))
+        Slot(name, dtype_name(x.detach().numpy().dtype), _shape(x, open_batch))
         for name, x in zip(names, loaded.inputs, strict=False)
     ]
 
 
-def _open_batch(tensor: Tensor, static: bool) -> tuple[int | str, ...]:
+def _shape(tensor: Tensor, open_batch: bool) -> tuple[int | str, ...]:
     shape = tuple(tensor.shape)
-    return shape if static or not shape else ("batch", *shape[1:])
+    return ("batch", *shape[1:]) if open_batch and shape else shape
 
 
 def _tensors(batch: Sequence[Array]) -> tuple[Tensor, ...]:

@@ -103,13 +103,13 @@ def run_sensitivity(request: Request, wish: Wish, *, quiet: bool = False) -> Res
 
     Raises SparqcError or UsageError where anything that a person gave is wrong.
     """
-    from sparqc.tools.model.opening import Wishes, open_request
+    from sparqc.tools.model.opening import open_request
     from sparqc.tools.sensitivity.run import sensitivity
     from sparqc.tools.terminal.progress import progress_bar
 
     # A model's own prints must not get into the report.
     with contextlib.redirect_stdout(sys.stderr), progress_bar(not quiet) as progress:
-        return sensitivity(open_request(request, Wishes(progress=progress)), wish)
+        return sensitivity(open_request(request, progress), wish)
 
 
 def _write(result: Result, output: Path | None, plot: Path | None) -> None:

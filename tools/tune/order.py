@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from sparqc.base.option_fields import option_fields
 from sparqc.pipeline.run import Pipeline, parse
 from sparqc.pipeline.steps import Step
 from sparqc.tools.model.request import Request
@@ -42,10 +43,11 @@ class Order:
 
     def settings(self) -> dict[str, Any]:
         """Everything that decides the result, by name."""
+        # Without the model: its weights say what it is, however its path is written.
         asked: dict[str, Any] = {
-            f.name: _plain(getattr(self.request, f.name))
-            for f in fields(self.request)
-            if f.name != "model"  # its weights say what it is, however its path is written
+            name: _plain(getattr(asking, name))
+            for asking in (self.request.options, self.request)
+            for name in option_fields(type(asking))
         }
         asked |= {name: getattr(self, name) for name in ("stage", "batch_norm", "learned_scales")}
         recipes = {"sparse": self.sparse, "qat": self.qat}

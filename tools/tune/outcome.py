@@ -185,7 +185,9 @@ def _outcome(
         phases=phases.seconds,
         cpu_seconds=time.process_time(),
     )
-    report = replace(report_of(compiled, account), pipeline=str(parse(order.request.passes)))
+    report = replace(
+        report_of(compiled, account), pipeline=str(parse(order.request.options.passes))
+    )
     return Outcome(report, tuple(found), error)
 
 

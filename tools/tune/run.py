@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from sparqc import apply_masks, bake, finish, masks, prepare, sparsify
 from sparqc.errors import SparqcError
 from sparqc.job.open import new_job
+from sparqc.job.options import Options
 from sparqc.job.run import Compiled, run_job
 from sparqc.pipeline.events import Observer
 from sparqc.ranks.ranks import Ranks, together
 from sparqc.tools.model.loading import LoadedModel
-from sparqc.tools.model.opening import Wishes, options_of
 from sparqc.tools.tune.data import TrainingData
 from sparqc.tools.tune.display import Display
 from sparqc.tools.tune.loop import Loop
@@ -103,7 +103,7 @@ class Run:
                 module,
                 self.inputs,
                 calibration=self.calibration,
-                options=options_of(self.order.request, Wishes()),
+                options=self.order.request.options,
                 progress=progress,
                 ranks=self.ranks,
             )
@@ -136,9 +136,8 @@ class Run:
                 calibration=self.calibration,
                 batch_norm=self.order.batch_norm,
                 learned_scales=self.order.learned_scales,
-                options=options_of(self._held(), Wishes()),
+                options=self._held(),
                 progress=progress,
-                dynamic_batch=not self.order.request.static,
                 observers=self.observers,
                 ranks=self.ranks,
             )
@@ -152,19 +151,18 @@ class Run:
                 module,
                 self.inputs,
                 calibration=self.calibration,
-                options=options_of(self._held(), Wishes()),
+                options=self._held(),
                 progress=progress,
                 observers=self.observers,
-                dynamic_batch=not self.order.request.static,
             )
             return run_job(job)
 
-    def _held(self) -> Any:
-        """The request, where masks that were trained stay what they are."""
-        request = self.order.request
+    def _held(self) -> Options:
+        """The options, where masks that were trained stay what they are."""
+        options = self.order.request.options
         if not self.order.has("sparse"):
-            return request
-        return replace(request, passes=with_masks_held(request.passes))
+            return options
+        return replace(options, passes=with_masks_held(options.passes))
 
     @property
     def _kind(self) -> str:

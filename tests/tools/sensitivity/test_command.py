@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 import pytest
 
 import sparqc.api
+from sparqc.job.options import Options
 from sparqc.tools import cli
 from sparqc.tools.model.opening import open_request
 from sparqc.tools.model.request import Request
@@ -33,7 +34,7 @@ def tables(path: Path) -> dict[str, dict[str, Any]]:
 
 
 def compiled(folder: Path, layers: Path) -> sparqc.job.run.Compiled:
-    request = Request(str(folder / "model.py"), layers=layers)
+    request = Request(str(folder / "model.py"), Options(layers=layers))
     return sparqc.job.run.run_job(open_request(request).job)
 
 
@@ -117,7 +118,7 @@ def test_an_onnx_file_is_measured_and_written_too(
     text = capsys.readouterr().out
     assert "calibrated on noise" in text and "conv2" in text
     assert [t["value"] for t in tomllib.loads(output.read_text())["layer"]] == ["c1", "c2"]
-    request = Request(words[0], random_calibration=True, layers=output)
+    request = Request(words[0], Options(random_calibration=True, layers=output))
     facts = sparqc.job.run.run_job(open_request(request).job).context.facts
     assert set(facts["prune"]) == {"c1", "c2"}
 

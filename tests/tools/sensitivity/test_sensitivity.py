@@ -11,6 +11,7 @@ from sparqc.errors import SparqcError, UsageError
 from sparqc.ir.graph import Array, Graph
 from sparqc.ir.levels.execute import open_runner
 from sparqc.ir.weighted import weight_of
+from sparqc.job.options import make_options
 from sparqc.numerics.two_four import two_four_mask
 from sparqc.predict.roofline import gpu
 from sparqc.tools.model.opening import Opened, open_request
@@ -29,7 +30,7 @@ CONVS = ["stem", "quiet", "loud", "full"]
 
 
 def opened(path: Path, **wishes: object) -> Opened:
-    return open_request(Request(str(path), **wishes))  # type: ignore[arg-type]
+    return open_request(Request(str(path), make_options(**wishes)))
 
 
 def run(path: Path, metric: MetricChoice | None = None, **wishes: object) -> Result:

@@ -1,0 +1,64 @@
+"""Options of the command line, made from where they are declared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from types import NoneType
+from typing import Any, TypeVar, get_args
+
+import click
+
+from sparqc.base.option_fields import OptionField
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def add_options(command: F, declared: Iterable[OptionField]) -> F:
+    """Give a click command these options, above those that it has; it gets them by field names."""
+    for option in reversed(list(declared)):
+        command = click_option(option)(command)
+    return command
+
+
+def click_option(declared: OptionField) -> Callable[[F], F]:
+    """The decorator that gives a click command one declared option."""
+    if declared.kind is bool:
+        return click.option(
+            declared.flag,
+            declared.name,
+            is_flag=True,
+            help=declared.help,
+            callback=_off if declared.default else None,
+        )
+    return click.option(
+        declared.flag,
+        declared.name,
+        type=_type(declared),
+        multiple=declared.is_repeatable,
+        default=declared.default,
+        show_default=bool(declared.default),
+        metavar=declared.metavar or None,
+        help=declared.help,
+    )
+
+
+def _off(context: click.Context, parameter: click.Parameter, given: bool) -> bool:
+    """A flag that switches off what is on by default."""
+    return not given
+
+
+def _type(declared: OptionField) -> click.ParamType[Any] | type[str]:
+    if declared.choices:
+        # Where a placeholder stands for the words, `OptionField.read` says which there are.
+        return str if declared.metavar else click.Choice(declared.choices)
+    kind = _one(declared.kind)
+    if kind is Path:
+        return click.Path(path_type=Path)
+    return click.IntRange(min=declared.at_least) if kind is int else str
+
+
+def _one(kind: Any) -> Any:
+    """The type of one value: Path for `tuple[Path, ...]` and for `Path | None`."""
+    kinds = [k for k in get_args(kind) if k not in (NoneType, Ellipsis)]
+    return kinds[0] if kinds else kind
