@@ -70,7 +70,8 @@ class OptionField:
         try:
             found = convert(value, self.kind)
         except ValueError as error:
-            raise UsageError(f"option {self.name!r} {error}") from error
+            listed = f'write it as {self.name}=["{self.metavar}", …]' if self.is_repeatable else ""
+            raise UsageError(f"option {self.name!r} {error}", hint=listed) from error
         if self.at_least is not None and found is not None and found < self.at_least:
             raise UsageError(f"{self.flag} {found}: it has to be at least {self.at_least}")
         return found

@@ -62,6 +62,8 @@ def new_job(
     own = [read_own(path) for path in options.patterns]
     line = _with_own(pipelines.parse(options.passes), own)
     level: Level = "onnx" if isinstance(model, (str, Path, onnx.ModelProto)) else "fx"
+    if level == "onnx" and not options.dynamic_batch:
+        raise UsageError("--static is for PyTorch models; an ONNX file says itself what is fixed")
     # Before the model is captured, which takes seconds:
     line.for_level(level)[0].check(level)
     target = profile(options.target) if options.target else default_profile()

@@ -16,7 +16,7 @@ from sparqc.errors import UsageError
 class Meal:
     plate: int = 1  # no option
     spices: tuple[str, ...] = option((), "What goes in.", metavar="SPICE", flag="--spice")
-    recipes: tuple[Path, ...] = option((), "Where it stands.")
+    recipes: tuple[Path, ...] = option((), "Where it stands.", metavar="FILE")
     book: Path | None = option(None, "A whole book.")
     heat: Literal["", "mild", "hot"] = option("", "How hot.", metavar="HEAT")
     is_warm: bool = option(True, "Leave it cold.", flag="--cold")
@@ -73,7 +73,10 @@ def test_what_an_option_takes(given: dict[str, Any], kept: dict[str, Any]) -> No
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        ({"spices": 3}, "option 'spices' takes a list of strings, not 3"),
+        (
+            {"spices": 3},
+            "option 'spices' takes a list of strings, not 3\n  write it as spices=[\"SPICE\", …]",
+        ),
         ({"spices": ["a", 3]}, "option 'spices' takes a list of strings, not [\"a\", 3]"),
         ({"spices": [object()]}, "option 'spices' takes a list of strings, not [a value of type"),
         ({"spices": None}, "option 'spices' takes a list of strings, not none"),

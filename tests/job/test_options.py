@@ -39,12 +39,21 @@ def test_keywords_go_before_the_options_that_are_given_too() -> None:
     assert make_options(given) == given
 
 
+def test_a_fixed_batch_is_no_wish_for_an_onnx_file() -> None:
+    with pytest.raises(UsageError, match="--static is for PyTorch models"):
+        sparqc.compile("model.onnx", dynamic_batch=False)
+
+
 @pytest.mark.parametrize(
     ("wishes", "says"),
     [
         ({"pases": "float"}, "there is no option 'pases'\n  did you mean 'passes'"),
         ({"knob": "a=b"}, "there is no option 'knob'\n  --knob of the command line is knobs="),
         ({"static": True}, "there is no option 'static'\n  --static of the command line is dyn"),
+        (
+            {"knobs": {"attention": "int8"}},
+            "option 'knobs' takes a list of strings, not a value of",
+        ),
         ({"passes": 3}, "option 'passes' takes a string, not 3"),
         ({"exclude": 3}, "option 'exclude' takes a list of strings, not 3"),
         ({"exclude": [nn.ReLU()]}, "option 'exclude' takes a list of strings, not [a value of"),

@@ -12,7 +12,6 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from sparqc.errors import UsageError
 from sparqc.ir.graph import Array, dtype_name
 from sparqc.ir.onnx.adapter import load_onnx
 from sparqc.job.open import Job, new_job
@@ -44,8 +43,6 @@ def open_request(
     Raises SparqcError or UsageError for everything that is wrong with what a person gave.
     """
     loaded = load(request.model, submodule=request.submodule, inputs=request.inputs)
-    if not request.options.dynamic_batch and loaded.kind == "onnx":
-        raise UsageError("--static is for PyTorch models; an ONNX file says itself what is fixed")
     proto = load_onnx(loaded.path) if loaded.kind == "onnx" and loaded.path else None
     calibration = calibration_of(request, loaded, proto)
     inputs = loaded.inputs
