@@ -17,8 +17,8 @@ from sparqc.passes.check.record import TARGET, Inventory
 from tests.test_boundaries import FLOORS, ROOT, imports, report
 
 DOORS = {"sparqc": sparqc, "sparqc.extend": sparqc.extend}
-#: The module of the command line, as `python -m` and `torchrun -m` take it.
-COMMAND = "-m sparqc.tools.cli"
+#: What `python -m` and `torchrun -m` run.
+COMMAND = re.compile(r"-m sparqc\.tools[\w.]*")
 #: What looks like a module and is none: entry-point groups, and keys in the metadata of a file.
 NO_MODULES = {*GROUPS, TARGET, *Inventory().to_metadata()}
 #: The rooms, which CONTRIBUTING.md lists for people who work inside.
@@ -49,7 +49,7 @@ def named(page: Path, text: str) -> Iterator[tuple[int, str]]:
     for number, line in enumerate(text.splitlines(), 1):
         is_row = page.name == "CONTRIBUTING.md" and line.startswith("| `")
         plain = NO_MODULES | (ROOMS if is_row else set())
-        found = DOTTED.findall(line.replace(COMMAND, ""))
+        found = DOTTED.findall(COMMAND.sub("", line))
         yield from ((number, path) for path in found if path not in plain)
     if page.suffix == ".md":
         for block in BLOCK.finditer(text):
