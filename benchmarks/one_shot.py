@@ -16,7 +16,7 @@ import importlib
 import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -26,6 +26,9 @@ import torch
 from torch import Tensor
 
 import sparqc
+from sparqc.passes.layerwise.repaired import Repaired
+from sparqc.passes.masks.pruning import Pruning
+from sparqc.passes.round_weights import WeightRounding
 
 #: Name, passes that prune, passes that round.
 FLOAT = [
@@ -81,15 +84,15 @@ def compile_and_show(source: ModuleType, name: str, passes: str, threads: int, t
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     shown = ", ".join(f"{key} {value:.2f}" for key, value in figures.items())
     click.echo(f"{name:<26} {shown}; {wall:.0f} s, CPU {cpu:.0f} s, peak memory {peak:.2f} GB")
-    for fact in ("prune.repaired", "round-weights"):
-        show_layers(done, fact)
+    facts = done.context.facts
+    show_layers("prune", facts.get(Pruning, Pruning()).repaired)
+    show_layers("round-weights", facts.get(WeightRounding, WeightRounding()).layers)
 
 
-def show_layers(done: sparqc.Compiled, fact: str) -> None:
+def show_layers(name: str, rows: Sequence[Repaired]) -> None:
     """A line for each layer: the error of its output as a share of its variance."""
-    rows = done.context.facts.get(fact, [])
     if rows:
-        click.echo(f"  {fact:<28} columns samples  no change      plain   repaired  seconds")
+        click.echo(f"  {name:<28} columns samples  no change      plain   repaired  seconds")
     for row in rows:
         click.echo(
             f"    {row.module:<26} {row.columns:>7} {row.samples:>7}  {row.dense:9.5f}  "

@@ -5,6 +5,8 @@
 * The graph: `Graph` of `Node`s and `Value`s.  `infer_types` after a node is made; `constant_value`
   and `weight_of` to look at numbers; `open_runner` to run a graph on arrays.  `parse_statements`
   makes a small one for a test, `print_graph` and `parse_graph` are a whole one as text and back.
+* `Facts` are what passes leave for later ones and for reports: a `Plan`, a `Pruning`, records of
+  your own.
 * Rules: `native` for the functions that pattern files call, `rule` for rules that Python writes,
   `rulebook` for all that pattern files declare; `rewrite` applies rules, `Matcher` and `cover` find
   what matches.
@@ -28,14 +30,22 @@ from sparqc.base.lazy import door
 __all__ = [
     "REQUIRED",
     "Action",
+    "Adoption",
     "Array",
     "Attribute",
     "Batch",
+    "BiasCorrection",
+    "BoundaryEnds",
+    "CalibratedRanges",
     "Call",
     "Context",
+    "Equalization",
+    "Facts",
+    "Findings",
     "FxCall",
     "FxForm",
     "Graph",
+    "HalfConversion",
     "Level",
     "Match",
     "Matcher",
@@ -50,12 +60,17 @@ __all__ = [
     "Pass",
     "PassEvent",
     "PatternError",
+    "Permutations",
     "Pipeline",
+    "Plan",
     "PredictedEngine",
     "Profile",
+    "Pruning",
     "Ranks",
     "Reading",
     "Recorder",
+    "Reestimation",
+    "RequestedOpset",
     "Required",
     "RuleBook",
     "RuleBuilder",
@@ -67,6 +82,7 @@ __all__ = [
     "TensorType",
     "UsageError",
     "Value",
+    "WeightRounding",
     "WeightSpec",
     "Weighted",
     "constant_value",
@@ -122,6 +138,19 @@ HOMES = {
     "sparqc.match.match": ("Matcher",),
     "sparqc.match.result": ("Match",),
     "sparqc.match.rulebook": ("RuleBook",),
+    "sparqc.passes.adopt.adopted": ("Adoption",),
+    "sparqc.passes.boundary": ("BoundaryEnds",),
+    "sparqc.passes.calibrate.calibrate": ("CalibratedRanges",),
+    "sparqc.passes.check.finding": ("Findings",),
+    "sparqc.passes.correct_bias.correct_bias": ("BiasCorrection",),
+    "sparqc.passes.equalize.equalized": ("Equalization",),
+    "sparqc.passes.export": ("RequestedOpset",),
+    "sparqc.passes.half.half": ("HalfConversion",),
+    "sparqc.passes.masks.pruning": ("Pruning",),
+    "sparqc.passes.permute.permutation": ("Permutations",),
+    "sparqc.passes.place.plan": ("Plan",),
+    "sparqc.passes.reestimate": ("Reestimation",),
+    "sparqc.passes.round_weights": ("WeightRounding",),
     "sparqc.pipeline.action": ("Action",),
     "sparqc.pipeline.catalogue": ("make", "passes"),
     "sparqc.pipeline.events": ("Observer", "PassEvent", "RuleEvent"),
@@ -135,6 +164,7 @@ HOMES = {
     "sparqc.predict.predict": ("predict_graph",),
     "sparqc.ranks.ranks": ("Ranks",),
     "sparqc.rewrite.context": ("Batch", "Context"),
+    "sparqc.rewrite.facts": ("Facts",),
     "sparqc.rewrite.worklist": ("rewrite",),
 }  # fmt: skip
 
@@ -181,6 +211,19 @@ if TYPE_CHECKING:
     from sparqc.match.match import Matcher
     from sparqc.match.result import Match
     from sparqc.match.rulebook import RuleBook
+    from sparqc.passes.adopt.adopted import Adoption
+    from sparqc.passes.boundary import BoundaryEnds
+    from sparqc.passes.calibrate.calibrate import CalibratedRanges
+    from sparqc.passes.check.finding import Findings
+    from sparqc.passes.correct_bias.correct_bias import BiasCorrection
+    from sparqc.passes.equalize.equalized import Equalization
+    from sparqc.passes.export import RequestedOpset
+    from sparqc.passes.half.half import HalfConversion
+    from sparqc.passes.masks.pruning import Pruning
+    from sparqc.passes.permute.permutation import Permutations
+    from sparqc.passes.place.plan import Plan
+    from sparqc.passes.reestimate import Reestimation
+    from sparqc.passes.round_weights import WeightRounding
     from sparqc.pipeline.action import Action
     from sparqc.pipeline.catalogue import make, passes
     from sparqc.pipeline.events import Observer, PassEvent, RuleEvent
@@ -194,6 +237,7 @@ if TYPE_CHECKING:
     from sparqc.predict.predict import predict_graph
     from sparqc.ranks.ranks import Ranks
     from sparqc.rewrite.context import Batch, Context
+    from sparqc.rewrite.facts import Facts
     from sparqc.rewrite.worklist import rewrite
 else:  # a type checker sees the names above, and refuses others
     __getattr__, __dir__ = door(__name__, HOMES)

@@ -35,6 +35,13 @@ class End:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class BoundaryEnds:
+    """The fact that `boundary` leaves: what became of each input and output."""
+
+    ends: tuple[End, ...] = ()
+
+
 @register
 @dataclass(frozen=True)
 class Boundary(Pass):
@@ -58,7 +65,7 @@ class Boundary(Pass):
         outputs = _outputs(graph, context)  # first: what is measured there takes the old inputs
         ends = [*_inputs(graph, context), *outputs]
         graph.drop_dead()
-        context.facts["boundary"] = ends
+        context.facts.put(BoundaryEnds(tuple(ends)))
         context.scales.update({e.name: e.scale for e in ends if e.scale is not None})
         return sum(e.dtype != "f32" for e in ends)
 

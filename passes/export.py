@@ -11,6 +11,13 @@ from sparqc.pipeline.registry import register
 from sparqc.rewrite.context import Context
 
 
+@dataclass(frozen=True)
+class RequestedOpset:
+    """The fact that a person asked for an opset, which no later pass goes beyond."""
+
+    opset: int
+
+
 @register
 @dataclass(frozen=True)
 class Export(Pass):
@@ -27,6 +34,6 @@ class Export(Pass):
         """The ONNX graph; the count is its number of operators."""
         opset = context.target.require_opset(self.opset or context.target.opset)
         if self.opset:
-            context.facts["export"] = self.opset  # a wish, which no later pass goes beyond
+            context.facts.put(RequestedOpset(self.opset))
         exported = to_onnx(graph, context.table, opset, example=context.example)
         return exported, len(exported)

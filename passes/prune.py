@@ -9,13 +9,13 @@ from typing import Literal
 
 from sparqc.ir.graph import Graph, Value
 from sparqc.numerics.two_four import two_four_mask
+from sparqc.passes.layerwise.repaired import Repaired
 from sparqc.passes.masks.apply_mask import apply_mask
-from sparqc.passes.masks.sparse_layers import Mask, SparseLayer, sparse_layers
+from sparqc.passes.masks.pruning import Mask, Pruning
+from sparqc.passes.masks.sparse_layers import SparseLayer, sparse_layers
 from sparqc.pipeline.passbase import Pass
 from sparqc.pipeline.registry import register
 from sparqc.rewrite.context import Context
-
-__all__ = ["Mask", "Prune"]
 
 
 @register
@@ -57,29 +57,31 @@ class Prune(Pass):
             from sparqc.passes.permute import permute_channels
 
             permute_channels(graph, context, sparse)
-        removed = self._repair(graph, context, sparse) if self.method == "sparsegpt" else {}
+        removed: dict[Value, float] = {}
+        repaired: list[Repaired] = []
+        if self.method == "sparsegpt":
+            removed, repaired = self._repair(graph, context, sparse)
         for layer in sparse:
             if layer.weight not in removed:
                 removed[layer.weight] = _magnitude(graph, layer, context)
-        # Keyed by layer, only what is masked; the refusals stand beside, for the report.
-        context.facts["prune"] = {}
-        context.facts["prune.dense"] = {}
+        masks: dict[str, Mask] = {}
+        dense: dict[str, Mask] = {}
         for layer in layers:
-            key = "prune.dense" if layer.reason else "prune"
             share = 0.0 if layer.reason else removed.pop(layer.weight, 0.0)
-            context.facts[key][layer.node.output.name] = layer.mask(share)
+            (dense if layer.reason else masks)[layer.node.output.name] = layer.mask(share)
+        context.facts.put(Pruning(masks, dense, tuple(repaired)))
         return len(sparse)
 
     def _repair(
         self, graph: Graph, context: Context, layers: list[SparseLayer]
-    ) -> dict[Value, float]:
-        """Mask the layers that can be repaired; the removed share of each weight."""
+    ) -> tuple[dict[Value, float], list[Repaired]]:
+        """Mask the layers that can be repaired; the removed share of each weight, and the rows."""
         # Only here is torch needed, which takes seconds to import.
         from sparqc.passes.layerwise.one_shot import OneShot
 
         one_shot = OneShot(graph, context, self.damping)
-        context.facts["prune.repaired"] = one_shot.run(layers, self.batches)
-        return one_shot.removed
+        rows = one_shot.run(layers, self.batches)
+        return one_shot.removed, rows
 
 
 def _one_for_each_weight(layers: list[SparseLayer]) -> Iterator[SparseLayer]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from sparqc.errors import SparqcError
 from sparqc.ir.graph import Array, Graph, Node, Value
+from sparqc.passes.masks.pruning import Pruning
 from sparqc.passes.on_data.batches import calibration_batches
 from sparqc.pipeline.passbase import Pass
 from sparqc.pipeline.registry import register
@@ -30,6 +31,13 @@ class Statistics:
     shift: float
     #: The median over the channels of new variance / former variance.
     spread: float
+
+
+@dataclass(frozen=True)
+class Reestimation:
+    """The fact that `reestimate` leaves: a row for each BatchNorm that was measured again."""
+
+    norms: tuple[Statistics, ...] = ()
 
 
 @register
@@ -56,13 +64,13 @@ class Reestimate(Pass):
 
     def run(self, graph: Graph, context: Context) -> int:
         """Replace the statistics; returns for how many BatchNorms."""
-        context.facts["reestimate"] = []
+        context.facts.put(Reestimation())
         groups = _groups(graph)
-        pruned = any(mask.removed for mask in context.facts.get("prune", {}).values())
+        pruning = context.facts.get(Pruning, Pruning())
         # Repaired weights give what the dense network gave: the old statistics fit better.
-        repaired = context.facts.get("prune.repaired")
-        if not groups or not (self.always or (pruned and not repaired)):
+        if not groups or not (self.always or (pruning.is_lossy and not pruning.repaired)):
             return 0
+        rows: list[Statistics] = []
         measured = _measure(graph, groups, context, self.batches)
         for (mean, var), nodes in groups.items():
             moments = measured[nodes[0].output]
@@ -71,9 +79,8 @@ class Reestimate(Pass):
             before = cast(Array, mean.data), cast(Array, var.data)
             _replace(graph, nodes, "mean", mean, found[0])
             _replace(graph, nodes, "var", var, found[1])
-            context.facts["reestimate"] += [
-                _statistics(node, moments.count, before, found) for node in nodes
-            ]
+            rows += [_statistics(node, moments.count, before, found) for node in nodes]
+        context.facts.put(Reestimation(tuple(rows)))
         return sum(map(len, groups.values()))
 
 

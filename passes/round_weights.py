@@ -7,10 +7,18 @@ from dataclasses import dataclass
 
 from sparqc.errors import SparqcError
 from sparqc.ir.graph import Graph
+from sparqc.passes.layerwise.repaired import Repaired
 from sparqc.passes.on_data.batches import calibration_batches
 from sparqc.pipeline.passbase import Pass
 from sparqc.pipeline.registry import register
 from sparqc.rewrite.context import Context
+
+
+@dataclass(frozen=True)
+class WeightRounding:
+    """The fact that `round-weights` leaves: a row for each layer."""
+
+    layers: tuple[Repaired, ...] = ()
 
 
 @register
@@ -47,7 +55,7 @@ class RoundWeights(Pass):
         from sparqc.passes.layerwise.repair import repair
         from sparqc.passes.layerwise.rounding import Rounding, quantized_layers
 
-        context.facts["round-weights"] = []
+        context.facts.put(WeightRounding())
         layers = list(quantized_layers(graph, context.table))
         if not layers:
             return 0
@@ -59,5 +67,5 @@ class RoundWeights(Pass):
         ]
         given = calibration_batches(graph, context, self.batches)
         rows = repair(context.reference, graph, tasks, given, context)
-        context.facts["round-weights"] = rows
+        context.facts.put(WeightRounding(tuple(rows)))
         return len(rows)

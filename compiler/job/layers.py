@@ -16,11 +16,14 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from sparqc.errors import Span, UsageError, did_you_mean
 from sparqc.ir.graph import Graph, Node
 from sparqc.ir.vocabulary.table import OperatorTable
+from sparqc.passes.masks.pruning import Pruning
+from sparqc.passes.place.plan import Plan
+from sparqc.rewrite.facts import Facts
 
 #: 2:4 and INT8, INT8 with all weights, 2:4 in float, neither.
 Keep = Literal["sparse-int8", "int8", "sparse", "float"]
@@ -211,7 +214,7 @@ def selectors(choices: Sequence[LayerChoice]) -> tuple[tuple[str, ...], tuple[st
     return exclude, tuple(f"%{c.value}" for c in choices if c.keep == "int8")
 
 
-def check_kept(choices: Sequence[LayerChoice], facts: Mapping[str, Any]) -> None:
+def check_kept(choices: Sequence[LayerChoice], facts: Facts) -> None:
     """Compare what passes decided with the choices.
 
     `facts` are those of `prune` and `place`.  Raises UsageError for the first layer that does not
@@ -229,26 +232,26 @@ def check_kept(choices: Sequence[LayerChoice], facts: Mapping[str, Any]) -> None
             )
 
 
-def state(layer: str, facts: Mapping[str, Any]) -> Keep:
+def state(layer: str, facts: Facts) -> Keep:
     """How a layer is run by what `prune` and `place` decided."""
-    plan = facts.get("place")
+    plan, pruning = facts.get(Plan), facts.get(Pruning)
     int8 = plan is not None and any(row.name == layer and row.int8 for row in plan.layers)
-    sparse = layer in facts.get("prune", {})
+    sparse = pruning is not None and layer in pruning.masks
     if int8:
         return "sparse-int8" if sparse else "int8"
     return "sparse" if sparse else "float"
 
 
-def _reasons(choice: LayerChoice, facts: Mapping[str, Any]) -> Iterator[str]:
+def _reasons(choice: LayerChoice, facts: Facts) -> Iterator[str]:
     """Why it is not in INT8, or not sparse, where the choice wanted it."""
-    plan, dense = facts.get("place"), facts.get("prune.dense", {})
+    plan, pruning = facts.get(Plan), facts.get(Pruning)
     if "int8" in choice.keep:
         if plan is None:
             yield "no pass of the pipeline places quantizers"
         else:
             yield from (r.reason for r in plan.layers if r.name == choice.value and r.reason)
     if "sparse" in choice.keep:
-        if "prune" not in facts:
+        if pruning is None:
             yield "no pass of the pipeline prunes"
-        elif choice.value in dense:
-            yield dense[choice.value].reason
+        elif choice.value in pruning.dense:
+            yield pruning.dense[choice.value].reason

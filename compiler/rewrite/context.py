@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 from sparqc.declared.targets import Precision, Profile
 from sparqc.ir.boundary import BoundaryTypes
@@ -16,6 +16,7 @@ from sparqc.match.result import Match
 from sparqc.match.rulebook import RuleBook
 from sparqc.ranks.ranks import ALONE, Ranks
 from sparqc.rewrite.apply import Change
+from sparqc.rewrite.facts import Facts
 
 #: One batch: an array for each graph input, in order.
 Batch = Sequence[Array]
@@ -79,6 +80,5 @@ class Context:
     ranks: Ranks = ALONE
     #: The graph as it was read, where a pass of the pipeline needs it to compare with.
     reference: Graph | None = None
-    #: What passes found out and later passes or the report need, by the pass's name: plain data
-    #: (dataclasses, dicts) such as the placement plan, masks, and check findings.
-    facts: dict[str, Any] = field(default_factory=dict)
+    #: What passes found out and later passes or the report need, such as the placement plan.
+    facts: Facts = field(default_factory=Facts)

@@ -47,7 +47,7 @@ def finish(
     graph = settled(trained_graph(module), recipe)
     if recipe.unfolded:
         _fold(graph, recipe)
-    context = replace(recipe.context, facts=dict(recipe.context.facts), scales={})
+    context = replace(recipe.context, facts=recipe.context.facts.copy(), scales={})
     expected = evaluate(module, few(graph, context.example))
     job = Job(graph, recipe.rest, context, recipe.notes)
     compiled = run_job(job, expected=expected)

@@ -15,6 +15,7 @@ from sparqc.errors import SparqcError, UsageError
 from sparqc.ir.graph import Array, Graph
 from sparqc.pipeline.run import Item, Pipeline
 from sparqc.rewrite.context import Context
+from sparqc.rewrite.facts import Facts
 from sparqc.training.writing import Written
 
 #: Gives the calibration batches anew at each call, each one tensor or array for every input.
@@ -70,8 +71,8 @@ class Prepared(nn.Module):
         return {weight: self.body.get_buffer(mask) for weight, mask in found.items()}
 
     @property
-    def facts(self) -> Mapping[str, Any]:
-        """What the passes in front of the training found out, by pass: see `Context.facts`."""
+    def facts(self) -> Facts:
+        """What the passes in front of the training found out: see `Context.facts`."""
         return self.recipe.context.facts
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Prepared:

@@ -16,6 +16,7 @@ from sparqc.ir.graph import Array, Graph
 from sparqc.ir.vocabulary.table import OperatorTable
 from sparqc.job.open import new_job
 from sparqc.job.options import Options, make_options
+from sparqc.passes.place.plan import Plan
 from sparqc.pipeline.events import Observer
 from sparqc.ranks.ranks import ALONE, Ranks
 from sparqc.training.fake_quantize import weight_scale
@@ -141,7 +142,7 @@ def _require_quantized(front: Front) -> None:
     """UsageError or SparqcError where there is nothing that trains with quantizers."""
     graph, facts = front.graph, front.job.context.facts
     if not any(node.op == "q.qdq" for node in graph.nodes):
-        plan = facts.get("place")
+        plan = facts.get(Plan)
         if plan is None:
             raise UsageError(
                 f"the pipeline places no quantizers: {front.job.pipeline}",

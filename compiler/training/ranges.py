@@ -37,7 +37,7 @@ def recalibrate(prepared: nn.Module, calibration: Batches) -> None:
         recipe.context,
         calibration=lambda: (as_batch(batch) for batch in calibration()),
         random_calibration=False,
-        facts=dict(recipe.context.facts),
+        facts=recipe.context.facts.copy(),
     )
     for item in dict.fromkeys(wanted.values()):
         graph = pipelines.run(Pipeline((item,)), graph, context)

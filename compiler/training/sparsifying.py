@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from sparqc.ir.fx.tensor import array_of, tensor_of
 from sparqc.ir.graph import Array, Graph
 from sparqc.job.open import new_job
 from sparqc.job.options import Options, make_options
+from sparqc.passes.masks.pruning import Pruning
 from sparqc.ranks.ranks import ALONE, Ranks
 from sparqc.training.front import Front
 from sparqc.training.normalization import operand
@@ -81,9 +82,9 @@ def sparsify(
         ranks=ranks,
     )
     front = Front(job)
-    graph, facts = _masked_graph(front)
+    graph, pruning = _masked_graph(front)
     found = {name: mask for name, mask in _masks(graph)}
-    dense = {k: m.reason for k, m in facts.get("prune.dense", {}).items()}
+    dense = {k: m.reason for k, m in pruning.dense.items()}
     if not found:
         raise _nothing(front, dense)
     own = _tensors(module)
@@ -93,21 +94,22 @@ def sparsify(
     for name, data in changes.items():
         with torch.no_grad():
             own[name].copy_(tensor_of(np.array(data)))
-    removed = {m.weight: m.removed for m in facts.get("prune", {}).values()}
+    removed = {m.weight: m.removed for m in pruning.masks.values()}
     module.__dict__[_KEY] = Sparsity({n: removed.get(n, 0.0) for n in found}, dense, tuple(changes))
     return module
 
 
-def _masked_graph(front: Front) -> tuple[Graph, dict[str, Any]]:
-    """The graph, and what passes found out, before the first pass that leaves the module's form."""
-    graph, facts, count = front.graph.clone(), dict(front.job.context.facts), -1
+def _masked_graph(front: Front) -> tuple[Graph, Pruning]:
+    """The graph, and what `prune` decided, before the first pass that leaves the module's form."""
+    graph, pruning, count = front.graph.clone(), Pruning(), -1
     for _ in front.run():
         norms = sum(node.op == "nn.batch_norm" for node in front.graph.nodes)
         quantized = any(node.op.startswith("q.") for node in front.graph.nodes)
         if quantized or norms < count:
-            return graph, facts
-        graph, facts, count = front.graph.clone(), dict(front.job.context.facts), norms
-    return graph, facts
+            return graph, pruning
+        graph, count = front.graph.clone(), norms
+        pruning = front.job.context.facts.get(Pruning, pruning)
+    return graph, pruning
 
 
 def _masks(graph: Graph) -> Iterator[tuple[str, Tensor]]:

@@ -48,7 +48,7 @@ class Adopt(Pass):
         _remove(graph, grids, coded)
         graph.drop_dead()
         layers = list(weighted(graph, context.table))
-        context.facts["adopt"] = recorder.finish(layers, self.float_layers == "keep")
+        context.facts.put(recorder.finish(layers, self.float_layers == "keep"))
         if context.reference is not None:
             # What later passes compare with is the float model, not the other tool's rounding.
             context.reference = graph.clone()

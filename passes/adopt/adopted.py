@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from sparqc.errors import SparqcError
 from sparqc.ir.graph import Array, Graph, Node, Value
+from sparqc.passes.equalize.equalized import Equalization
+from sparqc.passes.masks.pruning import Pruning
 from sparqc.rewrite.context import Context
 
 #: The method of a range that was taken over.
@@ -58,7 +60,7 @@ class Change:
 
 @dataclass
 class Adoption:
-    """Everything that `adopt` took over."""
+    """Everything that `adopt` took over: the fact that it leaves."""
 
     quantizers: list[Adopted] = field(default_factory=list)
     #: Layers that the other tool left in float, by the value that they define.
@@ -122,8 +124,7 @@ def slots_of(value: Value) -> Iterator[str]:
 
 def adoption(context: Context) -> Adoption | None:
     """What `adopt` took over; None where the model carried no quantizers."""
-    found: Adoption | None = context.facts.get("adopt")
-    return found
+    return context.facts.get(Adoption)
 
 
 def known_amax(values: Iterable[Value], context: Context) -> float | None:
@@ -164,8 +165,9 @@ def is_stale(context: Context) -> bool:
 
 
 def _is_changed(context: Context) -> bool:
-    pruned = any(mask.removed for mask in context.facts.get("prune", {}).values())
-    return pruned or any(not row.reason for row in context.facts.get("equalize", ()))
+    pruning, equalization = context.facts.get(Pruning), context.facts.get(Equalization)
+    pruned = pruning is not None and pruning.is_lossy
+    return pruned or (equalization is not None and equalization.is_changed)
 
 
 def known_weight_amax(

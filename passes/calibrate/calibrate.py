@@ -61,6 +61,13 @@ class Range:
     outliers: float = 1.0
 
 
+@dataclass(frozen=True)
+class CalibratedRanges:
+    """The fact that `calibrate` leaves: a row for each quantized value."""
+
+    ranges: tuple[Range, ...] = ()
+
+
 @register
 @dataclass(frozen=True)
 class Calibrate(Pass):
@@ -102,7 +109,7 @@ class Calibrate(Pass):
                 ranges += _set_from_weights(group, context)
             else:
                 ranges += _set_from_histograms(group, seen, method, self.method)
-        context.facts["calibrate"] = ranges
+        context.facts.put(CalibratedRanges(tuple(ranges)))
         return len(groups)
 
 

@@ -15,9 +15,9 @@ from sparqc.lang.ast import CheckDecl
 from sparqc.match.evaluate import render
 from sparqc.match.match import Index, Match, Matcher
 from sparqc.numerics.two_four import two_four_violations
-from sparqc.passes.check.finding import Finding, Grade
+from sparqc.passes.check.finding import Finding, Findings, Grade
 from sparqc.passes.check.shared_ranges import far_apart
-from sparqc.passes.prune import Mask
+from sparqc.passes.masks.pruning import Pruning
 from sparqc.pipeline.passbase import Pass
 from sparqc.pipeline.registry import register
 from sparqc.rewrite.context import Context
@@ -42,7 +42,7 @@ class Check(Pass):
         """Collect the findings into the report; changes nothing."""
         findings = [*findings_of(graph, context), *_broken_masks(graph, context)]
         findings += far_apart(context)
-        context.facts["check"] = findings
+        context.facts.put(Findings(tuple(findings)))
         errors = [f for f in findings if f.grade == "error"]
         if errors and self.strict:
             lines = [f"{f.id}: {f.message} ({', '.join(f.nodes)})" for f in errors[:10]]
@@ -88,7 +88,7 @@ _PYTHON_FIXES = {"shared_dequantize": "exact", "duplicate_quantizer": "exact"}
 
 def _broken_masks(graph: Graph, context: Context) -> Iterator[Finding]:
     """Masked layers whose stored codes (or floats) are no longer 2:4, or that are gone."""
-    masks: dict[str, Mask] = dict(context.facts.get("prune", {}))
+    masks = dict(context.facts.get(Pruning, Pruning()).masks)
     known = set(masks)
     for found in weighted(graph, context.table):
         mask = masks.pop(layer_name(found.node, known), None)

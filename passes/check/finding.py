@@ -24,3 +24,10 @@ class Finding:
     def to_json(self) -> dict[str, Any]:
         """Plain data for `--json`."""
         return asdict(self)
+
+
+@dataclass(frozen=True)
+class Findings:
+    """The fact that `check` leaves."""
+
+    findings: tuple[Finding, ...] = ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from sparqc.passes.calibrate.calibrate import Range
+from sparqc.passes.calibrate.calibrate import CalibratedRanges, Range
 from sparqc.passes.check.finding import Finding
 from sparqc.rewrite.context import Context
 
@@ -19,7 +19,7 @@ def far_apart(context: Context) -> Iterator[Finding]:
     if not isinstance(limit, int | float):
         return
     groups: dict[str, list[Range]] = {}
-    for found in context.facts.get("calibrate", ()):
+    for found in context.facts.get(CalibratedRanges, CalibratedRanges()).ranges:
         if not found.channels and found.largest > 0:
             groups.setdefault(found.scale, []).append(found)
     for ranges in groups.values():

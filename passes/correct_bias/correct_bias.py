@@ -40,6 +40,13 @@ class Correction:
     reason: str = ""
 
 
+@dataclass(frozen=True)
+class BiasCorrection:
+    """The fact that `correct-bias` leaves: a row for each layer."""
+
+    layers: tuple[Correction, ...] = ()
+
+
 @register
 @dataclass(frozen=True)
 class CorrectBias(Pass):
@@ -80,7 +87,7 @@ class CorrectBias(Pass):
             else _correct(graph, site, errors[node])
             for node, site in found
         ]
-        context.facts["correct-bias"] = rows
+        context.facts.put(BiasCorrection(tuple(rows)))
         return sum(not row.reason for row in rows)
 
 

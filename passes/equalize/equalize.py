@@ -12,6 +12,7 @@ from sparqc.ir.constants import constant_value
 from sparqc.ir.graph import Array, Graph, Node, Value
 from sparqc.ir.vocabulary.table import OperatorTable
 from sparqc.ir.weighted import Weighted
+from sparqc.passes.equalize.equalized import Equalization, Equalized
 from sparqc.passes.equalize.factors import Floats, Reading, Weight, choose, noise
 from sparqc.passes.equalize.group import (
     ChannelGroup,
@@ -30,22 +31,6 @@ from sparqc.rewrite.context import Context
 
 #: A link whose noise becomes so much smaller is worth changed weights, in dB.
 _LEAST_GAIN = 0.05
-
-
-@dataclass(frozen=True)
-class Equalized:
-    """What became of the channels that some layers write: one layer, or several of one stream."""
-
-    layers: tuple[str, ...]  # names of the values that the layers define
-    modules: tuple[str, ...]
-    channels: int
-    #: The factors' range.
-    least: float = 1.0
-    most: float = 1.0
-    #: By how much the noise of INT8 becomes smaller in what reads the channels, as predicted.
-    gain_db: float = 0.0
-    #: Why there are no factors; "" where there are.
-    reason: str = ""
 
 
 @register
@@ -97,7 +82,7 @@ class Equalize(Pass):
             else _row(group, reason=group.reason)
             for group in groups
         ]
-        context.facts["equalize"] = rows
+        context.facts.put(Equalization(tuple(rows)))
         return sum(not row.reason for row in rows)
 
 

@@ -13,6 +13,7 @@ from sparqc.ir.onnx.raise_opset import raise_opset
 from sparqc.ir.vocabulary.raw import opsets_of
 from sparqc.match.cover import cover
 from sparqc.match.match import Matcher
+from sparqc.passes.export import RequestedOpset
 from sparqc.passes.half.casts import Typing, Writer
 from sparqc.passes.half.kept import QUANTIZERS, Kept, fits
 from sparqc.passes.half.types import FULL, HALF, Signature, signature_of
@@ -36,13 +37,14 @@ class KeptOperator:
 
 
 @dataclass(frozen=True)
-class HalfFacts:
-    """What the pass did."""
+class HalfConversion:
+    """The fact that `half` leaves."""
 
-    kept: tuple[KeptOperator, ...]
+    kept: tuple[KeptOperator, ...] = ()
     #: Constants that were clamped to the range of FP16.
-    clamped: tuple[str, ...]
-    casts: int
+    clamped: tuple[str, ...] = ()
+    #: How many were inserted.
+    casts: int = 0
 
 
 @register
@@ -75,13 +77,13 @@ class Half(Pass):
         kept = Kept(graph, context, signatures, self.keep, self.largest)
         reasons = _Spread(graph, context, signatures, kept.reasons).reasons
         writer = Writer(graph, Typing(signatures, frozenset(reasons)))
-        facts = tuple(
+        rows = tuple(
             KeptOperator(n.output.name, n.op, reasons[n]) for n in graph.nodes if n in reasons
         )
         writer.write()
         _round_scales(context.scales)
         clamped = tuple(v.name for v in kept.clamped)
-        context.facts["half"] = HalfFacts(facts, clamped, writer.casts)
+        context.facts.put(HalfConversion(rows, clamped, writer.casts))
         return sum(any(v.type.dtype == HALF for v in n.outputs) for n in graph.nodes)
 
 
@@ -95,10 +97,10 @@ def _prepare_scales(graph: Graph, context: Context) -> None:
         return
     context.target.require_precision("fp16")
     if opsets_of(graph)[""] < OPSET_OF_HALF_SCALES:
-        if "export" in context.facts:
+        if requested := context.facts.get(RequestedOpset):
             raise UsageError(
-                f"FP16 scales need opset 19, and export{{opset={context.facts['export']}}} asks "
-                "for an older one",
+                f"FP16 scales need opset 19, and export{{opset={requested.opset}}} asks for an "
+                "older one",
                 hint="leave the option out, or ask for --float fp32",
             )
         opset = max(context.target.opset, OPSET_OF_HALF_SCALES)

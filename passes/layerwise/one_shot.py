@@ -14,7 +14,8 @@ from sparqc.numerics.two_four import is_two_four, two_four_mask
 from sparqc.passes.layerwise.damping import best_share, damped
 from sparqc.passes.layerwise.matrix_form import MatrixForm, input_of, matrix_form
 from sparqc.passes.layerwise.normal_equations import Problem
-from sparqc.passes.layerwise.repair import Repaired, Solution, Task, refusal, repair
+from sparqc.passes.layerwise.repair import Solution, Task, refusal, repair
+from sparqc.passes.layerwise.repaired import Repaired
 from sparqc.passes.layerwise.solve import sparse
 from sparqc.passes.layerwise.walk import Stop
 from sparqc.passes.masks.apply_mask import apply_mask

@@ -15,28 +15,10 @@ from sparqc.ir.graph import Graph, Node, Value
 from sparqc.passes.layerwise.matrix_form import bias_slot
 from sparqc.passes.layerwise.network import Network
 from sparqc.passes.layerwise.normal_equations import Problem
+from sparqc.passes.layerwise.repaired import Repaired
 from sparqc.passes.layerwise.states import open_states
 from sparqc.passes.layerwise.walk import Stop, Walk
 from sparqc.rewrite.context import Batch, Context
-
-
-@dataclass(frozen=True)
-class Repaired:
-    """What became of one layer."""
-
-    layer: str  # name of the value that it defines
-    module: str
-    columns: int
-    samples: int
-    #: E[(y' - y)^2] / Var[y] of its output y' against the output y of the reference, on the
-    #: calibration data: with the weights it had, the plain way (magnitude, or rounding to nearest),
-    #: and repaired.
-    dense: float
-    plain: float
-    after: float
-    #: How strongly the weights were held to what they were, as a share of the mean squared input.
-    damping: float
-    seconds: float
 
 
 @dataclass(frozen=True)

@@ -16,23 +16,9 @@ from sparqc.lang.ast import FusionDecl
 from sparqc.match.cover import Cover, cover
 from sparqc.match.evaluate import failing
 from sparqc.match.match import Matcher
+from sparqc.passes.masks.pruning import Mask
 from sparqc.passes.select import select
 from sparqc.rewrite.context import Context
-
-
-@dataclass(frozen=True)
-class Mask:
-    """What was decided for the weight of one layer."""
-
-    layer: str  # name of the value that the weighted operator defines
-    module: str
-    weight: str
-    shape: tuple[int | str, ...]
-    axis: int  # the reduction axis, along which 2:4 runs
-    masked: bool
-    reason: str  # why it stays dense; "" where it does not
-    #: The share of the weight's squared norm that the mask removes; 0 where nothing was removed.
-    removed: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
 from sparqc.errors import SparqcError
 from sparqc.ir.graph import Array, Graph, Value, dtype_name
 from sparqc.rewrite.context import Batch, Context
 
-#: The fact of how many batches there are, once a pass has seen them all.
-_COUNT = "calibration.batches"
+
+@dataclass(frozen=True)
+class CalibrationBatches:
+    """The fact of how many batches there are, once a pass has seen them all."""
+
+    count: int
 
 
 def calibration_batches(
@@ -27,8 +32,10 @@ def calibration_batches(
             "--calibration FILE.npz; to see what the graph would look like, "
             "--random-calibration takes noise instead",
         )
-    number, known = 0, context.facts.get(_COUNT)
-    total = known if limit is None else min(limit, known or limit)
+    number, known = 0, context.facts.get(CalibrationBatches)
+    total = known.count if known else limit
+    if known and limit is not None:
+        total = min(limit, known.count)
     for number, batch in enumerate(_given(context.calibration), 1):
         _check(graph.inputs, batch, f"calibration batch {number}")
         yield number, batch
@@ -37,7 +44,7 @@ def calibration_batches(
             return
     if not number:
         raise SparqcError("calibration() gave no batches", hint="let it yield at least one")
-    context.facts[_COUNT] = number
+    context.facts.put(CalibrationBatches(number))
 
 
 def _given(calibration: Callable[[], Iterable[Batch]]) -> Iterator[Batch]:

@@ -14,6 +14,6 @@ search       the order that keeps most
 permutation  the whole
 """
 
-from sparqc.passes.permute.permutation import Permutation, permute_channels
+from sparqc.passes.permute.permutation import Permutation, Permutations, permute_channels
 
-__all__ = ["Permutation", "permute_channels"]
+__all__ = ["Permutation", "Permutations", "permute_channels"]

@@ -31,6 +31,13 @@ class Permutation:
     reason: str  # why the order stayed; "" where it changed
 
 
+@dataclass(frozen=True)
+class Permutations:
+    """The fact that permuting leaves: a row for each group of channels."""
+
+    groups: tuple[Permutation, ...] = ()
+
+
 def permute_channels(
     graph: Graph, context: Context, layers: Sequence[SparseLayer]
 ) -> list[Permutation]:
@@ -38,8 +45,8 @@ def permute_channels(
     leave the outputs as they are, so that 2:4 masks keep as much magnitude as a search finds.
 
     Only constants change, and the constants of `Context.reference` with them, so that its values
-    still are those of the graph.  Returns a row for each group of channels, which is also left in
-    `context.facts["permute"]`.
+    still are those of the graph.  Returns a row for each group of channels, and leaves them among
+    the facts.
     """
     orders = orders_of(graph)
     names = _names(orders)
@@ -53,7 +60,7 @@ def permute_channels(
         rows.append(_improve(group, names[group.segment], chosen, reason))
     carry_out(orders, chosen)
     others.carry_out(chosen)
-    context.facts["permute"] = rows
+    context.facts.put(Permutations(tuple(rows)))
     return rows
 
 

@@ -13,11 +13,11 @@ from sparqc.ir.graph import Graph, Node, Value
 from sparqc.ir.weighted import Weighted, weight_of, weighted
 from sparqc.lang.ast import FusionDecl
 from sparqc.passes.adopt.adopted import adoption
+from sparqc.passes.masks.pruning import Pruning
 from sparqc.passes.place.changes import changes
 from sparqc.passes.place.decide import Decider, Decision
 from sparqc.passes.place.insert_quantizers import Slot, insert_quantizer
 from sparqc.passes.place.plan import Layer, Plan, Quantizer
-from sparqc.passes.prune import Mask
 from sparqc.pipeline.passbase import Pass
 from sparqc.pipeline.registry import register
 from sparqc.rewrite.context import Context
@@ -53,17 +53,18 @@ class Place(Pass):
         if taken is not None:
             taken.settle(graph, context)
         decider = Decider(graph, context)
-        plan = Plan(layers=list(_layers(graph, decider, context)))
-        placement = _Placement(graph, context, decider, plan, self.masked_outputs)
+        layers = tuple(_layers(graph, decider, context))
+        placement = _Placement(graph, context, decider, self.masked_outputs)
         if self.activations:
             placement.activations()
         else:
-            _keep_in_float(plan)
+            layers = _in_float(layers)
         placement.weights()
+        plan = Plan(layers, tuple(placement.quantizers))
         if taken is not None:
             taken.changes = changes(taken, plan, decider)
         graph.sort()
-        context.facts["place"] = plan
+        context.facts.put(plan)
         return len(plan.quantizers)
 
 
@@ -74,8 +75,8 @@ class _Placement:
     graph: Graph
     context: Context
     decider: Decider
-    plan: Plan
     masked_outputs: bool
+    quantizers: list[Quantizer] = field(default_factory=list)
     scales: dict[Value, Value] = field(default_factory=dict)  # scale group -> its scale
 
     def activations(self) -> None:
@@ -150,7 +151,8 @@ class _Placement:
         Sparse kernels want INT8 in and INT8 out.  A graph output stays float: it was not asked for
         in INT8.
         """
-        masks: dict[str, Mask] = self.context.facts.get("prune", {}) if self.masked_outputs else {}
+        found_masks = self.context.facts.get(Pruning, Pruning()).masks
+        masks = found_masks if self.masked_outputs else {}
         wanted = self.decider.wanted(slots)
         found: dict[Value, Decision] = {}
         for decision in self.decider.decisions:
@@ -190,13 +192,13 @@ class _Placement:
         origin = readers[0][0].origin.after(f"{fusion.span or ''} {fusion.name}".strip())
         insert_quantizer(self.graph, value, scale, axis, limits, readers, origin)
         names = tuple(f"{reader.output.name}.{slot}" for reader, slot in readers)
-        self.plan.quantizers.append(Quantizer(value.name, scale.name, axis, names, fusion.name))
+        self.quantizers.append(Quantizer(value.name, scale.name, axis, names, fusion.name))
 
 
-def _keep_in_float(plan: Plan) -> None:
-    """Only weights are quantized: no layer computes in INT8."""
+def _in_float(layers: Iterable[Layer]) -> tuple[Layer, ...]:
+    """The rows where only weights are quantized: no layer computes in INT8."""
     reason = "weights only: what it reads is not quantized"
-    plan.layers = [replace(row, int8=False, reason=row.reason or reason) for row in plan.layers]
+    return tuple(replace(row, int8=False, reason=row.reason or reason) for row in layers)
 
 
 def _position(value: Value, order: dict[Node, int], graph: Graph) -> tuple[int, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 
@@ -32,12 +32,12 @@ class Layer:
     reason: str  # why it stays in float; "" where it does not
 
 
-@dataclass
+@dataclass(frozen=True)
 class Plan:
-    """All decisions of one placement."""
+    """All decisions of one placement: the fact that `place` leaves."""
 
-    layers: list[Layer] = field(default_factory=list)
-    quantizers: list[Quantizer] = field(default_factory=list)
+    layers: tuple[Layer, ...] = ()
+    quantizers: tuple[Quantizer, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for `run.json`."""

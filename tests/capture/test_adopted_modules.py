@@ -13,6 +13,12 @@ from torch import nn
 import sparqc
 from sparqc.errors import SparqcError
 from sparqc.numerics.two_four import is_two_four, two_four_mask
+from sparqc.passes.adopt.adopted import Adoption
+from sparqc.passes.calibrate.calibrate import CalibratedRanges
+from sparqc.passes.equalize.equalized import Equalization
+from sparqc.passes.masks.pruning import Pruning
+from sparqc.passes.place.plan import Plan
+from sparqc.passes.reestimate import Reestimation
 from tests.adopted import doubles
 from tests.adopted.network import Network, images, trained
 
@@ -38,15 +44,19 @@ def compiled(net, passes="int8", calibration=data):
 
 def scales(done):
     """The scale of each quantized value, by the name of the value."""
-    return {r.value: np.asarray(r.step) for r in done.context.facts["calibrate"]}
+    return {r.value: np.asarray(r.step) for r in ranges(done)}
 
 
 def changes(done, kind):
-    return {c.value: c.reason for c in done.context.facts["adopt"].changes if c.kind == kind}
+    return {c.value: c.reason for c in done.context.facts[Adoption].changes if c.kind == kind}
+
+
+def ranges(done):
+    return done.context.facts[CalibratedRanges].ranges
 
 
 def measured(done):
-    return {r.value for r in done.context.facts["calibrate"] if r.method not in ("adopted",)}
+    return {r.value for r in ranges(done) if r.method not in ("adopted",)}
 
 
 def run(done, x):
@@ -114,7 +124,7 @@ def test_the_doubles_cannot_be_exported_as_they_are(kind):
 
 @pytest.mark.parametrize("kind", LAYERS)
 def test_every_quantizer_is_found(kind):
-    adopted = compiled(network(kind)).context.facts["adopt"]
+    adopted = compiled(network(kind)).context.facts[Adoption]
     assert len(adopted.quantizers) == 14  # data and weight of seven layers
     assert not adopted.notes and not adopted.left_in_float
 
@@ -143,7 +153,7 @@ def test_weight_ranges_take_the_factor_of_a_folded_batch_norm():
     net.conv1._weight_quantizer._amax = amax.reshape(-1, 1, 1, 1)
     done = compiled(net)
     factor = net.bn1.weight / torch.sqrt(net.bn1.running_var + net.bn1.eps)
-    found = next(r for r in done.context.facts["calibrate"] if r.value == "conv1.weight")
+    found = next(r for r in ranges(done) if r.value == "conv1.weight")
     assert found.method == "adopted"
     assert found.amax == pytest.approx(float((amax * factor.abs()).max()), rel=1e-5)
 
@@ -152,7 +162,7 @@ def test_one_range_for_a_whole_weight_is_replaced_by_one_for_each_channel():
     net = network()
     net.conv1._weight_quantizer = doubles.TensorQuantizer(net.conv1.weight.detach().abs().max())
     done = compiled(net)
-    found = next(r for r in done.context.facts["calibrate"] if r.value == "conv1.weight")
+    found = next(r for r in ranges(done) if r.value == "conv1.weight")
     assert (found.method, found.channels) == ("weight", 16)
 
 
@@ -161,11 +171,11 @@ def test_what_is_disabled_stays_in_float():
     for quantizer in (net.layer1.conv1._input_quantizer, net.layer1.conv1._weight_quantizer):
         quantizer._disabled = True
     done = compiled(net)
-    layers = {row.module: row for row in done.context.facts["place"].layers}
+    layers = {row.module: row for row in done.context.facts[Plan].layers}
     assert not layers["layer1.conv1"].int8 and "left it in float" in layers["layer1.conv1"].reason
     assert layers["layer1.conv2"].int8
     line = 'int8, +adopt{float_layers="quantize"}@instead=adopt'
-    layers = {row.module: row for row in compiled(net, line).context.facts["place"].layers}
+    layers = {row.module: row for row in compiled(net, line).context.facts[Plan].layers}
     assert layers["layer1.conv1"].int8
 
 
@@ -188,7 +198,7 @@ def test_a_quantizer_that_was_never_calibrated(amax):
     net = network()
     net.layer2.conv2._input_quantizer = doubles.TensorQuantizer(amax)
     done = compiled(net)
-    assert any("never calibrated" in note for note in done.context.facts["adopt"].notes)
+    assert any("never calibrated" in note for note in done.context.facts[Adoption].notes)
     assert "relu_3" in measured(done)
     with pytest.raises(SparqcError, match=r"relu_3.*layer2.conv2._input_quantizer: it was never"):
         net.layer2.skip = nn.Sequential(*net.layer2.skip, doubles.TensorQuantizer(3.0))
@@ -226,7 +236,7 @@ def test_an_unsigned_range_becomes_a_signed_one():
     net.layer1.conv2._input_quantizer = doubles.TensorQuantizer(2.0, unsigned=True)
     done = compiled(net)
     assert scales(done)["relu_1"] == pytest.approx(2.0 / 127)
-    assert any(n.startswith("unsigned") for n in done.context.facts["adopt"].notes)
+    assert any(n.startswith("unsigned") for n in done.context.facts[Adoption].notes)
 
 
 def test_a_factor_in_front_of_a_quantizer_stays():
@@ -260,7 +270,7 @@ def test_a_layer_under_two_names():
     net = network()
     net.again = net.layer1
     before = net.layer1.conv1._input_quantizer
-    assert len(compiled(net).context.facts["adopt"].quantizers) == 14
+    assert len(compiled(net).context.facts[Adoption].quantizers) == 14
     assert net.again.conv1._input_quantizer is before
 
 
@@ -284,7 +294,7 @@ def masked_by_asp(net):
 
 
 def sparse(done):
-    return {m.module: m.removed for m in done.context.facts["prune"].values()}
+    return {m.module: m.removed for m in done.context.facts[Pruning].masks.values()}
 
 
 def test_masks_of_asp_are_applied_and_kept():
@@ -294,7 +304,7 @@ def test_masks_of_asp_are_applied_and_kept():
     assert any(note.startswith("multiplied by the masks") for note in done.notes)
     assert sparse(done)["layer1.conv1"] == 0 and len(sparse(done)) == 6
     assert net.layer1.conv1.weight is weight and not is_two_four(weight.detach().numpy(), 1)
-    assert not done.context.facts["reestimate"]
+    assert not done.context.facts[Reestimation].norms
 
 
 def test_weights_that_fit_their_masks_are_not_copied():
@@ -331,13 +341,13 @@ def test_masked_and_quantized_weights_stay_masked_and_keep_their_scales():
 def test_pruning_makes_the_ranges_of_activations_stale():
     done = compiled(network(), "default")
     assert sum(sparse(done).values()) > 0
-    taken = {r.value for r in done.context.facts["calibrate"] if r.method == "adopted"}
+    taken = {r.value for r in ranges(done) if r.method == "adopted"}
     assert taken == {"conv1.weight"}  # three input channels: it stays dense
-    assert "measured anew" in done.context.facts["adopt"].notes[-1]
+    assert "measured anew" in done.context.facts[Adoption].notes[-1]
 
 
 def test_equalized_weights_make_them_stale_too():
     done = compiled(network(), "int8, +equalize@after=fold")
-    equalized = [row for row in done.context.facts["equalize"] if not row.reason]
-    assert equalized and "measured anew" in done.context.facts["adopt"].notes[-1]
-    assert {r.method for r in done.context.facts["calibrate"] if not r.channels} == {"mse"}
+    equalized = [row for row in done.context.facts[Equalization].groups if not row.reason]
+    assert equalized and "measured anew" in done.context.facts[Adoption].notes[-1]
+    assert {r.method for r in ranges(done) if not r.channels} == {"mse"}

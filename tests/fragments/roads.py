@@ -16,8 +16,11 @@ from sparqc import api
 from sparqc.ir.levels.execute import open_runner
 from sparqc.job.open import Job
 from sparqc.job.run import Compiled
+from sparqc.passes.check.finding import Findings
+from sparqc.passes.place.plan import Plan
 from sparqc.pipeline import run as pipeline
 from sparqc.pipeline.action import Action
+from sparqc.rewrite.facts import Facts
 from sparqc.tools.engine.rtx import compile_rtx
 from tests.zoo.structure import Structure
 
@@ -57,7 +60,7 @@ class File:
     def __init__(self, compiled: Compiled) -> None:
         self.compiled = compiled
         self.graph = Structure(compiled.model)
-        self.plan = compiled.context.facts["place"]
+        self.plan = compiled.context.facts[Plan]
 
     @cached_property
     def reads(self) -> dict[str, set[str]]:
@@ -136,7 +139,7 @@ def both(module: nn.Module, *inputs: torch.Tensor, target: str = TARGET, **optio
 def _float_file(job: Job) -> Any:
     """The float ONNX file of a model that was captured."""
     line = pipeline.parse("cleanup, fold, export, surgery, cleanup")
-    context = replace(job.context, knobs={}, exclude=(), action=Action(), facts={})
+    context = replace(job.context, knobs={}, exclude=(), action=Action(), facts=Facts())
     return api.run_job(Job(job.graph.clone(), line, context)).model
 
 
@@ -192,7 +195,8 @@ def hold(
     if onnx_reads is None:
         assert onnx.graph.operators() == fx.graph.operators()
     for file in (fx, onnx):
-        assert [f for f in file.compiled.context.facts["check"] if f.grade != "note"] == []
+        found = file.compiled.context.facts[Findings].findings
+        assert [f for f in found if f.grade != "note"] == []
     same_numbers(roads)
     the_compiler_agrees(fx)
     return roads

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from sparqc.passes.check.finding import Findings
 from sparqc.tools.engine.rtx import compile_rtx
 from tests.fragments.roads import Function, both, hold, same_numbers, the_compiler_agrees
 
@@ -110,7 +111,8 @@ def hold_int8(net, x):
     the_compiler_agrees(roads.fx)
     for file in (roads.fx, roads.onnx):
         assert file.reasons == {}
-        assert [f for f in file.compiled.context.facts["check"] if f.grade != "note"] == []
+        found = file.compiled.context.facts[Findings].findings
+        assert [f for f in found if f.grade != "note"] == []
     return roads
 
 

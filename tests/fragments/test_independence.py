@@ -17,6 +17,7 @@ from sparqc.declared.targets import default_profile
 from sparqc.ir.export.direct import to_onnx
 from sparqc.ir.vocabulary.table import default_table
 from sparqc.match.rulebook import RuleBook
+from sparqc.passes.place.plan import Plan
 from sparqc.pipeline.action import Action
 from sparqc.pipeline.catalogue import make
 from sparqc.pipeline.library import installed, rulebook
@@ -86,7 +87,7 @@ def placed(graph, book):
     for name in ("fold", "place"):
         context.action.pass_(make(name), graph, context)
     graph.verify()
-    plan = context.facts["place"]
+    plan = context.facts[Plan]
     groups = {}
     for q in plan.quantizers:
         groups.setdefault(q.scale, set()).add(q.value)

@@ -8,6 +8,8 @@ from torch.nn import functional
 from torch.nn.functional import relu
 
 import sparqc
+from sparqc.passes.check.finding import Findings
+from sparqc.passes.place.plan import Plan
 from sparqc.tools.engine.rtx import compile_rtx
 from tests.fragments.roads import Function, conv, image
 from tests.zoo.structure import Structure
@@ -56,7 +58,7 @@ def test_what_a_preset_leaves_in_the_file(preset):
     assert len(layers) == 5
     assert {structure.codes(n).dtype == np.int8 for n in layers} == {int8}
     assert {structure.is_two_four(n) for n in layers if n.op_type != "Gemm"} == {sparse}
-    assert [f for f in done.context.facts["check"] if f.grade != "note"] == []
+    assert [f for f in done.context.facts[Findings].findings if f.grade != "note"] == []
     report = compile_rtx(done.model)
     assert report.accepted, report.errors
     assert bool(report.int8_nodes) == (quantized > 0)
@@ -73,7 +75,7 @@ def test_weights_alone_have_scales_a_channel_and_a_reason():
     dequantize = structure.producer[node.input[1]]
     assert structure.constants[dequantize.input[1]].shape == (32,)
     assert not structure.is_dequantized(node.input[0])
-    rows = done.context.facts["place"].layers
+    rows = done.context.facts[Plan].layers
     reasons = {row.reason for row in rows if row.weight}
     assert reasons == {"weights only: what it reads is not quantized"}
 
@@ -82,7 +84,7 @@ def test_a_knob_of_the_command_line_is_stronger_than_that_of_a_preset():
     options = {"target": "tensorrt-rtx", "random_calibration": True}
     done = sparqc.compile(network(), (image(),), passes="attention-int8",
                           knobs=("attention=float",), **options)  # fmt: skip
-    (row,) = (r for r in done.context.facts["place"].layers if r.fusion.startswith("attention"))
+    (row,) = (r for r in done.context.facts[Plan].layers if r.fusion.startswith("attention"))
     assert row.reason.startswith("attention stays in float")
 
 
@@ -96,7 +98,7 @@ def shared_range(knobs=()):
 
     net = Function(forward, a=conv(), b=conv(), c=conv(64), d=conv()).eval()
     done = sparqc.compile(net, (image(),), passes="int8", random_calibration=True, knobs=knobs)
-    return [f for f in done.context.facts["check"] if f.id == "shared-range-ratio"]
+    return [f for f in done.context.facts[Findings].findings if f.id == "shared-range-ratio"]
 
 
 def test_ranges_that_are_far_apart_under_one_scale_are_named():

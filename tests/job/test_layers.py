@@ -11,6 +11,9 @@ from torch import nn
 import sparqc
 from sparqc.errors import UsageError
 from sparqc.job.layers import read_layers, selectors
+from sparqc.passes.masks.pruning import Pruning
+from sparqc.passes.place.plan import Plan
+from sparqc.rewrite.facts import Facts
 
 GOOD = """
 [[layer]]
@@ -31,7 +34,7 @@ def write(folder: Path, text: str) -> Path:
     return path
 
 
-def compiled(path: Path, passes: str = "default") -> dict[str, object]:
+def compiled(path: Path, passes: str = "default") -> Facts:
     torch.manual_seed(0)
     net = nn.Sequential(nn.Conv2d(16, 16, 3), nn.ReLU(), nn.Conv2d(16, 16, 3), nn.Softmax(1))
     inputs = (torch.randn(2, 16, 8, 8),)
@@ -48,9 +51,9 @@ def error_of(path: Path, **wishes: str) -> str:
 
 def test_layers_are_kept_as_the_file_says(tmp_path: Path) -> None:
     facts = compiled(write(tmp_path, GOOD))
-    plan = {row.name: row.int8 for row in facts["place"].layers if row.weight}  # type: ignore[attr-defined]
+    plan = {row.name: row.int8 for row in facts[Plan].layers if row.weight}
     assert plan == {"conv": True, "conv_1": False}
-    assert facts["prune"] == {}
+    assert facts[Pruning].masks == {}
 
 
 def test_choices_become_selectors_of_exactly_one_layer(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from sparqc.ir.levels.execute import open_runner
 from sparqc.ir.onnx.adapter import write_onnx
 from sparqc.ir.text.parse import parse_statements
 from sparqc.ir.vocabulary.table import default_table
+from sparqc.passes.boundary import BoundaryEnds
 from sparqc.pipeline.action import Action
 from sparqc.pipeline.catalogue import make
 from sparqc.pipeline.library import rulebook
@@ -129,7 +130,7 @@ def test_without_calibration_data_that_is_an_error():
 
 def test_what_is_not_int8_says_why():
     _, context = changed("int8")
-    notes = {end.name: end.note for end in context.facts["boundary"] if end.note}
+    notes = {end.name: end.note for end in context.facts[BoundaryEnds].ends if end.note}
     assert notes == {"a": "it ends in float; ask for a=int8"}
 
 
@@ -155,7 +156,7 @@ FLOAT_READER = "x: f32[4]\ns: const f32[] = 0.1\nz: const i8[] = 0\nq = q.quanti
 def test_inputs_that_cannot_be_codes(text, reason):
     graph, context = changed("int8", text, ("y",))
     assert ends(graph)["x"] == "f32"
-    assert context.facts["boundary"][0].note == reason
+    assert context.facts[BoundaryEnds].ends[0].note == reason
     with pytest.raises(UsageError, match=reason):
         changed("x=int8", text, ("y",))
 

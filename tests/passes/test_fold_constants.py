@@ -9,6 +9,8 @@ from torch.nn import functional
 from torch.nn.utils.parametrizations import weight_norm
 
 import sparqc
+from sparqc.passes.masks.pruning import Pruning
+from sparqc.passes.place.plan import Plan
 
 X = torch.randn(2, 16, 8, 8, generator=torch.Generator().manual_seed(0))
 
@@ -57,7 +59,7 @@ def compiled(net, **options):
 def test_a_computed_weight_is_quantized_like_any_other(name):
     torch.manual_seed(0)
     done = compiled(MODELS[name](), passes="int8")
-    (layer,) = [x for x in done.context.facts["place"].layers if x.weight]
+    (layer,) = [x for x in done.context.facts[Plan].layers if x.weight]
     assert layer.int8, layer.reason
     assert done.difference.snr_db > 20
 
@@ -74,7 +76,7 @@ def test_the_numbers_stay(name):
 def test_masks_quantizers_and_what_depends_on_inputs_stay():
     net = nn.Sequential(nn.Conv2d(16, 32, 3), nn.ReLU())
     done = compiled(net, passes="prune, place, fold-constants, calibrate, export, check")
-    assert done.context.facts["prune"]
+    assert done.context.facts[Pruning].masks
     ops = [node.op_type for node in done.model.graph.node]
     assert ops.count("DequantizeLinear") >= 2
 

@@ -22,7 +22,8 @@ from sparqc.ir.weighted import weighted
 from sparqc.numerics.two_four import two_four_mask, two_four_violations
 from sparqc.passes.layerwise import states
 from sparqc.passes.layerwise.damping import SHARES
-from sparqc.passes.layerwise.repair import Repaired
+from sparqc.passes.layerwise.repaired import Repaired
+from sparqc.passes.masks.pruning import Pruning
 from sparqc.passes.prune import Prune
 from sparqc.passes.reestimate import Reestimate
 from sparqc.pipeline.action import Action
@@ -103,7 +104,7 @@ def error(graph: Graph, x: Tensor) -> float:
 
 
 def rows(found: Context) -> dict[str, Repaired]:
-    return {row.module: row for row in found.facts["prune.repaired"]}
+    return {row.module: row for row in found.facts[Pruning].repaired}
 
 
 def test_repaired_layers_keep_two_of_four_and_give_nearly_what_they_gave() -> None:
@@ -133,9 +134,9 @@ def test_masks_are_operators_and_weights_keep_their_names() -> None:
     graph, found = pruned(REPAIR, batches(images(8), 8))
     masks = [node for node in graph.nodes if node.op == "sparse.mask"]
     assert [m.operands["w"].name for m in masks] == ["conv1.weight", "conv2.weight", "down.weight"]
-    assert [m.module for m in found.facts["prune"].values()] == ["conv1", "conv2", "down"]
-    assert all(0 < m.removed < 0.6 for m in found.facts["prune"].values())
-    assert {m.module for m in found.facts["prune.dense"].values()} == {"stem", "head"}
+    assert [m.module for m in found.facts[Pruning].masks.values()] == ["conv1", "conv2", "down"]
+    assert all(0 < m.removed < 0.6 for m in found.facts[Pruning].masks.values())
+    assert {m.module for m in found.facts[Pruning].dense.values()} == {"stem", "head"}
 
 
 def test_behind_repaired_weights_batch_norm_statistics_stay() -> None:
@@ -226,7 +227,7 @@ def test_shared_weights_are_masked_by_magnitude() -> None:
     graph = capture(net, (torch.randn(2, 32, 6, 6),)).graph
     found = context([[torch.randn(4, 32, 6, 6).numpy()]])
     assert REPAIR.run(graph, found) == 1
-    assert found.facts["prune.repaired"] == []
+    assert found.facts[Pruning].repaired == ()
     wanted = net.conv.weight.detach().numpy()
     for node in graph.nodes:
         if node.op == "nn.conv":
@@ -253,7 +254,7 @@ def test_linear_layers_on_tokens() -> None:
     graph = capture(net, (x[:2],)).graph
     found = context([[x.numpy()]])
     assert REPAIR.run(graph, found) == 2
-    assert [row.samples for row in found.facts["prune.repaired"]] == [160, 160]
+    assert [row.samples for row in found.facts[Pruning].repaired] == [160, 160]
     by_size = capture(net, (x[:2],)).graph
     Prune().run(by_size, context(None))
     with torch.no_grad():
@@ -312,7 +313,7 @@ def test_an_onnx_graph_is_repaired_alike() -> None:
     found = context(batches(x, 16))
     assert REPAIR.run(graph, found) == 3
     assert error(graph, images(32, seed=2)) < 0.1
-    for row in found.facts["prune.repaired"]:
+    for row in found.facts[Pruning].repaired:
         assert row.after < 0.5 * row.plain
     for weight, axis in weights(graph).values():
         if weight.shape[1] % 16 == 0 and weight.ndim == 4:
@@ -339,7 +340,7 @@ def test_convolutions_of_all_shapes(
     found = context([[x.numpy()]])
     if not REPAIR.run(graph, found):
         return
-    (row,) = found.facts["prune.repaired"]
+    (row,) = found.facts[Pruning].repaired
     assert row.after <= row.plain
     with torch.no_grad():
         wanted = net(x)

@@ -14,9 +14,9 @@ from sparqc.errors import SparqcError
 from sparqc.ir.graph import Graph
 from sparqc.ir.levels.execute import open_runner
 from sparqc.ir.vocabulary.table import default_table
+from sparqc.passes.masks.pruning import Mask, Pruning
 from sparqc.passes.on_data.live_statistics import Moments
-from sparqc.passes.prune import Mask
-from sparqc.passes.reestimate import Reestimate, Statistics
+from sparqc.passes.reestimate import Reestimate, Reestimation, Statistics
 from sparqc.rewrite.context import Batch, Context
 from tests.calibration_models import context
 
@@ -63,7 +63,7 @@ def batches(x: Tensor, size: int) -> list[Batch]:
 
 
 def rows(found: Context) -> dict[str, Statistics]:
-    return {row.module: row for row in found.facts["reestimate"]}
+    return {row.module: row for row in found.facts[Reestimation].norms}
 
 
 def mask(removed: float) -> Mask:
@@ -166,18 +166,18 @@ def test_the_report_says_how_far_off_the_statistics_were() -> None:
 def test_without_a_masked_weight_nothing_is_done() -> None:
     graph, found = graph_of(Net()), context()
     assert Reestimate().run(graph, found) == 0
-    assert found.facts["reestimate"] == []
+    assert found.facts[Reestimation].norms == ()
 
 
 def test_behind_a_mask_it_is() -> None:
     found = context(batches(inputs(4), 4))
-    found.facts["prune"] = {"conv2d": mask(removed=0.5)}
+    found.facts.put(Pruning({"conv2d": mask(removed=0.5)}))
     assert Reestimate().run(graph_of(Net()), found) == 4
 
 
 def test_behind_a_weight_that_was_sparse_already_it_is_not() -> None:
     found = context()
-    found.facts["prune"] = {"conv2d": mask(removed=0.0)}
+    found.facts.put(Pruning({"conv2d": mask(removed=0.0)}))
     assert Reestimate().run(graph_of(Net()), found) == 0
 
 

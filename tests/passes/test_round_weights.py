@@ -15,8 +15,9 @@ from sparqc.ir.vocabulary.table import default_table
 from sparqc.ir.weighted import weighted
 from sparqc.numerics.int8_codes import quantize_codes
 from sparqc.numerics.two_four import is_two_four
-from sparqc.passes.layerwise.repair import Repaired
-from sparqc.passes.round_weights import RoundWeights
+from sparqc.passes.layerwise.repaired import Repaired
+from sparqc.passes.masks.pruning import Pruning
+from sparqc.passes.round_weights import RoundWeights, WeightRounding
 from sparqc.pipeline.action import Action
 from sparqc.pipeline.catalogue import make
 from sparqc.pipeline.library import rulebook
@@ -111,7 +112,7 @@ def error(graph: Graph, x: Tensor) -> float:
 
 
 def rows(context: Context) -> dict[str, Repaired]:
-    return {row.module: row for row in context.facts["round-weights"]}
+    return {row.module: row for row in context.facts[WeightRounding].layers}
 
 
 ROUND = ("round-weights", {})
@@ -162,7 +163,7 @@ def test_zeros_of_masks_are_held(method: str) -> None:
     steps = [("prune", {"method": method}), ("fold", {}), ("place", {}), ("calibrate", {}), ROUND]
     for name, options in steps:
         graph, _ = context.action.pass_(make(name, options), graph, context)
-    sparse = {mask.module for mask in context.facts["prune"].values()}
+    sparse = {mask.module for mask in context.facts[Pruning].masks.values()}
     assert sparse == {"point", "head"}
     for module, quantizer in quantizers(graph).items():
         weight, axis = stored(quantizer), quantizer.attributes["axis"]

@@ -341,7 +341,7 @@ class Recorder:
 
 
 def run_with(recorder: Recorder, text: str, level: Any = "fx") -> Graph:
-    context: Any = SimpleNamespace(action=recorder, facts={})
+    context: Any = SimpleNamespace(action=recorder)
     return run(parse(text), Graph(level), context)
 
 

@@ -10,6 +10,8 @@ from functools import cache
 import onnx
 
 import sparqc
+from sparqc.passes.masks.pruning import Pruning
+from sparqc.passes.place.plan import Plan
 from sparqc.pipeline.library import rulebook
 from sparqc.predict.engine import PredictedEngine
 from sparqc.tools.engine.onnx_weights import weighted_nodes
@@ -86,7 +88,7 @@ def measure(architecture: Architecture) -> Agreement:
         len(weighted_nodes(done.model)),
         predict(done.model, TARGET, batch=batch_of(done.model)),
         reasons(done),
-        len(done.context.facts["prune"]),
+        len(done.context.facts[Pruning].masks),
         sum(map(graph.is_two_four, graph.of("Conv", "Gemm", "MatMul"))),
         exported.difference.snr_db,
         build(done.model),
@@ -98,9 +100,7 @@ def measure(architecture: Architecture) -> Agreement:
 def reasons(done: sparqc.Compiled) -> Counter[str]:
     """Why the weighted operators that stay in float do so."""
     return Counter(
-        layer.reason
-        for layer in done.context.facts["place"].layers
-        if layer.weight and layer.reason
+        layer.reason for layer in done.context.facts[Plan].layers if layer.weight and layer.reason
     )
 
 

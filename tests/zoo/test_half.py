@@ -14,6 +14,8 @@ from torch.nn import functional
 import sparqc
 from sparqc.declared.targets import profiles
 from sparqc.errors import UsageError
+from sparqc.passes.check.finding import Findings
+from sparqc.passes.half.half import HalfConversion
 from sparqc.tools.engine.rtx import compile_rtx
 from tests.zoo.random_networks import RandomNet
 
@@ -122,7 +124,7 @@ def test_a_transformer(norm, passes):
 
 def test_a_norm_in_one_operator_needs_no_cast():
     half = compiled(Encoder(nn.LayerNorm), tokens(), passes="float", float="fp16")
-    kept = {k.op for k in half.context.facts["half"].kept}
+    kept = {k.op for k in half.context.facts[HalfConversion].kept}
     assert "nn.layer_norm" not in kept
     assert "nn.softmax" not in kept
 
@@ -159,7 +161,7 @@ def test_every_target(target):
         return
     half = compiled(net, (x,), target=target, float="fp16")
     assert_strongly_typed(half.model)
-    assert not half.context.facts["check"]
+    assert not half.context.facts[Findings].findings
 
 
 def test_a_fixed_and_a_free_batch():

@@ -9,6 +9,8 @@ import torch
 import sparqc
 from sparqc import api
 from sparqc.ir.levels.execute import open_runner
+from sparqc.passes.check.finding import Findings
+from sparqc.passes.masks.pruning import Pruning
 from sparqc.pipeline import run as pipeline
 from tests.zoo.random_networks import RandomNet
 from tests.zoo.structure import Structure
@@ -107,7 +109,7 @@ class Promises:
 
     def masks_hold(self):
         sparse = [n for n in self.graph.of("Conv", "Gemm", "MatMul") if self.is_two_four(n)]
-        assert len(sparse) >= len(self.facts.get("prune", {}))
+        assert len(sparse) >= len(self.facts.get(Pruning, Pruning()).masks)
 
     def is_two_four(self, node):
         codes = self.graph.codes(node)
@@ -150,7 +152,7 @@ def test_every_promise_of_a_compiled_file(seed, passes):
     net = RandomNet(seed)
     target = TARGETS[seed % 2]
     done = compiled(net, passes, target)
-    assert [f for f in done.context.facts["check"] if f.grade != "note"] == []
+    assert [f for f in done.context.facts[Findings].findings if f.grade != "note"] == []
     Promises(done.model, done.context.facts).hold()
     if passes == "default":
         again = compiled(RandomNet(seed), passes, target)

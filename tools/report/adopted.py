@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from sparqc.passes.adopt.adopted import ADOPTED, Adoption, Change
-from sparqc.passes.calibrate.calibrate import Range
+from sparqc.passes.calibrate.calibrate import CalibratedRanges
+from sparqc.rewrite.facts import Facts
 from sparqc.tools.report.tables import shortened
 
 #: The kinds of change in the order in which they are told.
@@ -33,12 +34,12 @@ class AdoptedRows:
         return asdict(self)
 
 
-def adopted_rows(facts: Mapping[str, Any]) -> AdoptedRows | None:
+def adopted_rows(facts: Facts) -> AdoptedRows | None:
     """What `adopt`, `place` and `calibrate` found out; None where the model carried nothing."""
-    found: Adoption | None = facts.get("adopt")
+    found = facts.get(Adoption)
     if found is None:
         return None
-    ranges: list[Range] = facts.get("calibrate", [])
+    ranges = facts.get(CalibratedRanges, CalibratedRanges()).ranges
     return AdoptedRows(
         changes=tuple(found.changes),
         taken=tuple(r.value for r in ranges if r.method == ADOPTED),

@@ -6,7 +6,7 @@ file only, and a layer that was meant to be INT8 and is not says so.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,8 +15,8 @@ from sparqc.ir.graph import Graph, Node, Value
 from sparqc.ir.layer_name import layer_name
 from sparqc.ir.weighted import stored_codes, weighted
 from sparqc.numerics.two_four import is_two_four
+from sparqc.passes.masks.pruning import Mask, Pruning
 from sparqc.passes.place.plan import Layer, Plan
-from sparqc.passes.prune import Mask
 from sparqc.rewrite.context import Context
 
 DEQUANTIZE = "q.dequantize"
@@ -58,12 +58,10 @@ class OtherRow:
 
 def layer_rows(graph: Graph, context: Context) -> list[LayerRow]:
     """A row for each weighted operator of the final graph, in its order."""
-    plan: Plan | None = context.facts.get("place")
+    plan = context.facts.get(Plan)
     placed = {layer.name: layer for layer in plan.layers} if plan else {}
-    masks: Mapping[str, Mask] = {
-        **context.facts.get("prune.dense", {}),
-        **context.facts.get("prune", {}),
-    }
+    pruning = context.facts.get(Pruning)
+    masks = {**pruning.dense, **pruning.masks} if pruning else {}
     rows = []
     for found in weighted(graph, context.table):
         node, weight = found.node, found.weight
@@ -84,7 +82,7 @@ def layer_rows(graph: Graph, context: Context) -> list[LayerRow]:
                 int8=int8,
                 float_reason="" if int8 else _float_reason(layer, planned=plan is not None),
                 sparse=sparse,
-                dense_reason="" if sparse else _dense_reason(mask, "prune" in context.facts),
+                dense_reason="" if sparse else _dense_reason(mask, pruned=pruning is not None),
                 source=node.origin.source or (layer.source if layer else ""),
             )
         )
@@ -93,7 +91,7 @@ def layer_rows(graph: Graph, context: Context) -> list[LayerRow]:
 
 def other_rows(graph: Graph, context: Context) -> list[OtherRow]:
     """A row for each operator without weights that a fusion of the target covers."""
-    plan: Plan | None = context.facts.get("place")
+    plan = context.facts.get(Plan)
     layers = [layer for layer in plan.layers if layer.weight is None] if plan else []
     present = [layer for layer in layers if layer.name in graph]
     return [_other(layer, graph.value(layer.name).producer) for layer in present]

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from statistics import fmean
-from typing import Any
 
-from sparqc.passes.permute import Permutation
+from sparqc.passes.permute import Permutations
+from sparqc.rewrite.facts import Facts
 
 #: How many groups of channels are named whose order stayed.
 _NAMED = 8
 
 
-def permuted_notes(facts: Mapping[str, Any]) -> Iterator[str]:
+def permuted_notes(facts: Facts) -> Iterator[str]:
     """A sentence on what was gained, and one for each group of channels whose order stayed."""
-    rows: list[Permutation] = facts.get("permute", [])
+    rows = facts.get(Permutations, Permutations()).groups
     changed = [row for row in rows if not row.reason]
     if changed:
         before, after = fmean(r.before for r in changed), fmean(r.after for r in changed)

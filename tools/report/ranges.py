@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from rich.table import Table
 
-from sparqc.passes.calibrate.calibrate import Range
+from sparqc.passes.calibrate.calibrate import CalibratedRanges, Range
+from sparqc.rewrite.facts import Facts
 from sparqc.tools.report.tables import plain_table
 
 #: Where the largest range of one scale group is so many times the smallest, small values lose.
@@ -61,9 +62,9 @@ class QuantizerRow:
         return {**vars(self), "concerns": list(self.concerns)}
 
 
-def quantizer_rows(facts: Mapping[str, Any]) -> tuple[QuantizerRow, ...]:
+def quantizer_rows(facts: Facts) -> tuple[QuantizerRow, ...]:
     """A row for each quantizer whose scale `calibrate` measured."""
-    return tuple(_row(r) for r in facts.get("calibrate", ()))
+    return tuple(_row(r) for r in facts.get(CalibratedRanges, CalibratedRanges()).ranges)
 
 
 def _row(r: Range) -> QuantizerRow:
@@ -100,10 +101,10 @@ def range_cells(row: QuantizerRow) -> tuple[str, str, str, str, str]:
     return f"{row.amax:.3g}", f"{row.largest:.3g}", clipped, snr, f"{row.outliers:.1f}"
 
 
-def range_notes(facts: Mapping[str, Any]) -> Iterator[str]:
+def range_notes(facts: Facts) -> Iterator[str]:
     """A sentence for each tensor with dead channels, each scale group of unequal ranges, and each
     kind of trouble that quantizers have."""
-    ranges: list[Range] = facts.get("calibrate", [])
+    ranges = facts.get(CalibratedRanges, CalibratedRanges()).ranges
     yield from (_dead(r) for r in ranges if r.dead)
     groups: dict[str, list[Range]] = {}
     for r in ranges:

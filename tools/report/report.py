@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import sparqc
 from sparqc.errors import UsageError
 from sparqc.job.verify import Difference
+from sparqc.passes.adopt.adopted import Adoption
 from sparqc.passes.adopt.foreign import ANY
-from sparqc.passes.check.check import Finding
+from sparqc.passes.check.finding import Finding, Findings
 from sparqc.tools.engine.onnx_source import read_source
 from sparqc.tools.engine.shapes import ShapeRange, input_ranges
 from sparqc.tools.engine.trtexec import trtexec_line
@@ -180,7 +181,7 @@ def report_of(compiled: Compiled, account: Account) -> Report:
         passes=tuple(account.passes),
         difference=compiled.difference,
         metrics=tuple(account.metrics),
-        findings=tuple(context.facts["check"]) if "check" in context.facts else None,
+        findings=found.findings if (found := context.facts.get(Findings)) else None,
         opaque=_opaque(compiled),
         notes=(
             *compiled.notes,
@@ -201,7 +202,7 @@ def report_of(compiled: Compiled, account: Account) -> Report:
 
 def _opaque(compiled: Compiled) -> dict[str, int]:
     """What passed through: not the quantizers that were taken out."""
-    removed = ANY if "adopt" in compiled.context.facts else frozenset()
+    removed = ANY if Adoption in compiled.context.facts else frozenset()
     return {name: count for name, count in compiled.opaque.items() if name not in removed}
 
 

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from sparqc.ir.graph import Graph, Node, Value
-from sparqc.passes.boundary import End
-from sparqc.passes.half.half import HalfFacts, KeptOperator
+from sparqc.passes.boundary import BoundaryEnds, End
+from sparqc.passes.half.half import HalfConversion, KeptOperator
 from sparqc.passes.half.kept import QUANTIZERS
 from sparqc.rewrite.context import Context
 from sparqc.tools.report.tables import shortened
@@ -43,18 +43,18 @@ class OperatorTypes:
 def operator_types(graph: Graph, context: Context) -> OperatorTypes:
     """Count the operators of the final graph."""
     kinds = Counter(kind for node in graph.nodes if (kind := _type_of(node, context)))
-    facts = context.facts.get("half", HalfFacts((), (), 0))
-    kept = tuple(k for k in facts.kept if k.value in graph)
+    half = context.facts.get(HalfConversion, HalfConversion())
+    kept = tuple(k for k in half.kept if k.value in graph)
     return OperatorTypes(
         int8=kinds["i8"],
         fp16=kinds["f16"],
         fp32=kinds["f32"],
         casts=sum(node.op == "nn.cast" for node in graph.nodes),
         kept=kept,
-        clamped=facts.clamped,
+        clamped=half.clamped,
         ends=tuple(
             replace(end, scale=context.scales.get(end.name))
-            for end in context.facts.get("boundary", ())
+            for end in context.facts.get(BoundaryEnds, BoundaryEnds()).ends
         ),
     )
 

@@ -15,12 +15,14 @@ from sparqc.job.layers import Keep
 from sparqc.job.open import Job, new_job
 from sparqc.job.options import Options
 from sparqc.numerics.two_four import two_four_mask
+from sparqc.passes.masks.pruning import Pruning
 from sparqc.pipeline import run as pipelines
 from sparqc.pipeline.run import Pipeline, Step
 from sparqc.predict.engine import PredictedEngine, PredictedKernel, Tensor
 from sparqc.predict.predict import predict_graph
 from sparqc.predict.roofline import Gpu, estimate
 from sparqc.rewrite.context import Context
+from sparqc.rewrite.facts import Facts
 from sparqc.tools.engine.onnx_source import read_source
 from sparqc.tools.explain.prediction import sized
 from sparqc.tools.sensitivity.study import Study
@@ -54,7 +56,8 @@ class Speed:
         masked = [m.node for layer in study.layers for m in layer.masked]
         for name in masked:
             _mask(self._graph, name, self._context)
-        self._masked = {name: study.facts["prune"][name] for name in masked}
+        pruned = study.facts.get(Pruning, Pruning()).masks
+        self._masked = {name: pruned[name] for name in masked}
         self._excluded = [row.name for row in study.excluded]
         self._known: dict[tuple[str, ...], PredictedEngine] = {}
 
@@ -82,7 +85,7 @@ class Speed:
         graph = self._graph.clone()
         names = (*self._excluded, *floats)
         exclude = tuple(f"%{name}" for name in names if name in graph)
-        facts = {"prune": {n: m for n, m in self._masked.items() if n not in names}}
+        facts = Facts(Pruning({n: m for n, m in self._masked.items() if n not in names}))
         context = replace(self._context, exclude=exclude, facts=facts)
         for name in ("knob", "place"):
             if name in self._steps:
@@ -100,7 +103,7 @@ def _exported(study: Study, job: Job) -> Graph:
     graph = study.plain.clone()
     if graph.level == "onnx" or not steps:
         return graph
-    return pipelines.run(Pipeline((steps[0],)), graph, replace(study.context, facts={}))
+    return pipelines.run(Pipeline((steps[0],)), graph, replace(study.context, facts=Facts()))
 
 
 def _named_like(exported: Graph, read: Graph) -> Graph:

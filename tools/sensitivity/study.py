@@ -7,9 +7,9 @@ then measured on copies in which it alone keeps its quantizers or its mask.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 
@@ -20,12 +20,14 @@ from sparqc.ir.vocabulary.table import OperatorTable
 from sparqc.ir.weighted import weight_of
 from sparqc.job.layers import Keep, state
 from sparqc.job.open import Job
+from sparqc.passes.masks.pruning import Pruning
 from sparqc.passes.place.decide import Decider, Decision
-from sparqc.passes.place.plan import Layer
+from sparqc.passes.place.plan import Layer, Plan
 from sparqc.pipeline import run as pipelines
 from sparqc.pipeline.run import Option, Pipeline, Step
 from sparqc.pipeline.steps import mapped
 from sparqc.rewrite.context import Context
+from sparqc.rewrite.facts import Facts
 
 #: What hands a value over in codes, seen from the reader.
 CARRIERS = {"q.qdq", "q.dequantize"}
@@ -81,16 +83,19 @@ class Study:
     layers: tuple[StudyLayer, ...]
     #: Measures the scales of weights that were masked; None where nothing is quantized.
     calibrate: Step | None
-    #: What the passes decided, by their names.
-    facts: Mapping[str, Any]
+    #: What the passes decided.
+    facts: Facts
     #: Passes that work on the network as a whole, and are not part of a layer's own loss.
     apart: tuple[str, ...] = ()
 
     @property
     def excluded(self) -> list[Layer]:
         """The layers with weights that a person keeps in float."""
-        rows: list[Layer] = self.facts["place"].layers if "place" in self.facts else []
-        return [row for row in rows if row.weight and row.reason.startswith("excluded by")]
+        return [
+            row
+            for row in self.facts.get(Plan, Plan()).layers
+            if row.weight and row.reason.startswith("excluded by")
+        ]
 
 
 def study(job: Job) -> Study:
@@ -106,7 +111,7 @@ def study(job: Job) -> Study:
             f"the pipeline neither prunes nor quantizes: {job.pipeline}",
             hint="leave --passes out, or give it `prune` or `place`",
         )
-    context = replace(job.context, facts={})
+    context = replace(job.context, facts=Facts())
     before, behind = _split(line, "prune")
     dense = pipelines.run(before, job.graph.clone(), context)
     folding, placing = _split(_up_to(behind, "calibrate"), "place")
@@ -191,7 +196,7 @@ def _masks(
         left = tuple(option for option in step.options if option not in _PERMUTING)
         step = Step(step.name, left, step.span)
     pruned = pipelines.run(Pipeline((step,)), dense.clone(), context)
-    names: Iterable[str] = context.facts.get("prune", {})
+    names = context.facts.get(Pruning, Pruning()).masks
     repaired = {n for n in names if _is_repaired(n, dense, pruned, context.table)}
     normalized = {n for n in names if again and _has_statistics(_node(dense, n))}
     folded = pipelines.run(folding, pruned, context)

@@ -9,6 +9,7 @@ from sparqc.ir.graph import Graph
 from sparqc.job.layers import Keep, state
 from sparqc.job.open import Job
 from sparqc.pipeline import run as pipelines
+from sparqc.rewrite.facts import Facts
 from sparqc.tools.sensitivity.judge import Judge, Score
 from sparqc.tools.sensitivity.study import Study, own_level
 
@@ -57,7 +58,7 @@ class Together:
     def _compiled(self, wanted: Mapping[str, Keep]) -> tuple[Graph, dict[str, Keep]]:
         context = replace(
             self._study.context,
-            facts={},
+            facts=Facts(),
             exclude=(*self._job.context.exclude, *self._selectors(wanted, "float")),
             dense=(*self._job.context.dense, *self._selectors(wanted, "int8")),
         )

@@ -9,6 +9,7 @@ import numpy as np
 
 from sparqc.ir.graph import Array, Graph, Node, TensorType, Value
 from sparqc.ir.weighted import weight_of
+from sparqc.rewrite.facts import Facts
 from sparqc.tools.sensitivity.study import CARRIERS, SlotName, Study, StudyLayer
 
 
@@ -31,7 +32,7 @@ def variant(study: Study, layer: StudyLayer, int8: bool, weights: Sequence[Weigh
         _replace(graph, new, study)
     if int8 and weights and study.calibrate is not None:
         # Scales of activations are known: no calibration data is read here.
-        study.calibrate.make().run(graph, replace(study.context, facts={}))
+        study.calibrate.make().run(graph, replace(study.context, facts=Facts()))
     return graph
 
 

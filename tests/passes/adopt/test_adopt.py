@@ -15,7 +15,9 @@ import sparqc
 from sparqc.errors import SparqcError
 from sparqc.ir.onnx.adapter import read_onnx
 from sparqc.ir.vocabulary.table import default_table
+from sparqc.passes.adopt.adopted import Adoption
 from sparqc.passes.adopt.foreign import Grid
+from sparqc.passes.calibrate.calibrate import CalibratedRanges
 from sparqc.tools.model.program_file import read_program
 
 FOLDER = Path(__file__).parents[2] / "adopted"
@@ -79,7 +81,7 @@ def compiled(given, passes="int8", calibration=None):
 
 
 def adopted(done):
-    return done.context.facts["adopt"]
+    return done.context.facts[Adoption]
 
 
 def ranges(done):
@@ -87,7 +89,7 @@ def ranges(done):
 
 
 def ranges_of(done):
-    return done.context.facts["calibrate"]
+    return done.context.facts[CalibratedRanges].ranges
 
 
 def kinds(done):
@@ -304,7 +306,7 @@ def test_the_exported_program_of_pt2e():
 
 def test_a_model_without_quantizers_stays_as_it_is(float_model):
     done = compiled(onnx.load(float_model), "adopt, export, check")
-    assert "adopt" not in done.context.facts
+    assert Adoption not in done.context.facts
     assert [n.op_type for n in done.model.graph.node].count("Conv") == 4
 
 

@@ -10,7 +10,7 @@ from sparqc.ir.graph import TensorType, Value
 from sparqc.ir.levels.execute import open_runner
 from sparqc.ir.vocabulary.table import default_table
 from sparqc.numerics.int8_codes import DEAD_SCALE
-from sparqc.passes.calibrate.calibrate import Calibrate, Range
+from sparqc.passes.calibrate.calibrate import Calibrate, CalibratedRanges, Range
 from sparqc.passes.calibrate.calibrators import calibrator
 from sparqc.passes.calibrate.histogram import Histogram
 from sparqc.passes.on_data import observe
@@ -24,7 +24,7 @@ def residual(request: pytest.FixtureRequest) -> Residual:
 
 
 def ranges(found: Context) -> dict[str, Range]:
-    return {r.value: r for r in found.facts["calibrate"]}
+    return {r.value: r for r in found.facts[CalibratedRanges].ranges}
 
 
 def data(scale: Value) -> np.ndarray:

@@ -11,7 +11,7 @@ from torch import nn
 
 import sparqc
 from sparqc.ir.graph import Array
-from sparqc.passes.calibrate.calibrate import Calibrate, Range
+from sparqc.passes.calibrate.calibrate import Calibrate, CalibratedRanges, Range
 from sparqc.passes.calibrate.histogram import Histogram
 from sparqc.passes.correct_bias.correct_bias import CorrectBias
 from sparqc.passes.equalize.equalize import Equalize
@@ -114,7 +114,7 @@ def test_onnx_and_pytorch_give_the_same_ranges(method: str, tmp_path: Path) -> N
         compiled = sparqc.compile(
             model, inputs, calibration=lambda: batches, passes=line, target="tensorrt-rtx"
         )
-        found.append(compiled.context.facts["calibrate"])
+        found.append(compiled.context.facts[CalibratedRanges].ranges)
     one, other = found
     assert len(one) == len(other) >= 7
     for a, b in zip(one, other, strict=True):

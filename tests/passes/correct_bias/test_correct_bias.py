@@ -8,7 +8,7 @@ from sparqc.ir.graph import Array, Graph, Value
 from sparqc.ir.levels.execute import open_runner
 from sparqc.ir.vocabulary.table import default_table
 from sparqc.passes.calibrate.calibrate import Calibrate
-from sparqc.passes.correct_bias.correct_bias import CorrectBias, Correction
+from sparqc.passes.correct_bias.correct_bias import BiasCorrection, CorrectBias, Correction
 from sparqc.passes.correct_bias.mean_error import MeanError
 from sparqc.rewrite.context import Context
 from tests.calibration_models import Residual, context, images
@@ -41,7 +41,7 @@ def coarse(residual: Residual, count: int = 4) -> Context:
 
 
 def rows(found: Context) -> dict[str, Correction]:
-    return {row.layer: row for row in found.facts["correct-bias"]}
+    return {row.layer: row for row in found.facts[BiasCorrection].layers}
 
 
 def value(graph: Graph, name: str, count: int = 4) -> Array:

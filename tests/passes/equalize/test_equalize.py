@@ -14,7 +14,9 @@ from sparqc.errors import SparqcError
 from sparqc.ir.graph import Array, Graph
 from sparqc.ir.levels.execute import open_runner
 from sparqc.ir.vocabulary.table import default_table
-from sparqc.passes.equalize.equalize import Equalize, Equalized
+from sparqc.passes.correct_bias.correct_bias import BiasCorrection
+from sparqc.passes.equalize.equalize import Equalize
+from sparqc.passes.equalize.equalized import Equalization, Equalized
 from sparqc.passes.equalize.factors import Reading, Weight, choose, noise
 from sparqc.passes.equalize.statistics import ChannelStatistics
 from sparqc.rewrite.context import Context
@@ -62,7 +64,7 @@ def equalized(graph: Graph, found: Context | None = None) -> list[Equalized]:
     for batch, expected in zip(batches, before, strict=True):
         actual = output(graph, batch)
         np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max())
-    rows: list[Equalized] = found.facts["equalize"]
+    rows = list(found.facts[Equalization].groups)
     return rows
 
 
@@ -257,12 +259,12 @@ def test_the_model_as_it_was_read_keeps_step() -> None:
         passes="fold, equalize, place, calibrate, correct-bias, export",
         target="tensorrt-rtx",
     )
-    reference, row = compiled.context.reference, compiled.context.facts["equalize"][0]
+    reference, row = compiled.context.reference, compiled.context.facts[Equalization].groups[0]
     assert reference is not None
     assert row.most > 4
     batch = images()[0]
     np.testing.assert_allclose(output(reference, batch), net(x).detach(), rtol=1e-3, atol=1e-5)
-    for correction in compiled.context.facts["correct-bias"]:
+    for correction in compiled.context.facts[BiasCorrection].layers:
         seen[correction.layer] = correction.shift / max(correction.signal, 1e-9)
     assert max(seen.values()) < 0.1  # the same values, but for INT8
     assert counterpart(compiled.graph.inputs[0], compiled.graph, reference) is not None

@@ -11,6 +11,7 @@ from sparqc.ir.levels.execute import open_runner
 from sparqc.ir.onnx.adapter import read_onnx, write_onnx
 from sparqc.ir.text.parse import parse_statements
 from sparqc.ir.vocabulary.table import default_table
+from sparqc.passes.half.half import HalfConversion
 from sparqc.pipeline.action import Action
 from sparqc.pipeline.catalogue import make
 from sparqc.pipeline.library import rulebook
@@ -33,7 +34,7 @@ def half(graph, context=None, **options):
     graph, _ = context.action.pass_(make("half", options), graph, context)
     graph.verify()
     onnx.checker.check_model(write_onnx(graph, TABLE), full_check=True)
-    return graph, context.facts.get("half")
+    return graph, context.facts.get(HalfConversion)
 
 
 def types(graph):
@@ -390,8 +391,8 @@ def test_an_operator_of_another_domain_is_a_barrier_in_fp32():
     graph, context = model(nodes, [info("x")], [info("y")], domains=["acme"]), context_for()
     context.action.pass_(make("half"), graph, context)
     assert graph.value("c").producer.operands["i0"].type.dtype == "f32"
-    assert "not known" in reasons(context.facts["half"])["c"]
-    assert "not known" in reasons(context.facts["half"])["d"]
+    assert "not known" in reasons(context.facts[HalfConversion])["c"]
+    assert "not known" in reasons(context.facts[HalfConversion])["d"]
 
 
 def test_subgraphs_are_left_as_they_are():

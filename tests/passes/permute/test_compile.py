@@ -8,7 +8,9 @@ import torch
 
 import sparqc
 from sparqc.job.run import Compiled
-from sparqc.passes.permute import Permutation
+from sparqc.passes.check.finding import Findings
+from sparqc.passes.masks.pruning import Pruning
+from sparqc.passes.permute import Permutations
 from tests.passes.permute.test_permutation import Residual
 
 IMAGE = torch.randn(4, 3, 8, 8)
@@ -27,13 +29,13 @@ def test_the_masked_layers_were_permuted(level: str) -> None:
         net = compiled(net, "cleanup, fold-constants, export").model
     result = compiled(net, PERMUTED)
     facts = result.context.facts
-    rows: list[Permutation] = facts["permute"]
-    assert {layer for row in rows for layer in row.layers} == set(facts["prune"])
+    rows = facts[Permutations].groups
+    assert {layer for row in rows for layer in row.layers} == set(facts[Pruning].masks)
     assert sum(row.reason == "" for row in rows) == 2
-    assert not [finding for finding in facts["check"] if finding.grade == "error"]
+    assert not [finding for finding in facts[Findings].findings if finding.grade == "error"]
     plain = compiled(net, "default")
     removed = [
-        sum(mask.removed for mask in found.context.facts["prune"].values())
+        sum(mask.removed for mask in found.context.facts[Pruning].masks.values())
         for found in (result, plain)
     ]
     assert removed[0] < removed[1]
@@ -44,8 +46,8 @@ def test_permuted_channels_are_repaired_by_sparsegpt() -> None:
     net = Residual().eval()
     line = "cleanup, prune{method=sparsegpt%s}, export, check"
     plain, permuted = (compiled(net, line % more) for more in ("", ", permute=true"))
-    assert all(row.reason == "" for row in permuted.context.facts["permute"])
-    assert "permute" not in plain.context.facts
+    assert all(row.reason == "" for row in permuted.context.facts[Permutations].groups)
+    assert Permutations not in plain.context.facts
     for found in (plain, permuted):
         assert found.difference is not None and found.difference.snr_db > 10
 
@@ -57,5 +59,5 @@ def test_the_network_without_masks_is_the_same() -> None:
     none = sparqc.compile(
         net, (IMAGE,), calibration=lambda: [(IMAGE,)], passes=line, exclude=("*",)
     )
-    assert none.context.facts["permute"] == []
+    assert none.context.facts[Permutations].groups == ()
     assert none.difference is not None and none.difference.snr_db > 100

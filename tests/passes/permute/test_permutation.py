@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from sparqc.ir.graph import Graph
 from sparqc.ir.levels.execute import open_runner
 from sparqc.numerics.two_four import two_four_mask
-from sparqc.passes.permute import permute_channels
+from sparqc.passes.permute import Permutations, permute_channels
 from tests.calibration_models import context
 from tests.passes.permute.networks import TABLE, assert_equal_outputs, graph_of, layers_of, outputs
 from tests.passes.permute.networks import permute as permuted
@@ -64,7 +64,7 @@ def test_a_residual_network() -> None:
     assert rows["conv_1"].layers == ("conv_2",)
     assert [row.channels for row in rows.values()] == [16, 32]
     assert all(row.reason == "" and row.after > row.before for row in rows.values())
-    assert given.facts["permute"] == list(rows.values())
+    assert given.facts[Permutations].groups == tuple(rows.values())
     assert kept(graph) > magnitude
     assert_equal_outputs(before, outputs(graph, [IMAGE]))
     graph.verify()

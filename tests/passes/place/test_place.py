@@ -9,6 +9,7 @@ from sparqc.capture.capture import capture
 from sparqc.declared.targets import default_profile
 from sparqc.errors import SparqcError, UsageError
 from sparqc.ir.vocabulary.table import default_table
+from sparqc.passes.place.plan import Plan
 from sparqc.pipeline.action import Action
 from sparqc.pipeline.catalogue import make
 from sparqc.pipeline.library import rulebook
@@ -26,7 +27,7 @@ def place(module, *inputs, passes=("fold", "place"), exclude=()):
     for name in passes:
         graph, _ = context.action.pass_(make(name), graph, context)
     graph.verify()
-    return graph, context.facts["place"]
+    return graph, context.facts[Plan]
 
 
 def activations(plan):
@@ -213,7 +214,7 @@ def test_layers_that_int8_does_not_pay_for_stay_in_float(net, x, reason):
     (row,) = plan.layers
     assert not row.int8
     assert row.reason.startswith(reason)
-    assert plan.quantizers == []
+    assert plan.quantizers == ()
 
 
 def test_a_first_convolution_of_three_channels_runs_in_int8():

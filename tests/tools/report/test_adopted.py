@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from sparqc.passes.adopt.adopted import Adoption, Change
-from sparqc.passes.calibrate.calibrate import Range
+from sparqc.passes.calibrate.calibrate import CalibratedRanges, Range
+from sparqc.rewrite.facts import Facts
 from sparqc.tools import cli
 from sparqc.tools.report.adopted import adopted_lines, adopted_rows
 
@@ -76,7 +77,7 @@ def test_an_exported_program_needs_no_data(compiled):
 
 
 def test_without_quantizers_there_is_no_section(compiled):
-    assert adopted_rows({}) is None
+    assert adopted_rows(Facts()) is None
     assert list(adopted_lines(None)) == []
 
 
@@ -85,7 +86,7 @@ def test_changes_of_one_reason_share_a_line():
     rows += [Change("a", "moved", "nn.max_pool hands codes on", "q", "b")]
     ranges = [Range("b", "", "s", "adopted", 1, 1, 1), Range("w", "", "t", "weight", 1, 1, 1)]
     taken = Adoption(changes=rows, left_in_float={"fc": "it was"})
-    lines = list(adopted_lines(adopted_rows({"adopt": taken, "calibrate": ranges})))
+    lines = list(adopted_lines(adopted_rows(Facts(taken, CalibratedRanges(tuple(ranges))))))
     assert lines == [
         "quantizers of another tool: 1 moved, 5 removed",
         "its ranges serve 1 scale",

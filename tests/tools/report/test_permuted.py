@@ -1,6 +1,7 @@
 """The report's sentences on permuted channels."""
 
-from sparqc.passes.permute import Permutation
+from sparqc.passes.permute import Permutation, Permutations
+from sparqc.rewrite.facts import Facts
 from sparqc.tools.report.permuted import permuted_notes
 
 
@@ -9,11 +10,12 @@ def row(group: str, reason: str = "", after: float = 0.75) -> Permutation:
 
 
 def test_nothing_is_said_without_permutations() -> None:
-    assert list(permuted_notes({})) == []
+    assert list(permuted_notes(Facts())) == []
 
 
 def test_what_was_gained_and_what_stayed() -> None:
-    facts = {"permute": [row("a", after=0.77), row("b", after=0.79), row("c", "no roll allowed")]}
+    rows = row("a", after=0.77), row("b", after=0.79), row("c", "no roll allowed")
+    facts = Facts(Permutations(rows))
     assert list(permuted_notes(facts)) == [
         "channels permuted in 2 of 3 groups: there 2:4 keeps 78.0% of the weights' magnitude on "
         "average, 75.0% before",
@@ -22,6 +24,6 @@ def test_what_was_gained_and_what_stayed() -> None:
 
 
 def test_many_that_stayed_are_counted() -> None:
-    notes = list(permuted_notes({"permute": [row(f"g{i}", "why") for i in range(10)]}))
+    notes = list(permuted_notes(Facts(Permutations(tuple(row(f"g{i}", "why") for i in range(10))))))
     assert len(notes) == 9
     assert notes[-1] == "channels not permuted: 2 more groups"

@@ -10,8 +10,9 @@ import pytest
 from rich.console import Console
 
 from sparqc.job.verify import Difference
-from sparqc.passes.calibrate.calibrate import Range
+from sparqc.passes.calibrate.calibrate import CalibratedRanges, Range
 from sparqc.passes.check.check import Finding
+from sparqc.rewrite.facts import Facts
 from sparqc.tools.model.evaluation import Metric
 from sparqc.tools.report.layers import LayerRow, OtherRow, ResidualAdds
 from sparqc.tools.report.ranges import quantizer_rows, range_line, range_notes
@@ -194,7 +195,7 @@ def test_ranges_worth_a_note() -> None:
         found("w", 1.0, scale="t", method="weight", channels=16, dead=(3, 7)),
         found("z", 0.0, scale="u", dead=(0,)),
     ]
-    assert list(range_notes({"calibrate": ranges})) == [
+    assert list(range_notes(Facts(CalibratedRanges(tuple(ranges))))) == [
         "w: 2 channels are zero throughout (3, 7); the scale is a stand-in",
         "z is zero throughout the calibration data; its scale is a stand-in",
         "a (up to 1) and b (up to 9) share one scale, which is coarse for the former",
@@ -205,15 +206,14 @@ def test_quantizers_that_look_bad_are_named_worst_first() -> None:
     def found(value: str, snr: float | None, outliers: float = 1.0, clipped: float = 0.0) -> Range:
         return Range(value, "m", "s", "mse", 2.0, 1.5, 0.1, clipped, snr_db=snr, outliers=outliers)
 
-    facts = {
-        "calibrate": [
-            found("good", 38.0),
-            found("exact", float("inf")),
-            found("coarse", 20.0),
-            found("worse", 12.5, outliers=40.0),
-            found("cut", 30.0, clipped=0.02),
-        ]
-    }
+    ranges = (
+        found("good", 38.0),
+        found("exact", float("inf")),
+        found("coarse", 20.0),
+        found("worse", 12.5, outliers=40.0),
+        found("cut", 30.0, clipped=0.02),
+    )
+    facts = Facts(CalibratedRanges(ranges))
     assert list(range_notes(facts)) == [
         "quantizers below 25 dB: worse (12.5 dB), coarse (20.0 dB)",
         "quantizers with outliers of more than 4 times the usual range: worse (12.5 dB)",

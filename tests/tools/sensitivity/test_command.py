@@ -12,6 +12,8 @@ import pytest
 
 import sparqc.api
 from sparqc.job.options import Options
+from sparqc.passes.masks.pruning import Pruning
+from sparqc.passes.place.plan import Plan
 from sparqc.tools import cli
 from sparqc.tools.model.opening import open_request
 from sparqc.tools.model.request import Request
@@ -63,8 +65,8 @@ def test_compile_keeps_the_layers_as_the_file_says(folder: Path, tmp_path: Path)
     edited = tmp_path / "edited.toml"
     edited.write_text("\n".join(lines))
     facts = compiled(folder, edited).context.facts
-    int8 = {row.module: row.int8 for row in facts["place"].layers if row.weight}
-    sparse = {mask.module for mask in facts["prune"].values()}
+    int8 = {row.module: row.int8 for row in facts[Plan].layers if row.weight}
+    sparse = {mask.module for mask in facts[Pruning].masks.values()}
     assert {n: int8[n] for n in wanted} == {n: k != "float" for n, k in wanted.items()}
     assert sparse & set(wanted) == {"loud"}
 
@@ -72,9 +74,9 @@ def test_compile_keeps_the_layers_as_the_file_says(folder: Path, tmp_path: Path)
 def test_the_choice_that_was_written_compiles_to_just_that(folder: Path) -> None:
     found = tables(folder / "choice.toml")
     facts = compiled(folder, folder / "choice.toml").context.facts
-    int8 = {row.module for row in facts["place"].layers if row.int8 and row.weight}
+    int8 = {row.module for row in facts[Plan].layers if row.int8 and row.weight}
     assert int8 == {n for n, t in found.items() if "int8" in t["keep"]}
-    sparse = {mask.module for mask in facts["prune"].values()}
+    sparse = {mask.module for mask in facts[Pruning].masks.values()}
     assert sparse == {n for n, t in found.items() if "sparse" in t["keep"]}
 
 
@@ -120,7 +122,7 @@ def test_an_onnx_file_is_measured_and_written_too(
     assert [t["value"] for t in tomllib.loads(output.read_text())["layer"]] == ["c1", "c2"]
     request = Request(words[0], Options(random_calibration=True, layers=output))
     facts = sparqc.job.run.run_job(open_request(request).job).context.facts
-    assert set(facts["prune"]) == {"c1", "c2"}
+    assert set(facts[Pruning].masks) == {"c1", "c2"}
 
 
 def test_the_table_ranks_the_layers_by_their_loss(
@@ -174,7 +176,12 @@ def test_layers_that_a_person_excludes_are_in_the_file_too(
         "full": "sparse-int8",
         "head": "float",
     }
-    assert compiled(folder, output).context.facts["prune"].keys() == {"conv", "conv_2", "conv_3"}
+    pruning = compiled(folder, output).context.facts[Pruning]
+    assert pruning.masks.keys() == {
+        "conv",
+        "conv_2",
+        "conv_3",
+    }
 
 
 def test_a_budget_that_cannot_be_reached_says_by_how_much(

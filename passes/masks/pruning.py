@@ -1,0 +1,39 @@
+"""What `prune` decided for each layer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sparqc.passes.layerwise.repaired import Repaired
+
+
+@dataclass(frozen=True)
+class Mask:
+    """What was decided for the weight of one layer."""
+
+    layer: str  # name of the value that the weighted operator defines
+    module: str
+    weight: str
+    shape: tuple[int | str, ...]
+    axis: int  # the reduction axis, along which 2:4 runs
+    masked: bool
+    reason: str  # why it stays dense; "" where it does not
+    #: The share of the weight's squared norm that the mask removes; 0 where nothing was removed.
+    removed: float = 0.0
+
+
+@dataclass(frozen=True)
+class Pruning:
+    """The fact that `prune` leaves, by layer."""
+
+    masks: Mapping[str, Mask] = field(default_factory=dict)
+    #: The layers that stay dense.
+    dense: Mapping[str, Mask] = field(default_factory=dict)
+    #: The layers whose weights that stay were solved anew, in the order of the network.
+    repaired: tuple[Repaired, ...] = ()
+
+    @property
+    def is_lossy(self) -> bool:
+        """Whether a mask removed anything: weights that were 2:4 already lose nothing."""
+        return any(mask.removed for mask in self.masks.values())
