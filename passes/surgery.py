@@ -9,12 +9,12 @@ import numpy as np
 
 from sparqc.ir.constants import constant_value
 from sparqc.ir.graph import Graph, Node, Value
+from sparqc.ir.quantizers import DEQUANTIZE, QUANTIZE
 from sparqc.numerics.int8_codes import quantize_codes
 from sparqc.pipeline.passbase import Pass
 from sparqc.pipeline.registry import register
 from sparqc.rewrite.context import Context
 
-QUANTIZE, DEQUANTIZE = "q.quantize", "q.dequantize"
 #: Codes that no kernel takes.
 WIDE = ("i16", "i32")
 

@@ -5,15 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from sparqc.ir.graph import Node, Value
-
-#: What turns floats into codes, and codes into floats; q.qdq does both.
-QUANTIZERS = frozenset({"q.qdq", "q.quantize"})
-DEQUANTIZERS = frozenset({"q.dequantize"})
+from sparqc.ir.quantizers import QUANTIZERS
 
 
 def is_uncalibrated(node: Node) -> bool:
     """Whether the node quantizes or dequantizes with a scale that is still NaN."""
-    if node.op not in QUANTIZERS | DEQUANTIZERS:
+    if node.op not in QUANTIZERS:
         return False
     scale = node.operands.get("scale")
     return (

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import cast
 
 from sparqc.ir.constants import constant_value, is_constant
 from sparqc.ir.graph import Array, Graph, Node, Value
+from sparqc.ir.quantizers import DEQUANTIZE
 from sparqc.ir.vocabulary.table import OperatorTable
 
 
@@ -42,11 +44,10 @@ def weight_of(node: Node, table: OperatorTable) -> Weighted | None:
     return Weighted(node, weight, spec.operand, spec.channel_axis(node), spec.reduction_axis(node))
 
 
-def stored_codes(weight: Value, table: OperatorTable) -> Array | None:
+def stored_array(weight: Value, table: OperatorTable) -> Array | None:
     """The INT8 codes of a quantized weight: as stored behind its DequantizeLinear, or as its
-    QuantizeLinear gives them; None for a weight in float."""
+    QuantizeLinear gives them.  The floats of another constant; None for what is none."""
     producer = weight.producer
-    if producer is None or producer.op != "q.dequantize":
-        return None
-    codes = producer.operands["x"]
-    return constant_value(codes, table) if isinstance(codes, Value) else None
+    if producer is not None and producer.op == DEQUANTIZE:
+        weight = cast(Value, producer.operands["x"])
+    return constant_value(weight, table)

@@ -11,8 +11,7 @@ import onnx
 
 from sparqc.errors import SparqcError
 from sparqc.ir.graph import Array
-
-QUANTIZERS = {"QuantizeLinear", "DequantizeLinear"}
+from sparqc.ir.quantizers import onnx_conversions
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,8 @@ def check_model(model: onnx.ModelProto) -> None:
         first = str(error).strip().splitlines()[0]
         raise SparqcError(f"onnx.checker refuses the compiled graph: {first}") from error
     sizes = {t.name: list(t.dims) for t in model.graph.initializer}
+    conversions = onnx_conversions()
     for node in model.graph.node:
-        per_channel = node.op_type in QUANTIZERS and sizes.get(node.input[1], []) not in ([], [1])
+        per_channel = node.op_type in conversions and sizes.get(node.input[1], []) not in ([], [1])
         if per_channel and not any(attribute.name == "axis" for attribute in node.attribute):
             raise SparqcError(f"{node.name}: the per-channel {node.op_type} has no axis")

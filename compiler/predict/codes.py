@@ -10,13 +10,13 @@ import numpy as np
 
 from sparqc.ir.constants import constant_value
 from sparqc.ir.graph import Graph, Node, Value
+from sparqc.ir.quantizers import CONVERSIONS, DEQUANTIZE, QUANTIZE
 from sparqc.ir.vocabulary.table import OperatorTable
 from sparqc.ir.weighted import Weighted
 from sparqc.lang.ast import FusionDecl, ShareDecl
 from sparqc.match.match import Index, Match, Matcher
 from sparqc.rewrite.context import Context
 
-QUANTIZE, DEQUANTIZE = "q.quantize", "q.dequantize"
 #: Re-layouts of a weight through which the axis of its scales can be followed.
 _SAME_AXES = frozenset({"nn.identity", "nn.cast"})
 
@@ -164,7 +164,7 @@ def flow(graph: Graph, context: Context, matcher: Matcher, skipped: Set[Node]) -
     """Follow codes through a graph; `skipped` are the operators that are no kernels."""
     found = movements(graph, context, matcher)
     nodes = [n for n in graph.nodes if n not in skipped]
-    scales = {n: scale_of(n, context.table) for n in nodes if n.op in (QUANTIZE, DEQUANTIZE)}
+    scales = {n: scale_of(n, context.table) for n in nodes if n.op in CONVERSIONS}
     result = Flow({n: m for n, m in found.items() if n not in skipped}, scales)
     for node in nodes:
         _forwards(node, result)

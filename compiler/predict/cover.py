@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import cast
 
 from sparqc.ir.graph import Graph, Node, Value
+from sparqc.ir.quantizers import DEQUANTIZE
 from sparqc.ir.vocabulary.table import OperatorTable
 from sparqc.ir.weighted import Weighted, weight_of
 from sparqc.lang.ast import FusionDecl, Literal
 from sparqc.match.cover import precedence
 from sparqc.match.evaluate import failing
 from sparqc.match.match import Index, Match, Matcher
-from sparqc.predict.codes import DEQUANTIZE, Flow, fault_of, weight_fault
+from sparqc.predict.codes import Flow, fault_of, weight_fault
 from sparqc.rewrite.context import Context
 
 #: Operators that add up in wider numbers than they read, and so may read INT8 and write float.

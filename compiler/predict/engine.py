@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sparqc.ir.graph import Shape
+from sparqc.ir.quantizers import CONVERSIONS, DEQUANTIZE, QUANTIZE
 
 #: Bytes of one element.
 ELEMENT_BYTES = {
@@ -75,11 +76,11 @@ class PredictedKernel:
     def converts(self) -> str:
         """`Q`, `DQ` or `Cast` where it does nothing but change the type, else ""."""
         kinds = set(self.operators)
-        if kinds == {"q.quantize"}:
+        if kinds == {QUANTIZE}:
             return "Q"
-        if kinds == {"q.dequantize"}:
+        if kinds == {DEQUANTIZE}:
             return "DQ"
-        if kinds <= {"q.quantize", "q.dequantize"}:
+        if kinds <= CONVERSIONS:
             return "DQ, Q"
         return "Cast" if kinds == {"nn.cast"} else ""
 

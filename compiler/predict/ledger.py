@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from sparqc.ir.constants import constant_value
-from sparqc.ir.graph import Array, Graph, Node, Value
+from sparqc.ir.graph import Graph, Node, Value
+from sparqc.ir.quantizers import DEQUANTIZE, QUANTIZE
 from sparqc.ir.vocabulary.table import OperatorTable
-from sparqc.ir.weighted import Weighted, stored_codes, weighted
+from sparqc.ir.weighted import Weighted, stored_array, weighted
 from sparqc.lang.ast import Condition
 from sparqc.match.evaluate import failing
 from sparqc.match.match import Matcher
 from sparqc.numerics.two_four import two_four_violations
-from sparqc.predict.codes import DEQUANTIZE, QUANTIZE
 from sparqc.predict.cover import Choice
 from sparqc.predict.engine import LedgerRow, QuantizedWeight, Verdict
 from sparqc.predict.sizes import macs
@@ -114,7 +113,7 @@ def _reader(node: Node, units: Units) -> str:
 
 def two_four(found: Weighted, table: OperatorTable) -> Verdict:
     """Whether the stored codes (or floats) of a weight are 2:4 along its reduction axis."""
-    stored = stored_array(found, table)
+    stored = stored_array(found.weight, table)
     if stored is None:
         return Verdict(False, "its weight cannot be evaluated")
     length = stored.shape[found.reduction_axis]
@@ -126,12 +125,6 @@ def two_four(found: Weighted, table: OperatorTable) -> Verdict:
     groups = stored.size // 4
     share = f"{broken} of {groups} groups of four have more than two non-zero values"
     return Verdict(False, "it is dense" if broken * 2 > groups else f"2:4 is broken: {share}")
-
-
-def stored_array(found: Weighted, table: OperatorTable) -> Array | None:
-    """The codes of a weight, or its floats."""
-    stored = stored_codes(found.weight, table)
-    return constant_value(found.weight, table) if stored is None else stored
 
 
 def stored_name(value: Value) -> str:

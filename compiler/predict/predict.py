@@ -15,9 +15,10 @@ from networkx.utils import UnionFind
 from sparqc.errors import UsageError
 from sparqc.ir.constants import is_constant
 from sparqc.ir.graph import Graph, Node, Value
+from sparqc.ir.quantizers import CONVERSIONS, QUANTIZE
 from sparqc.ir.weighted import weight_of
 from sparqc.match.match import Matcher
-from sparqc.predict.codes import DEQUANTIZE, QUANTIZE, fault_of, flow
+from sparqc.predict.codes import fault_of, flow
 from sparqc.predict.cover import KernelCover
 from sparqc.predict.engine import (
     LedgerRow,
@@ -46,7 +47,7 @@ def predict_graph(graph: Graph, context: Context) -> PredictedEngine:
     codes = flow(graph, context, matcher, skipped.nodes)
     cover = KernelCover(graph, context, matcher, codes)
     plain = (n for n in matcher.order(graph).outputs_first() if n not in skipped.nodes)
-    cover.take([n for n in plain if n.op not in (QUANTIZE, DEQUANTIZE)])
+    cover.take([n for n in plain if n.op not in CONVERSIONS])
     units = Units(graph, context.table, codes, cover, skipped)
     outputs = {units.stored(v) for v in graph.outputs}
     joined = join(units.found, outputs, units.writer)
@@ -116,7 +117,7 @@ def _weights(unit: Unit, units: Units) -> Iterator[Tensor]:
     codes = {c.weighted.weight for c in unit.choices if c.int8 and c.weighted is not None}
     seen: set[Value] = set()
     for node in unit.nodes:
-        if node.op in (QUANTIZE, DEQUANTIZE):
+        if node.op in CONVERSIONS:
             continue
         for value in node.inputs:
             fixed = value.is_const or value.producer in units.skipped

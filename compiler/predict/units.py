@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 
 from sparqc.ir.graph import Graph, Node, Value
+from sparqc.ir.quantizers import DEQUANTIZE, QUANTIZE
 from sparqc.ir.vocabulary.table import OperatorTable
 from sparqc.lang.ast import FusionDecl
-from sparqc.predict.codes import DEQUANTIZE, QUANTIZE, Flow, common_scale
+from sparqc.predict.codes import Flow, common_scale
 from sparqc.predict.cover import Choice, KernelCover
 
 #: Operators that give other names to the same bytes: no kernel runs for them.

@@ -11,7 +11,7 @@ from sparqc.ir.levels.known import constant_results, input_values
 from sparqc.ir.vocabulary.table import OperatorTable
 from sparqc.ir.weighted import weighted
 from sparqc.passes.adopt.code_regions import check_integer_operators, code_regions
-from sparqc.passes.adopt.foreign import ANY, DEQUANTIZE, Grid, data_of, grid_of
+from sparqc.passes.adopt.foreign import ANY, FROM_CODES, Grid, data_of, grid_of
 from sparqc.passes.adopt.records import Recorder
 from sparqc.pipeline.passbase import Pass
 from sparqc.pipeline.registry import register
@@ -66,7 +66,7 @@ def _fold(
         source = data_of(node)
         if source in varying or source in coded:
             continue
-        if node.op in DEQUANTIZE:
+        if node.op in FROM_CODES:
             wanted[node.output] = grid
         elif not source.is_const and not _is_foreign(source):
             wanted[source] = None
@@ -89,7 +89,7 @@ def _name(value: Value, graph: Graph) -> str:
     the name of the codes."""
     node = value.producer
     assert node is not None
-    if node.op not in DEQUANTIZE:
+    if node.op not in FROM_CODES:
         floats = [v for v in node.inputs if v.is_const and v.type.dtype.startswith("f")]
         return f"{floats[0].name}.masked" if len(floats) == 1 else value.name
     modules = [reader.origin.module for reader in value.readers if reader.origin.module]

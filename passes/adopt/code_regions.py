@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from sparqc.errors import SparqcError
 from sparqc.ir.graph import Graph, Node, Value
-from sparqc.passes.adopt.foreign import DEQUANTIZE, INTEGER, MOVERS, QUANTIZE, Grid, data_of
+from sparqc.passes.adopt.foreign import FROM_CODES, INTEGER, MOVERS, TO_CODES, Grid, data_of
 
 _HINT = "start from the float model, or write the quantized one with QuantizeLinear and "
 _HINT += "DequantizeLinear around float operators (onnxruntime: quant_format=QuantFormat.QDQ)"
@@ -32,14 +32,14 @@ def code_regions(graph: Graph, grids: Mapping[Node, Grid]) -> dict[Value, Grid]:
     found: dict[Value, Grid] = {}
     for node in graph.nodes:
         grid = grids.get(node)
-        if grid is not None and node.op in QUANTIZE:
+        if grid is not None and node.op in TO_CODES:
             found[node.output] = grid
         elif any(value in found for value in node.inputs):
             moved = _moved(node, found, grid)
             found.update(dict.fromkeys(node.outputs if grid is None else (), moved))
     for node in grids:
         source = data_of(node)
-        if node.op in DEQUANTIZE and source.is_input:
+        if node.op in FROM_CODES and source.is_input:
             raise _boundary(source.name, "input")
     for value in graph.outputs:
         if value in found:
@@ -50,7 +50,7 @@ def code_regions(graph: Graph, grids: Mapping[Node, Grid]) -> dict[Value, Grid]:
 def _moved(node: Node, found: Mapping[Value, Grid], own: Grid | None) -> Grid:
     """What the codes that a node reads stand for; the same must hold for all of them."""
     grids = [found[value] for value in node.inputs if value in found]
-    moves = own is not None and node.op in DEQUANTIZE
+    moves = own is not None and node.op in FROM_CODES
     moves = moves or (node.op in MOVERS and len(grids) == len(_data(node)))
     if not moves:
         raise SparqcError(

@@ -21,7 +21,7 @@ FAKE = frozenset(
     }
 )
 #: Floats in, codes out.
-QUANTIZE = frozenset(
+TO_CODES = frozenset(
     {
         "q.quantize",
         "onnx.QuantizeLinear",
@@ -32,7 +32,7 @@ QUANTIZE = frozenset(
     }
 )
 #: Codes in, floats out.
-DEQUANTIZE = frozenset(
+FROM_CODES = frozenset(
     {
         "q.dequantize",
         "onnx.DequantizeLinear",
@@ -42,7 +42,7 @@ DEQUANTIZE = frozenset(
         "quantized_decomposed.dequantize_per_channel.default",
     }
 )
-ANY = FAKE | QUANTIZE | DEQUANTIZE
+ANY = FAKE | TO_CODES | FROM_CODES
 #: Operators that hand codes on as they are.
 MOVERS = frozenset(
     {
@@ -185,7 +185,7 @@ def _limits(node: Node) -> tuple[str, int, int]:
 
 
 def _codes_type(node: Node) -> str:
-    if node.op in DEQUANTIZE:
+    if node.op in FROM_CODES:
         return data_of(node).type.dtype
     to = node.attributes.get("to")
     return to if isinstance(to, str) else node.output.type.dtype

@@ -11,7 +11,7 @@ from sparqc.errors import SparqcError
 from sparqc.ir.graph import Node, Value
 from sparqc.ir.weighted import Weighted
 from sparqc.passes.adopt.adopted import Adopted, Adoption, channel_sums, slots_of
-from sparqc.passes.adopt.foreign import DEQUANTIZE, QUANTIZE, Grid, data_of
+from sparqc.passes.adopt.foreign import FROM_CODES, TO_CODES, Grid, data_of
 
 #: A range below this stands for nothing: the tool saw zeros only.
 _NOTHING = 1e-30
@@ -36,7 +36,7 @@ class Recorder:
 
     def quantizer(self, node: Node, grid: Grid) -> None:
         """Note one fake quantizer or Q; a DQ says nothing that its Q did not."""
-        if node.op in DEQUANTIZE:
+        if node.op in FROM_CODES:
             return
         source, readers = data_of(node), _readers(node)
         origin = node.origin.module or node.output.name
@@ -107,9 +107,9 @@ class Recorder:
 
 def _readers(node: Node) -> list[str]:
     """Who reads what a quantizer gives, behind its DQs."""
-    if node.op not in QUANTIZE:
+    if node.op not in TO_CODES:
         return list(slots_of(node.output))
-    behind: Iterable[Node] = (d for d in node.output.readers if d.op in DEQUANTIZE)
+    behind: Iterable[Node] = (d for d in node.output.readers if d.op in FROM_CODES)
     return [slot for dequantizer in behind for slot in slots_of(dequantizer.output)]
 
 

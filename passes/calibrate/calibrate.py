@@ -11,7 +11,8 @@ import numpy as np
 from sparqc.errors import SparqcError
 from sparqc.ir.constants import constant_value, is_constant
 from sparqc.ir.graph import Array, Graph, Node, TensorType, Value, dtype_name
-from sparqc.ir.uncalibrated import QUANTIZERS, is_uncalibrated, source
+from sparqc.ir.quantizers import ROUNDERS
+from sparqc.ir.uncalibrated import is_uncalibrated, source
 from sparqc.ir.vocabulary.table import OperatorTable
 from sparqc.numerics.finite import require_finite
 from sparqc.numerics.int8_codes import channel_amax, safe_scale
@@ -159,7 +160,7 @@ def _groups(graph: Graph, table: OperatorTable) -> list[_Group]:
     """The scales that are not known yet, in the order of their first quantizers."""
     groups: dict[Value, _Group] = {}
     for node in graph.nodes:
-        if node.op not in QUANTIZERS or not is_uncalibrated(node):
+        if node.op not in ROUNDERS or not is_uncalibrated(node):
             continue
         scale, value = cast(Value, node.operands["scale"]), source(node)
         group = groups.setdefault(scale, _Group(scale))

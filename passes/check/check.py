@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import cast
 
 from sparqc.errors import SparqcError
-from sparqc.ir.constants import constant_value
 from sparqc.ir.graph import Graph
 from sparqc.ir.layer_name import layer_name
-from sparqc.ir.weighted import stored_codes, weighted
+from sparqc.ir.weighted import stored_array, weighted
 from sparqc.lang.ast import CheckDecl
 from sparqc.match.evaluate import render
 from sparqc.match.match import Index, Match, Matcher
@@ -94,9 +93,7 @@ def _broken_masks(graph: Graph, context: Context) -> Iterator[Finding]:
         mask = masks.pop(layer_name(found.node, known), None)
         if mask is None:
             continue
-        stored = stored_codes(found.weight, context.table)
-        if stored is None:
-            stored = constant_value(found.weight, context.table)
+        stored = stored_array(found.weight, context.table)
         assert stored is not None
         if broken := two_four_violations(stored, found.reduction_axis):
             yield Finding(

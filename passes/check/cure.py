@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from sparqc.ir.constants import constant_value
 from sparqc.ir.graph import Array, Graph, Node, Value
-from sparqc.passes.natives.in_front import DEQUANTIZE, QUANTIZE
+from sparqc.ir.quantizers import CONVERSIONS, DEQUANTIZE, QUANTIZE
 from sparqc.passes.natives.quantizers import normal_scale
 from sparqc.passes.natives.scales import same_quantizer
 from sparqc.rewrite.context import Context
@@ -49,7 +49,7 @@ def _has_broken_scales(graph: Graph, context: Context) -> bool:
     return any(
         array is None or not normal_scale(array)
         for node in graph.nodes
-        if node.op in (QUANTIZE, DEQUANTIZE)
+        if node.op in CONVERSIONS
         for array in [_scale(node, context)]
     )
 

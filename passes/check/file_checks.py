@@ -18,11 +18,11 @@ from sparqc.base.toml_tables import Table, tables
 from sparqc.ir.graph import Graph, Node, Value, dtype_name
 from sparqc.ir.onnx.adapter import opset_of
 from sparqc.ir.onnx.order import subgraphs_of
+from sparqc.ir.quantizers import CONVERSIONS, onnx_conversions, runs_in_int8
 from sparqc.ir.weighted import weighted
 from sparqc.passes.check.check import Finding, Grade
 from sparqc.rewrite.context import Context
 
-QUANTIZERS = {"QuantizeLinear": "q.quantize", "DequantizeLinear": "q.dequantize"}
 _ONNX_DOMAINS = frozenset(("", "ai.onnx", "ai.onnx.ml"))
 #: From this opset on a scale may have the type of half-precision data.
 _HALF_SCALES = 19
@@ -127,7 +127,7 @@ def _half_scale(subject: Subject) -> Found:
 
 
 def _quantizers(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
-    return (n for n in model.graph.node if n.op_type in QUANTIZERS and n.output)
+    return (n for n in model.graph.node if n.op_type in onnx_conversions() and n.output)
 
 
 # -- what cannot be looked into ------------------------------------------------------------------
@@ -159,23 +159,18 @@ def _looked_at(subject: Subject) -> dict[Value, None]:
     table, found = subject.context.table, dict[Value, None]()
     for node in subject.graph.nodes:
         row = table.get(node.op)
-        if node.op in QUANTIZERS.values() or (row is not None and row.weight is not None):
+        if node.op in CONVERSIONS or (row is not None and row.weight is not None):
             found |= dict.fromkeys(node.inputs)
     return found
 
 
 def _float_remainder(subject: Subject) -> Found:
     layers = list(weighted(subject.graph, subject.context.table))
-    bare = [f.node for f in layers if not _is_int8(f.node) and f.node.output.type.dtype == "f32"]
-    int8 = len(layers) - sum(not _is_int8(f.node) for f in layers)
-    if bare and int8 and subject.context.target.strongly_typed:
+    in_float = [found.node for found in layers if not runs_in_int8(found.node)]
+    bare = [node for node in in_float if node.output.type.dtype == "f32"]
+    if bare and len(in_float) < len(layers) and subject.context.target.strongly_typed:
         names = tuple(n.output.name for n in bare)
         yield names, {"count": len(bare), "all": len(layers), "name": names[0]}
-
-
-def _is_int8(node: Node) -> bool:
-    data = list(node.inputs)[:2]
-    return all(v.producer is not None and v.producer.op == "q.dequantize" for v in data)
 
 
 def _title(node: onnx.NodeProto) -> str:

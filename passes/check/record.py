@@ -7,11 +7,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 
 from sparqc.errors import SparqcError
-from sparqc.ir.constants import constant_value, is_constant
+from sparqc.ir.constants import is_constant
 from sparqc.ir.graph import Graph, Node, Value
 from sparqc.ir.onnx.native import OnnxNative
+from sparqc.ir.quantizers import QUANTIZE, runs_in_int8
 from sparqc.ir.vocabulary.table import OperatorTable
-from sparqc.ir.weighted import stored_codes, weighted
+from sparqc.ir.weighted import stored_array, weighted
 from sparqc.numerics.two_four import is_two_four
 from sparqc.pipeline.passbase import Pass
 from sparqc.pipeline.registry import register
@@ -101,27 +102,17 @@ def _names(graph: Graph) -> dict[Value, str]:
 
 
 def _int8(graph: Graph, table: OperatorTable) -> Iterator[Node]:
-    """Operators with a place for a weight whose first two operands both come from INT8 codes.
-
-    The second one of a MatMul between activations is no weight, and counts all the same.
-    """
+    """Operators with a place for a weight that run in INT8: a MatMul of activations too."""
     for node in graph.nodes:
         operator = table.get(node.op)
-        if operator is not None and operator.weight is not None:
-            terms = list(node.inputs)[:2]
-            if len(terms) == 2 and all(map(_from_codes, terms)):
-                yield node
-
-
-def _from_codes(value: Value) -> bool:
-    return value.producer is not None and value.producer.op == "q.dequantize"
+        multiplies = operator is not None and operator.weight is not None
+        if multiplies and runs_in_int8(node):
+            yield node
 
 
 def _sparse(graph: Graph, table: OperatorTable) -> Iterator[Node]:
     for found in weighted(graph, table):
-        stored = stored_codes(found.weight, table)
-        if stored is None:
-            stored = constant_value(found.weight, table)
+        stored = stored_array(found.weight, table)
         if stored is not None and is_two_four(stored, found.reduction_axis):
             yield found.node
 
@@ -129,7 +120,7 @@ def _sparse(graph: Graph, table: OperatorTable) -> Iterator[Node]:
 def quantized(graph: Graph, table: OperatorTable) -> Iterator[Value]:
     """The values in front of a QuantizeLinear, weights left out."""
     for node in graph.nodes:
-        if node.op == "q.quantize":
+        if node.op == QUANTIZE:
             value = node.operands["x"]
             if isinstance(value, Value) and not is_constant(value, table):
                 yield value

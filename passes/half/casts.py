@@ -9,7 +9,8 @@ from typing import cast
 import numpy as np
 
 from sparqc.ir.graph import Graph, Node, TensorType, Value
-from sparqc.passes.half.kept import QUANTIZERS, fits
+from sparqc.ir.quantizers import CONVERSIONS, is_dequantized
+from sparqc.passes.half.kept import fits
 from sparqc.passes.half.types import FULL, HALF, Signature, as_half
 
 
@@ -55,7 +56,7 @@ class Writer:
         """Change the graph; every value that was FP32 may be FP16 afterwards."""
         self._convert_constants()
         for node in list(self.graph.nodes):
-            if node.op not in QUANTIZERS or node.op == "q.quantize":
+            if node.op not in CONVERSIONS or node.op == "q.quantize":
                 self._convert_operands(node)
         self._convert_outputs()
         for node in self.graph.nodes:
@@ -77,7 +78,7 @@ class Writer:
                 constant.type = TensorType(HALF, constant.shape)
 
     def _wants_half(self, node: Node, value: Value) -> bool:
-        return node.op not in QUANTIZERS and self.typing.wanted(node, value) == HALF
+        return node.op not in CONVERSIONS and self.typing.wanted(node, value) == HALF
 
     def _convert_operands(self, node: Node) -> None:
         for value in dict.fromkeys(node.inputs):
@@ -91,9 +92,9 @@ class Writer:
 
     def _version(self, value: Value, wanted: str, reader: Node | None) -> Value:
         """A value in the wanted type: itself, a constant, a dequantized copy, or a Cast."""
-        if _is_dequantized(value) and self._dequantized.setdefault(value, wanted) == wanted:
+        if is_dequantized(value) and self._dequantized.setdefault(value, wanted) == wanted:
             return value
-        if not _is_dequantized(value) and self.typing.of(value) == wanted:
+        if not is_dequantized(value) and self.typing.of(value) == wanted:
             return value
         if (value, wanted) not in self._versions:
             self._versions[value, wanted] = self._new_version(value, wanted, reader)
@@ -103,7 +104,7 @@ class Writer:
         if value.data is not None:
             return self.graph.constant(as_half(value.data), value.name)
         type_, producer = TensorType(wanted, value.shape), value.producer
-        if producer is not None and _is_dequantized(value):
+        if producer is not None and is_dequantized(value):
             operands, attributes, op = dict(producer.operands), producer.attributes, producer.op
         else:
             operands, attributes, op = {"x": value}, {"to": wanted}, "nn.cast"
@@ -143,7 +144,7 @@ class Writer:
     def _set_scale(self, node: Node) -> None:
         """Give a quantizer the scale in the type of its float side, rounded alike on both sides."""
         scale = node.operands.get("scale")
-        if node.op not in QUANTIZERS or not isinstance(scale, Value) or scale.data is None:
+        if node.op not in CONVERSIONS or not isinstance(scale, Value) or scale.data is None:
             return
         if scale.type.dtype != FULL:
             return
@@ -173,7 +174,3 @@ class Writer:
             if x.type.dtype == node.attributes["to"] and not is_end:
                 self.graph.replace(node.output, x)
                 self.graph.erase(node)
-
-
-def _is_dequantized(value: Value) -> bool:
-    return value.producer is not None and value.producer.op == "q.dequantize"

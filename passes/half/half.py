@@ -10,12 +10,13 @@ import numpy as np
 from sparqc.errors import UsageError
 from sparqc.ir.graph import Graph, Node, Value
 from sparqc.ir.onnx.raise_opset import raise_opset
+from sparqc.ir.quantizers import CONVERSIONS
 from sparqc.ir.vocabulary.raw import opsets_of
 from sparqc.match.cover import cover
 from sparqc.match.match import Matcher
 from sparqc.passes.export import RequestedOpset
 from sparqc.passes.half.casts import Typing, Writer
-from sparqc.passes.half.kept import QUANTIZERS, Kept, fits
+from sparqc.passes.half.kept import Kept, fits
 from sparqc.passes.half.types import FULL, HALF, Signature, signature_of
 from sparqc.pipeline.passbase import Pass
 from sparqc.pipeline.registry import register
@@ -72,7 +73,7 @@ class Half(Pass):
             return 0
         _prepare_scales(graph, context)
         signatures = {
-            n: signature_of(n, context.table) for n in graph.nodes if n.op not in QUANTIZERS
+            n: signature_of(n, context.table) for n in graph.nodes if n.op not in CONVERSIONS
         }
         kept = Kept(graph, context, signatures, self.keep, self.largest)
         reasons = _Spread(graph, context, signatures, kept.reasons).reasons
@@ -93,7 +94,7 @@ def _prepare_scales(graph: Graph, context: Context) -> None:
     Raises UsageError where the target does not read them, SparqcError where the graph cannot be
     written in that opset.
     """
-    if not any(n.op in QUANTIZERS for n in graph.nodes):
+    if not any(n.op in CONVERSIONS for n in graph.nodes):
         return
     context.target.require_precision("fp16")
     if opsets_of(graph)[""] < OPSET_OF_HALF_SCALES:
@@ -172,7 +173,7 @@ class _Spread:
         """How many Casts a value needs: one for each type but its own that is wanted of it."""
         if value.type.dtype != FULL or value.is_const:
             return 0
-        if value.producer is not None and value.producer.op in QUANTIZERS:
+        if value.producer is not None and value.producer.op in CONVERSIONS:
             return 0
         wanted = {self.typing.wanted(n, value) for n in value.readers} - {""}
         wanted |= {FULL} if value.is_output else set()

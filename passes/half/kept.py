@@ -10,6 +10,7 @@ import numpy as np
 
 from sparqc.ir.boundary import encode, ends_of
 from sparqc.ir.graph import Array, Graph, Node, Value
+from sparqc.ir.quantizers import CONVERSIONS
 from sparqc.lang.ast import OpDecl
 from sparqc.match.match import Index, Match, Matcher
 from sparqc.numerics.finite import largest_magnitude
@@ -22,7 +23,6 @@ from sparqc.rewrite.context import Batch, Context
 LARGEST, LEAST = float(np.finfo(np.float16).max), float(np.finfo(np.float16).tiny)
 #: A bound that is added to something may become no larger than this, so that the sum stays finite.
 ADDEND = LARGEST / 2
-QUANTIZERS = ("q.quantize", "q.dequantize")
 _INTEGERS = ("i16", "i32", "i64")
 #: How many samples of the example inputs are looked at.
 _SAMPLES = 2
@@ -185,7 +185,7 @@ class Kept:
         """
         for node in self.graph.nodes:
             scale = node.operands.get("scale")
-            if node.op not in QUANTIZERS or not isinstance(scale, Value) or scale.data is None:
+            if node.op not in CONVERSIONS or not isinstance(scale, Value) or scale.data is None:
                 continue
             if fits(scale.data):
                 continue

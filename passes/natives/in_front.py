@@ -5,28 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sparqc.declared.natives import native
+from sparqc.ir import quantizers
 from sparqc.ir.constants import is_constant
 from sparqc.ir.graph import Value
+from sparqc.ir.quantizers import CONVERSIONS, QUANTIZE
 from sparqc.ir.vocabulary.table import default_table
 from sparqc.passes.natives.placement import bare_branch, depths
-
-QUANTIZE, DEQUANTIZE = "q.quantize", "q.dequantize"
 
 
 @native("is_dequantized")
 def is_dequantized(value: Value) -> bool:
     """Whether a value comes straight from a DequantizeLinear."""
-    return value.producer is not None and value.producer.op == DEQUANTIZE
+    return quantizers.is_dequantized(value)
 
 
 @native("runs_in_int8")
 def runs_in_int8(result: Value) -> bool:
     """Whether the operator that gives a value reads data and weights from DequantizeLinears."""
-    node = result.producer
-    if node is None:
-        return False
-    data = list(node.inputs)[:2]
-    return len(data) == 2 and all(map(is_dequantized, data))
+    return result.producer is not None and quantizers.runs_in_int8(result.producer)
 
 
 @native("dequantized_inputs")
@@ -139,7 +135,7 @@ def gates_itself(value: Value, gate: Value) -> bool:
 
 def unquantized(value: Value) -> Value:
     """The tensor behind its quantizers."""
-    while (node := value.producer) is not None and node.op in (QUANTIZE, DEQUANTIZE):
+    while (node := value.producer) is not None and node.op in CONVERSIONS:
         operand = node.operands["x"]
         assert isinstance(operand, Value)
         value = operand

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator, Sequence
 from sparqc.declared.natives import native
 from sparqc.ir.constants import is_constant
 from sparqc.ir.graph import Node, Value
+from sparqc.ir.quantizers import DEQUANTIZE, QUANTIZE
 from sparqc.ir.vocabulary.table import default_table
-from sparqc.passes.natives.in_front import DEQUANTIZE, QUANTIZE, quantized_from, unquantized
+from sparqc.passes.natives.in_front import quantized_from, unquantized
 from sparqc.passes.natives.scales import same_quantizer
 
 

@@ -9,8 +9,8 @@ import numpy as np
 from sparqc.declared.natives import native
 from sparqc.ir.constants import constant_value
 from sparqc.ir.graph import Array, Node, Value
+from sparqc.ir.quantizers import QUANTIZE, is_dequantized
 from sparqc.ir.vocabulary.table import default_table
-from sparqc.passes.natives.in_front import QUANTIZE, is_dequantized
 
 
 def same_quantizer(first: Node, second: Node) -> bool:

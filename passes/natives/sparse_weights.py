@@ -5,10 +5,10 @@ from __future__ import annotations
 from weakref import WeakKeyDictionary
 
 from sparqc.declared.natives import native
-from sparqc.ir.constants import constant_value
 from sparqc.ir.graph import Array, Graph, Node, Value
+from sparqc.ir.quantizers import is_dequantized
 from sparqc.ir.vocabulary.table import default_table
-from sparqc.ir.weighted import Weighted, stored_codes, weight_of
+from sparqc.ir.weighted import Weighted, stored_array, weight_of
 from sparqc.numerics.two_four import two_four_violations
 
 _shares: WeakKeyDictionary[Graph, tuple[int, dict[Node, float]]] = WeakKeyDictionary()
@@ -64,7 +64,7 @@ def leaves_sparse_kernel(value: Value) -> bool:
 
 
 def _is_closed(value: Value) -> bool:
-    return value.is_const or (value.producer is not None and value.producer.op == "q.dequantize")
+    return value.is_const or is_dequantized(value)
 
 
 @native("output_channels")
@@ -102,5 +102,4 @@ def _stored(node: Node | None) -> tuple[Weighted | None, Array | None]:
     found = weight_of(node, table) if node is not None else None
     if found is None:
         return None, None
-    codes = stored_codes(found.weight, table)
-    return found, constant_value(found.weight, table) if codes is None else codes
+    return found, stored_array(found.weight, table)

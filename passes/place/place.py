@@ -10,6 +10,7 @@ from networkx.utils import UnionFind
 
 from sparqc.errors import SparqcError
 from sparqc.ir.graph import Graph, Node, Value
+from sparqc.ir.quantizers import QUANTIZERS
 from sparqc.ir.weighted import Weighted, weight_of, weighted
 from sparqc.lang.ast import FusionDecl
 from sparqc.passes.adopt.adopted import adoption
@@ -25,7 +26,6 @@ from sparqc.rewrite.context import Context
 ACTIVATION_RANGE = (-128, 127)
 #: Weights leave out -128, so that the range is symmetric.
 WEIGHT_RANGE = (-127, 127)
-QUANTIZERS = {"q.qdq", "q.quantize", "q.dequantize"}
 
 
 @register

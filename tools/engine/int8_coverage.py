@@ -18,7 +18,9 @@ _CONTRACTION = re.compile(r"conv|correlation|gemm|matrixmultiply|matmul|fullycon
 _CASTS_FIRST = re.compile(r"Cast\w*?(Fc|Corr|Gemm|Bmm|Conv)")
 
 
-def classify(nodes: Sequence[WeightedNode], kernels: Sequence[Kernel]) -> list[EngineOperator]:
+def operators_as_built(
+    nodes: Sequence[WeightedNode], kernels: Sequence[Kernel]
+) -> list[EngineOperator]:
     """What became of each weighted node, in the order of `nodes`."""
     by_node: dict[str, list[Kernel]] = {}
     for kernel in kernels:
@@ -40,7 +42,7 @@ def _operator(node: WeightedNode, kernels: Sequence[Kernel]) -> EngineOperator:
         return EngineOperator(
             node.node, node.op_type, node.weight, "unknown", reason="no kernel names it"
         )
-    reason = _not_int8(kernel)
+    reason = _why_float(kernel)
     precision: Precision = "float" if reason else "int8"
     return EngineOperator(node.node, node.op_type, node.weight, precision, kernel.name, reason)
 
@@ -53,10 +55,10 @@ def _main_kernel(kernels: Sequence[Kernel]) -> Kernel | None:
     contractions = [k for k in kernels if _CONTRACTION.search(k.layer_type)]
     fused = [k for k in kernels if k.inputs and k.outputs]
     candidates = contractions or sorted(fused, key=lambda k: k.layer_type == "kgen")[:1]
-    return next((k for k in candidates if _not_int8(k)), candidates[0] if candidates else None)
+    return next((k for k in candidates if _why_float(k)), candidates[0] if candidates else None)
 
 
-def _not_int8(kernel: Kernel) -> str:
+def _why_float(kernel: Kernel) -> str:
     """Why a kernel does not multiply INT8 by INT8, or ""."""
     if not any(t.dtype == "int8" for t in kernel.inputs):
         return f"its data arrive as {_types(kernel.inputs[:1])}"

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from sparqc.errors import SparqcError, UsageError
-from sparqc.tools.engine.int8_coverage import classify, weakest
+from sparqc.tools.engine.int8_coverage import operators_as_built, weakest
 from sparqc.tools.engine.kernel import constant_bytes
 from sparqc.tools.engine.network import Built, build_plan, empty_report, log_type, parse_network
 from sparqc.tools.engine.onnx_source import Model, OnnxSource, read_source
@@ -161,7 +161,7 @@ def _described(report: EngineReport, source: OnnxSource, builds: list[Built]) ->
     """The report of an accepted engine: its kernels, and what became of each weighted node."""
     nodes = weighted_nodes(source.model)
     listings = [parse_listing(b.listing) for b in builds]
-    operators = reduce(weakest, (classify(nodes, kernels) for kernels in listings))
+    operators = reduce(weakest, (operators_as_built(nodes, kernels) for kernels in listings))
     return replace(
         report,
         accepted=True,

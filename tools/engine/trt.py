@@ -15,7 +15,7 @@ from typing import Any
 
 from sparqc.errors import SparqcError
 from sparqc.tools.engine.inspector import parse_inspector
-from sparqc.tools.engine.int8_coverage import classify
+from sparqc.tools.engine.int8_coverage import operators_as_built
 from sparqc.tools.engine.kernel import constant_bytes
 from sparqc.tools.engine.network import Network, build_plan, empty_report, parse_network
 from sparqc.tools.engine.onnx_source import Model, OnnxSource, read_source
@@ -106,7 +106,7 @@ def _compile(
     kernels = parse_inspector(_inspect(net, built.plan, ranges))
     if output:
         write_plan(output, built.plan)
-    operators = classify(weighted_nodes(source.model), kernels)
+    operators = operators_as_built(weighted_nodes(source.model), kernels)
     return replace(
         report,
         accepted=True,

@@ -9,8 +9,9 @@ from typing import Any
 import onnx
 
 from sparqc.errors import SparqcError
+from sparqc.ir.quantizers import onnx_conversions
 from sparqc.predict.engine import PredictedEngine, PredictedKernel
-from sparqc.tools.engine.int8_coverage import classify
+from sparqc.tools.engine.int8_coverage import operators_as_built
 from sparqc.tools.engine.kernel import Kernel
 from sparqc.tools.engine.onnx_weights import weighted_nodes
 from sparqc.tools.engine.report import EngineOperator
@@ -18,9 +19,6 @@ from sparqc.tools.explain.text import operators_text, size_text
 
 #: More differences of one kind than this are counted instead of shown.
 SHOWN = 12
-
-#: Their names in a kernel say little: a compiler folds the numbers of Q and DQ into others.
-_QUANTIZERS = frozenset({"QuantizeLinear", "DequantizeLinear"})
 
 
 @dataclass(frozen=True)
@@ -71,17 +69,17 @@ def compare(
     the model.
     """
     types = {n.name: n.op_type for n in model.graph.node}
-    real = [(k, [n for n in k.nodes if types.get(n, "QuantizeLinear") not in _QUANTIZERS])
-            for k in kernels]  # fmt: skip
+    # Their names in a kernel say little: a compiler folds the numbers of Q and DQ into others.
+    quantizers = {name for name, op_type in types.items() if op_type in onnx_conversions()}
+    named = types.keys() - quantizers
+    real = [(k, [n for n in k.nodes if n in named]) for k in kernels]
     if not any(set(k.nodes) & types.keys() for k in kernels):
         raise SparqcError(
             "the listing names no node of this model",
             hint="build the engine with detailed profiling verbosity, and from this very file",
         )
-    predicted = [
-        (k, [n for n in k.nodes if types.get(n) not in _QUANTIZERS]) for k in engine.kernels
-    ]
-    operators = classify(weighted_nodes(model), kernels)
+    predicted = [(k, [n for n in k.nodes if n not in quantizers]) for k in engine.kernels]
+    operators = operators_as_built(weighted_nodes(model), kernels)
     return Comparison(
         kernels=(len(engine.kernels), len(kernels)),
         int8=(len(engine.int8_nodes), sum(o.precision == "int8" for o in operators)),

@@ -10,16 +10,15 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sparqc.ir.constants import constant_value, is_constant
+from sparqc.ir.constants import is_constant
 from sparqc.ir.graph import Graph, Node, Value
 from sparqc.ir.layer_name import layer_name
-from sparqc.ir.weighted import stored_codes, weighted
+from sparqc.ir.quantizers import is_dequantized, reads_codes_only, runs_in_int8
+from sparqc.ir.weighted import stored_array, weighted
 from sparqc.numerics.two_four import is_two_four
 from sparqc.passes.masks.pruning import Mask, Pruning
 from sparqc.passes.place.plan import Layer, Plan
 from sparqc.rewrite.context import Context
-
-DEQUANTIZE = "q.dequantize"
 
 
 @dataclass(frozen=True)
@@ -67,11 +66,9 @@ def layer_rows(graph: Graph, context: Context) -> list[LayerRow]:
         node, weight = found.node, found.weight
         layer = placed.get(layer_name(node, set(placed)))
         mask = masks.get(layer_name(node, set(masks)))
-        stored = stored_codes(weight, context.table)
-        if stored is None:
-            stored = constant_value(weight, context.table)
+        stored = stored_array(weight, context.table)
         assert stored is not None
-        int8, sparse = _is_int8(node, weight), is_two_four(stored, found.reduction_axis)
+        int8, sparse = runs_in_int8(node), is_two_four(stored, found.reduction_axis)
         rows.append(
             LayerRow(
                 name=_title(node, layer, mask),
@@ -94,12 +91,11 @@ def other_rows(graph: Graph, context: Context) -> list[OtherRow]:
     plan = context.facts.get(Plan)
     layers = [layer for layer in plan.layers if layer.weight is None] if plan else []
     present = [layer for layer in layers if layer.name in graph]
-    return [_other(layer, graph.value(layer.name).producer) for layer in present]
+    return [_other(layer, graph.value(layer.name).producer, context) for layer in present]
 
 
-def _other(layer: Layer, node: Node | None) -> OtherRow:
-    data = [v for v in node.inputs if not v.is_const] if node else []
-    int8 = bool(data) and all(_from_int8(v) for v in data)
+def _other(layer: Layer, node: Node | None, context: Context) -> OtherRow:
+    int8 = node is not None and reads_codes_only(node, context.table)
     reason = "" if int8 else layer.reason or "its input reaches it in float"
     return OtherRow(layer.name, layer.op, int8, reason)
 
@@ -125,18 +121,8 @@ def residual_adds(graph: Graph, context: Context) -> ResidualAdds:
         if node.op != "nn.add" or any(is_constant(v, context.table) for v in terms):
             continue
         if len({v.shape for v in terms}) == 1:
-            counts[sum(map(_from_int8, terms))] += 1
+            counts[sum(map(is_dequantized, terms))] += 1
     return ResidualAdds(*counts)
-
-
-def _is_int8(node: Node, weight: Value) -> bool:
-    """Whether data and weight both come from INT8 codes."""
-    data = next((v for v in node.inputs if v is not weight), None)
-    return data is not None and _from_int8(data) and _from_int8(weight)
-
-
-def _from_int8(value: Value) -> bool:
-    return value.producer is not None and value.producer.op == DEQUANTIZE
 
 
 def _float_reason(layer: Layer | None, planned: bool) -> str:

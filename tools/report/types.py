@@ -7,14 +7,12 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from sparqc.ir.graph import Graph, Node, Value
+from sparqc.ir.graph import Graph, Node
+from sparqc.ir.quantizers import CONVERSIONS, reads_codes_only
 from sparqc.passes.boundary import BoundaryEnds, End
 from sparqc.passes.half.half import HalfConversion, KeptOperator
-from sparqc.passes.half.kept import QUANTIZERS
 from sparqc.rewrite.context import Context
 from sparqc.tools.report.tables import shortened
-
-_FLOATS = ("f16", "f32")
 
 
 @dataclass(frozen=True)
@@ -62,20 +60,9 @@ def operator_types(graph: Graph, context: Context) -> OperatorTypes:
 def _type_of(node: Node, context: Context) -> str:
     """ "i8", "f16", "f32", or "" for what is not counted."""
     dtype = node.output.type.dtype
-    if node.op in (*QUANTIZERS, "nn.cast") or dtype not in (*_FLOATS, "i8"):
+    if node.op in (*CONVERSIONS, "nn.cast") or dtype not in ("f16", "f32", "i8"):
         return ""
-    row = context.table.get(node.op)
-    weight = node.operands[row.weight.operand] if row and row.weight else None
-    read = [v for v in node.inputs if v is weight or (not v.is_const and _is_float(v))]
-    return "i8" if read and all(map(_from_codes, read)) else dtype
-
-
-def _is_float(value: Value) -> bool:
-    return value.type.dtype in _FLOATS
-
-
-def _from_codes(value: Value) -> bool:
-    return value.producer is not None and value.producer.op == "q.dequantize"
+    return "i8" if reads_codes_only(node, context.table) else dtype
 
 
 def type_lines(types: OperatorTypes) -> Iterator[str]:

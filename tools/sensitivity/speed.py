@@ -10,6 +10,7 @@ import numpy as np
 from sparqc.ir.constants import constant_value
 from sparqc.ir.graph import Graph, Value
 from sparqc.ir.onnx.adapter import write_onnx
+from sparqc.ir.quantizers import CONVERSIONS
 from sparqc.ir.weighted import weight_of
 from sparqc.job.layers import Keep
 from sparqc.job.open import Job, new_job
@@ -26,8 +27,6 @@ from sparqc.rewrite.facts import Facts
 from sparqc.tools.engine.onnx_source import read_source
 from sparqc.tools.explain.prediction import sized
 from sparqc.tools.sensitivity.study import Study
-
-_SCALES = {"q.quantize", "q.dequantize"}
 
 
 class Speed:
@@ -131,7 +130,7 @@ def _give_scales(graph: Graph) -> None:
     seen: dict[Value, int] = {}
     for node in graph.nodes:
         scale = node.operands.get("scale")
-        if node.op in _SCALES and isinstance(scale, Value) and scale.data is not None:
+        if node.op in CONVERSIONS and isinstance(scale, Value) and scale.data is not None:
             if scale not in seen and np.isnan(scale.data).any():
                 step = 0.01 + 1e-5 * len(seen)
                 scale.data = np.full(scale.data.shape, step, scale.data.dtype)

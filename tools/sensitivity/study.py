@@ -16,6 +16,7 @@ import numpy as np
 from sparqc.errors import SparqcError, UsageError
 from sparqc.ir.constants import constant_value
 from sparqc.ir.graph import Array, Graph, Node, Value
+from sparqc.ir.quantizers import DEQUANTIZE, DEQUANTIZERS, FAKE_QUANTIZE, QUANTIZE
 from sparqc.ir.vocabulary.table import OperatorTable
 from sparqc.ir.weighted import weight_of
 from sparqc.job.layers import Keep, state
@@ -29,8 +30,6 @@ from sparqc.pipeline.steps import mapped
 from sparqc.rewrite.context import Context
 from sparqc.rewrite.facts import Facts
 
-#: What hands a value over in codes, seen from the reader.
-CARRIERS = {"q.qdq", "q.dequantize"}
 #: The passes whose effect is measured layer by layer; here they run on a copy, or not at all.
 _MEASURED = {"prune", "reestimate"}
 #: A node by what it gives, and one of its operands.
@@ -313,14 +312,14 @@ def _slots(decision: Decision, placed: Graph, taken: set[str]) -> Iterator[SlotN
 def _carried(node: Node) -> Iterator[SlotName]:
     for slot, operand in node.operands.items():
         values = operand if isinstance(operand, tuple) else (operand,)
-        if any(v is not None and v.producer and v.producer.op in CARRIERS for v in values):
+        if any(v is not None and v.producer and v.producer.op in DEQUANTIZERS for v in values):
             yield node.output.name, slot
 
 
 def _carriers_of(value: Value) -> Iterator[Node]:
     """The nodes that hand a value over in codes."""
     for reader in value.readers:
-        if reader.op == "q.quantize":
-            yield from (n for n in reader.output.readers if n.op == "q.dequantize")
-        elif reader.op == "q.qdq":
+        if reader.op == QUANTIZE:
+            yield from (n for n in reader.output.readers if n.op == DEQUANTIZE)
+        elif reader.op == FAKE_QUANTIZE:
             yield reader

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sparqc.ir.graph import Array, Graph, Node, TensorType, Value
+from sparqc.ir.quantizers import DEQUANTIZE, DEQUANTIZERS, QUANTIZERS, ROUNDERS
 from sparqc.ir.weighted import weight_of
 from sparqc.rewrite.facts import Facts
-from sparqc.tools.sensitivity.study import CARRIERS, SlotName, Study, StudyLayer
+from sparqc.tools.sensitivity.study import SlotName, Study, StudyLayer
 
 
 @dataclass(frozen=True)
@@ -40,13 +41,13 @@ def with_quantizers(placed: Graph, kept: Collection[SlotName]) -> Graph:
     """A copy in which only the given slots read through quantizers."""
     graph = placed.clone()
     for node in list(graph.nodes):
-        if node.op in CARRIERS or node.op == "q.quantize":
+        if node.op in QUANTIZERS:
             continue
         for slot, operand in list(node.operands.items()):
             if (node.output.name, slot) in kept:
                 continue
             for value in operand if isinstance(operand, tuple) else (operand,):
-                if value is not None and value.producer and value.producer.op in CARRIERS:
+                if value is not None and value.producer and value.producer.op in DEQUANTIZERS:
                     graph.redirect(node, slot, value, source(value))
     graph.drop_dead()
     return graph
@@ -55,7 +56,7 @@ def with_quantizers(placed: Graph, kept: Collection[SlotName]) -> Graph:
 def source(carried: Value) -> Value:
     """The float value that a quantizer's result stands for."""
     node = carried.producer
-    while node is not None and node.op in (*CARRIERS, "q.quantize"):
+    while node is not None and node.op in QUANTIZERS:
         carried = _input(node)
         node = carried.producer
     return carried
@@ -87,9 +88,9 @@ def _replace(graph: Graph, new: Weights, study: Study) -> None:
 def _quantizer(weight: Value) -> Node | None:
     """The node that makes codes of a weight."""
     node = weight.producer
-    if node is not None and node.op == "q.dequantize":
+    if node is not None and node.op == DEQUANTIZE:
         node = _input(node).producer
-    return node if node is not None and node.op in ("q.qdq", "q.quantize") else None
+    return node if node is not None and node.op in ROUNDERS else None
 
 
 def _forget_scale(quantizer: Node) -> None:

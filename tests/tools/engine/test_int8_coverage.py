@@ -1,6 +1,6 @@
 """Which kernel speaks for a weighted node, and what it says."""
 
-from sparqc.tools.engine.int8_coverage import classify, weakest
+from sparqc.tools.engine.int8_coverage import operators_as_built, weakest
 from sparqc.tools.engine.kernel import EngineTensor, Kernel
 from sparqc.tools.engine.onnx_weights import WeightedNode
 
@@ -19,7 +19,7 @@ def kernel(layer_type, data, weight, name="k", nodes=("conv",)):
 
 
 def precision(*kernels):
-    return classify([CONV], kernels)[0].precision
+    return operators_as_built([CONV], kernels)[0].precision
 
 
 def test_int8_data_and_an_int8_weight_make_int8():
@@ -51,13 +51,13 @@ def test_a_fused_kernel_that_casts_before_it_multiplies_is_float():
 
 
 def test_a_node_that_no_kernel_names_is_unknown():
-    (operator,) = classify([CONV], [kernel("gemm", "int8", "int8", nodes=("other",))])
+    (operator,) = operators_as_built([CONV], [kernel("gemm", "int8", "int8", nodes=("other",))])
     assert (operator.precision, operator.reason) == ("unknown", "no kernel names it")
 
 
 def test_of_two_engines_the_float_one_counts():
-    int8 = classify([CONV], [kernel("gemm", "int8", "int8")])
-    floats = classify([CONV], [kernel("gemm", "float32", "float32")])
+    int8 = operators_as_built([CONV], [kernel("gemm", "int8", "int8")])
+    floats = operators_as_built([CONV], [kernel("gemm", "float32", "float32")])
     assert [o.precision for o in weakest(int8, floats)] == ["float"]
     assert [o.precision for o in weakest(floats, int8)] == ["float"]
     assert [o.precision for o in weakest(int8, int8)] == ["int8"]
