@@ -43,11 +43,6 @@ class Match:
         """The `maybe` call of an operator or family, None where it was not taken."""
         return next((call for call in self._maybes() if op in _names(call)), None)
 
-    def node_of(self, name: str) -> Node | None:
-        """The operator that defines the value of that name; None where no operator does."""
-        value = self.bindings.get(name)
-        return value.producer if isinstance(value, Value) else None
-
     def operators_of(self, value: Value) -> tuple[Node, ...]:
         """The operators that a value stands for: those of a spelling, its root first."""
         for call in self.calls:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,15 +98,6 @@ class Adoption:
         """Why the quantizer that stood on a value gave no range; "" where none stood there."""
         reason = self.missing.get(value, "")
         return f" ({reason})" if reason else ""
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data for the report."""
-        return {
-            "quantizers": len(self.quantizers),
-            "changes": [asdict(change) for change in self.changes],
-            "left_in_float": dict(self.left_in_float),
-            "notes": list(self.notes),
-        }
 
 
 def _values(graph: Graph) -> Iterator[Value]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
@@ -38,10 +37,3 @@ class Plan:
 
     layers: tuple[Layer, ...] = ()
     quantizers: tuple[Quantizer, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data for `run.json`."""
-        return {
-            "layers": [asdict(layer) for layer in self.layers],
-            "quantizers": [asdict(quantizer) for quantizer in self.quantizers],
-        }

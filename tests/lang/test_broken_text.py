@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparqc.errors import ErrorGroup, PatternError, UsageError
-from sparqc.lang.format.formatter import format_text
+from sparqc.lang.format.formatter import format_file
 from sparqc.lang.parse.parser import parse_file, parse_text
 from tests.lang.findings_of import findings
 
@@ -50,12 +50,12 @@ def test_what_still_parses_still_formats(text: str) -> None:
         file = parse_text(text)
     except (PatternError, ErrorGroup):
         return
-    assert parse_text(format_text(text)) == file
+    assert parse_text(format_file(parse_text(text))) == file
 
 
 def test_an_empty_text_is_a_file_without_declarations() -> None:
     assert parse_text("").declarations == ()
-    assert format_text("# a comment") == "# a comment\n"
+    assert format_file(parse_text("# a comment")) == "# a comment\n"
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:

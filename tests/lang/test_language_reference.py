@@ -11,7 +11,7 @@ from sparqc.ir.text.print import parse_statements
 from sparqc.ir.vocabulary.table import default_table
 from sparqc.lang.ast import RuleDecl
 from sparqc.lang.check.checks import check_file
-from sparqc.lang.format.formatter import format_text
+from sparqc.lang.format.formatter import format_file
 from sparqc.lang.parse.keywords import BLOCKS, CLAUSES, PROPERTIES, RESERVED
 from sparqc.lang.parse.parser import parse_text
 from tests.lang.findings_of import NATIVES, findings
@@ -37,7 +37,7 @@ def python() -> dict:
 def test_a_snippet_parses_has_no_findings_and_is_canonical(text: str, python: dict) -> None:
     known = {**NATIVES, "power_of_two": natives()["power_of_two"]}
     assert check_file(parse_text(text), default_table(), known) == []
-    assert format_text(text) == text
+    assert format_file(parse_text(text)) == text
 
 
 def test_the_python_snippets_define_what_they_say(python: dict) -> None:

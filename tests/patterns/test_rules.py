@@ -12,7 +12,8 @@ from sparqc.ir.text.print import print_graph
 from sparqc.ir.vocabulary.table import default_table
 from sparqc.lang.ast import Binary, Field, Literal, Name, RuleDecl
 from sparqc.lang.check.checks import check_file
-from sparqc.lang.format.formatter import format_text
+from sparqc.lang.format.formatter import format_file
+from sparqc.lang.parse.parser import parse_text
 from sparqc.match.match import Matcher
 from sparqc.pipeline.action import Action
 from sparqc.pipeline.catalogue import passes
@@ -42,7 +43,7 @@ def test_the_static_checks_find_nothing(file):
 
 @pytest.mark.parametrize("file", FILES, ids=lambda f: f.path)
 def test_the_file_is_formatted(file):
-    assert format_text(file.text) == file.text
+    assert format_file(parse_text(file.text)) == file.text
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda r: r.name)

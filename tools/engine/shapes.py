@@ -84,14 +84,6 @@ def input_ranges(
     return ranges
 
 
-def dynamic_ranges(
-    inputs: Sequence[InputSpec], ranges: Mapping[str, ShapeRange]
-) -> dict[str, ShapeRange]:
-    """The ranges of the inputs that have a free dimension: command lines name only those."""
-    free = {s.name for s in inputs if s.dims is None or not all(isinstance(d, int) for d in s.dims)}
-    return {name: r for name, r in ranges.items() if name in free}
-
-
 def _as_range(name: str, shape: Sequence[int] | ShapeRange) -> ShapeRange:
     if not isinstance(shape, ShapeRange):
         exact = tuple(int(d) for d in shape)

@@ -62,10 +62,6 @@ class OperatorTable:
         """Every name, in the order in which the rows were added."""
         return tuple(self._rows)
 
-    def for_fx(self, target: str) -> Operator | None:
-        """The first row that claims an ATen overload such as "aten.conv2d.default"."""
-        return next(iter(self.fx_candidates(target)), None)
-
     def fx_candidates(self, target: str) -> tuple[Operator, ...]:
         """Every row that claims an ATen overload; the first whose reader accepts a call has it."""
         return self._fx.get(target, ())

@@ -32,7 +32,6 @@ from sparqc.lang.format.printer import (
 from sparqc.lang.parse.comments import with_comments
 from sparqc.lang.parse.keywords import BLOCKS, LEVELS
 from sparqc.lang.parse.layout import Line, read_layout
-from sparqc.lang.parse.parser import parse_text
 from sparqc.lang.parse.wrap import PAGE, STEP, indented, wrap_code, wrap_condition, wrap_sentence
 
 
@@ -43,11 +42,6 @@ class Printed:
     depth: int
     text: str  # may hold line breaks; further lines have their indentation relative to the first
     line: int = 0
-
-
-def format_text(text: str, file: str = "<string>") -> str:
-    """The canonical form of a pattern file's text; raises `PatternError` where it is wrong."""
-    return format_file(parse_text(text, file))
 
 
 def format_file(file: PatternFile) -> str:

@@ -141,11 +141,6 @@ def _call(call: CallPattern) -> str:
     return " ".join([*words, f"{head}({', '.join(arguments)})"])
 
 
-def format_call(call: CallPattern | BuildCall) -> str:
-    """A call of a match or of a rewrite."""
-    return _call(call) if isinstance(call, CallPattern) else _build(call)
-
-
 def format_match(statement: MatchStatement) -> str:
     """`y = shared nn.relu(x)`."""
     shared = "shared " if statement.shared else ""
@@ -182,10 +177,3 @@ def _build(call: BuildCall) -> str:
 def format_rewrite(statement: RewriteStatement) -> str:
     """`y = nn.conv(x, w2, b2) like c`."""
     return f"{', '.join(statement.targets)} = {_built(statement.expr)}"
-
-
-def format_statement(statement: MatchStatement | RewriteStatement) -> str:
-    """A statement of a match or of a rewrite."""
-    if isinstance(statement, MatchStatement):
-        return format_match(statement)
-    return format_rewrite(statement)

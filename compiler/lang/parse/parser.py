@@ -12,7 +12,7 @@ from sparqc.lang.ast import Declaration, Example, PatternFile, Template
 from sparqc.lang.parse.builder import Header
 from sparqc.lang.parse.declare import Parts, check_header, declare
 from sparqc.lang.parse.grammar import read, read_expr
-from sparqc.lang.parse.keywords import BLOCK_USAGE, BLOCKS, LINE_USAGE
+from sparqc.lang.parse.keywords import BLOCK_USAGE, BLOCKS
 from sparqc.lang.parse.layout import Layout, Line, read_layout
 from sparqc.lang.parse.source import Source
 from sparqc.lang.parse.strings import read_template, unquote
@@ -321,13 +321,3 @@ _READ: dict[str, Callable[[_BlockReader, Line], None]] = {
     "pays": _BlockReader.block_pays, "joins": _BlockReader.block_joins,
     "like": _BlockReader.block_like,
 }  # fmt: skip
-
-
-def parse_line(start: str, text: str, file: str = "<string>", line: int = 1) -> Any:
-    """The value of one line: a match statement, a condition, a rewrite statement, an expression.
-
-    `start` is one of "statement", "condition", "rewrite", "expr".  Raises `PatternError`.
-    """
-    if start not in LINE_USAGE:
-        raise ValueError(f"unknown kind of line {start!r}")
-    return read(start, Source.of(text.strip(), file, line))

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from sparqc.errors import UsageError
 from sparqc.tools.engine.onnx_source import InputSpec
-from sparqc.tools.engine.shapes import ShapeRange, dynamic_ranges, input_ranges, parse_shape
+from sparqc.tools.engine.shapes import ShapeRange, input_ranges, parse_shape
 
 IMAGE = InputSpec("x", ("batch", 3, 224, 224))
 FIXED = InputSpec("x", (4, 3, 8, 8))
@@ -85,8 +85,3 @@ def test_an_unknown_input_is_an_error_that_names_the_known_ones():
 def test_a_batch_below_one_is_an_error():
     with pytest.raises(UsageError, match="at least 1"):
         input_ranges([IMAGE], 0)
-
-
-def test_only_free_inputs_are_named_on_a_command_line():
-    fixed = InputSpec("table", (4, 4))
-    assert list(dynamic_ranges([IMAGE, fixed], input_ranges([IMAGE, fixed]))) == ["x"]
