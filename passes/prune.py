@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 from sparqc.ir.graph import Graph, Value
 from sparqc.numerics.two_four import two_four_mask
+from sparqc.passes.layerwise.options import check_options
 from sparqc.passes.layerwise.repaired import Repaired
 from sparqc.passes.masks.apply_mask import apply_mask
 from sparqc.passes.masks.pruning import Mask, Pruning
@@ -44,10 +44,7 @@ class Prune(Pass):
     batches: int | None = None  # at most so many; none: all
 
     def __post_init__(self) -> None:
-        if self.damping is not None and not 0 < self.damping < math.inf:
-            raise ValueError("damping must be above 0")
-        if self.batches is not None and self.batches < 1:
-            raise ValueError("batches must be at least 1")
+        check_options(self.damping, self.batches)
 
     def run(self, graph: Graph, context: Context) -> int:
         """Mask the eligible weights; returns how many."""

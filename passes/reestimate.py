@@ -10,7 +10,7 @@ import numpy as np
 from sparqc.errors import SparqcError
 from sparqc.ir.graph import Array, Graph, Node, Value
 from sparqc.passes.masks.pruning import Pruning
-from sparqc.passes.on_data.batches import calibration_batches
+from sparqc.passes.on_data.batches import calibration_batches, check_limit, not_finite
 from sparqc.pipeline.passbase import Pass
 from sparqc.pipeline.registry import register
 from sparqc.rewrite.context import Context
@@ -59,8 +59,7 @@ class Reestimate(Pass):
     batches: int | None = None  # at most so many; none: all
 
     def __post_init__(self) -> None:
-        if self.batches is not None and self.batches < 1:
-            raise ValueError("batches must be at least 1")
+        check_limit(self.batches)
 
     def run(self, graph: Graph, context: Context) -> int:
         """Replace the statistics; returns for how many BatchNorms."""
@@ -118,10 +117,7 @@ def _measure(
 
 def _require_finite(moments: Moments, node: Node, number: int) -> None:
     if not (moments.mean.isfinite().all() and moments.variance.isfinite().all()):
-        raise SparqcError(
-            f"the input of {_place(node)} is NaN or infinite in calibration batch {number}",
-            hint="check the weights and that batch: no statistics can be measured there",
-        )
+        raise not_finite(f"the input of {_place(node)}", number, "statistics")
 
 
 def _require_several(moments: Moments, node: Node) -> None:

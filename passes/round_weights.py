@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from sparqc.errors import SparqcError
 from sparqc.ir.graph import Graph
+from sparqc.passes.layerwise.options import check_options
 from sparqc.passes.layerwise.repaired import Repaired
 from sparqc.passes.on_data.batches import calibration_batches
 from sparqc.pipeline.passbase import Pass
@@ -44,10 +44,7 @@ class RoundWeights(Pass):
     batches: int | None = None  # at most so many; none: all
 
     def __post_init__(self) -> None:
-        if self.damping is not None and not 0 < self.damping < math.inf:
-            raise ValueError("damping must be above 0")
-        if self.batches is not None and self.batches < 1:
-            raise ValueError("batches must be at least 1")
+        check_options(self.damping, self.batches)
 
     def run(self, graph: Graph, context: Context) -> int:
         """Round the weights; returns of how many layers."""

@@ -7,11 +7,9 @@ from collections.abc import Iterator
 
 from torch import nn
 
+from sparqc.base.text import shortened
 from sparqc.capture.masks import masked_weight, masks
 from sparqc.capture.tensor_quantizer import is_quantizer, replacement
-
-#: How many modules a note names.
-_NAMED = 3
 
 
 @contextlib.contextmanager
@@ -48,7 +46,7 @@ def _quantizers(module: nn.Module, undo: contextlib.ExitStack) -> Iterator[str]:
         undo.callback(parent._modules.__setitem__, name, old)
         parent._modules[name] = made[old]
     for note, paths in why.items():
-        yield f"{note}: {_named(paths)}"
+        yield f"{note}: {shortened(paths)}"
 
 
 def _masks(module: nn.Module, undo: contextlib.ExitStack) -> Iterator[str]:
@@ -61,9 +59,4 @@ def _masks(module: nn.Module, undo: contextlib.ExitStack) -> Iterator[str]:
             owner._parameters[name] = product
             changed.append(path)
     if changed:
-        yield f"multiplied by the masks that lie beside them: {_named(changed)}"
-
-
-def _named(names: list[str]) -> str:
-    rest = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {rest} more" if rest > 0 else "")
+        yield f"multiplied by the masks that lie beside them: {shortened(changed)}"

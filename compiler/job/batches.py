@@ -18,17 +18,6 @@ if TYPE_CHECKING:
 
 #: How many random batches stand for calibration data where a person asked for that.
 RANDOM_BATCHES = 4
-#: How many samples of the example inputs the result is compared on.
-COMPARED = 2
-
-
-def few(graph: Graph, example: Batch) -> Batch:
-    """The first samples of the example inputs, where the batch is free: each sample is compared on
-    its own, and to run a large network on many costs more than to compile it."""
-    first = {value.shape[0] if value.shape else 0 for value in graph.inputs}
-    if len(first) != 1 or not isinstance(first.pop(), str):
-        return example
-    return [array[:COMPARED] for array in example]
 
 
 def batches_of(

@@ -13,8 +13,8 @@ from sparqc.ir.boundary import decode, encode, ends_of
 from sparqc.ir.graph import Array, Graph
 from sparqc.ir.levels.execute import open_runner
 from sparqc.ir.onnx.adapter import save_onnx, write_onnx
+from sparqc.ir.samples import few
 from sparqc.ir.vocabulary.raw import opsets_of
-from sparqc.job.batches import few
 from sparqc.job.layers import check_kept
 from sparqc.job.open import Job
 from sparqc.job.verify import Difference, check_model, difference
@@ -54,7 +54,7 @@ def run_job(job: Job, expected: list[Array] | None = None) -> Compiled:
     graph, context = job.graph, job.context
     fitting, skipped = job.pipeline.for_level(graph.level)
     opaque = _opaque(graph, context)
-    compared = few(graph, context.example)
+    compared = few(context.example, graph.inputs)
     if compared and expected is None:
         expected, _ = open_runner(graph, context.table).run(compared)
     if any(step.cls.needs_reference for step in fitting.steps):

@@ -97,7 +97,7 @@ class TrainingWriter:
             return
         place, held = self.places[weight.name], self.places[mask.name]
         self.masks[place] = held
-        _set_tensor(self.module, held, _tensor(self.module, held) != 0)
+        _set(self.module, held, _tensor(self.module, held) != 0)
         kept = _tensor(self.module, place)
         with torch.no_grad():
             kept.mul_(_tensor(self.module, held))
@@ -170,7 +170,7 @@ class TrainingWriter:
         for name, value in zip(_TENSORS.values(), values, strict=True):
             if value is not None:
                 self.places[value.name] = f"{path}.{name}"
-        _set_module(self.module, path, module)
+        _set(self.module, path, module)
         return path
 
     def _taken(self, value: Value | None) -> Tensor | None:
@@ -220,7 +220,7 @@ def _own_tensors(module: fx.GraphModule) -> None:
     for parameter in module.parameters():
         parameter.data = parameter.data.clone()
     for name, _ in list(module.named_buffers()):
-        _set_tensor(module, name, _tensor(module, name).clone())
+        _set(module, name, _tensor(module, name).clone())
     module.meta.pop(PLACES, None)
 
 
@@ -234,14 +234,9 @@ def _tensor(module: nn.Module, place: str) -> Tensor:
     return cast(Tensor, getattr(owner, leaf))
 
 
-def _set_tensor(module: nn.Module, place: str, tensor: Tensor) -> None:
+def _set(module: nn.Module, place: str, made: Tensor | nn.Module) -> None:
+    """Put a tensor in its place, or a module in the place of the bare container of its tensors."""
     owner, leaf = _owner(module, place)
-    setattr(owner, leaf, tensor)
-
-
-def _set_module(module: nn.Module, path: str, made: nn.Module) -> None:
-    """Put a module in the place of the bare container of its tensors."""
-    owner, leaf = _owner(module, path)
     setattr(owner, leaf, made)
 
 

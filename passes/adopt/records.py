@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from sparqc.base.text import shortened
 from sparqc.errors import SparqcError
 from sparqc.ir.graph import Node, Value
 from sparqc.ir.weighted import Weighted
@@ -15,8 +16,6 @@ from sparqc.passes.adopt.foreign import FROM_CODES, TO_CODES, Grid, data_of
 
 #: A range below this stands for nothing: the tool saw zeros only.
 _NOTHING = 1e-30
-#: How many values a note names.
-_NAMED = 3
 UNCALIBRATED = "it was never calibrated"
 PER_CHANNEL = "per channel, and no weight: the largest range for all channels"
 LEFT = "the tool that quantized the model left it in float; adopt{float_layers=quantize} does not"
@@ -101,7 +100,7 @@ class Recorder:
         left = [found for found in layers if self._read.isdisjoint(_operands(found.node))]
         if keep_float:
             adoption.left_in_float = {found.node.output.name: LEFT for found in left}
-        adoption.notes = [f"{what}: {_named(where)}" for what, where in self._changed.items()]
+        adoption.notes = [f"{what}: {shortened(where)}" for what, where in self._changed.items()]
         return adoption
 
 
@@ -128,8 +127,3 @@ def _fingerprinted(found: Adopted, layer: Weighted | None) -> Adopted:
         return found
     largest, total = channel_sums(layer.weight.data, layer.channel_axis)
     return replace(found, largest=tuple(largest.tolist()), total=tuple(total.tolist()))
-
-
-def _named(names: Sequence[str]) -> str:
-    rest = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {rest} more" if rest > 0 else "")

@@ -26,7 +26,7 @@ from sparqc.passes.calibrate.range_quality import (
     snr_of_array,
     snr_of_histogram,
 )
-from sparqc.passes.on_data.batches import calibration_batches
+from sparqc.passes.on_data.batches import calibration_batches, check_limit, not_finite
 from sparqc.passes.on_data.observe import Observer
 from sparqc.pipeline.passbase import Pass
 from sparqc.pipeline.registry import register
@@ -92,8 +92,7 @@ class Calibrate(Pass):
 
     def __post_init__(self) -> None:
         calibrator(self.method, self.percentile)
-        if self.batches is not None and self.batches < 1:
-            raise ValueError("batches must be at least 1")
+        check_limit(self.batches)
 
     def run(self, graph: Graph, context: Context) -> int:
         """Set the scales; returns how many."""
@@ -186,11 +185,7 @@ def _observe(
         try:
             seen[value].add(array)
         except ValueError:
-            raise SparqcError(
-                f"{_place(value, quantizers[value])} is NaN or infinite "
-                f"in calibration batch {number}",
-                hint="check the weights and that batch: no range can be measured there",
-            ) from None
+            raise not_finite(_place(value, quantizers[value]), number) from None
 
     if observed:
         observer = Observer(graph, observed, context.table)

@@ -10,11 +10,12 @@ import numpy as np
 
 from sparqc.errors import SparqcError
 from sparqc.ir.graph import Array, Graph, Node, Value
+from sparqc.ir.samples import is_free
 from sparqc.ir.uncalibrated import is_uncalibrated
 from sparqc.passes.correct_bias.mean_error import Floats, MeanError
 from sparqc.passes.correct_bias.site import BiasSite, bias_sites
-from sparqc.passes.on_data.batches import calibration_batches
-from sparqc.passes.on_data.observe import Observer, is_free, size_of
+from sparqc.passes.on_data.batches import calibration_batches, check_limit, not_finite
+from sparqc.passes.on_data.observe import Observer, size_of
 from sparqc.passes.on_data.stepwise import open_stepper
 from sparqc.pipeline.passbase import Pass
 from sparqc.pipeline.registry import register
@@ -70,8 +71,7 @@ class CorrectBias(Pass):
     batches: int | None = None  # at most so many; none: all
 
     def __post_init__(self) -> None:
-        if self.batches is not None and self.batches < 1:
-            raise ValueError("batches must be at least 1")
+        check_limit(self.batches)
 
     def run(self, graph: Graph, context: Context) -> int:
         """Change the biases; returns how many."""
@@ -149,10 +149,7 @@ def _parts(batch: Batch, images: int | None) -> Iterator[Batch]:
 
 def _require_finite(shift: Floats, site: BiasSite, number: int) -> None:
     if not np.isfinite(shift).all():
-        raise SparqcError(
-            f"{site.value.name!r} is NaN or infinite in calibration batch {number}",
-            hint="check the weights and that batch: no mean can be measured there",
-        )
+        raise not_finite(repr(site.value.name), number, "mean")
 
 
 def _correct(graph: Graph, site: BiasSite, error: MeanError) -> Correction:

@@ -11,7 +11,7 @@ import numpy as np
 from sparqc.ir.graph import Graph, Node, Value
 from sparqc.ir.vocabulary.table import OperatorTable
 from sparqc.ir.weighted import weight_of
-from sparqc.passes.on_data.counterpart import counterpart
+from sparqc.passes.on_data.counterpart import counterpart, only_reader
 
 #: The operand of the bias, and the axis of the output that it runs along.
 _BIAS = {
@@ -77,13 +77,9 @@ def _site(node: Node, graph: Graph, reference: Graph) -> BiasSite | str:
     return BiasSite(node, operand, axis, value, wanted, _bounds(value))
 
 
-def _only_reader(value: Value) -> Node | None:
-    return value.readers[0] if value.reader_count == 1 and not value.is_output else None
-
-
 def _in_front_of_activation(value: Value) -> Value:
     """The residual sum that alone reads the value, else the value itself."""
-    reader = _only_reader(value)
+    reader = only_reader(value)
     if reader is None or reader.op != "nn.add":
         return value
     terms = [*reader.inputs]
@@ -93,7 +89,7 @@ def _in_front_of_activation(value: Value) -> Value:
 
 def _bounds(value: Value) -> tuple[float, float]:
     """What the activation that alone reads the value leaves of it."""
-    reader = _only_reader(value)
+    reader = only_reader(value)
     if reader is not None and reader.op == "nn.relu":
         return 0.0, np.inf
     if reader is None or reader.op != "nn.clip":

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparqc.errors import SparqcError
 from sparqc.ir.constants import constant_value
 from sparqc.ir.graph import Array, Graph, Node, Value
 from sparqc.ir.vocabulary.table import OperatorTable
@@ -23,7 +22,7 @@ from sparqc.passes.equalize.group import (
 )
 from sparqc.passes.equalize.reference import scale_channels
 from sparqc.passes.equalize.statistics import ChannelStatistics
-from sparqc.passes.on_data.batches import calibration_batches
+from sparqc.passes.on_data.batches import calibration_batches, check_limit, not_finite
 from sparqc.passes.on_data.observe import Observer
 from sparqc.pipeline.passbase import Pass
 from sparqc.pipeline.registry import register
@@ -64,8 +63,7 @@ class Equalize(Pass):
     batches: int | None = None  # at most so many; none: all
 
     def __post_init__(self) -> None:
-        if self.batches is not None and self.batches < 1:
-            raise ValueError("batches must be at least 1")
+        check_limit(self.batches)
         if not self.margin >= 0:
             raise ValueError("margin must not be negative")
 
@@ -102,10 +100,7 @@ def _observe(
         try:
             seen[value].add(array)
         except ValueError:
-            raise SparqcError(
-                f"{value.name!r} is NaN or infinite in calibration batch {number}",
-                hint="check the weights and that batch: no range can be measured there",
-            ) from None
+            raise not_finite(repr(value.name), number) from None
 
     for number, batch in calibration_batches(graph, context, batches):  # noqa: B007
         observer.run(batch, show)

@@ -11,6 +11,7 @@ import numpy as np
 from sparqc.ir.boundary import encode, ends_of
 from sparqc.ir.graph import Array, Graph, Node, Value
 from sparqc.ir.quantizers import CONVERSIONS
+from sparqc.ir.samples import few
 from sparqc.lang.ast import OpDecl
 from sparqc.match.match import Index, Match, Matcher
 from sparqc.numerics.finite import largest_magnitude
@@ -24,8 +25,6 @@ LARGEST, LEAST = float(np.finfo(np.float16).max), float(np.finfo(np.float16).tin
 #: A bound that is added to something may become no larger than this, so that the sum stays finite.
 ADDEND = LARGEST / 2
 _INTEGERS = ("i16", "i32", "i64")
-#: How many samples of the example inputs are looked at.
-_SAMPLES = 2
 
 Reasons = Iterator[tuple[Node, str]]
 
@@ -112,10 +111,7 @@ class Kept:
         given = self.context.example
         if not len(given):
             return ()
-        free = {v.shape[0] if v.shape else 0 for v in self.graph.inputs}
-        if len(free) == 1 and isinstance(free.pop(), str):
-            given = [array[:_SAMPLES] for array in given]
-        return encode(given, ends_of(self.graph), self.context.scales)
+        return encode(few(given, self.graph.inputs), ends_of(self.graph), self.context.scales)
 
     # -- constants ---------------------------------------------------------------------------------
 

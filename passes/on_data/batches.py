@@ -17,6 +17,12 @@ class CalibrationBatches:
     count: int
 
 
+def check_limit(limit: int | None) -> None:
+    """Raise ValueError for a limit that leaves no batch: an option of the passes that take one."""
+    if limit is not None and limit < 1:
+        raise ValueError("batches must be at least 1")
+
+
 def calibration_batches(
     graph: Graph, context: Context, limit: int | None = None
 ) -> Iterator[tuple[int, Batch]]:
@@ -45,6 +51,14 @@ def calibration_batches(
     if not number:
         raise SparqcError("calibration() gave no batches", hint="let it yield at least one")
     context.facts.put(CalibrationBatches(number))
+
+
+def not_finite(what: str, number: int, wanted: str = "range") -> SparqcError:
+    """The error for a value that is NaN or infinite in a batch, so that nothing is measured."""
+    return SparqcError(
+        f"{what} is NaN or infinite in calibration batch {number}",
+        hint=f"check the weights and that batch: no {wanted} can be measured there",
+    )
 
 
 def _given(calibration: Callable[[], Iterable[Batch]]) -> Iterator[Batch]:

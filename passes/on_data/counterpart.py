@@ -18,12 +18,13 @@ def counterpart(value: Value, graph: Graph, reference: Graph) -> Value | None:
     if value.name not in reference:
         return None
     found = reference.value(value.name)
-    while (behind := _only_reader(found)) and _is_folded(behind, graph):
+    while (behind := only_reader(found)) and _is_folded(behind, graph):
         found = behind.output
     return found if found.type.rank == value.type.rank else None
 
 
-def _only_reader(value: Value) -> Node | None:
+def only_reader(value: Value) -> Node | None:
+    """The operator that alone reads a value, None for another and for a graph output."""
     return value.readers[0] if value.reader_count == 1 and not value.is_output else None
 
 

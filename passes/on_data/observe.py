@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from sparqc.ir.graph import Array, Graph, Value
 from sparqc.ir.levels.execute import open_runner
 from sparqc.ir.runner import Runner, StreamingRunner
+from sparqc.ir.samples import is_free
 from sparqc.ir.uncalibrated import is_uncalibrated
 from sparqc.ir.vocabulary.table import OperatorTable
 from sparqc.rewrite.context import Batch
@@ -89,12 +90,6 @@ def _without_quantizers(graph: Graph) -> Graph:
             copy.replace(node.output, value)
     copy.drop_dead()
     return copy
-
-
-def is_free(inputs: Sequence[Value]) -> bool:
-    """Whether all inputs have one symbolic first dimension: the batch."""
-    first = {value.shape[0] if value.shape else 0 for value in inputs}
-    return len(first) == 1 and isinstance(first.pop(), str)
 
 
 def _chunks(values: Iterable[Value]) -> list[list[Value]]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from rich.text import Text
 
+from sparqc.base.text import shortened
 from sparqc.passes.check.check import Finding
 from sparqc.tools.check.checked import Checked
 from sparqc.tools.report.findings import STYLES
@@ -64,7 +65,6 @@ def _group_lines(group: Sequence[Finding]) -> Iterator[Text]:
     yield head
     nodes = list(dict.fromkeys(f.nodes[0] for f in group if f.nodes))
     if nodes:
-        more = f" and {len(nodes) - MOST_NODES} more" if len(nodes) > MOST_NODES else ""
-        yield Text(f"  at {', '.join(nodes[:MOST_NODES])}{more}")
+        yield Text(f"  at {shortened(nodes, MOST_NODES)}")
     if first.cure:
         yield Text(f"  {first.cure}{' (--fix does it)' if first.fix else ''}")

@@ -50,7 +50,8 @@ def _body(report: EngineReport) -> Iterator[str]:
     yield from _limited("not found", report.unknown_nodes)
     yield _row("traffic", _traffic(report))
     yield _row(
-        "weights", f"{_size(report.weight_bytes)} of constants, {_size(report.plan_bytes)} plan"
+        "weights",
+        f"{size_text(report.weight_bytes)} of constants, {size_text(report.plan_bytes)} plan",
     )
     yield _row("sparsity", _sparsity(report))
 
@@ -76,8 +77,8 @@ def _coverage(report: EngineReport) -> str:
 def _traffic(report: EngineReport) -> str:
     least = "at least " if report.unsized_tensors else ""
     batch = f" at batch {report.batch}" if report.batch is not None else ""
-    text = f"{least}{_size(report.bytes_read)} of activations read, "
-    text += f"{_size(report.bytes_written)} written{batch}"
+    text = f"{least}{size_text(report.bytes_read)} of activations read, "
+    text += f"{size_text(report.bytes_written)} written{batch}"
     if report.unsized_tensors:
         text += f" ({report.unsized_tensors} tensors have a size that only the data decide)"
     return text
@@ -91,5 +92,6 @@ def _sparsity(report: EngineReport) -> str:
     return f"enabled; {report.sparse_kernels} kernels use a sparse tactic"
 
 
-def _size(size: int) -> str:
+def size_text(size: int) -> str:
+    """`1.2 MB`, `12.0 kB`."""
     return f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.1f} kB"

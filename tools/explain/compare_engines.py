@@ -15,7 +15,8 @@ from sparqc.tools.engine.int8_coverage import operators_as_built
 from sparqc.tools.engine.kernel import Kernel
 from sparqc.tools.engine.onnx_weights import weighted_nodes
 from sparqc.tools.engine.report import EngineOperator
-from sparqc.tools.explain.text import operators_text, size_text
+from sparqc.tools.engine.text import size_text
+from sparqc.tools.explain.text import operators_text
 
 #: More differences of one kind than this are counted instead of shown.
 SHOWN = 12

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from sparqc.errors import UsageError, did_you_mean
+from sparqc.tools.engine.text import size_text
 from sparqc.tools.explain.text import (
     count_text,
     operators_text,
-    size_text,
     types_text,
 )
 

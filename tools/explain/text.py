@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console, RenderableType
 
-from sparqc.tools.report.tables import operator_text, plain_table, shape_text, shortened
+from sparqc.base.text import shortened
+from sparqc.tools.engine.text import size_text
+from sparqc.tools.report.tables import operator_text, plain_table, shape_text
 from sparqc.tools.terminal.console import show
 
 if TYPE_CHECKING:
@@ -130,11 +132,6 @@ def _row(label: str, text: str) -> str:
     return f"  {label:<10} {text}"
 
 
-def size_text(size: int) -> str:
-    """`1.2 MB`, `12.0 kB`."""
-    return f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.1f} kB"
-
-
 def count_text(count: int) -> str:
     """`1.82 G`, `12.0 M`."""
     return f"{count / 1e9:.2f} G" if count >= 1e8 else f"{count / 1e6:.2f} M"
@@ -168,8 +165,7 @@ def operators_text(kernel: PredictedKernel) -> str:
     """`conv, add, relu`: the operators that compute, in order."""
     names = [o.rpartition(".")[2] for o in kernel.operators if not o.startswith("q.")]
     names = names or [o.rpartition(".")[2] for o in kernel.operators]
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more
+    return shortened(names, _NAMED)
 
 
 def types_text(tensors: Iterable[Tensor]) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sparqc.base.text import shortened
 from sparqc.tools.model.request import Request, takes_request
 
 if TYPE_CHECKING:
@@ -91,8 +92,7 @@ class _Question:
         for node in nodes:
             groups.setdefault(self.answer(node), []).append(_named(node))
         for answer, names in groups.items():
-            more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-            yield f"{', '.join(names[:NAMED])}{more}:\n  {answer}"
+            yield f"{shortened(names, NAMED)}:\n  {answer}"
 
     def answer(self, node: Node) -> str:
         """What stands in the way at one node."""

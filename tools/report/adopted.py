@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from sparqc.base.text import shortened
 from sparqc.passes.adopt.adopted import ADOPTED, Adoption, Change
 from sparqc.passes.calibrate.calibrate import CalibratedRanges
 from sparqc.rewrite.facts import Facts
-from sparqc.tools.report.tables import shortened
 
 #: The kinds of change in the order in which they are told.
 KINDS = ("kept", "moved", "removed", "added")

@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.table import Table
 
+from sparqc.base.text import shortened
 from sparqc.passes.calibrate.calibrate import CalibratedRanges, Range
 from sparqc.rewrite.facts import Facts
 from sparqc.tools.report.tables import plain_table
@@ -21,8 +22,6 @@ LOW_SNR = 25.0
 LARGE_OUTLIERS = 4.0
 #: Beyond this share, clipping is no longer about outliers.
 LARGE_CLIPPED = 0.01
-#: So many quantizers of one kind of trouble are named.
-_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -122,9 +121,7 @@ def _concerns(rows: Iterable[QuantizerRow]) -> Iterator[str]:
             kinds.setdefault(kind, []).append(row)
     for kind, members in kinds.items():
         members.sort(key=lambda r: (math.inf if r.snr_db is None else r.snr_db, r.value))
-        names = ", ".join(_named(r) for r in members[:_NAMED])
-        more = f" and {len(members) - _NAMED} more" if len(members) > _NAMED else ""
-        yield f"quantizers {kind}: {names}{more}"
+        yield f"quantizers {kind}: {shortened([_named(r) for r in members])}"
 
 
 def _named(row: QuantizerRow) -> str:

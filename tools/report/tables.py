@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
+from sparqc.base.text import shortened
+
 if TYPE_CHECKING:
     from sparqc.tools.report.layers import LayerRow, OtherRow
-
-#: How many members of a group are named.
-NAMED = 3
 
 
 def common_reason(reasons: Sequence[str]) -> str:
@@ -92,12 +91,6 @@ def operator_text(op: str) -> str:
 def shape_text(shape: Sequence[int]) -> str:
     """`64x3x7x7`."""
     return "x".join(map(str, shape))
-
-
-def shortened(names: Sequence[str]) -> str:
-    """The first few names, and how many more there are."""
-    rest = len(names) - NAMED
-    return ", ".join(names[:NAMED]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def _counted(names: Iterable[str]) -> str:

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from sparqc.base.text import shortened
 from sparqc.ir.graph import Graph, Node
 from sparqc.ir.quantizers import CONVERSIONS, reads_codes_only
 from sparqc.passes.boundary import BoundaryEnds, End
 from sparqc.passes.half.half import HalfConversion, KeptOperator
 from sparqc.rewrite.context import Context
-from sparqc.tools.report.tables import shortened
 
 
 @dataclass(frozen=True)
