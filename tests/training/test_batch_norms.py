@@ -173,7 +173,7 @@ SCRAMBLED = "int8, +scramble-for-test@after=fold"
 
 @pytest.fixture
 def own_registry(monkeypatch):
-    monkeypatch.setattr(registry, "_passes", {**registry.passes(), Scramble.name: Scramble})
+    monkeypatch.setattr(registry, "_passes", {**registry.registered(), Scramble.name: Scramble})
 
 
 def test_a_layer_that_was_changed_since_gets_statistics_of_its_own(own_registry):
