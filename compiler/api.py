@@ -12,7 +12,7 @@ from sparqc.ir.graph import Array
 from sparqc.job.open import new_job
 from sparqc.job.options import Options, make_options
 from sparqc.job.run import Compiled, run_job
-from sparqc.pipeline.events import Observer
+from sparqc.pipeline.events import Listener
 from sparqc.rewrite.context import Progress
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def compile(
     calibration: Callable[[], Iterable[Sequence[torch.Tensor | Array]]] | None = None,
     options: Options | None = None,
     progress: Progress | None = None,
-    observers: Sequence[Observer] = (),
+    listeners: Sequence[Listener] = (),
     **wishes: object,
 ) -> Compiled:
     """Compile a PyTorch module with example inputs, or a float ONNX model, into an ONNX graph.
@@ -45,6 +45,6 @@ def compile(
             calibration=calibration,
             options=make_options(options, **wishes),
             progress=progress,
-            observers=observers,
+            listeners=listeners,
         )
     )

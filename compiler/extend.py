@@ -5,16 +5,16 @@
 * The graph: `Graph` of `Node`s and `Value`s.  `infer_types` after a node is made; `constant_value`
   and `weight_of` to look at numbers; `open_runner` to run a graph on arrays.  `parse_statements`
   makes a small one for a test, `print_graph` and `parse_graph` are a whole one as text and back.
-* `Facts` are what passes leave for later ones and for reports: a `Plan`, a `Pruning`, records of
-  your own.
+* `Facts` are what passes leave for later ones and for reports: a `Placement`, a `Pruning`, or
+  records of your own.
 * Rules: `native` for the functions that pattern files call, `rule` for rules that Python writes,
   `rulebook` for all that pattern files declare; `rewrite` applies rules, `Matcher` and `cover` find
   what matches.
 * Operators: an `Operator` is a row of the `default_table`; the other names are its parts, and
   `fx_call` and `emit_one` make its writers short.
 * Targets: a `profile` says what is known of one, `predict_graph` which engine it would make.
-* Watching: an `Action` tells each `Observer` of every `PassEvent` and `RuleEvent`; a `Recorder`
-  keeps them.  `sparqc.compile(…, observers=[…])` takes observers too.
+* Watching: an `Action` tells each `Listener` of every `PassEvent` and `RuleEvent`; a `Recorder`
+  keeps them.  `sparqc.compile(…, listeners=[…])` takes listeners too.
 * Mistakes that people make are a `SparqcError`, with a `Span` where they stand in a file.
 
 Importing this module loads neither torch nor onnx; each name is imported on first use.  Other
@@ -47,10 +47,10 @@ __all__ = [
     "Graph",
     "HalfConversion",
     "Level",
+    "Listener",
     "Match",
     "Matcher",
     "Node",
-    "Observer",
     "OnnxEmitter",
     "OnnxForm",
     "OperandSpec",
@@ -62,7 +62,7 @@ __all__ = [
     "PatternError",
     "Permutations",
     "Pipeline",
-    "Plan",
+    "Placement",
     "PredictedEngine",
     "Profile",
     "Pruning",
@@ -148,12 +148,12 @@ HOMES = {
     "sparqc.passes.half.half": ("HalfConversion",),
     "sparqc.passes.masks.pruning": ("Pruning",),
     "sparqc.passes.permute.permutation": ("Permutations",),
-    "sparqc.passes.place.plan": ("Plan",),
+    "sparqc.passes.place.placement": ("Placement",),
     "sparqc.passes.reestimate": ("Reestimation",),
     "sparqc.passes.round_weights": ("WeightRounding",),
     "sparqc.pipeline.action": ("Action",),
     "sparqc.pipeline.catalogue": ("make", "passes"),
-    "sparqc.pipeline.events": ("Observer", "PassEvent", "RuleEvent"),
+    "sparqc.pipeline.events": ("Listener", "PassEvent", "RuleEvent"),
     "sparqc.pipeline.library": ("rulebook",),
     "sparqc.pipeline.passbase": ("Pass",),
     "sparqc.pipeline.registry": ("register",),
@@ -221,12 +221,12 @@ if TYPE_CHECKING:
     from sparqc.passes.half.half import HalfConversion
     from sparqc.passes.masks.pruning import Pruning
     from sparqc.passes.permute.permutation import Permutations
-    from sparqc.passes.place.plan import Plan
+    from sparqc.passes.place.placement import Placement
     from sparqc.passes.reestimate import Reestimation
     from sparqc.passes.round_weights import WeightRounding
     from sparqc.pipeline.action import Action
     from sparqc.pipeline.catalogue import make, passes
-    from sparqc.pipeline.events import Observer, PassEvent, RuleEvent
+    from sparqc.pipeline.events import Listener, PassEvent, RuleEvent
     from sparqc.pipeline.library import rulebook
     from sparqc.pipeline.passbase import Pass
     from sparqc.pipeline.registry import register

@@ -16,7 +16,7 @@ from sparqc.pipeline.registry import register
 from sparqc.rewrite.context import Context
 
 if TYPE_CHECKING:
-    from sparqc.passes.on_data.live_statistics import Moments
+    from sparqc.passes.on_data.batch_statistics import Moments
 
 
 @dataclass(frozen=True)
@@ -102,12 +102,12 @@ def _measure(
 ) -> dict[Value, Moments]:
     """The statistics of the input of each BatchNorm, by the value that it defines."""
     # Only here is torch needed, which takes seconds to import.
-    from sparqc.passes.on_data.live_statistics import LiveStatistics, Moments
+    from sparqc.passes.on_data.batch_statistics import BatchStatistics, Moments
 
     moments: dict[Value, Moments] = {}
     for nodes in groups.values():
         moments |= dict.fromkeys((node.output for node in nodes), Moments())
-    live = LiveStatistics(graph, context.table, moments, context.ranks)
+    live = BatchStatistics(graph, context.table, moments, context.ranks)
     for number, batch in calibration_batches(graph, context, batches):
         live.run(batch)
         for nodes in groups.values():

@@ -11,7 +11,7 @@ from torch import nn
 import sparqc
 import sparqc.extend
 from sparqc.pipeline import registry
-from tests.test_boundaries import ROOT
+from tests.test_rooms import ROOT
 
 
 @pytest.fixture(autouse=True)

@@ -14,7 +14,7 @@ import sparqc
 import sparqc.extend
 from sparqc.base.plugins import GROUPS
 from sparqc.passes.check.record import TARGET, Inventory
-from tests.test_boundaries import FLOORS, ROOT, imports, report
+from tests.test_rooms import FLOORS, ROOT, imports, report
 
 DOORS = {"sparqc": sparqc, "sparqc.extend": sparqc.extend}
 #: What `python -m` and `torchrun -m` run.

@@ -22,7 +22,7 @@ from sparqc.errors import Span, UsageError, did_you_mean
 from sparqc.ir.graph import Graph, Node
 from sparqc.ir.vocabulary.table import OperatorTable
 from sparqc.passes.masks.pruning import Pruning
-from sparqc.passes.place.plan import Plan
+from sparqc.passes.place.placement import Placement
 from sparqc.rewrite.facts import Facts
 
 #: 2:4 and INT8, INT8 with all weights, 2:4 in float, neither.
@@ -234,7 +234,7 @@ def check_kept(choices: Sequence[LayerChoice], facts: Facts) -> None:
 
 def state(layer: str, facts: Facts) -> Keep:
     """How a layer is run by what `prune` and `place` decided."""
-    plan, pruning = facts.get(Plan), facts.get(Pruning)
+    plan, pruning = facts.get(Placement), facts.get(Pruning)
     int8 = plan is not None and any(row.name == layer and row.int8 for row in plan.layers)
     sparse = pruning is not None and layer in pruning.masks
     if int8:
@@ -244,7 +244,7 @@ def state(layer: str, facts: Facts) -> Keep:
 
 def _reasons(choice: LayerChoice, facts: Facts) -> Iterator[str]:
     """Why it is not in INT8, or not sparse, where the choice wanted it."""
-    plan, pruning = facts.get(Plan), facts.get(Pruning)
+    plan, pruning = facts.get(Placement), facts.get(Pruning)
     if "int8" in choice.keep:
         if plan is None:
             yield "no pass of the pipeline places quantizers"

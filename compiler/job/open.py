@@ -24,8 +24,8 @@ from sparqc.match.rulebook import RuleBook
 from sparqc.pipeline import run as pipelines
 from sparqc.pipeline.action import Action
 from sparqc.pipeline.catalogue import passes
-from sparqc.pipeline.events import Observer
-from sparqc.pipeline.library import pass_name, read_own, rulebook
+from sparqc.pipeline.events import Listener
+from sparqc.pipeline.library import pass_name, read_user_file, rulebook
 from sparqc.ranks.ranks import ALONE, Ranks
 from sparqc.rewrite.context import Batch, Context, Progress
 
@@ -52,15 +52,15 @@ def new_job(
     calibration: Callable[[], Iterable[Sequence[torch.Tensor | Array]]] | None = None,
     options: Options,
     progress: Progress | None = None,
-    observers: Sequence[Observer] = (),
+    listeners: Sequence[Listener] = (),
     ranks: Ranks = ALONE,
 ) -> Job:
     """Read the model and everything that is asked for, and run no pass yet; as `compile`.
 
     With `ranks` several processes do the same at once, and share the work of measuring.
     """
-    own = [read_own(path) for path in options.patterns]
-    line = _with_own(pipelines.parse(options.passes), own)
+    own = [read_user_file(path) for path in options.patterns]
+    line = _with_user_passes(pipelines.parse(options.passes), own)
     level: Level = "onnx" if isinstance(model, (str, Path, onnx.ModelProto)) else "fx"
     if level == "onnx" and not options.dynamic_batch:
         raise UsageError("--static is for PyTorch models; an ONNX file says itself what is fixed")
@@ -81,7 +81,7 @@ def new_job(
         rules=rulebook(own),
         target=target,
         action=Action(
-            limit=options.limit, skip=options.skip, check=options.check, listeners=observers
+            limit=options.limit, skip=options.skip, check=options.check, listeners=listeners
         ),
         example=example,
         calibration=batches_of(graph, calibration, options.random_calibration, example),
@@ -123,7 +123,7 @@ def _check_carried_out(wish: str, wished: bool, option: str, line: pipelines.Pip
         )
 
 
-def _with_own(line: pipelines.Pipeline, own: Sequence[PatternFile]) -> pipelines.Pipeline:
+def _with_user_passes(line: pipelines.Pipeline, own: Sequence[PatternFile]) -> pipelines.Pipeline:
     """The pipeline with the passes of a person's own files, where it does not name them itself.
 
     They run first, or, where their rules are for ONNX only, right behind the export.

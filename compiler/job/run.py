@@ -13,7 +13,7 @@ from sparqc.ir.boundary import decode, encode, ends_of
 from sparqc.ir.graph import Array, Graph
 from sparqc.ir.levels.execute import open_runner
 from sparqc.ir.onnx.adapter import save_onnx, write_onnx
-from sparqc.ir.samples import few
+from sparqc.ir.samples import first_samples
 from sparqc.ir.vocabulary.raw import opsets_of
 from sparqc.job.layers import check_kept
 from sparqc.job.open import Job
@@ -48,13 +48,14 @@ class Compiled:
 def run_job(job: Job, expected: list[Array] | None = None) -> Compiled:
     """Run the passes, write the ONNX graph, and compare it with what was read.
 
-    `expected` is what the model gives for `few` of the example inputs; without it the graph is run.
+    `expected` is what the model gives for `first_samples` of the example inputs; without it the
+    graph is run.
     Raises SparqcError where a pass fails or the result is no valid ONNX graph.
     """
     graph, context = job.graph, job.context
     fitting, skipped = job.pipeline.for_level(graph.level)
     opaque = _opaque(graph, context)
-    compared = few(context.example, graph.inputs)
+    compared = first_samples(context.example, graph.inputs)
     if compared and expected is None:
         expected, _ = open_runner(graph, context.table).run(compared)
     if any(step.cls.needs_reference for step in fitting.steps):

@@ -1,6 +1,6 @@
 """The one choke point: every pass and every application of a rule goes through an Action.
 
-It counts, stops at a limit, skips by name, takes the time, tells observers, and on request runs
+It counts, stops at a limit, skips by name, takes the time, tells listeners, and on request runs
 the example inputs through the graph before and after to hold each step to its word.
 """
 
@@ -17,7 +17,7 @@ from sparqc.ir.graph import Array, Graph
 from sparqc.lang.ast import RuleDecl
 from sparqc.match.result import Match
 from sparqc.pipeline.drift import Drift, Word, measure
-from sparqc.pipeline.events import Observer, PassEvent, RuleEvent
+from sparqc.pipeline.events import Listener, PassEvent, RuleEvent
 from sparqc.pipeline.passbase import Pass
 from sparqc.rewrite.apply import Change
 from sparqc.rewrite.context import Context
@@ -56,7 +56,7 @@ class Action:
         limit: int | None = None,
         skip: Collection[str] = (),
         check: str = "off",
-        listeners: Iterable[Observer] = (),
+        listeners: Iterable[Listener] = (),
     ) -> None:
         if check not in CHECKS:
             hint = did_you_mean(check, CHECKS)

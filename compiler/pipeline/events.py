@@ -68,7 +68,7 @@ class PassEvent:
         return {"kind": self.kind, **_plain(self, {"drift", "graph"}), "drift": _drift(self.drift)}
 
 
-class Observer:
+class Listener:
     """Told of every event; both methods may be left out."""
 
     def on_pass(self, event: PassEvent) -> None:

@@ -31,7 +31,7 @@ def register_rule_passes() -> None:
         _register(file)
 
 
-def read_own(path: Path) -> PatternFile:
+def read_user_file(path: Path) -> PatternFile:
     """A person's own pattern file; its rules become a pass of the file's name.
 
     Raises PatternError, or several as an ErrorGroup, where the file is wrong.  (The installed ones

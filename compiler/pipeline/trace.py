@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-from sparqc.pipeline.events import Observer, PassEvent, RuleEvent
+from sparqc.pipeline.events import Listener, PassEvent, RuleEvent
 
 
-class Recorder(Observer):
+class Recorder(Listener):
     """Keeps every event."""
 
     def __init__(self) -> None:

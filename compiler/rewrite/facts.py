@@ -9,7 +9,7 @@ D = TypeVar("D")
 
 
 class Facts:
-    """Records by their types: `facts.get(Plan)` is the `Plan` that was put, or None.
+    """Records by their types: `facts.get(Placement)` is the `Placement` that was put, or None.
 
     A record is a dataclass beside the pass that makes it.  A pass of anybody's may put one of its
     own; a second record of a type takes the place of the first.

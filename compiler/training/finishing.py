@@ -14,7 +14,7 @@ from torch.utils import _pytree as pytree
 
 from sparqc.ir.fx.tensor import array_of, tensor_of
 from sparqc.ir.graph import Array, Graph
-from sparqc.ir.samples import few
+from sparqc.ir.samples import first_samples
 from sparqc.job.open import Job
 from sparqc.job.run import Compiled, run_job
 from sparqc.rewrite.context import Batch
@@ -48,7 +48,7 @@ def finish(
     if recipe.unfolded:
         _fold(graph, recipe)
     context = replace(recipe.context, facts=recipe.context.facts.copy(), scales={})
-    expected = evaluate(module, few(context.example, graph.inputs))
+    expected = evaluate(module, first_samples(context.example, graph.inputs))
     job = Job(graph, recipe.rest, context, recipe.notes)
     compiled = run_job(job, expected=expected)
     if path is not None:

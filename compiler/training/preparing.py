@@ -16,12 +16,12 @@ from sparqc.ir.graph import Array, Graph
 from sparqc.ir.vocabulary.table import OperatorTable
 from sparqc.job.open import new_job
 from sparqc.job.options import Options, make_options
-from sparqc.passes.place.plan import Plan
-from sparqc.pipeline.events import Observer
+from sparqc.passes.place.placement import Placement
+from sparqc.pipeline.events import Listener
 from sparqc.ranks.ranks import ALONE, Ranks
+from sparqc.training.batch_norms import batch_norm_modules, trained_batch_norms
 from sparqc.training.fake_quantize import weight_scale
-from sparqc.training.front import Front, uncalibrated_scales
-from sparqc.training.live import batch_norm_modules, live_batch_norms
+from sparqc.training.front_end import FrontEnd, uncalibrated_scales
 from sparqc.training.measure import measure_statistics
 from sparqc.training.normalization import Normalization, normalizations, operand
 from sparqc.training.prepared import Batches, Prepared, Recipe
@@ -41,7 +41,7 @@ def prepare(
     learned_scales: bool = False,
     options: Options | None = None,
     progress: Progress | None = None,
-    observers: Sequence[Observer] = (),
+    listeners: Sequence[Listener] = (),
     ranks: Ranks = ALONE,
     **wishes: object,
 ) -> Prepared:
@@ -72,10 +72,10 @@ def prepare(
         calibration=calibration,
         options=make_options(options, **wishes),
         progress=progress,
-        observers=observers,
+        listeners=listeners,
         ranks=ranks,
     )
-    front = Front(job)
+    front = FrontEnd(job)
     front.require_rest()
     seen: dict[str, Normalization] = {}
     for _ in front.run():
@@ -101,7 +101,7 @@ def _check(module: object, batch_norm: str) -> None:
 
 
 def _unfolded(
-    front: Front, seen: Iterable[Normalization], models: Mapping[str, BatchNorm]
+    front: FrontEnd, seen: Iterable[Normalization], models: Mapping[str, BatchNorm]
 ) -> tuple[Graph, bool]:
     """A copy of the graph with the BatchNorms of modules back behind their layers, and whether
     there are any."""
@@ -114,19 +114,19 @@ def _unfolded(
 
 
 def _written(
-    graph: Graph, front: Front, models: Mapping[str, BatchNorm], learned_scales: bool
+    graph: Graph, front: FrontEnd, models: Mapping[str, BatchNorm], learned_scales: bool
 ) -> Written:
     table = front.job.context.table
     return TrainingWriter(
         graph,
         table,
-        live=dict(live_batch_norms(graph, models)),
+        live=dict(trained_batch_norms(graph, models)),
         dynamic=frozenset() if learned_scales else frozenset(_following(graph, table)),
         learned=frozenset(front.measured) if learned_scales else frozenset(),
     ).write()
 
 
-def _recipe(graph: Graph, front: Front, written: Written, unfolded: bool) -> Recipe:
+def _recipe(graph: Graph, front: FrontEnd, written: Written, unfolded: bool) -> Recipe:
     return Recipe(
         graph,
         front.job.context,
@@ -138,11 +138,11 @@ def _recipe(graph: Graph, front: Front, written: Written, unfolded: bool) -> Rec
     )
 
 
-def _require_quantized(front: Front) -> None:
+def _require_quantized(front: FrontEnd) -> None:
     """UsageError or SparqcError where there is nothing that trains with quantizers."""
     graph, facts = front.graph, front.job.context.facts
     if not any(node.op == "q.qdq" for node in graph.nodes):
-        plan = facts.get(Plan)
+        plan = facts.get(Placement)
         if plan is None:
             raise UsageError(
                 f"the pipeline places no quantizers: {front.job.pipeline}",

@@ -17,7 +17,7 @@ from sparqc.job.open import new_job
 from sparqc.job.options import Options, make_options
 from sparqc.passes.masks.pruning import Pruning
 from sparqc.ranks.ranks import ALONE, Ranks
-from sparqc.training.front import Front
+from sparqc.training.front_end import FrontEnd
 from sparqc.training.normalization import operand
 from sparqc.training.parametrization import apply_masks, stored_parameters
 from sparqc.training.prepared import Batches
@@ -81,7 +81,7 @@ def sparsify(
         progress=progress,
         ranks=ranks,
     )
-    front = Front(job)
+    front = FrontEnd(job)
     graph, pruning = _masked_graph(front)
     found = {name: mask for name, mask in _masks(graph)}
     dense = {k: m.reason for k, m in pruning.dense.items()}
@@ -99,7 +99,7 @@ def sparsify(
     return module
 
 
-def _masked_graph(front: Front) -> tuple[Graph, Pruning]:
+def _masked_graph(front: FrontEnd) -> tuple[Graph, Pruning]:
     """The graph, and what `prune` decided, before the first pass that leaves the module's form."""
     graph, pruning, count = front.graph.clone(), Pruning(), -1
     for _ in front.run():
@@ -119,7 +119,7 @@ def _masks(graph: Graph) -> Iterator[tuple[str, Tensor]]:
             yield weight.name, tensor_of(np.array(cast(Array, mask.data) != 0))
 
 
-def _nothing(front: Front, dense: Mapping[str, str]) -> SparqcError:
+def _nothing(front: FrontEnd, dense: Mapping[str, str]) -> SparqcError:
     if not dense:
         return UsageError(
             f"the pipeline masks nothing: {front.job.pipeline}",

@@ -81,7 +81,7 @@ def fix_of(check: CheckDecl) -> str:
     return check.preserves if check.rewrite else _PYTHON_FIXES.get(check.name, "")
 
 
-#: Cures that a rewrite cannot say, as it sees one reader at a time: see `sparqc.passes.check.cure`.
+#: Fixes that a rewrite cannot say, as it sees one reader at a time: `sparqc.passes.check.fixes`.
 _PYTHON_FIXES = {"shared_dequantize": "exact", "duplicate_quantizer": "exact"}
 
 

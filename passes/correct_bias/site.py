@@ -11,7 +11,7 @@ import numpy as np
 from sparqc.ir.graph import Graph, Node, Value
 from sparqc.ir.vocabulary.table import OperatorTable
 from sparqc.ir.weighted import weight_of
-from sparqc.passes.on_data.counterpart import counterpart, only_reader
+from sparqc.passes.on_data.reference_value import only_reader, reference_value
 
 #: The operand of the bias, and the axis of the output that it runs along.
 _BIAS = {
@@ -71,7 +71,7 @@ def _site(node: Node, graph: Graph, reference: Graph) -> BiasSite | str:
     if node.op == "nn.gemm" and (node.attributes["alpha"], node.attributes["beta"]) != (1, 1):
         return "it scales its bias"
     value = _in_front_of_activation(node.output)
-    wanted = counterpart(value, graph, reference)
+    wanted = reference_value(value, graph, reference)
     if wanted is None or wanted.type.shape != value.type.shape:
         return "the model as it was read has no such value"
     return BiasSite(node, operand, axis, value, wanted, _bounds(value))

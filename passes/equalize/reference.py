@@ -9,7 +9,7 @@ from __future__ import annotations
 from sparqc.ir.graph import Graph, Node, Value
 from sparqc.passes.equalize.factors import Floats
 from sparqc.passes.equalize.group import ChannelGroup
-from sparqc.passes.on_data.counterpart import counterpart
+from sparqc.passes.on_data.reference_value import reference_value
 
 
 def scale_channels(group: ChannelGroup, factors: Floats, graph: Graph, reference: Graph) -> bool:
@@ -18,7 +18,7 @@ def scale_channels(group: ChannelGroup, factors: Floats, graph: Graph, reference
     False, and nothing is changed, where the reference has no such values.
     """
     written = [
-        (counterpart(w.node.output, graph, reference), group.axes[w.node.output])
+        (reference_value(w.node.output, graph, reference), group.axes[w.node.output])
         for w in group.writers
     ]
     readers = [(_same(r.node, reference), _axis(group, r.node)) for r in group.readers]

@@ -11,7 +11,7 @@ import numpy as np
 from sparqc.ir.boundary import encode, ends_of
 from sparqc.ir.graph import Array, Graph, Node, Value
 from sparqc.ir.quantizers import CONVERSIONS
-from sparqc.ir.samples import few
+from sparqc.ir.samples import first_samples
 from sparqc.lang.ast import OpDecl
 from sparqc.match.match import Index, Match, Matcher
 from sparqc.numerics.finite import largest_magnitude
@@ -111,7 +111,9 @@ class Kept:
         given = self.context.example
         if not len(given):
             return ()
-        return encode(few(given, self.graph.inputs), ends_of(self.graph), self.context.scales)
+        return encode(
+            first_samples(given, self.graph.inputs), ends_of(self.graph), self.context.scales
+        )
 
     # -- constants ---------------------------------------------------------------------------------
 

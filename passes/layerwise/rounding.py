@@ -25,7 +25,7 @@ from sparqc.passes.layerwise.repair import Solution, Task, free_mean, refusal
 from sparqc.passes.layerwise.solve import codes
 from sparqc.passes.layerwise.sweep import rounded
 from sparqc.passes.layerwise.walk import Stop
-from sparqc.passes.on_data.counterpart import counterpart
+from sparqc.passes.on_data.reference_value import reference_value
 
 #: Shares of max|w| that are tried as the range of an output channel's codes.
 RANGES = torch.linspace(1, 0.6, 17)
@@ -87,7 +87,7 @@ class Rounding:
     def task(self, reference: Graph) -> Task:
         """What `repair` is to do."""
         node, form = self.layer.found.node, self.layer.form
-        stop = Stop(node, form, input_of(node), counterpart(node.output, self.graph, reference))
+        stop = Stop(node, form, input_of(node), reference_value(node.output, self.graph, reference))
         return Task(stop, self.layer.found.weight, self.rows, self.solve, self.keep)
 
     def solve(self, problem: Problem) -> Solution:

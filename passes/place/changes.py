@@ -8,22 +8,22 @@ from sparqc.ir.graph import Value
 from sparqc.lang.ast import FusionDecl
 from sparqc.passes.adopt.adopted import Adopted, Adoption, Change
 from sparqc.passes.place.decide import Decider
-from sparqc.passes.place.plan import Plan, Quantizer
+from sparqc.passes.place.placement import Placement, Quantizer
 
 _GONE = "what it stood on is gone: other passes rewrote it"
 _OUTPUT = "an output of the model, which was not asked for in INT8"
 _UNREAD = "no operator of the target reads it in INT8"
 
 
-def changes(taken: Adoption, plan: Plan, decider: Decider) -> list[Change]:
+def changes(taken: Adoption, placement: Placement, decider: Decider) -> list[Change]:
     """A row for each quantizer that was there, in its order, then one for each that is new."""
-    placed = {quantizer.value: quantizer for quantizer in plan.quantizers}
+    placed = {quantizer.value: quantizer for quantizer in placement.quantizers}
     rows = [_change(a, name, placed, decider) for a, name in taken.places]
     for row, (found, _) in zip(rows, taken.places, strict=True):
         if row.kind == "moved":
             taken.take(row.to, found)
     known = {name for _, name in taken.places} | {row.to for row in rows}
-    return [*rows, *_added(plan, known, taken)]
+    return [*rows, *_added(placement, known, taken)]
 
 
 def _change(found: Adopted, name: str, placed: Mapping[str, Quantizer], decider: Decider) -> Change:
@@ -82,8 +82,8 @@ def _inside(fusion: FusionDecl) -> str:
     return f"inside {fusion.name}" + f": {text[:1].lower()}{text[1:]}" * bool(text)
 
 
-def _added(plan: Plan, known: set[str], taken: Adoption) -> Iterator[Change]:
-    for quantizer in plan.quantizers:
+def _added(placement: Placement, known: set[str], taken: Adoption) -> Iterator[Change]:
+    for quantizer in placement.quantizers:
         if quantizer.value not in known:
             reason = _asked(quantizer) + taken.why_missing(quantizer.value)
             yield Change(quantizer.value, "added", reason)

@@ -151,7 +151,7 @@ class Decider:
             wanted, given = self.wanted(slots), self._from_int8(slots)
             for decision in light:
                 if not decision.reason:
-                    decision.reason = _lonely(decision, wanted, given, slots)
+                    decision.reason = _float_side(decision, wanted, given, slots)
                     changed |= bool(decision.reason)
 
     def _follow_pairs(self) -> bool:
@@ -236,7 +236,7 @@ def _weights(match: Match, table: OperatorTable) -> tuple[Value, ...]:
     return tuple(w.weight for w in (weight_of(n, table) for n in match.nodes) if w is not None)
 
 
-def _lonely(
+def _float_side(
     decision: Decision,
     wanted: set[Value],
     given: set[Value],

@@ -18,7 +18,7 @@ from sparqc.passes.masks.pruning import Pruning
 from sparqc.passes.place.changes import changes
 from sparqc.passes.place.decide import Decider, Decision
 from sparqc.passes.place.insert_quantizers import Slot, insert_quantizer
-from sparqc.passes.place.plan import Layer, Plan, Quantizer
+from sparqc.passes.place.placement import Layer, Placement, Quantizer
 from sparqc.pipeline.passbase import Pass
 from sparqc.pipeline.registry import register
 from sparqc.rewrite.context import Context
@@ -34,8 +34,8 @@ class Place(Pass):
     """Insert quantizers: on every operand that an INT8 fusion reads, one Q for each value.
 
     Values between which a scale passes unchanged get one scale.  Scales stay NaN until `calibrate`
-    measures them.  The plan, with the reason for every layer that stays in float, goes into the
-    report.
+    measures them.  The placement, with the reason for every layer that stays in float, goes into
+    the report.
     """
 
     name = "place"
@@ -54,22 +54,22 @@ class Place(Pass):
             taken.settle(graph, context)
         decider = Decider(graph, context)
         layers = tuple(_layers(graph, decider, context))
-        placement = _Placement(graph, context, decider, self.masked_outputs)
+        insertion = _Insertion(graph, context, decider, self.masked_outputs)
         if self.activations:
-            placement.activations()
+            insertion.activations()
         else:
             layers = _in_float(layers)
-        placement.weights()
-        plan = Plan(layers, tuple(placement.quantizers))
+        insertion.weights()
+        placement = Placement(layers, tuple(insertion.quantizers))
         if taken is not None:
-            taken.changes = changes(taken, plan, decider)
+            taken.changes = changes(taken, placement, decider)
         graph.sort()
-        context.facts.put(plan)
-        return len(plan.quantizers)
+        context.facts.put(placement)
+        return len(placement.quantizers)
 
 
 @dataclass
-class _Placement:
+class _Insertion:
     """The insertion of quantizers into one graph."""
 
     graph: Graph

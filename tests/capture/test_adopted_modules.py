@@ -17,7 +17,7 @@ from sparqc.passes.adopt.adopted import Adoption
 from sparqc.passes.calibrate.calibrate import CalibratedRanges
 from sparqc.passes.equalize.equalized import Equalization
 from sparqc.passes.masks.pruning import Pruning
-from sparqc.passes.place.plan import Plan
+from sparqc.passes.place.placement import Placement
 from sparqc.passes.reestimate import Reestimation
 from tests.adopted import doubles
 from tests.adopted.network import Network, images, trained
@@ -171,11 +171,11 @@ def test_what_is_disabled_stays_in_float():
     for quantizer in (net.layer1.conv1._input_quantizer, net.layer1.conv1._weight_quantizer):
         quantizer._disabled = True
     done = compiled(net)
-    layers = {row.module: row for row in done.context.facts[Plan].layers}
+    layers = {row.module: row for row in done.context.facts[Placement].layers}
     assert not layers["layer1.conv1"].int8 and "left it in float" in layers["layer1.conv1"].reason
     assert layers["layer1.conv2"].int8
     line = 'int8, +adopt{float_layers="quantize"}@instead=adopt'
-    layers = {row.module: row for row in compiled(net, line).context.facts[Plan].layers}
+    layers = {row.module: row for row in compiled(net, line).context.facts[Placement].layers}
     assert layers["layer1.conv1"].int8
 
 

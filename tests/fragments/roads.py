@@ -17,7 +17,7 @@ from sparqc.ir.levels.execute import open_runner
 from sparqc.job.open import Job
 from sparqc.job.run import Compiled
 from sparqc.passes.check.finding import Findings
-from sparqc.passes.place.plan import Plan
+from sparqc.passes.place.placement import Placement
 from sparqc.pipeline import run as pipeline
 from sparqc.pipeline.action import Action
 from sparqc.rewrite.facts import Facts
@@ -60,7 +60,7 @@ class File:
     def __init__(self, compiled: Compiled) -> None:
         self.compiled = compiled
         self.graph = Structure(compiled.model)
-        self.plan = compiled.context.facts[Plan]
+        self.plan = compiled.context.facts[Placement]
 
     @cached_property
     def reads(self) -> dict[str, set[str]]:

@@ -6,7 +6,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from sparqc import api
-from sparqc.passes.place.plan import Plan
+from sparqc.passes.place.placement import Placement
 from sparqc.pipeline import run as pipeline
 from tests.fragments.roads import Function, conv, hold, image
 
@@ -78,5 +78,5 @@ def test_a_custom_operator_reads_and_gives_floats(road):
     assert x.is_input
     (reader,) = custom.output.readers
     assert reader.op == ("q.qdq" if road == "fx" else "q.quantize")
-    quantized = {q.value for q in job.context.facts[Plan].quantizers if q.axis is None}
+    quantized = {q.value for q in job.context.facts[Placement].quantizers if q.axis is None}
     assert quantized == {"x", custom.output.name}

@@ -17,7 +17,7 @@ from sparqc.declared.targets import default_profile
 from sparqc.ir.export.direct import to_onnx
 from sparqc.ir.vocabulary.table import default_table
 from sparqc.match.rulebook import RuleBook
-from sparqc.passes.place.plan import Plan
+from sparqc.passes.place.placement import Placement
 from sparqc.pipeline.action import Action
 from sparqc.pipeline.catalogue import make
 from sparqc.pipeline.library import installed, rulebook
@@ -87,7 +87,7 @@ def placed(graph, book):
     for name in ("fold", "place"):
         context.action.pass_(make(name), graph, context)
     graph.verify()
-    plan = context.facts[Plan]
+    plan = context.facts[Placement]
     groups = {}
     for q in plan.quantizers:
         groups.setdefault(q.scale, set()).add(q.value)

@@ -9,7 +9,7 @@ from torch.nn.functional import relu
 
 import sparqc
 from sparqc.passes.check.finding import Findings
-from sparqc.passes.place.plan import Plan
+from sparqc.passes.place.placement import Placement
 from sparqc.tools.engine.rtx import compile_rtx
 from tests.fragments.roads import Function, conv, image
 from tests.zoo.structure import Structure
@@ -75,7 +75,7 @@ def test_weights_alone_have_scales_a_channel_and_a_reason():
     dequantize = structure.producer[node.input[1]]
     assert structure.constants[dequantize.input[1]].shape == (32,)
     assert not structure.is_dequantized(node.input[0])
-    rows = done.context.facts[Plan].layers
+    rows = done.context.facts[Placement].layers
     reasons = {row.reason for row in rows if row.weight}
     assert reasons == {"weights only: what it reads is not quantized"}
 
@@ -84,7 +84,7 @@ def test_a_knob_of_the_command_line_is_stronger_than_that_of_a_preset():
     options = {"target": "tensorrt-rtx", "random_calibration": True}
     done = sparqc.compile(network(), (image(),), passes="attention-int8",
                           knobs=("attention=float",), **options)  # fmt: skip
-    (row,) = (r for r in done.context.facts[Plan].layers if r.fusion.startswith("attention"))
+    (row,) = (r for r in done.context.facts[Placement].layers if r.fusion.startswith("attention"))
     assert row.reason.startswith("attention stays in float")
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sparqc.ir.graph import Graph, TensorType
-from sparqc.ir.samples import few
+from sparqc.ir.samples import first_samples
 
 BATCH = [np.zeros((5, 3)), np.zeros((5,))]
 
@@ -22,4 +22,4 @@ def test_a_batch_is_cut_where_all_inputs_have_it(first, second, left):
     graph = Graph("onnx")
     graph.add_input("x", TensorType("f32", first))
     graph.add_input("y", TensorType("f32", second))
-    assert [len(array) for array in few(BATCH, graph.inputs)] == [left, left]
+    assert [len(array) for array in first_samples(BATCH, graph.inputs)] == [left, left]

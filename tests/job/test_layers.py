@@ -12,7 +12,7 @@ import sparqc
 from sparqc.errors import UsageError
 from sparqc.job.layers import read_layers, selectors
 from sparqc.passes.masks.pruning import Pruning
-from sparqc.passes.place.plan import Plan
+from sparqc.passes.place.placement import Placement
 from sparqc.rewrite.facts import Facts
 
 GOOD = """
@@ -51,7 +51,7 @@ def error_of(path: Path, **wishes: str) -> str:
 
 def test_layers_are_kept_as_the_file_says(tmp_path: Path) -> None:
     facts = compiled(write(tmp_path, GOOD))
-    plan = {row.name: row.int8 for row in facts[Plan].layers if row.weight}
+    plan = {row.name: row.int8 for row in facts[Placement].layers if row.weight}
     assert plan == {"conv": True, "conv_1": False}
     assert facts[Pruning].masks == {}
 

@@ -13,7 +13,7 @@ from sparqc.match.cover import cover
 from sparqc.match.match import Matcher
 from sparqc.match.order import Order
 from sparqc.match.rulebook import RuleBook
-from sparqc.pipeline.events import Observer
+from sparqc.pipeline.events import Listener
 from sparqc.rewrite.worklist import rewrite
 from tests.match.random_graphs import blocks, content, graphs, shuffled
 from tests.match.sketches import TABLE, context_of
@@ -73,7 +73,7 @@ def book(declarations, order: random.Random | None = None) -> RuleBook:
     return RuleBook(declarations, TABLE, {})
 
 
-class Verifier(Observer):
+class Verifier(Listener):
     """Checks the structure of a graph after every single application."""
 
     def __init__(self, graph) -> None:

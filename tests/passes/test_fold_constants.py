@@ -10,7 +10,7 @@ from torch.nn.utils.parametrizations import weight_norm
 
 import sparqc
 from sparqc.passes.masks.pruning import Pruning
-from sparqc.passes.place.plan import Plan
+from sparqc.passes.place.placement import Placement
 
 X = torch.randn(2, 16, 8, 8, generator=torch.Generator().manual_seed(0))
 
@@ -59,7 +59,7 @@ def compiled(net, **options):
 def test_a_computed_weight_is_quantized_like_any_other(name):
     torch.manual_seed(0)
     done = compiled(MODELS[name](), passes="int8")
-    (layer,) = [x for x in done.context.facts[Plan].layers if x.weight]
+    (layer,) = [x for x in done.context.facts[Placement].layers if x.weight]
     assert layer.int8, layer.reason
     assert done.difference.snr_db > 20
 

@@ -15,7 +15,7 @@ from sparqc.ir.graph import Graph
 from sparqc.ir.levels.execute import open_runner
 from sparqc.ir.vocabulary.table import default_table
 from sparqc.passes.masks.pruning import Mask, Pruning
-from sparqc.passes.on_data.live_statistics import Moments
+from sparqc.passes.on_data.batch_statistics import Moments
 from sparqc.passes.reestimate import Reestimate, Reestimation, Statistics
 from sparqc.rewrite.context import Batch, Context
 from tests.calibration_models import context

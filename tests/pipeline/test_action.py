@@ -12,7 +12,7 @@ from sparqc.errors import SparqcError, UsageError
 from sparqc.ir.graph import Origin
 from sparqc.pipeline.action import Action
 from sparqc.pipeline.drift import measure
-from sparqc.pipeline.events import Observer
+from sparqc.pipeline.events import Listener
 from sparqc.pipeline.passbase import Pass
 from sparqc.pipeline.trace import Recorder
 from sparqc.rewrite.worklist import rewrite
@@ -185,7 +185,7 @@ def test_events_are_lines_of_json():
 def test_observers_get_the_graph_after_a_pass():
     seen = []
 
-    class Look(Observer):
+    class Look(Listener):
         def on_pass(self, event):
             seen.append((event.pass_, len(event.graph)))
 

@@ -11,7 +11,7 @@ import onnx
 
 import sparqc
 from sparqc.passes.masks.pruning import Pruning
-from sparqc.passes.place.plan import Plan
+from sparqc.passes.place.placement import Placement
 from sparqc.pipeline.library import rulebook
 from sparqc.predict.engine import PredictedEngine
 from sparqc.tools.engine.onnx_weights import weighted_nodes
@@ -100,7 +100,9 @@ def measure(architecture: Architecture) -> Agreement:
 def reasons(done: sparqc.Compiled) -> Counter[str]:
     """Why the weighted operators that stay in float do so."""
     return Counter(
-        layer.reason for layer in done.context.facts[Plan].layers if layer.weight and layer.reason
+        layer.reason
+        for layer in done.context.facts[Placement].layers
+        if layer.weight and layer.reason
     )
 
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 import sparqc
-from sparqc.passes.place.plan import Plan
+from sparqc.passes.place.placement import Placement
 from sparqc.tools.engine.rtx import compile_rtx
 from tests.zoo.structure import Structure
 
@@ -105,7 +105,7 @@ def quantized(value):
 
 
 def test_the_inputs_of_each_concat_and_its_output_have_one_scale(compiled):
-    scale = {q.value: q.scale for q in compiled.context.facts[Plan].quantizers}
+    scale = {q.value: q.scale for q in compiled.context.facts[Placement].quantizers}
     concats = [node for node in compiled.graph.nodes if node.op == "nn.concat"]
     tied = [
         {scale[name] for v in node.inputs if (name := quantized(v)) in scale} for node in concats

@@ -16,7 +16,7 @@ from sparqc.job.open import new_job
 from sparqc.job.options import Options
 from sparqc.passes.check.check import Finding, findings_of
 from sparqc.passes.check.file_checks import Subject, file_findings
-from sparqc.passes.check.lost import lost
+from sparqc.passes.check.lost_layers import lost_layers
 from sparqc.passes.check.record import TARGET
 from sparqc.rewrite.context import Context
 from sparqc.tools.report.layers import layer_rows
@@ -69,7 +69,7 @@ def check_proto(model: onnx.ModelProto, target: str = "", patterns: Sequence[Pat
     found = [
         *file_findings(Subject(model, graph, context)),
         *findings_of(graph, context),
-        *lost(graph, context.table),
+        *lost_layers(graph, context.table),
     ]
     rows = layer_rows(graph, context)
     return Checked(

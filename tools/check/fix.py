@@ -11,8 +11,8 @@ import onnx
 
 from sparqc.ir.onnx.adapter import save_onnx, write_onnx
 from sparqc.job.verify import check_model
-from sparqc.passes.check.cure import cure
 from sparqc.passes.check.file_checks import file_checks, write_axes
+from sparqc.passes.check.fixes import apply_fixes
 from sparqc.tools.check.checked import Checked, check_proto, node_names
 
 
@@ -32,7 +32,7 @@ def fix(checked: Checked, patterns: Sequence[Path] = ()) -> Fixed:
     """
     written_out = Counter(f.id for f in checked.findings if _cured_by_writing(f.id))
     axes = write_axes(checked.subject)
-    cured = dict(cure(checked.graph, checked.context))
+    cured = dict(apply_fixes(checked.graph, checked.context))
     cured |= {id: count for id, count in written_out.items() if id != "missing-axis"}
     cured |= {"missing-axis": axes} if axes else {}
     if not cured:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sparqc.job.run import Compiled
     from sparqc.tools.compile.recorder import GraphRecorder
     from sparqc.tools.model.evaluation import Metric
-    from sparqc.tools.model.opening import Opened
+    from sparqc.tools.model.open_request import Opened
     from sparqc.tools.report.report import Report
 
 _PATH = click.Path(path_type=Path)
@@ -125,7 +125,7 @@ def _compile(
 ) -> Outcome:
     from sparqc.job.run import run_job
     from sparqc.pipeline.trace import Recorder
-    from sparqc.tools.model.opening import open_request
+    from sparqc.tools.model.open_request import open_request
     from sparqc.tools.report.report import Account, PassRow, report_of
     from sparqc.tools.terminal.progress import progress_bar
 

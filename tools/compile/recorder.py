@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from sparqc.ir.graph import Graph
 from sparqc.ir.text.print import print_graph
-from sparqc.pipeline.events import Observer, PassEvent, RuleEvent
+from sparqc.pipeline.events import Listener, PassEvent, RuleEvent
 from sparqc.pipeline.trace import Recorder
 
 
@@ -26,7 +26,7 @@ class Stage:
 
 
 @dataclass
-class GraphRecorder(Observer):
+class GraphRecorder(Listener):
     """Keeps every event, and the text of the graph wherever a pass changed it."""
 
     events: Recorder = field(default_factory=Recorder)

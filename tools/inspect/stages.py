@@ -10,7 +10,7 @@ from sparqc.ir.graph import Graph
 from sparqc.pipeline import run as pipelines
 from sparqc.pipeline.steps import Pipeline, Step
 from sparqc.rewrite.context import Context
-from sparqc.tools.model.opening import open_request
+from sparqc.tools.model.open_request import open_request
 from sparqc.tools.model.request import Request
 
 #: Stands for the end of the pipeline.

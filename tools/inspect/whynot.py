@@ -37,12 +37,12 @@ def whynot_command(request: Request, rule: str, node: str | None, after: str | N
     NODE is a value or a module; without it, every node at which the rule could match is asked.
     """
     from sparqc.match.match import Matcher
-    from sparqc.pipeline.library import read_own, rulebook
+    from sparqc.pipeline.library import read_user_file, rulebook
     from sparqc.tools.inspect.find_nodes import find_nodes
     from sparqc.tools.inspect.stages import graph_before
 
     # An unknown rule is said before the model is read, which takes longer.
-    decl = rulebook([read_own(path) for path in request.options.patterns]).find(rule)
+    decl = rulebook([read_user_file(path) for path in request.options.patterns]).find(rule)
     graph, context = graph_before(request, lambda step: _uses(step, decl), after)
     matcher = Matcher(context.rules, context.table, context.target.name)
     roots = matcher.roots(decl)

@@ -14,7 +14,7 @@ from torch.utils import _pytree as pytree
 
 from sparqc.errors import SparqcError
 from sparqc.ir.boundary import decode, encode
-from sparqc.tools.model.offer import Evaluate
+from sparqc.tools.model.functions import Evaluate
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from torch import nn
 from torch.export import ExportedProgram
 
 from sparqc.errors import UsageError
-from sparqc.tools.model.offer import Batch, Batches, Evaluate, Offer
+from sparqc.tools.model.functions import Batch, Batches, Evaluate, ModelFunctions
 from sparqc.tools.model.program_file import read_program
 from sparqc.tools.model.random_inputs import random_inputs
 from sparqc.tools.model.source import open_file, open_package
@@ -46,7 +46,7 @@ class LoadedModel:
     evaluate: Evaluate | None = None
     train: Callable[[nn.Module], object] | None = None
     #: The code that the model comes from, with what else it offers.
-    offer: Offer | None = None
+    functions: ModelFunctions | None = None
 
 
 def load(spec: str, *, submodule: str | None = None, inputs: Sequence[str] = ()) -> LoadedModel:
@@ -67,7 +67,7 @@ def load(spec: str, *, submodule: str | None = None, inputs: Sequence[str] = ())
     return _module(spec, _open(spec), submodule, inputs)
 
 
-def _open(spec: str) -> Offer:
+def _open(spec: str) -> ModelFunctions:
     """The code that a spec names, loaded."""
     if found := re.fullmatch(r"(?P<path>.*\.py)(?::(?P<name>[^:/\\]*))?", spec):
         return open_file(_existing(found["path"]), found["name"] or "model")
@@ -89,7 +89,9 @@ def _existing(text: str) -> Path:
     return path
 
 
-def _module(spec: str, code: Offer, submodule: str | None, inputs: Sequence[str]) -> LoadedModel:
+def _module(
+    spec: str, code: ModelFunctions, submodule: str | None, inputs: Sequence[str]
+) -> LoadedModel:
     module = code.make()
     if not inputs and not code.has_inputs:
         raise code.no_inputs()
@@ -113,7 +115,7 @@ def _module(spec: str, code: Offer, submodule: str | None, inputs: Sequence[str]
 
 
 def _part(
-    module: nn.Module, path: str, example: Batch, calibration: Batches | None, code: Offer
+    module: nn.Module, path: str, example: Batch, calibration: Batches | None, code: ModelFunctions
 ) -> tuple[nn.Module, Batch, Batches | None]:
     part = find(module, path)
     first = next(inputs_of(module, path, example, code.code))

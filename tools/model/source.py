@@ -11,14 +11,14 @@ from types import ModuleType
 from typing import Any
 
 from sparqc.errors import SparqcError, UsageError, did_you_mean
-from sparqc.tools.model.offer import Offer
+from sparqc.tools.model.functions import ModelFunctions
 from sparqc.tools.model.user_code import UserCode, shown, syntax_span
 
 #: Modules beside the last model.py, which must not answer the imports of another one.
 _beside: set[str] = set()
 
 
-def open_file(path: Path, name: str) -> Offer:
+def open_file(path: Path, name: str) -> ModelFunctions:
     """Run a file and take the functions that it offers, the model from the one called `name`.
 
     Raises:
@@ -30,7 +30,7 @@ def open_file(path: Path, name: str) -> Offer:
     code = UserCode(title, folder, folder, first=True)
     module = _run(path.resolve(), title, code)
     maker = _attribute(module, name, title, hint=_how_to_offer(title))
-    return Offer(
+    return ModelFunctions(
         code,
         path,
         maker,
@@ -44,7 +44,7 @@ def open_file(path: Path, name: str) -> Offer:
     )
 
 
-def open_package(name: str, attribute: str) -> Offer:
+def open_package(name: str, attribute: str) -> ModelFunctions:
     """Import a module and take the callable that makes the model.
 
     Modules in the working directory are found behind those that are installed.
@@ -62,7 +62,7 @@ def open_package(name: str, attribute: str) -> Offer:
     with code.running(f"looking up {attribute} in {name}"):
         for part in attribute.split("."):
             maker = _attribute(maker, part, name)
-    return Offer(code, None, maker, f"{name}:{attribute}()")
+    return ModelFunctions(code, None, maker, f"{name}:{attribute}()")
 
 
 # -- a file ------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from sparqc.ir.quantizers import is_dequantized, reads_codes_only, runs_in_int8
 from sparqc.ir.weighted import stored_array, weighted
 from sparqc.numerics.two_four import is_two_four
 from sparqc.passes.masks.pruning import Mask, Pruning
-from sparqc.passes.place.plan import Layer, Plan
+from sparqc.passes.place.placement import Layer, Placement
 from sparqc.rewrite.context import Context
 
 
@@ -57,7 +57,7 @@ class OtherRow:
 
 def layer_rows(graph: Graph, context: Context) -> list[LayerRow]:
     """A row for each weighted operator of the final graph, in its order."""
-    plan = context.facts.get(Plan)
+    plan = context.facts.get(Placement)
     placed = {layer.name: layer for layer in plan.layers} if plan else {}
     pruning = context.facts.get(Pruning)
     masks = {**pruning.dense, **pruning.masks} if pruning else {}
@@ -88,7 +88,7 @@ def layer_rows(graph: Graph, context: Context) -> list[LayerRow]:
 
 def other_rows(graph: Graph, context: Context) -> list[OtherRow]:
     """A row for each operator without weights that a fusion of the target covers."""
-    plan = context.facts.get(Plan)
+    plan = context.facts.get(Placement)
     layers = [layer for layer in plan.layers if layer.weight is None] if plan else []
     present = [layer for layer in layers if layer.name in graph]
     return [_other(layer, graph.value(layer.name).producer, context) for layer in present]

@@ -26,10 +26,10 @@ from sparqc.tools.terminal.console import show, stdout_console
 def passes_command(name: str | None, patterns: tuple[Path, ...]) -> None:
     """List the passes and presets, or explain the pass NAME and its options."""
     from sparqc.pipeline.catalogue import passes
-    from sparqc.pipeline.library import read_own  # which reads every pattern file
+    from sparqc.pipeline.library import read_user_file  # which reads every pattern file
 
     for path in patterns:
-        read_own(path)
+        read_user_file(path)
     known = passes()
     if name is None:
         _list(known)

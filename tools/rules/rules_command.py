@@ -169,9 +169,9 @@ def _format(path: Path, write: bool) -> bool:
 
 
 def _book(patterns: Sequence[Path]) -> RuleBook:
-    from sparqc.pipeline.library import read_own, rulebook
+    from sparqc.pipeline.library import read_user_file, rulebook
 
-    return rulebook([read_own(path) for path in patterns])
+    return rulebook([read_user_file(path) for path in patterns])
 
 
 def _selected(book: RuleBook, kind: str | None, target: str | None) -> Iterable[Declaration]:

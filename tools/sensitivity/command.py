@@ -103,7 +103,7 @@ def run_sensitivity(request: Request, wish: Wish, *, quiet: bool = False) -> Res
 
     Raises SparqcError or UsageError where anything that a person gave is wrong.
     """
-    from sparqc.tools.model.opening import open_request
+    from sparqc.tools.model.open_request import open_request
     from sparqc.tools.sensitivity.run import sensitivity
     from sparqc.tools.terminal.progress import progress_bar
 

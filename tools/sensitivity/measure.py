@@ -10,7 +10,7 @@ import torch
 
 from sparqc.ir.graph import Array, Value
 from sparqc.ir.weighted import weight_of
-from sparqc.passes.on_data.live_statistics import Moments
+from sparqc.passes.on_data.batch_statistics import Moments
 from sparqc.tools.sensitivity.judge import Judge, Score
 from sparqc.tools.sensitivity.study import Masked, Study, StudyLayer
 from sparqc.tools.sensitivity.variant import Weights, variant

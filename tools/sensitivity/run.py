@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from sparqc.errors import UsageError
 from sparqc.job.layers import Keep
 from sparqc.predict.roofline import Gpu
-from sparqc.tools.model.opening import Opened
+from sparqc.tools.model.open_request import Opened
 from sparqc.tools.sensitivity.choice import (
     Budget,
     Choice,

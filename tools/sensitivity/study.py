@@ -23,7 +23,7 @@ from sparqc.job.layers import Keep, state
 from sparqc.job.open import Job
 from sparqc.passes.masks.pruning import Pruning
 from sparqc.passes.place.decide import Decider, Decision
-from sparqc.passes.place.plan import Layer, Plan
+from sparqc.passes.place.placement import Layer, Placement
 from sparqc.pipeline import run as pipelines
 from sparqc.pipeline.run import Option, Pipeline, Step
 from sparqc.pipeline.steps import mapped
@@ -92,7 +92,7 @@ class Study:
         """The layers with weights that a person keeps in float."""
         return [
             row
-            for row in self.facts.get(Plan, Plan()).layers
+            for row in self.facts.get(Placement, Placement()).layers
             if row.weight and row.reason.startswith("excluded by")
         ]
 
@@ -103,7 +103,7 @@ def study(job: Job) -> Study:
     Raises UsageError where the pipeline neither prunes nor quantizes, SparqcError where a pass
     fails or nothing is left to measure.
     """
-    line = own_level(job)
+    line = passes_of_level(job)
     names = {step.name for step in line.steps}
     if not names & {"prune", "place"}:
         raise UsageError(
@@ -133,7 +133,7 @@ def study(job: Job) -> Study:
 # -- the pipeline ------------------------------------------------------------------------------
 
 
-def own_level(job: Job) -> Pipeline:
+def passes_of_level(job: Job) -> Pipeline:
     """The passes that decide the numbers: up to the export, or, on ONNX, to the last lossy one."""
     line = job.pipeline.for_level(job.graph.level)[0]
     for index, item in enumerate(line.items):

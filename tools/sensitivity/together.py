@@ -11,7 +11,7 @@ from sparqc.job.open import Job
 from sparqc.pipeline import run as pipelines
 from sparqc.rewrite.facts import Facts
 from sparqc.tools.sensitivity.judge import Judge, Score
-from sparqc.tools.sensitivity.study import Study, own_level
+from sparqc.tools.sensitivity.study import Study, passes_of_level
 
 #: How often a choice is made again because what it leaves in float takes others with it.
 _ROUNDS = 4
@@ -62,7 +62,7 @@ class Together:
             exclude=(*self._job.context.exclude, *self._selectors(wanted, "float")),
             dense=(*self._job.context.dense, *self._selectors(wanted, "int8")),
         )
-        line = own_level(self._job)
+        line = passes_of_level(self._job)
         if any(step.cls.needs_reference for step in line.steps):
             context.reference = self._job.graph.clone()
         graph = pipelines.run(line, self._job.graph.clone(), context)

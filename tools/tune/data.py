@@ -197,13 +197,13 @@ def _length(batches: object) -> int | None:
 
 def training_data(loaded: LoadedModel, seed: int, ranks: Ranks) -> TrainingData | None:
     """The batches that a model comes with: of training(), else of calibration(); None: neither."""
-    offer, count = loaded.offer, len(loaded.inputs or ())
-    if offer is None:
+    functions, count = loaded.functions, len(loaded.inputs or ())
+    if functions is None:
         return None
-    if offer.epochs is not None:
-        title = f"training() of {offer.code.name}"
-        return TrainingData(offer.code, offer.epochs, title, count, seed, ranks)
-    if offer.batches is not None:
-        title = f"calibration() of {offer.code.name}"
-        return TrainingData(offer.code, offer.batches, title, count, seed, ranks)
+    if functions.epochs is not None:
+        title = f"training() of {functions.code.name}"
+        return TrainingData(functions.code, functions.epochs, title, count, seed, ranks)
+    if functions.batches is not None:
+        title = f"calibration() of {functions.code.name}"
+        return TrainingData(functions.code, functions.batches, title, count, seed, ranks)
     return None

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from sparqc.tools.model.evaluation import CompiledModel, Reference
-from sparqc.tools.model.offer import Evaluate
+from sparqc.tools.model.functions import Evaluate
 from sparqc.tools.report.tables import plain_table
 from sparqc.tools.report.text import figure
 

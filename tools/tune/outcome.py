@@ -18,7 +18,7 @@ from sparqc.ranks.ranks import Ranks, together
 from sparqc.tools.compile.command import Phases, check_output
 from sparqc.tools.model.evaluation import Metric
 from sparqc.tools.model.loading import LoadedModel, load
-from sparqc.tools.model.opening import calibration_of, data_notes, float_bytes_of
+from sparqc.tools.model.open_request import calibration_of, data_notes, float_bytes_of
 from sparqc.tools.report.report import Account, PassRow, Report, report_of
 from sparqc.tools.report.text import render as render_report
 from sparqc.tools.terminal.console import show, stdout_console
@@ -96,7 +96,7 @@ def _tune(order: Order, ranks: Ranks, device: torch.device) -> Outcome | None:
         store=store,
         display=display,
         batches=batches,
-        observers=(events,),
+        listeners=(events,),
     )
     compiled = run.run(share_checkpoint(newest, ranks))
     phases.end("training")
@@ -120,8 +120,8 @@ def _load(order: Order) -> LoadedModel:
 
 def _training(loaded: LoadedModel, order: Order, ranks: Ranks) -> tuple[Loss, TrainingData | None]:
     """The loss and the batches of the default loop; no batches where train() is the person's."""
-    offer = loaded.offer
-    if offer is not None and offer.trainer is not None:
+    functions = loaded.functions
+    if functions is not None and functions.trainer is not None:
         return usual_loss, None
     data = training_data(loaded, order.sparse.seed, ranks)
     if data is None:
@@ -135,13 +135,13 @@ def _training(loaded: LoadedModel, order: Order, ranks: Ranks) -> tuple[Loss, Tr
 
 def _criterion(loaded: LoadedModel) -> Loss:
     """The person's loss(outputs, target), where they offer one."""
-    offer = loaded.offer
-    if offer is None or offer.criterion is None:
+    functions = loaded.functions
+    if functions is None or functions.criterion is None:
         return usual_loss
-    criterion, title = offer.criterion, f"loss() of {offer.code.name}"
+    criterion, title = functions.criterion, f"loss() of {functions.code.name}"
 
     def loss(outputs: Any, target: torch.Tensor) -> torch.Tensor:
-        with offer.code.running(title):
+        with functions.code.running(title):
             found = criterion(outputs, target)
         if isinstance(found, torch.Tensor) and found.numel() == 1 and found.requires_grad:
             return found.reshape(())

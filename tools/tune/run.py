@@ -15,7 +15,7 @@ from sparqc.errors import SparqcError
 from sparqc.job.open import new_job
 from sparqc.job.options import Options
 from sparqc.job.run import Compiled, run_job
-from sparqc.pipeline.events import Observer
+from sparqc.pipeline.events import Listener
 from sparqc.ranks.ranks import Ranks, together
 from sparqc.tools.model.loading import LoadedModel
 from sparqc.tools.tune.data import TrainingData
@@ -51,7 +51,7 @@ class Run:
     display: Display
     #: How many batches an epoch has.
     batches: int = 0
-    observers: tuple[Observer, ...] = ()
+    listeners: tuple[Listener, ...] = ()
     #: What evaluate() has said so far.
     rows: list[Row] = field(default_factory=list)
 
@@ -138,7 +138,7 @@ class Run:
                 learned_scales=self.order.learned_scales,
                 options=self._held(),
                 progress=progress,
-                observers=self.observers,
+                listeners=self.listeners,
                 ranks=self.ranks,
             )
 
@@ -153,7 +153,7 @@ class Run:
                 calibration=self.calibration,
                 options=self._held(),
                 progress=progress,
-                observers=self.observers,
+                listeners=self.listeners,
             )
             return run_job(job)
 
@@ -203,9 +203,9 @@ class Run:
             load_module(start, module)
         elif self.ranks.index == 0:
             self.store.save(stage, 0, module_checkpoint(module, self._extra()))
-        assert self.loaded.offer is not None
-        self.display.say(f"{stage}: train() of {self.loaded.offer.code.name}")
-        run_trainer(self.loaded.offer, module, stage)
+        assert self.loaded.functions is not None
+        self.display.say(f"{stage}: train() of {self.loaded.functions.code.name}")
+        run_trainer(self.loaded.functions, module, stage)
 
     # -- what is kept and measured --------------------------------------------------------------
 

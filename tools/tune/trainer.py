@@ -10,12 +10,12 @@ from torch import nn
 
 from sparqc.capture.checks import check_weights
 from sparqc.errors import SparqcError
-from sparqc.tools.model.offer import Offer
+from sparqc.tools.model.functions import ModelFunctions
 from sparqc.tools.model.user_code import definition_span
 from sparqc.tools.tune.interrupt import Interrupted
 
 
-def run_trainer(offer: Offer, module: nn.Module, stage: str) -> None:
+def run_trainer(functions: ModelFunctions, module: nn.Module, stage: str) -> None:
     """Let train(module) of a model.py train a module in place; one that takes `stage` is told it.
 
     Raises:
@@ -23,11 +23,11 @@ def run_trainer(offer: Offer, module: nn.Module, stage: str) -> None:
             finite.
         Interrupted: on Ctrl-C.
     """
-    assert offer.trainer is not None
-    title = f"train() of {offer.code.name}"
+    assert functions.trainer is not None
+    title = f"train() of {functions.code.name}"
     module.train()
     try:
-        given = offer.code.call(_told(offer.trainer, stage), title, module)
+        given = functions.code.call(_told(functions.trainer, stage), title, module)
     except KeyboardInterrupt as error:
         raise Interrupted(
             f"stopped in {title}, in the stage {stage}",
@@ -37,7 +37,7 @@ def run_trainer(offer: Offer, module: nn.Module, stage: str) -> None:
     if given is not None and given is not module:
         raise SparqcError(
             f"{title} returned {type(given).__name__}",
-            span=definition_span(offer.trainer),
+            span=definition_span(functions.trainer),
             hint="train the module that it is given, in place, and return nothing",
         )
     check_weights(module)

@@ -14,7 +14,7 @@ from sparqc.declared.targets import profile
 from sparqc.ir.onnx.adapter import read_onnx
 from sparqc.ir.text.parse import parse_statements
 from sparqc.ir.vocabulary.table import default_table
-from sparqc.passes.check.lost import lost
+from sparqc.passes.check.lost_layers import lost_layers
 from sparqc.passes.check.record import inventory
 from sparqc.pipeline.action import Action
 from sparqc.pipeline.catalogue import make
@@ -55,7 +55,7 @@ def ids_after(text, metadata=None):
     graph = read(text)
     metadata = recorded(PAIR) if metadata is None else metadata
     graph.native = dataclasses.replace(graph.native, metadata=metadata)
-    return [(finding.id, *finding.nodes) for finding in lost(graph, TABLE)]
+    return [(finding.id, *finding.nodes) for finding in lost_layers(graph, TABLE)]
 
 
 def test_the_entries():
@@ -164,4 +164,4 @@ def test_a_layer_that_is_an_output_is_known_by_the_name_of_the_output():
     model = sparqc.compile(net, (x,), calibration=lambda: [[x]]).model
     graph = read_onnx(model, TABLE)
     assert inventory(graph, TABLE).int8[-1] == model.graph.output[0].name
-    assert list(lost(graph, TABLE)) == []
+    assert list(lost_layers(graph, TABLE)) == []

@@ -247,7 +247,7 @@ def test_masks_keep_their_zeros() -> None:
 def test_the_model_as_it_was_read_keeps_step() -> None:
     """Values of one name are the same in both, although BatchNorm is folded in one of them."""
     import sparqc
-    from sparqc.passes.on_data.counterpart import counterpart
+    from sparqc.passes.on_data.reference_value import reference_value
 
     net = unequal(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 6, 3), nn.ReLU())
     seen: dict[str, float] = {}
@@ -267,7 +267,7 @@ def test_the_model_as_it_was_read_keeps_step() -> None:
     for correction in compiled.context.facts[BiasCorrection].layers:
         seen[correction.layer] = correction.shift / max(correction.signal, 1e-9)
     assert max(seen.values()) < 0.1  # the same values, but for INT8
-    assert counterpart(compiled.graph.inputs[0], compiled.graph, reference) is not None
+    assert reference_value(compiled.graph.inputs[0], compiled.graph, reference) is not None
 
 
 def test_a_batch_with_nan() -> None:

@@ -9,7 +9,7 @@ from sparqc.capture.capture import capture
 from sparqc.declared.targets import default_profile
 from sparqc.errors import SparqcError, UsageError
 from sparqc.ir.vocabulary.table import default_table
-from sparqc.passes.place.plan import Plan
+from sparqc.passes.place.placement import Placement
 from sparqc.pipeline.action import Action
 from sparqc.pipeline.catalogue import make
 from sparqc.pipeline.library import rulebook
@@ -27,7 +27,7 @@ def place(module, *inputs, passes=("fold", "place"), exclude=()):
     for name in passes:
         graph, _ = context.action.pass_(make(name), graph, context)
     graph.verify()
-    return graph, context.facts[Plan]
+    return graph, context.facts[Placement]
 
 
 def activations(plan):

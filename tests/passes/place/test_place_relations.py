@@ -10,7 +10,7 @@ from sparqc.lang.parse.parser import parse_text
 from sparqc.match.rulebook import RuleBook
 from sparqc.passes.calibrate.calibrate import Calibrate
 from sparqc.passes.place.place import Place
-from sparqc.passes.place.plan import Plan
+from sparqc.passes.place.placement import Placement
 from sparqc.pipeline.action import Action
 from sparqc.rewrite.context import Context
 
@@ -52,7 +52,7 @@ def placed(channels: int, first: int = 16):
 
 
 def reasons(context) -> list[str]:
-    return [layer.reason for layer in context.facts[Plan].layers]
+    return [layer.reason for layer in context.facts[Placement].layers]
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,9 @@ import pytest
 import sparqc.api
 from sparqc.job.options import Options
 from sparqc.passes.masks.pruning import Pruning
-from sparqc.passes.place.plan import Plan
+from sparqc.passes.place.placement import Placement
 from sparqc.tools import cli
-from sparqc.tools.model.opening import open_request
+from sparqc.tools.model.open_request import open_request
 from sparqc.tools.model.request import Request
 from tests.sensitive_models import EVALUATE, model_file, onnx_file
 
@@ -65,7 +65,7 @@ def test_compile_keeps_the_layers_as_the_file_says(folder: Path, tmp_path: Path)
     edited = tmp_path / "edited.toml"
     edited.write_text("\n".join(lines))
     facts = compiled(folder, edited).context.facts
-    int8 = {row.module: row.int8 for row in facts[Plan].layers if row.weight}
+    int8 = {row.module: row.int8 for row in facts[Placement].layers if row.weight}
     sparse = {mask.module for mask in facts[Pruning].masks.values()}
     assert {n: int8[n] for n in wanted} == {n: k != "float" for n, k in wanted.items()}
     assert sparse & set(wanted) == {"loud"}
@@ -74,7 +74,7 @@ def test_compile_keeps_the_layers_as_the_file_says(folder: Path, tmp_path: Path)
 def test_the_choice_that_was_written_compiles_to_just_that(folder: Path) -> None:
     found = tables(folder / "choice.toml")
     facts = compiled(folder, folder / "choice.toml").context.facts
-    int8 = {row.module for row in facts[Plan].layers if row.int8 and row.weight}
+    int8 = {row.module for row in facts[Placement].layers if row.int8 and row.weight}
     assert int8 == {n for n, t in found.items() if "int8" in t["keep"]}
     sparse = {mask.module for mask in facts[Pruning].masks.values()}
     assert sparse == {n for n, t in found.items() if "sparse" in t["keep"]}

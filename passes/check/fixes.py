@@ -17,7 +17,7 @@ from sparqc.rewrite.worklist import rewrite
 _ROUNDS = 10
 
 
-def cure(graph: Graph, context: Context) -> Mapping[str, int]:
+def apply_fixes(graph: Graph, context: Context) -> Mapping[str, int]:
     """Apply the `rewrite` of every check of the target until none is left; no calibration needed.
 
     Returns how often each check was cured, by its id.  Behind the rewrites every tensor has one

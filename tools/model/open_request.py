@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from sparqc.ir.graph import Array, dtype_name
 from sparqc.ir.onnx.adapter import load_onnx
 from sparqc.job.open import Job, new_job
-from sparqc.pipeline.events import Observer
+from sparqc.pipeline.events import Listener
 from sparqc.rewrite.context import Progress
 from sparqc.tools.engine.onnx_source import read_source
 from sparqc.tools.model.calibration_file import Slot, file_batches
@@ -36,7 +36,7 @@ class Opened:
 
 
 def open_request(
-    request: Request, progress: Progress | None = None, observers: Sequence[Observer] = ()
+    request: Request, progress: Progress | None = None, listeners: Sequence[Listener] = ()
 ) -> Opened:
     """Load the model and its data; no pass runs yet.
 
@@ -56,7 +56,7 @@ def open_request(
         calibration=calibration,
         options=request.options,
         progress=progress,
-        observers=observers,
+        listeners=listeners,
     )
     notes = data_notes(request, loaded)
     return Opened(loaded, job, float_bytes_of(model), notes)

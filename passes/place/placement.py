@@ -32,7 +32,7 @@ class Layer:
 
 
 @dataclass(frozen=True)
-class Plan:
+class Placement:
     """All decisions of one placement: the fact that `place` leaves."""
 
     layers: tuple[Layer, ...] = ()

@@ -20,7 +20,7 @@ _END = object()
 
 
 @dataclass(frozen=True)
-class Offer:
+class ModelFunctions:
     """The functions that were found; those that a model need not have are None."""
 
     code: UserCode

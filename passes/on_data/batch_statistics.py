@@ -59,7 +59,7 @@ class Moments:
         self.count = total
 
 
-class LiveStatistics:
+class BatchStatistics:
     """A graph that runs with live BatchNorms.
 
     `moments` holds, for the output of each BatchNorm, the statistics of its input; several may

@@ -28,7 +28,7 @@ _LOSSES: Mapping[str, tuple[str, Grade, str, str]] = {
 _ABSENT = "nothing of that kind in the graph has that name now"
 
 
-def lost(graph: Graph, table: OperatorTable) -> Iterator[Finding]:
+def lost_layers(graph: Graph, table: OperatorTable) -> Iterator[Finding]:
     """Compare the graph with what the pass `record` wrote into its metadata.
 
     Names that other tools changed are no loss as long as as many layers came in their place.

@@ -14,7 +14,7 @@ from sparqc.pipeline.run import Item, Pipeline
 
 
 @dataclass
-class Front:
+class FrontEnd:
     """A job whose passes are run one by one, up to the export."""
 
     job: Job

@@ -25,7 +25,7 @@ def batch_norm_modules(module: nn.Module) -> dict[str, BatchNorm]:
     }
 
 
-def live_batch_norms(
+def trained_batch_norms(
     graph: Graph, models: Mapping[str, BatchNorm]
 ) -> Iterator[tuple[str, BatchNorm]]:
     """The BatchNorms of the graph that belong to a module, by the value that they define."""

@@ -8,7 +8,7 @@ from sparqc.ir.graph import Graph, Node, Value
 _FOLDED = {"nn.batch_norm", "nn.mul", "nn.add", "nn.sub", "nn.div"}
 
 
-def counterpart(value: Value, graph: Graph, reference: Graph) -> Value | None:
+def reference_value(value: Value, graph: Graph, reference: Graph) -> Value | None:
     """The value of `reference` that should have the same numbers, None where there is none.
 
     Values keep their names through rewrites.  A layer into which the operators behind it were
