@@ -120,30 +120,39 @@ class _Search:
         self._of[output] = group
 
     def _pass(self, node: Node, known: list[Value]) -> None:
-        """An operator that is no layer, and reads values with factors."""
-        value = known[0]
-        group = self._of[value]
-        axis = group.axes[value]
+        """An operator that is no layer, and reads values with factors.
+
+        Only an Add takes several of them; elsewhere factors pass from the operand `x` alone.
+        """
         if node.op == "nn.add":
             self._add(node)
-        elif node.op == "nn.clip" and node.operands["x"] is value:
-            limit = _clip_limit(node)
-            if isinstance(limit, str):
-                group.refuse(limit)
-            else:
-                group.limits[value] = min(limit, group.limits.get(value, np.inf))
-            self._join(node.output, group, axis)
-        else:
-            passed = _passed(node, value, axis)
+            return
+        for value in known:
+            group = self._of[value]
+            passed = self._behind(node, value, group)
             if isinstance(passed, str):
                 group.refuse(passed)
+            elif len(known) > 1:
+                group.refuse(f"{node.op} ({node.output.name!r}) reads several values with factors")
             else:
                 self._join(node.output, group, passed)
+
+    def _behind(self, node: Node, value: Value, group: ChannelGroup) -> int | str:
+        """The channel axis of what an operator gives; why factors do not pass it otherwise."""
+        axis = group.axes[value]
+        if node.op != "nn.clip" or node.operands["x"] is not value:
+            return _passed(node, value, axis)
+        limit = _clip_limit(node)
+        if isinstance(limit, str):
+            return limit
+        group.limits[value] = min(limit, group.limits.get(value, np.inf))
+        return axis
 
     def _add(self, node: Node) -> None:
         terms = [cast(Value, node.operands[slot]) for slot in ("a", "b")]
         groups = [self._of[v] for v in terms if v in self._of]
-        alike = len({v.shape for v in (*terms, node.output)}) == 1
+        shapes = {v.shape for v in (*terms, node.output)}
+        alike = len(shapes) == 1 and None not in shapes
         if len(groups) < len(terms) or not alike:
             for group in groups:
                 group.refuse(f"the Add {node.output.name!r} adds what no layer scales")
