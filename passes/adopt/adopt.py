@@ -10,6 +10,7 @@ from sparqc.ir.graph import Graph, Node, Value
 from sparqc.ir.levels.known import constant_results, input_values
 from sparqc.ir.vocabulary.table import OperatorTable
 from sparqc.ir.weighted import weighted
+from sparqc.passes.adopt.clamps import restore_clamps
 from sparqc.passes.adopt.code_regions import check_integer_operators, code_regions
 from sparqc.passes.adopt.foreign import ANY, FROM_CODES, Grid, data_of, grid_of
 from sparqc.passes.adopt.records import Recorder
@@ -25,7 +26,8 @@ class Adopt(Pass):
 
     Fake quantizers, Q/DQ pairs and PT2E's pairs go; weights that are stored as codes become
     floats.  `place` then puts quantizers where the target wants them, and `calibrate` measures only
-    what has no range yet.  Asymmetric ranges become symmetric ones; what is not INT8 is measured
+    what has no range yet.  Asymmetric ranges become symmetric ones; where such a range ends at 0,
+    the Relu, ReLU6 or Clip that its quantizer stood for is written.  What is not INT8 is measured
     anew.  A model without quantizers stays as it is.
     """
 
@@ -42,13 +44,14 @@ class Adopt(Pass):
             return 0
         coded = code_regions(graph, grids)
         stored = _fold(graph, grids, coded, context.table)
+        clamped = restore_clamps(graph, grids)
         recorder = Recorder(stored)
         for node, grid in grids.items():
             recorder.quantizer(node, grid)
         _remove(graph, grids, coded)
         graph.drop_dead()
         layers = list(weighted(graph, context.table))
-        context.facts.put(recorder.finish(layers, self.float_layers == "keep"))
+        context.facts.put(recorder.finish(layers, self.float_layers == "keep", clamped))
         if context.reference is not None:
             # What later passes compare with is the float model, not the other tool's rounding.
             context.reference = graph.clone()

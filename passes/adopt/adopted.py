@@ -38,6 +38,8 @@ class Adopted:
     weight: bool = False
     #: What had to be changed for symmetric INT8; "" where nothing.
     note: str = ""
+    #: Of a weight of asymmetric codes: what a code is worth, for all or for each index of the axis.
+    steps: tuple[float, ...] = ()
     #: Of a weight, for each channel: max|w| and sum|w|, by which a later factor is known again.
     largest: tuple[float, ...] = ()
     total: tuple[float, ...] = ()

@@ -16,8 +16,11 @@ from sparqc.passes.adopt.foreign import FROM_CODES, TO_CODES, Grid, data_of
 
 #: A range below this stands for nothing: the tool saw zeros only.
 _NOTHING = 1e-30
+#: By how much a product in float32 may exceed its factors.
+_ROUNDING = 1e-6
 UNCALIBRATED = "it was never calibrated"
 PER_CHANNEL = "per channel, and no weight: the largest range for all channels"
+CLAMPED = "the quantizer stood for a Relu or Clip, which is written"
 LEFT = "the tool that quantized the model left it in float; adopt{float_layers=quantize} does not"
 
 
@@ -84,6 +87,7 @@ class Recorder:
                 weight=source.is_const,
                 note=grid.conversion,
                 on_grid=stored and grid.is_symmetric,
+                steps=_steps(grid) if stored else (),
             )
         )
 
@@ -92,9 +96,14 @@ class Recorder:
             source.name if source.name == origin else f"{source.name} ({origin})"
         )
 
-    def finish(self, layers: Sequence[Weighted], keep_float: bool) -> Adoption:
-        """What was found; `layers` are those of the graph without quantizers."""
+    def finish(
+        self, layers: Sequence[Weighted], keep_float: bool, clamped: Sequence[Value]
+    ) -> Adoption:
+        """What was found; `layers` are those of the graph without quantizers, `clamped` the values
+        that got the activation back that a quantizer stood for."""
         adoption = self.adoption
+        if clamped:
+            self._changed[CLAMPED] = [value.name for value in clamped]
         axes = {found.weight.name: found for found in layers}
         adoption.quantizers = [_fingerprinted(a, axes.get(a.value)) for a in adoption.quantizers]
         left = [found for found in layers if self._read.isdisjoint(_operands(found.node))]
@@ -116,14 +125,23 @@ def _operands(node: Node) -> list[str]:
     return [f"{node.output.name}.{slot}" for slot in node.operands]
 
 
+def _steps(grid: Grid) -> tuple[float, ...]:
+    return () if grid.is_symmetric else tuple(np.atleast_1d(grid.scale).tolist())
+
+
 def _fingerprinted(found: Adopted, layer: Weighted | None) -> Adopted:
     """With what the weight was when its range was set.
 
-    Not of a weight with a zero point: symmetric codes are other ones, so their scale is computed.
+    Of a weight with a zero point each channel keeps its steps where 127 of them are enough, so that
+    nothing is rounded again; where they are not, or it is no stored one, the scale is computed.
     """
-    if not found.weight or found.note or layer is None or layer.weight.data is None:
+    if not found.weight or layer is None or layer.weight.data is None:
         return found
-    if found.axis not in (None, layer.channel_axis):
+    if found.axis not in (None, layer.channel_axis) or (found.note and not found.steps):
         return found
     largest, total = channel_sums(layer.weight.data, layer.channel_axis)
+    if found.steps:
+        kept = 127 * np.asarray(found.steps)
+        amax = np.where(largest <= kept * (1 + _ROUNDING), kept, largest)
+        found = replace(found, amax=tuple(amax.tolist()))
     return replace(found, largest=tuple(largest.tolist()), total=tuple(total.tolist()))

@@ -16,6 +16,7 @@ from sparqc.match.match import Index, Match, Matcher
 from sparqc.numerics.two_four import two_four_violations
 from sparqc.passes.check.finding import Finding, Findings, Grade
 from sparqc.passes.check.shared_ranges import far_apart
+from sparqc.passes.check.symmetric import SYMMETRIC
 from sparqc.passes.masks.pruning import Pruning
 from sparqc.pipeline.passbase import Pass
 from sparqc.pipeline.registry import register
@@ -82,7 +83,11 @@ def fix_of(check: CheckDecl) -> str:
 
 
 #: Fixes that a rewrite cannot say, as it sees one reader at a time: `sparqc.passes.check.fixes`.
-_PYTHON_FIXES = {"shared_dequantize": "exact", "duplicate_quantizer": "exact"}
+_PYTHON_FIXES = {
+    "shared_dequantize": "exact",
+    "duplicate_quantizer": "exact",
+    **dict.fromkeys(SYMMETRIC, "lossy"),
+}
 
 
 def _broken_masks(graph: Graph, context: Context) -> Iterator[Finding]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from sparqc.ir.constants import constant_value
 from sparqc.ir.graph import Array, Graph, Node, Value
 from sparqc.ir.quantizers import CONVERSIONS, DEQUANTIZE, QUANTIZE
+from sparqc.passes.check.symmetric import SYMMETRIC, make_symmetric
 from sparqc.passes.natives.quantizers import normal_scale
 from sparqc.passes.natives.scales import same_quantizer
 from sparqc.rewrite.context import Context
@@ -22,16 +23,20 @@ def apply_fixes(graph: Graph, context: Context) -> Mapping[str, int]:
 
     Returns how often each check was cured, by its id.  Behind the rewrites every tensor has one
     QuantizeLinear for each scale, and every reader a DequantizeLinear of its own, which a pattern
-    cannot say: it sees one reader at a time.  Where scales are broken, only exact cures are carried
-    out: another one could take the broken scale away, and the fault with it.
+    cannot say: it sees one reader at a time; nor can it say what a zero point stood for.  Where
+    scales are broken, only exact cures are carried out: another one could take the broken scale
+    away, and the fault with it.
 
     Raises SparqcError where the cures turn in a circle.
     """
     checks = context.rules.checks(graph.level, context.target.name)
     repairs = [check.repair for check in checks if check.repair is not None]
+    before, cured = Counter(context.action.counts), Counter[str]()
     if _has_broken_scales(graph, context):  # what reads them would seem healthy
         repairs = [repair for repair in repairs if repair.preserves == "exact"]
-    before, cured = Counter(context.action.counts), Counter[str]()
+    elif any(check.name in SYMMETRIC for check in checks):
+        # First of all: another cure could take away a quantizer that stands for a Relu.
+        cured += make_symmetric(graph)
     for _ in range(_ROUNDS):
         applied = rewrite(graph, repairs, context)
         merged, split = merge_quantizers(graph), split_dequantizers(graph)

@@ -201,15 +201,24 @@ def test_the_largest_range_of_a_scale_group_counts():
     assert found[0].amax >= 0.05 * 127 * (1 - 1e-6)
 
 
-def test_a_weight_with_a_zero_point_gets_scales_of_its_own():
+@pytest.mark.parametrize("zero", [128, 131, 100])
+def test_a_weight_with_a_zero_point_keeps_the_steps_that_127_codes_reach_with(zero):
     given = one_conv()
     codes = next(i for i in given.graph.initializer if i.name == "w_quantized")
-    zero = next(i for i in given.graph.initializer if i.name == "zw")
-    shifted = (numpy_helper.to_array(codes).astype(np.int16) + 128).astype(np.uint8)
+    point = next(i for i in given.graph.initializer if i.name == "zw")
+    before = numpy_helper.to_array(codes).astype(np.int64)
+    shifted = np.clip(before + zero, 0, 255).astype(np.uint8)
+    shifted[3, 0, 0, 0] = 255  # 155 codes above a zero point of 100
+    steps = numpy_helper.to_array(next(i for i in given.graph.initializer if i.name == "sw"))
+    expected = shifted.astype(np.int64) - zero
+    wider = np.maximum(np.abs(expected).max((1, 2, 3)) / 127, 1)
+    assert (wider > 1).any() == (zero == 100)
     codes.CopyFrom(numpy_helper.from_array(shifted, "w_quantized"))
-    zero.CopyFrom(numpy_helper.from_array(np.full(WIDTH, 128, np.uint8), "zw"))
+    point.CopyFrom(numpy_helper.from_array(np.full(WIDTH, zero, np.uint8), "zw"))
     done = compiled(given)
-    assert ranges(done)["w"] == ("weight", np.abs(weights()).max())
+    ((_, found, scales),) = stored(done)
+    np.testing.assert_allclose(scales.ravel(), steps * wider, rtol=1e-6)
+    assert np.array_equal(found, np.rint(expected / wider.reshape(-1, 1, 1, 1)))
     assert any(note.startswith("asymmetric") for note in adopted(done).notes)
 
 
