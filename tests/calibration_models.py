@@ -5,9 +5,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from sparqc.declared.targets import profile
 from sparqc.ir.graph import Array, Graph, Level, Node, Origin, TensorType, Value
 from sparqc.ir.vocabulary.table import default_table
 from sparqc.passes.place.insert_quantizers import insert_quantizer
+from sparqc.pipeline.action import Action
+from sparqc.pipeline.library import rulebook
 from sparqc.rewrite.context import Batch, Context
 
 CONV = {"strides": (1, 1), "pads": (1, 1, 1, 1), "dilations": (1, 1), "groups": 1}
@@ -20,6 +23,12 @@ def context(
     """A context with calibration data; the parts that calibration never looks at are missing."""
     given = batches if batches is None or callable(batches) else lambda: batches
     return Context(default_table(), None, None, None, calibration=given, **wishes)  # type: ignore[arg-type]
+
+
+def placing_context(batches: Iterable[Batch] | Callable[[], Iterable[Batch]]) -> Context:
+    """A context for passes that look at where the target wants quantizers."""
+    given = batches if callable(batches) else lambda: batches
+    return Context(default_table(), rulebook(), profile("tensorrt-11"), Action(), calibration=given)
 
 
 def images(count: int, size: int = 4, seed: int = 0) -> list[Batch]:

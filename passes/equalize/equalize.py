@@ -12,7 +12,7 @@ from sparqc.ir.graph import Array, Graph, Node, Value
 from sparqc.ir.vocabulary.table import OperatorTable
 from sparqc.ir.weighted import Weighted
 from sparqc.passes.equalize.equalized import Equalization, Equalized
-from sparqc.passes.equalize.factors import Floats, Reading, Weight, choose, noise
+from sparqc.passes.equalize.factors import Floats, Reading, Skip, Weight, choose, noise
 from sparqc.passes.equalize.group import (
     ChannelGroup,
     by_group,
@@ -20,10 +20,13 @@ from sparqc.passes.equalize.group import (
     groups_of,
     stored_weight,
 )
+from sparqc.passes.equalize.judge import Candidate, Quantized, measured_gains
 from sparqc.passes.equalize.reference import scale_channels
 from sparqc.passes.equalize.statistics import ChannelStatistics
 from sparqc.passes.on_data.batches import calibration_batches, check_limit, not_finite
+from sparqc.passes.on_data.held_out import LEAST, held_back, to_fit
 from sparqc.passes.on_data.observe import Observer
+from sparqc.passes.place.decide import Decider
 from sparqc.pipeline.passbase import Pass
 from sparqc.pipeline.registry import register
 from sparqc.rewrite.context import Context
@@ -53,6 +56,11 @@ class Equalize(Pass):
     (On ResNet-50, calibrated on photographs of other things than those it is used on, factors
     without a margin cost 5 dB.)
 
+    What reads channels in INT8 beside the layers, such as a residual Add, counts too: its range
+    grows with the factors.  A quarter of each calibration batch is held back: a group whose factors
+    make INT8 worse there keeps its weights as they were, and its row says by how much.  Where that
+    is fewer than 8 images, factors are chosen by all the data, and judged on them.
+
     Source: M. Nagel et al., Data-Free Quantization Through Weight Equalization and Bias Correction,
     ICCV 2019, section 4.1, there with ranges of the weights on both sides.
     """
@@ -71,11 +79,10 @@ class Equalize(Pass):
         """Scale the weights; returns of how many groups of channels."""
         groups = channel_groups(graph, context.table)
         usable = [group for group in groups if not group.reason]
-        seen = _observe(usable, graph, context, self.batches) if usable else {}
         # All factors are chosen from the weights as they are, hence in any order the same.
-        chosen = {g: _factors(g, seen, context.table, self.margin) for g in usable}
+        chosen = self._chosen(usable, graph, context) if usable else {}
         rows = [
-            _carry_out(group, *chosen[group], graph, context)
+            _carry_out(group, chosen[group], graph, context)
             if group in chosen
             else _row(group, reason=group.reason)
             for group in groups
@@ -83,51 +90,128 @@ class Equalize(Pass):
         context.facts.put(Equalization(tuple(rows)))
         return sum(not row.reason for row in rows)
 
+    def _chosen(
+        self, usable: Sequence[ChannelGroup], graph: Graph, context: Context
+    ) -> dict[ChannelGroup, _Choice]:
+        """The factors of each group, what they promise, and what they hold on other data."""
+        slots = Decider(graph, context).requests()
+        quantized = {value: list(asked) for value, asked in slots.items()}
+        seen = _observe(usable, quantized, graph, context, self.batches)
+        found = {g: _factors(g, seen, quantized, context.table, self.margin) for g in usable}
+        candidates = [
+            Candidate(g, factors, {v: s.largest for v, s in seen.chosen.items() if v in g.axes})
+            for g, (factors, gain) in found.items()
+            if gain >= _LEAST_GAIN
+        ]
+        held = seen.held >= LEAST
+        gains = measured_gains(candidates, quantized, graph, context, self.batches, held)
+        return {g: _Choice(*pair, gains.get(g, 0.0)) for g, pair in found.items()}
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """Factors, and the gains in dB that are predicted and measured."""
+
+    factors: Floats
+    gain: float
+    measured: float
+
+
+@dataclass
+class _Seen:
+    """What the calibration data show of the values that layers, Clips and quantizers read."""
+
+    #: Without the images that are held back, and of all.
+    fitted: dict[Value, ChannelStatistics]
+    whole: dict[Value, ChannelStatistics]
+    batches: int = 0
+    #: How many images are held back.
+    held: int = 0
+
+    @property
+    def chosen(self) -> dict[Value, ChannelStatistics]:
+        """What factors are chosen by."""
+        return self.fitted if self.held >= LEAST else self.whole
+
+    def fit(self, value: Value, array: Array) -> None:
+        """Take in what may be fitted to."""
+        self._add(self.fitted, value, array)
+        self._add(self.whole, value, array)
+
+    def hold(self, value: Value, array: Array) -> None:
+        """Take in what is held back."""
+        self._add(self.whole, value, array)
+
+    def _add(self, of: dict[Value, ChannelStatistics], value: Value, array: Array) -> None:
+        try:
+            of[value].add(array)
+        except ValueError:
+            raise not_finite(repr(value.name), self.batches) from None
+
 
 def _observe(
-    usable: Sequence[ChannelGroup], graph: Graph, context: Context, batches: int | None
-) -> dict[Value, ChannelStatistics]:
-    """Statistics of what layers and Clips read, by the value."""
-    seen = {
-        value: ChannelStatistics(group.axes[value])
+    usable: Sequence[ChannelGroup],
+    quantized: Quantized,
+    graph: Graph,
+    context: Context,
+    batches: int | None,
+) -> _Seen:
+    """Statistics of the values, by the value."""
+    axes = {
+        value: group.axes[value]
         for group in usable
-        for value in (*group.read, *group.limits)
+        for value in (*group.read, *group.limits, *_skips(group, quantized))
     }
-    observer = Observer(graph, list(seen), context.table)
-    number = 0
-
-    def show(value: Value, array: Array) -> None:
-        try:
-            seen[value].add(array)
-        except ValueError:
-            raise not_finite(repr(value.name), number) from None
-
-    for number, batch in calibration_batches(graph, context, batches):  # noqa: B007
-        observer.run(batch, show)
+    fitted, whole = ({v: ChannelStatistics(axis) for v, axis in axes.items()} for _ in range(2))
+    seen = _Seen(fitted, whole)
+    observer = Observer(graph, list(axes), context.table)
+    for seen.batches, batch in calibration_batches(graph, context, batches):
+        part, rest = to_fit(graph, seen.batches, batch), held_back(graph, seen.batches, batch)
+        if part is not None:
+            observer.run(part, seen.fit)
+        if rest is not None:
+            seen.held += len(rest[0])
+            observer.run(rest, seen.hold)
     return seen
+
+
+def _skips(group: ChannelGroup, quantized: Quantized) -> list[Value]:
+    """The values of a group that are read in INT8, but by no layer."""
+    read = group.read
+    return [value for value in group.axes if value in quantized and value not in read]
 
 
 def _factors(
     group: ChannelGroup,
-    seen: dict[Value, ChannelStatistics],
+    seen: _Seen,
+    quantized: Quantized,
     table: OperatorTable,
     margin: float,
 ) -> tuple[Floats, float]:
     """The factors, and the gain in dB that they promise."""
+    weights = {layer.node: _weight(layer, table) for layer in group.readers}
     readings = [
         Reading(
-            [_weight(layer, table) for layer in layers],
-            seen[value].expected(margin),
-            seen[value].mean_square,
+            [weights[layer.node] for layer in layers],
+            seen.chosen[value].expected(margin),
+            seen.chosen[value].mean_square,
         )
         for value, layers in group.read.items()
     ]
+    skips = [
+        Skip(
+            [weights[layer.node] for layer in group.behind(value)],
+            seen.chosen[value].expected(margin),
+        )
+        for value in _skips(group, quantized)
+    ]
     caps = np.full(group.channels, np.inf)
     for value, limit in group.limits.items():
-        largest = seen[value].largest
+        largest = seen.whole[value].largest  # those that reach it change the network
         caps = np.minimum(caps, limit / np.where(largest > 0, largest, limit))
-    factors = choose(readings, caps)
-    before, after = noise(readings, np.ones_like(factors)), noise(readings, factors)
+    factors = choose(readings, caps, skips)
+    rounded: list[Reading | Skip] = [*readings, *skips]
+    before, after = noise(rounded, np.ones_like(factors)), noise(rounded, factors)
     return factors, 10 * float(np.log10(before / after)) if after else 0.0
 
 
@@ -137,32 +221,33 @@ def _weight(layer: Weighted, table: OperatorTable) -> Weight:
     return Weight.of(by_group(weight, layer.node))
 
 
-def _carry_out(
-    group: ChannelGroup, factors: Floats, gain: float, graph: Graph, context: Context
-) -> Equalized:
+def _carry_out(group: ChannelGroup, choice: _Choice, graph: Graph, context: Context) -> Equalized:
     """Scale the weights, and the same values of the model as it was read."""
-    if gain < _LEAST_GAIN:
+    factors = choice.factors
+    if choice.gain < _LEAST_GAIN:
         return _row(group, reason="its channels are equal enough for INT8")
+    if choice.measured < 0:
+        lost = f"{-choice.measured:.1f} dB"
+        return _row(group, reason=f"undone: on calibration data its factors lose {lost}")
     if context.reference and not scale_channels(group, factors, graph, context.reference):
         return _row(group, reason="the model as it was read has no such values")
     for layer in group.writers:
         _scale_outputs(layer, factors)
     for layer in group.readers:
         _scale(layer, (1 / factors).reshape(groups_of(layer.node), 1, -1, 1))
-    return _row(group, factors, gain)
+    return _row(group, choice)
 
 
-def _row(
-    group: ChannelGroup, factors: Floats | None = None, gain: float = 0.0, reason: str = ""
-) -> Equalized:
-    factors = np.ones(1) if factors is None else factors
+def _row(group: ChannelGroup, choice: _Choice | None = None, reason: str = "") -> Equalized:
+    factors = np.ones(1) if choice is None else choice.factors
     return Equalized(
         layers=tuple(layer.node.output.name for layer in group.writers),
         modules=tuple(layer.node.origin.module for layer in group.writers),
         channels=group.channels,
         least=float(factors.min()),
         most=float(factors.max()),
-        gain_db=gain,
+        gain_db=choice.gain if choice else 0.0,
+        measured_db=choice.measured if choice else 0.0,
         reason=reason,
     )
 

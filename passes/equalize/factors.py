@@ -48,9 +48,14 @@ class Weight:
     def noise(self, step: float, factors: Floats, power: Floats) -> float:
         """A + W, for 127 times the step of what it reads."""
         s = factors.reshape(len(self.largest), 1, -1)
-        activations = step**2 * float((self.squares / s**2).sum())
         inputs = (s**2 * power.reshape(s.shape)).sum(axis=2) * self.taps
-        return activations + float((np.square((self.largest / s).max(axis=2)) * inputs).sum())
+        weights = float((np.square((self.largest / s).max(axis=2)) * inputs).sum())
+        return self.passed_on(step, factors) + weights
+
+    def passed_on(self, step: float, factors: Floats) -> float:
+        """A: what becomes of the rounding of its input, or of a value added on the way there."""
+        s = factors.reshape(len(self.largest), 1, -1)
+        return step**2 * float((self.squares / s**2).sum())
 
 
 @dataclass(frozen=True)
@@ -67,29 +72,44 @@ class Reading:
         return sum(weight.noise(step, factors, self.power) for weight in self.weights)
 
 
-def noise(readings: Iterable[Reading], factors: Floats) -> float:
+@dataclass(frozen=True)
+class Skip:
+    """A value that something else reads in INT8, such as a residual Add: the weights of the layers
+    that its noise reaches, and of each channel max|x|."""
+
+    weights: Sequence[Weight]
+    ranges: Floats
+
+    def noise(self, factors: Floats) -> float:
+        """The noise of what the layers give, of this rounding alone."""
+        step = float((factors * self.ranges).max())
+        return sum(weight.passed_on(step, factors) for weight in self.weights)
+
+
+def noise(readings: Iterable[Reading | Skip], factors: Floats) -> float:
     """The noise of everything that reads the channels, times 12 * 127^2."""
     return sum(reading.noise(factors) for reading in readings)
 
 
-def choose(readings: Sequence[Reading], caps: Floats) -> Floats:
+def choose(readings: Sequence[Reading], caps: Floats, skips: Sequence[Skip] = ()) -> Floats:
     """The best factors [C] of a family: between none and equal ranges, and between none and equal
     columns of the weights.
 
     `caps` is the largest factor that each channel may have; one whose cap is 1 or less keeps the
     factor 1, and so does one that is always 0.
     """
-    ranges = np.max([_relative(r.ranges) for r in readings], axis=0)
+    rounded: list[Reading | Skip] = [*readings, *skips]
+    ranges = np.max([_relative(r.ranges) for r in rounded], axis=0)
     columns = _relative(np.max([_column(w) for r in readings for w in r.weights], axis=0))
     free = (ranges > 0) & (caps > 1)
     ranges, columns = np.where(free, ranges, 1.0), np.where(columns > 0, columns, 1.0)
     best = np.ones_like(ranges)
-    least = noise(readings, best)
+    least = noise(rounded, best)
     for a in _EXPONENTS:
         for b in _EXPONENTS:
             wanted = np.clip(ranges**-a * columns**b, 1 / MOST, MOST)
             factors = np.where(free, np.minimum(wanted, caps), 1.0)
-            found = noise(readings, factors)
+            found = noise(rounded, factors)
             if found < least:
                 best, least = factors, found
     return best

@@ -52,6 +52,15 @@ class ChannelGroup:
             found.setdefault(cast(Value, layer.node.operands["x"]), []).append(layer)
         return found
 
+    def behind(self, value: Value) -> list[Weighted]:
+        """The layers that a value's channels reach, itself or what is made of it."""
+        written = {layer.node.output for layer in self.writers}
+        reached = [value]
+        for at in reached:  # grows on the way
+            made = (v for node in at.readers for v in node.outputs if v in self.axes)
+            reached += [v for v in dict.fromkeys(made) if v not in written and v not in reached]
+        return [r for r in self.readers if r.node.operands["x"] in reached]
+
     def take(self, other: ChannelGroup) -> None:
         """Become one with another group."""
         if other is self:

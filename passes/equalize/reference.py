@@ -30,7 +30,7 @@ def scale_channels(group: ChannelGroup, factors: Floats, graph: Graph, reference
         assert reader is not None
         x = reader.operands["x"]
         assert isinstance(x, Value)
-        reference.set_operand(reader, "x", _product(reference, x, 1 / factors, axis, reader))
+        reference.set_operand(reader, "x", product(reference, x, 1 / factors, axis, reader))
     for value, axis in written:
         assert value is not None
         _scale(reference, value, factors, axis)
@@ -55,13 +55,13 @@ def _scale(graph: Graph, value: Value, factors: Floats, axis: int) -> None:
     """Let all readers of a value take it times the factors, under its name."""
     name = value.name
     graph.rename(value, graph.fresh(f"{name}.unscaled"))
-    product = _product(graph, value, factors, axis, None, name)
-    assert product.producer is not None
-    graph.replace(value, product)
-    graph.set_operand(product.producer, "a", value)
+    scaled = product(graph, value, factors, axis, None, name)
+    assert scaled.producer is not None
+    graph.replace(value, scaled)
+    graph.set_operand(scaled.producer, "a", value)
 
 
-def _product(
+def product(
     graph: Graph,
     value: Value,
     factors: Floats,
@@ -69,6 +69,7 @@ def _product(
     before: Node | None,
     name: str = "",
 ) -> Value:
+    """A value times factors along one axis."""
     shape = [-1 if a == axis else 1 for a in range(value.type.rank or 0)]
     dtype = "float64" if value.type.dtype == "f64" else "float32"
     constant = graph.constant(factors.astype(dtype).reshape(shape), f"{value.name}.factors")

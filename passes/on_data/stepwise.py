@@ -69,7 +69,7 @@ class _Parts:
             gives = [v for node in stretch for v in node.outputs if v in later or v is last]
             reads = [v for v in needs[index] if v not in made[index]]
             done = [v for v in [*reads, *gives] if v not in later]
-            part = _cut_out(graph, reads, gives)
+            part = cut_out(graph, reads, gives)
             self._parts.append(_Part(open_runner(part, table), reads, gives, last, done))
 
     def run(self, batch: Batch, change: Change) -> None:
@@ -97,14 +97,16 @@ def _needs(stretch: Sequence[Node]) -> dict[Value, None]:
     return {v: None for node in stretch for v in node.inputs if not v.is_const}
 
 
-def _cut_out(graph: Graph, reads: Sequence[Value], gives: Sequence[Value]) -> Graph:
+def cut_out(graph: Graph, reads: Sequence[Value], gives: Sequence[Value]) -> Graph:
     """A graph from some values to others."""
     part = graph.clone()
+    if part.level == "fx":
+        part.native = None  # it names the inputs and outputs of the whole
     inputs = []
     for value in reads:
         own = part.value(value.name)
         if own.producer is not None:
-            new = part.add_input(f"{value.name}.in", value.type)
+            new = part.add_input(part.fresh(f"{value.name}_in"), value.type)
             part.replace(own, new)
             own = new
         inputs.append(own)

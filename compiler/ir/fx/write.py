@@ -84,7 +84,7 @@ class Writer:
         inputs = iter(self.graph.inputs)
         names = self.native.placeholders or [(v.name, Ref("input")) for v in self.graph.inputs]
         for name, stands_for in names:
-            node = self.fx.placeholder(name)
+            node = self.fx.placeholder(re.sub(r"\W", "_", name))
             if isinstance(stands_for, Ref):
                 value = next(inputs)
                 self.nodes[value] = node

@@ -20,7 +20,7 @@ from sparqc.passes.equalize.equalized import Equalization, Equalized
 from sparqc.passes.equalize.factors import Reading, Weight, choose, noise
 from sparqc.passes.equalize.statistics import ChannelStatistics
 from sparqc.rewrite.context import Context
-from tests.calibration_models import context
+from tests.calibration_models import placing_context
 
 SHAPE = (2, 3, 6, 6)
 
@@ -56,7 +56,7 @@ def output(graph: Graph, batch: list[Array]) -> Array:
 def equalized(graph: Graph, found: Context | None = None) -> list[Equalized]:
     """The rows; the outputs are what they were, for the calibration data."""
     batches = images()
-    found = found or context(batches)
+    found = found or placing_context(batches)
     before = [output(graph, batch) for batch in batches]
     # What the tests equalize is what they calibrate on: no channel grows larger than it was seen.
     Equalize(margin=0).run(graph, found)
@@ -274,7 +274,7 @@ def test_a_batch_with_nan() -> None:
     bad = images(2)
     bad[1][0][0, 0, 0, 0] = np.nan
     with pytest.raises(SparqcError, match="NaN or infinite in calibration batch 2"):
-        Equalize().run(graph_of(unequal(*CHAINS["relu"]())), context(bad))
+        Equalize().run(graph_of(unequal(*CHAINS["relu"]())), placing_context(bad))
 
 
 # -- the factors ---------------------------------------------------------------------------------
@@ -344,6 +344,6 @@ def test_a_margin_leaves_room_for_channels_whose_peaks_differ() -> None:
     bare = graph_of(unequal(*CHAINS["relu"]()))
     wide = bare.clone()
     for graph, margin in ((bare, 0.0), (wide, 3.0)):
-        Equalize(margin=margin).run(graph, context(images()))
+        Equalize(margin=margin).run(graph, placing_context(images()))
     assert (ranges(wide, "relu") <= ranges(bare, "relu") * (1 + 1e-5)).all()
     assert (ranges(wide, "relu") < 0.99 * ranges(bare, "relu")).any()

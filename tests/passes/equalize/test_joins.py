@@ -16,7 +16,7 @@ from sparqc.ir.levels.execute import open_runner
 from sparqc.ir.vocabulary.table import default_table
 from sparqc.passes.equalize.equalize import Equalize
 from sparqc.passes.equalize.equalized import Equalization
-from tests.calibration_models import context
+from tests.calibration_models import placing_context
 
 CHANNELS = 6
 BATCHES: list[list[Array]] = [
@@ -53,7 +53,7 @@ def layer(inputs: int = CHANNELS, size: int = 3) -> nn.Conv2d:
 def differences(graph: Graph) -> tuple[float, int]:
     """How far `equalize` moved the outputs, relative to the largest; how many groups it scaled."""
     before = [open_runner(graph, default_table()).run(batch)[0][0] for batch in BATCHES]
-    found = context(BATCHES)
+    found = placing_context(BATCHES)
     Equalize(margin=0).run(graph, found)
     graph.verify()
     after = [open_runner(graph, default_table()).run(batch)[0][0] for batch in BATCHES]
