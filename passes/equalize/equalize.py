@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,9 +57,9 @@ class Equalize(Pass):
     without a margin cost 5 dB.)
 
     What reads channels in INT8 beside the layers, such as a residual Add, counts too: its range
-    grows with the factors.  A quarter of each calibration batch is held back: a group whose factors
-    make INT8 worse there keeps its weights as they were, and its row says by how much.  Where that
-    is fewer than 8 images, factors are chosen by all the data, and judged on them.
+    grows with the factors.  A group whose factors make INT8 worse keeps its weights as they were,
+    and its row says by how much: measured on a quarter of each calibration batch, with the factors
+    that the rest gives.  Where that is fewer than 8 images, all of them give factors and judge.
 
     Source: M. Nagel et al., Data-Free Quantization Through Weight Equalization and Bias Correction,
     ICCV 2019, section 4.1, there with ranges of the weights on both sides.
@@ -97,13 +97,17 @@ class Equalize(Pass):
         slots = Decider(graph, context).requests()
         quantized = {value: list(asked) for value, asked in slots.items()}
         seen = _observe(usable, quantized, graph, context, self.batches)
-        found = {g: _factors(g, seen, quantized, context.table, self.margin) for g in usable}
-        candidates = [
-            Candidate(g, factors, {v: s.largest for v, s in seen.chosen.items() if v in g.axes})
-            for g, (factors, gain) in found.items()
-            if gain >= _LEAST_GAIN
-        ]
         held = seen.held >= LEAST
+        fitted = seen.fitted if held else seen.whole
+        found: dict[ChannelGroup, tuple[Floats, float]] = {}
+        candidates: list[Candidate] = []
+        for g in usable:
+            reads = _Reads(g, quantized, context.table, seen, self.margin)
+            found[g] = reads.factors(seen.whole)
+            if found[g][1] >= _LEAST_GAIN:
+                factors = reads.factors(fitted)[0] if held else found[g][0]
+                largest = {v: s.largest for v, s in fitted.items() if v in g.axes}
+                candidates.append(Candidate(g, factors, largest))
         gains = measured_gains(candidates, quantized, graph, context, self.batches, held)
         return {g: _Choice(*pair, gains.get(g, 0.0)) for g, pair in found.items()}
 
@@ -127,11 +131,6 @@ class _Seen:
     batches: int = 0
     #: How many images are held back.
     held: int = 0
-
-    @property
-    def chosen(self) -> dict[Value, ChannelStatistics]:
-        """What factors are chosen by."""
-        return self.fitted if self.held >= LEAST else self.whole
 
     def fit(self, value: Value, array: Array) -> None:
         """Take in what may be fitted to."""
@@ -181,38 +180,42 @@ def _skips(group: ChannelGroup, quantized: Quantized) -> list[Value]:
     return [value for value in group.axes if value in quantized and value not in read]
 
 
-def _factors(
-    group: ChannelGroup,
-    seen: _Seen,
-    quantized: Quantized,
-    table: OperatorTable,
-    margin: float,
-) -> tuple[Floats, float]:
-    """The factors, and the gain in dB that they promise."""
-    weights = {layer.node: _weight(layer, table) for layer in group.readers}
-    readings = [
-        Reading(
-            [weights[layer.node] for layer in layers],
-            seen.chosen[value].expected(margin),
-            seen.chosen[value].mean_square,
-        )
-        for value, layers in group.read.items()
-    ]
-    skips = [
-        Skip(
-            [weights[layer.node] for layer in group.behind(value)],
-            seen.chosen[value].expected(margin),
-        )
-        for value in _skips(group, quantized)
-    ]
-    caps = np.full(group.channels, np.inf)
-    for value, limit in group.limits.items():
-        largest = seen.whole[value].largest  # those that reach it change the network
-        caps = np.minimum(caps, limit / np.where(largest > 0, largest, limit))
-    factors = choose(readings, caps, skips)
-    rounded: list[Reading | Skip] = [*readings, *skips]
-    before, after = noise(rounded, np.ones_like(factors)), noise(rounded, factors)
-    return factors, 10 * float(np.log10(before / after)) if after else 0.0
+class _Reads:
+    """What reads the channels of a group, and so decides on its factors."""
+
+    def __init__(
+        self,
+        group: ChannelGroup,
+        quantized: Quantized,
+        table: OperatorTable,
+        seen: _Seen,
+        margin: float,
+    ) -> None:
+        self._group, self._margin = group, margin
+        self._skips = _skips(group, quantized)
+        self._weights = {layer.node: _weight(layer, table) for layer in group.readers}
+        self._caps = np.full(group.channels, np.inf)
+        for value, limit in group.limits.items():
+            largest = seen.whole[value].largest
+            self._caps = np.minimum(self._caps, limit / np.where(largest > 0, largest, limit))
+
+    def factors(self, seen: Mapping[Value, ChannelStatistics]) -> tuple[Floats, float]:
+        """The factors, and the gain in dB that they promise."""
+        readings = [
+            Reading(self._of(layers), seen[v].expected(self._margin), seen[v].mean_square)
+            for v, layers in self._group.read.items()
+        ]
+        skips = [
+            Skip(self._of(self._group.behind(v)), seen[v].expected(self._margin))
+            for v in self._skips
+        ]
+        factors = choose(readings, self._caps, skips)
+        rounded: list[Reading | Skip] = [*readings, *skips]
+        before, after = noise(rounded, np.ones_like(factors)), noise(rounded, factors)
+        return factors, 10 * float(np.log10(before / after)) if after else 0.0
+
+    def _of(self, layers: Iterable[Weighted]) -> list[Weight]:
+        return [self._weights[layer.node] for layer in layers]
 
 
 def _weight(layer: Weighted, table: OperatorTable) -> Weight:
