@@ -11,6 +11,8 @@ from sparqc.errors import SparqcError
 from sparqc.ir.graph import Array, Graph, Node, Value
 from sparqc.passes.masks.pruning import Pruning
 from sparqc.passes.on_data.batches import calibration_batches, check_limit, not_finite
+from sparqc.passes.on_data.held_out import FEW, held_back, to_fit
+from sparqc.passes.on_data.judged_statistics import best_share, blended
 from sparqc.pipeline.passbase import Pass
 from sparqc.pipeline.registry import register
 from sparqc.rewrite.context import Context
@@ -38,6 +40,8 @@ class Reestimation:
     """The fact that `reestimate` leaves: a row for each BatchNorm that was measured again."""
 
     norms: tuple[Statistics, ...] = ()
+    #: How much of the measured statistics was taken; the rest are those of training.
+    share: float = 1.0
 
 
 @register
@@ -50,11 +54,17 @@ class Reestimate(Pass):
     BatchNorm normalises with what was measured so far.  The variance is the unbiased one, as in
     torch's running_var.  Where no weight lost anything, or pruning
     repaired the weights, nothing is done, unless `always` is set.
+
+    Few images measure worse than training did on many: the new statistics, or half and half, are
+    taken only where they bring the outputs nearer to those of the model as it was read, on a
+    quarter of each batch.  With fewer than 64 images that quarter is left out of what judges it;
+    with too few for a quarter, the old statistics stay.  `always` takes the new ones untried.
     """
 
     name = "reestimate"
     level = "fx"
     preserves = "lossy"
+    needs_reference = True
     always: bool = False
     batches: int | None = None  # at most so many; none: all
 
@@ -70,22 +80,58 @@ class Reestimate(Pass):
         if not groups or not (self.always or (pruning.is_lossy and not pruning.repaired)):
             return 0
         rows: list[Statistics] = []
-        measured = _measure(graph, groups, context, self.batches)
+        measured, samples = _measure(graph, groups, context, self.batches)
+        for nodes in groups.values():
+            _require_several(measured[nodes[0].output], nodes[0])
+        share = self._share(graph, groups, measured, samples, context)
+        if not share:
+            context.facts.put(Reestimation(share=share))
+            return 0
         for (mean, var), nodes in groups.items():
             moments = measured[nodes[0].output]
-            _require_several(moments, nodes[0])
-            found = moments.mean.numpy(), moments.unbiased_variance.numpy()
             before = cast(Array, mean.data), cast(Array, var.data)
+            found = blended(before, _found(moments), share)
             _replace(graph, nodes, "mean", mean, found[0])
             _replace(graph, nodes, "var", var, found[1])
             rows += [_statistics(node, moments.count, before, found) for node in nodes]
-        context.facts.put(Reestimation(tuple(rows)))
+        context.facts.put(Reestimation(tuple(rows), share))
         return sum(map(len, groups.values()))
 
+    def _share(
+        self,
+        graph: Graph,
+        groups: _Groups,
+        measured: dict[Value, Moments],
+        samples: int,
+        context: Context,
+    ) -> float:
+        """How much of the measured statistics to take; all where nothing can tell."""
+        if self.always or context.reference is None:
+            return 1.0
+        held = (
+            part
+            for number, batch in calibration_batches(graph, context, self.batches)
+            if (part := held_back(graph, number, batch)) is not None
+        )
+        if samples < FEW:
+            measured, fitted = _measure(graph, groups, context, self.batches, hold=True)
+            if not 0 < fitted < samples:
+                return 0.0
+        statistics = {at: _found(measured[nodes[0].output]) for at, nodes in groups.items()}
+        return best_share(graph, context.reference, statistics, held, context.table)
 
-def _groups(graph: Graph) -> dict[tuple[Value, Value], list[Node]]:
+
+#: The BatchNorms of each pair of mean and variance.
+_Groups = dict[tuple[Value, Value], list[Node]]
+
+
+def _found(moments: Moments) -> tuple[Array, Array]:
+    return moments.mean.numpy(), moments.unbiased_variance.numpy()
+
+
+def _groups(graph: Graph) -> _Groups:
     """The BatchNorms with constant statistics; those of one module have the same."""
-    groups: dict[tuple[Value, Value], list[Node]] = {}
+    groups: _Groups = {}
     for node in graph.nodes:
         if node.op == "nn.batch_norm":
             mean, var = cast(Value, node.operands["mean"]), cast(Value, node.operands["var"])
@@ -96,11 +142,13 @@ def _groups(graph: Graph) -> dict[tuple[Value, Value], list[Node]]:
 
 def _measure(
     graph: Graph,
-    groups: dict[tuple[Value, Value], list[Node]],
+    groups: _Groups,
     context: Context,
     batches: int | None,
-) -> dict[Value, Moments]:
-    """The statistics of the input of each BatchNorm, by the value that it defines."""
+    hold: bool = False,
+) -> tuple[dict[Value, Moments], int]:
+    """The statistics of the input of each BatchNorm, by the value that it defines, and of how many
+    samples; with `hold` without those that are held back."""
     # Only here is torch needed, which takes seconds to import.
     from sparqc.passes.on_data.batch_statistics import BatchStatistics, Moments
 
@@ -108,11 +156,16 @@ def _measure(
     for nodes in groups.values():
         moments |= dict.fromkeys((node.output for node in nodes), Moments())
     live = BatchStatistics(graph, context.table, moments, context.ranks)
+    samples = 0
     for number, batch in calibration_batches(graph, context, batches):
-        live.run(batch)
+        part = to_fit(graph, number, batch) if hold else batch
+        if part is None:
+            continue
+        samples += len(part[0])
+        live.run(part)
         for nodes in groups.values():
             _require_finite(moments[nodes[0].output], nodes[0], number)
-    return moments
+    return moments, samples
 
 
 def _require_finite(moments: Moments, node: Node, number: int) -> None:

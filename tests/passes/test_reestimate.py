@@ -266,3 +266,70 @@ def test_batches_are_limited() -> None:
     assert rows(found)["block1.bn1"].elements == 3 * 2 * 64
     with pytest.raises(ValueError, match="batches must be at least 1"):
         Reestimate(batches=0)
+
+
+# -- never worse ---------------------------------------------------------------------------------
+
+
+def pruned(seed: int = 0) -> tuple[Graph, Graph]:
+    """A network whose statistics fit, with most of its weights gone; and the network before."""
+    torch.manual_seed(seed)
+    net = Net()
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = None  # the mean of all batches
+            module.reset_running_stats()
+    net.train()
+    with torch.no_grad():
+        net(inputs(512))
+    before = graph_of(net.eval())
+    with torch.no_grad():
+        for module in net.modules():
+            if isinstance(module, nn.Conv2d):
+                small = module.weight.abs() < module.weight.abs().quantile(0.6)
+                module.weight[small] = 0
+    return graph_of(net), before
+
+
+def distance(graph: Graph, reference: Graph) -> float:
+    """Of the directions of the outputs, on images that nobody has seen."""
+    x = [torch.randn(256, 4, 8, 8, generator=torch.Generator().manual_seed(7)).numpy() + 1]
+    found, wanted = (open_runner(g, default_table()).run(x)[0][0] for g in (graph, reference))
+    cosine = (found * wanted).sum() / np.sqrt(np.square(found).sum() * np.square(wanted).sum())
+    return float(1 - cosine**2)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("count", [1, 2, 4, 8, 128])
+def test_the_network_is_never_worse_than_before(count: int, seed: int) -> None:
+    graph, reference = pruned(seed)
+    before = distance(graph, reference)
+    given = context(batches(inputs(count), 8), reference=reference)
+    given.facts.put(Pruning({"conv2d": mask(0.6)}))
+    Reestimate().run(graph, given)
+    assert distance(graph, reference) <= before * 1.05
+    share = given.facts[Reestimation].share
+    assert share == 0 or count > 1
+
+
+def test_statistics_that_do_not_fit_are_replaced() -> None:
+    graph, reference = pruned()
+    for constant in graph.constants:
+        if "running" in constant.name:
+            assert constant.data is not None
+            rng = np.random.default_rng(3)
+            constant.data = rng.uniform(0.1, 3, constant.data.shape).astype(np.float32)
+    before = distance(graph, reference)
+    given = context(batches(inputs(128), 8), reference=reference)
+    given.facts.put(Pruning({"conv2d": mask(0.6)}))
+    assert Reestimate().run(graph, given) == 4
+    assert given.facts[Reestimation].share == 1
+    assert distance(graph, reference) < before / 2
+
+
+def test_always_takes_what_was_measured() -> None:
+    graph, reference = pruned()
+    given = context(batches(inputs(4), 4), reference=reference)
+    Reestimate(always=True).run(graph, given)
+    assert given.facts[Reestimation].share == 1
+    assert given.facts[Reestimation].norms
