@@ -17,6 +17,13 @@ class CalibrationBatches:
     count: int
 
 
+@dataclass(frozen=True)
+class CalibrationSamples:
+    """The fact of on how many samples a pass measured last: the first dimension of its batches."""
+
+    count: int
+
+
 def check_limit(limit: int | None) -> None:
     """Raise ValueError for a limit that leaves no batch: an option of the passes that take one."""
     if limit is not None and limit < 1:
@@ -38,12 +45,15 @@ def calibration_batches(
             "--calibration FILE.npz; to see what the graph would look like, "
             "--random-calibration takes noise instead",
         )
+    samples = 0
     number, known = 0, context.facts.get(CalibrationBatches)
     total = known.count if known else limit
     if known and limit is not None:
         total = min(limit, known.count)
     for number, batch in enumerate(_given(context.calibration), 1):
         _check(graph.inputs, batch, f"calibration batch {number}")
+        samples += len(batch[0]) if batch and batch[0].ndim else 1
+        context.facts.put(CalibrationSamples(samples))
         yield number, batch
         context.progress(number, total, "calibration batches")
         if number == limit:

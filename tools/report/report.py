@@ -28,6 +28,7 @@ from sparqc.tools.report.layers import (
 )
 from sparqc.tools.report.permuted import permuted_notes
 from sparqc.tools.report.ranges import QuantizerRow, quantizer_rows, range_notes
+from sparqc.tools.report.samples import sample_notes
 from sparqc.tools.report.types import OperatorTypes, operator_types
 
 if TYPE_CHECKING:
@@ -186,6 +187,7 @@ def report_of(compiled: Compiled, account: Account) -> Report:
         notes=(
             *compiled.notes,
             *account.notes,
+            *sample_notes(context.facts),
             *permuted_notes(context.facts),
             *range_notes(context.facts),
         ),

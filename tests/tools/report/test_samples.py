@@ -1,0 +1,36 @@
+"""The report says how much data ranges and statistics rest on, and when that is little."""
+
+import pytest
+
+from sparqc.passes.on_data.batches import CalibrationSamples, calibration_batches
+from sparqc.passes.reestimate import Reestimation
+from sparqc.rewrite.facts import Facts
+from sparqc.tools.report.samples import sample_notes
+from tests.calibration_models import Residual, context, images
+
+ON = "ranges and statistics were measured on"
+
+
+@pytest.mark.parametrize(("count", "few"), [(1, True), (63, True), (64, False), (384, False)])
+def test_the_number_of_samples_and_whether_it_is_few(count: int, few: bool) -> None:
+    (note,) = sample_notes(Facts(CalibrationSamples(count)))
+    assert note.startswith(f"{ON} {count} calibration samples")
+    assert (": few" in note) == few
+
+
+def test_without_data_nothing_is_said() -> None:
+    assert list(sample_notes(Facts())) == []
+
+
+@pytest.mark.parametrize(("share", "said"), [(0.0, "were kept"), (0.5, "50 %"), (1.0, "")])
+def test_what_became_of_the_statistics(share: float, said: str) -> None:
+    notes = " ".join(sample_notes(Facts(Reestimation(share=share))))
+    assert said in notes
+    assert bool(notes) == bool(said)
+
+
+@pytest.mark.parametrize(("limit", "count"), [(None, 12), (2, 8)])
+def test_samples_are_counted_in_all_batches_that_are_seen(limit: int | None, count: int) -> None:
+    found = context(images(3))
+    list(calibration_batches(Residual("fx").graph, found, limit))
+    assert found.facts[CalibrationSamples].count == count
