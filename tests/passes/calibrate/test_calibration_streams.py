@@ -16,7 +16,7 @@ from sparqc.passes.calibrate.histogram import Histogram
 from sparqc.passes.correct_bias.correct_bias import CorrectBias
 from sparqc.passes.equalize.equalize import Equalize
 from sparqc.rewrite.context import Batch
-from tests.calibration_models import Residual, context, images
+from tests.calibration_models import Residual, context, images, placing_context
 
 
 def stream(count: int) -> Iterator[Batch]:
@@ -71,7 +71,7 @@ def test_the_other_passes_stream_too() -> None:
         return np.full((1, 4, 6, 6), np.float32(index % 7 - 3) / 3)
 
     residual = Residual("fx")
-    Equalize().run(residual.graph, context(batches))
+    Equalize().run(residual.graph, placing_context(batches))
     alive.clear()
     reference = residual.graph.clone()
     CorrectBias().run(residual.graph, context(batches, reference=reference))
