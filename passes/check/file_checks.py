@@ -17,7 +17,9 @@ import onnx
 from sparqc.base.toml_tables import Table, tables
 from sparqc.ir.graph import Graph, Node, Value, dtype_name
 from sparqc.ir.onnx.adapter import opset_of
+from sparqc.ir.onnx.meaning import Fault
 from sparqc.ir.onnx.order import subgraphs_of
+from sparqc.ir.onnx.unsound_numbers import weight_faults
 from sparqc.ir.quantizers import CONVERSIONS, onnx_conversions, runs_in_int8
 from sparqc.ir.weighted import weighted
 from sparqc.passes.check.check import Finding, Grade
@@ -61,6 +63,8 @@ class Subject:
     model: onnx.ModelProto
     graph: Graph
     context: Context
+    #: What keeps the model from being computed; its graph is empty then.
+    faults: tuple[Fault, ...] = ()
 
 
 #: What was found: the first outputs of the nodes, and the values of the sentence.
@@ -86,6 +90,16 @@ def file_findings(subject: Subject) -> Iterator[Finding]:
         if check.is_for(subject.context.target.name):
             for nodes, values in _FIND[name](subject):
                 yield check.finding(nodes, values)
+
+
+def _invalid_model(subject: Subject) -> Found:
+    for fault in subject.faults:
+        yield (fault.value,) if fault.value else (), {"fault": fault.message}
+
+
+def _weight_not_finite(subject: Subject) -> Found:
+    for node, what in weight_faults(subject.model):
+        yield tuple(node.output[:1]), {"name": _title(node), "what": what}
 
 
 def _opset(subject: Subject) -> Found:
@@ -182,7 +196,8 @@ def _value(graph: Graph, name: str) -> Value | None:
 
 
 _FIND: Mapping[str, Callable[[Subject], Found]] = {
-    "opset": _opset, "missing-axis": _missing_axis, "missing-zero-point": _missing_zero_point,
+    "invalid-model": _invalid_model, "weight-not-finite": _weight_not_finite, "opset": _opset,
+    "missing-axis": _missing_axis, "missing-zero-point": _missing_zero_point,
     "half-scale-opset": _half_scale, "custom-operator": _custom_operator, "subgraph": _subgraph,
     "unknown-rank": _unknown_rank, "float-remainder": _float_remainder,
 }  # fmt: skip

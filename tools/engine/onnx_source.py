@@ -15,6 +15,7 @@ import onnx
 from google.protobuf.message import DecodeError, EncodeError  # type: ignore[import-untyped]
 
 from sparqc.errors import SparqcError, UsageError
+from sparqc.ir.onnx.meaning import require_meaning
 from sparqc.tools.engine.kernel import Kernel
 
 #: What an ONNX graph is given as.
@@ -109,6 +110,10 @@ def _load(path: Path) -> onnx.ModelProto:
         raise SparqcError(f"'{path}' is not an ONNX file, or it is cut short") from error
     if not (proto.ir_version and proto.opset_import and proto.graph.output):
         raise SparqcError(f"'{path}' is not an ONNX file, or it is cut short")
+    try:
+        require_meaning(proto)
+    except SparqcError as error:
+        raise SparqcError(f"{path}: {error.message}", hint=error.hint) from error
     return proto
 
 

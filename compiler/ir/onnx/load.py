@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
+from math import prod
 from pathlib import Path
 
 import onnx
@@ -15,6 +16,7 @@ from google.protobuf.message import (  # type: ignore[import-untyped]
 )
 
 from sparqc.errors import SparqcError, UsageError
+from sparqc.ir.onnx.meaning import require_meaning
 from sparqc.ir.onnx.opset import opset_of
 from sparqc.ir.onnx.order import sorted_nodes, subgraphs_of
 from sparqc.ir.onnx.skeleton import copy_fields, skeleton_of
@@ -26,13 +28,20 @@ LARGEST = (1 << 31) - (1 << 20)
 #: Tensors of fewer bytes stay in the model when the others go to a file beside it.
 EXTERNAL_FROM = 1024
 
+#: Types of which several numbers stand in a byte.
+_BITS = {
+    number: 2 if name.endswith("INT2") else 4
+    for name, number in onnx.TensorProto.DataType.items()
+    if name in ("FLOAT4E2M1", "UINT4", "INT4", "UINT2", "INT2")
+}
 _DATA_TYPES = frozenset(onnx.TensorProto.DataType.values()) - {onnx.TensorProto.UNDEFINED}
 _AGAIN = "export the model anew, or copy the file again"
 
 
-def load_onnx(path: str | os.PathLike[str]) -> onnx.ModelProto:
-    """The model in a file, with its external data, checked to be whole.
+def load_onnx(path: str | os.PathLike[str], *, faulty: bool = False) -> onnx.ModelProto:
+    """The model in a file, with its external data, checked to be whole and to mean something.
 
+    With `faulty` a model that means nothing is given all the same: `faults_of` says what is wrong.
     Raises UsageError where there is no such file, and SparqcError where it is no ONNX model,
     truncated, too new, inconsistent, or keeps its data outside its own folder.
     """
@@ -45,6 +54,8 @@ def load_onnx(path: str | os.PathLike[str]) -> onnx.ModelProto:
         skeleton = skeleton_of(model)
         _require_text(skeleton)
         onnx.checker.check_model(_in_order(skeleton))
+        if not faulty:
+            require_meaning(model)
     except onnx.checker.ValidationError as error:
         raise SparqcError(f"{path}: {_sentence(error)}", hint=_AGAIN) from error
     except UnicodeDecodeError as error:  # wherever a name is handled first
@@ -126,6 +137,20 @@ def _load_external(model: onnx.ModelProto, folder: Path) -> None:
             raise SparqcError(f"the constant {tensor.name!r} has the shape {shape}", hint=_AGAIN)
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
             _load_tensor(tensor, folder)
+        if tensor.HasField("raw_data"):
+            _require_size(tensor)
+
+
+def _require_size(tensor: onnx.TensorProto) -> None:
+    """SparqcError where the shape of a tensor says something else than the number of its bytes."""
+    bits = _BITS.get(tensor.data_type)
+    bits = bits or onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize * 8
+    if (prod(tensor.dims) * bits + 7) // 8 != len(tensor.raw_data):
+        shape = list(tensor.dims)
+        raise SparqcError(
+            f"the constant {tensor.name!r} of the shape {shape} holds {len(tensor.raw_data)} bytes",
+            hint=_AGAIN,
+        )
 
 
 def _load_tensor(tensor: onnx.TensorProto, folder: Path) -> None:

@@ -45,7 +45,12 @@ def shape_of(dims: Sequence[int | str | None], name: str) -> Shape:
     An unknown dimension gets a name of its own, made from the tensor's: two of them never compare
     equal, and none is written to a model.
     """
-    return tuple(f"?{name}.{i}" if d in (None, "") else d for i, d in enumerate(dims))
+    return tuple(f"?{name}.{i}" if _is_open(d) else d for i, d in enumerate(dims))  # type: ignore[misc]
+
+
+def _is_open(dim: int | str | None) -> bool:
+    """Whether a dimension has neither size nor name; runtimes read -1 as free, too."""
+    return dim in (None, "") or (isinstance(dim, int) and dim < 0)
 
 
 def known_dims(shape: Shape) -> list[int | str | None]:
