@@ -17,9 +17,9 @@ import onnx
 from sparqc.base.toml_tables import Table, tables
 from sparqc.ir.graph import Graph, Node, Value, dtype_name
 from sparqc.ir.onnx.adapter import opset_of
-from sparqc.ir.onnx.meaning import Fault
+from sparqc.ir.onnx.meaning.faults import Fault
+from sparqc.ir.onnx.meaning.numbers import weight_faults
 from sparqc.ir.onnx.order import subgraphs_of
-from sparqc.ir.onnx.unsound_numbers import weight_faults
 from sparqc.ir.quantizers import CONVERSIONS, onnx_conversions, runs_in_int8
 from sparqc.ir.weighted import weighted
 from sparqc.passes.check.check import Finding, Grade

@@ -12,7 +12,7 @@ import onnx
 from sparqc.declared.targets import profiles
 from sparqc.ir.graph import Graph
 from sparqc.ir.onnx.adapter import load_onnx
-from sparqc.ir.onnx.meaning import structure_faults
+from sparqc.ir.onnx.meaning.faults import structure_faults
 from sparqc.job.open import new_job
 from sparqc.job.options import Options
 from sparqc.passes.check.check import Finding, findings_of

@@ -15,7 +15,7 @@ import onnx
 from google.protobuf.message import DecodeError, EncodeError  # type: ignore[import-untyped]
 
 from sparqc.errors import SparqcError, UsageError
-from sparqc.ir.onnx.meaning import require_meaning
+from sparqc.ir.onnx.meaning.faults import require_meaning
 from sparqc.tools.engine.kernel import Kernel
 
 #: What an ONNX graph is given as.

@@ -16,7 +16,7 @@ from google.protobuf.message import (  # type: ignore[import-untyped]
 )
 
 from sparqc.errors import SparqcError, UsageError
-from sparqc.ir.onnx.meaning import require_meaning
+from sparqc.ir.onnx.meaning.faults import require_meaning
 from sparqc.ir.onnx.opset import opset_of
 from sparqc.ir.onnx.order import sorted_nodes, subgraphs_of
 from sparqc.ir.onnx.skeleton import copy_fields, skeleton_of

@@ -13,7 +13,7 @@ from onnx import helper
 
 from sparqc.errors import SparqcError
 from sparqc.ir.onnx.adapter import load_onnx
-from sparqc.ir.onnx.meaning import faults_of
+from sparqc.ir.onnx.meaning.faults import faults_of
 from sparqc.tools import cli
 from tests.ir.onnx_models import branching, model
 

@@ -19,12 +19,12 @@ from google.protobuf.message import Message  # type: ignore[import-untyped]
 
 from sparqc.errors import SparqcError
 from sparqc.ir.graph import TensorType
+from sparqc.ir.onnx.meaning.layers import layer_faults
+from sparqc.ir.onnx.meaning.numbers import scale_faults, weight_faults
+from sparqc.ir.onnx.meaning.types import type_faults
 from sparqc.ir.onnx.order import describe, sorted_nodes
 from sparqc.ir.onnx.skeleton import skeleton_of
 from sparqc.ir.onnx.types import dtype_of_element, type_of_proto
-from sparqc.ir.onnx.unsound_layers import layer_faults
-from sparqc.ir.onnx.unsound_numbers import scale_faults, weight_faults
-from sparqc.ir.onnx.unsound_types import type_faults
 from sparqc.ir.vocabulary.onnx_schema import schema_of
 
 #: The errors of inference, one line each; where a subgraph is at fault, the node around it.
