@@ -14,7 +14,7 @@ from sparqc.ir.constants import is_constant
 from sparqc.ir.graph import Graph, Node, Value
 from sparqc.ir.layer_name import layer_name
 from sparqc.ir.quantizers import is_dequantized, reads_codes_only, runs_in_int8
-from sparqc.ir.weighted import stored_array, weighted
+from sparqc.ir.weighted import Unread, stored_array, unread, weighted
 from sparqc.numerics.two_four import is_two_four
 from sparqc.passes.masks.pruning import Mask, Pruning
 from sparqc.passes.place.placement import Layer, Placement
@@ -56,7 +56,8 @@ class OtherRow:
 
 
 def layer_rows(graph: Graph, context: Context) -> list[LayerRow]:
-    """A row for each weighted operator of the final graph, in its order."""
+    """A row for each weighted operator of the final graph, in its order; behind them those in a
+    form that is not read."""
     plan = context.facts.get(Placement)
     placed = {layer.name: layer for layer in plan.layers} if plan else {}
     pruning = context.facts.get(Pruning)
@@ -83,7 +84,22 @@ def layer_rows(graph: Graph, context: Context) -> list[LayerRow]:
                 source=node.origin.source or (layer.source if layer else ""),
             )
         )
-    return rows
+    return [*rows, *map(_unread_row, unread(graph, context.table))]
+
+
+def _unread_row(found: Unread) -> LayerRow:
+    return LayerRow(
+        name=found.node.origin.module or found.node.output.name,
+        value=found.node.output.name,
+        op=found.node.op,
+        weight=next(_constants_behind(found.weight)).name,
+        shape=tuple(d for d in found.weight.shape or () if isinstance(d, int)),
+        int8=False,
+        float_reason=found.reason,
+        sparse=False,
+        dense_reason=found.reason,
+        source=found.node.origin.source,
+    )
 
 
 def other_rows(graph: Graph, context: Context) -> list[OtherRow]:

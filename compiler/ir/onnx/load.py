@@ -20,6 +20,7 @@ from sparqc.ir.onnx.meaning.faults import require_meaning
 from sparqc.ir.onnx.opset import opset_of
 from sparqc.ir.onnx.order import sorted_nodes, subgraphs_of
 from sparqc.ir.onnx.skeleton import copy_fields, skeleton_of
+from sparqc.ir.onnx.stated import open_sizes
 
 #: Opsets below are older than what onnx's version converter starts from.
 LOWEST_OPSET = 7
@@ -50,6 +51,7 @@ def load_onnx(path: str | os.PathLike[str], *, faulty: bool = False) -> onnx.Mod
     _require_readable(model, path)
     try:
         _load_external(model, path.parent)
+        open_sizes(model)
         sorted_nodes(model.graph)
         skeleton = skeleton_of(model)
         _require_text(skeleton)

@@ -21,7 +21,7 @@ from sparqc.ir.onnx.infer import complete_types
 from sparqc.ir.onnx.native import OnnxNative, OnnxRaw
 from sparqc.ir.onnx.opset import convert_opset
 from sparqc.ir.onnx.order import captured_names, describe, domains_of, sorted_nodes, subgraphs_of
-from sparqc.ir.onnx.types import is_complete, tensor_type
+from sparqc.ir.onnx.types import is_complete, is_open, tensor_type
 from sparqc.ir.onnx.write import Written
 from sparqc.ir.vocabulary.onnx_schema import (
     CAPTURED,
@@ -177,7 +177,8 @@ class _Reader:
     # -- values ----------------------------------------------------------------------------------
 
     def known_types(self) -> Mapping[str, TensorType]:
-        """The types the model states; those of whole-graph inference where one is missing."""
+        """The types the model states; those of whole-graph inference where one, or the size of a
+        dimension that has no name, is missing."""
         stated = {
             t.name: tensor_type(t)
             for t in self.surgeon.tensors().values()
@@ -185,7 +186,7 @@ class _Reader:
         }
         nodes = [n for n in self.surgeon.nodes if n.op != "Constant"]
         outputs = [t.name for n in nodes for t in n.outputs if not t.is_empty()]
-        if all(is_complete(stated[name]) for name in outputs):
+        if all(is_complete(stated[name]) and not is_open(stated[name]) for name in outputs):
             return stated
         return complete_types(self.surgeon, stated, self.native.opsets, self.inner)
 

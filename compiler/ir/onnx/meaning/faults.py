@@ -10,12 +10,11 @@ with another type or shape, and numbers that nothing can be computed with.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import onnx
-from google.protobuf.message import Message  # type: ignore[import-untyped]
 
 from sparqc.errors import SparqcError
 from sparqc.ir.graph import TensorType
@@ -24,6 +23,13 @@ from sparqc.ir.onnx.meaning.numbers import scale_faults, weight_faults
 from sparqc.ir.onnx.meaning.types import type_faults
 from sparqc.ir.onnx.order import describe, sorted_nodes
 from sparqc.ir.onnx.skeleton import skeleton_of
+from sparqc.ir.onnx.stated import (
+    forget_values,
+    opaque_values,
+    open_sizes,
+    opsets_of_model,
+    replace_items,
+)
 from sparqc.ir.onnx.types import dtype_of_element, type_of_proto
 from sparqc.ir.vocabulary.onnx_schema import schema_of
 
@@ -81,7 +87,7 @@ def _structure_faults(model: onnx.ModelProto) -> Iterator[Fault]:
             return
         inferred = onnx.shape_inference.infer_shapes(bare)
     types = _types(inferred.graph)
-    opsets = _opsets(model)
+    opsets = opsets_of_model(model)
     for node in model.graph.node:
         for message in (*type_faults(node, types, opsets), *layer_faults(node, types)):
             yield Fault(_first(node), f"{describe(node)}: {message}")
@@ -96,51 +102,23 @@ def _unstated(model: onnx.ModelProto) -> onnx.ModelProto:
     for node in graph.node:
         node.name = f"#{places.get(_first(node), 0)}"
     nodes = [graph.node[i] for i in sorted_nodes(graph)]
-    opaque = set(_opaque(graph, _opsets(model)))
-    kept = [v for v in graph.value_info if v.name in opaque]
-    _open(graph.input)
+    opaque = opaque_values(bare)
+    replace_items(graph.node, nodes)
+    forget_values(bare)
+    open_sizes(bare)
     for output in graph.output:
         if output.name not in opaque:
             output.ClearField("type")
-    _replace(graph.node, nodes)
-    _replace(graph.value_info, kept)
     return bare
-
-
-def _open(inputs: Sequence[onnx.ValueInfoProto]) -> None:
-    """Let a size of -1 be an open one, as runtimes do."""
-    for value in inputs:
-        for dim in value.type.tensor_type.shape.dim:
-            if dim.dim_value < 0:
-                dim.ClearField("dim_value")
-
-
-def _replace(field: Any, items: Sequence[Message]) -> None:
-    """Let a repeated field hold some of its own items."""
-    copies = [type(item).FromString(item.SerializeToString()) for item in items]
-    del field[:]
-    field.extend(copies)
-
-
-def _opsets(model: onnx.ModelProto) -> dict[str, int]:
-    return {"" if i.domain == "ai.onnx" else i.domain: i.version for i in model.opset_import}
 
 
 def _first(node: onnx.NodeProto) -> str:
     return next(iter(node.output), "")
 
 
-def _opaque(graph: onnx.GraphProto, opsets: Mapping[str, int]) -> Iterator[str]:
-    """The values of operators that onnx has no schema for."""
-    for node in graph.node:
-        domain = "" if node.domain == "ai.onnx" else node.domain
-        if schema_of(node.op_type, domain, opsets.get(domain, 1)) is None:
-            yield from node.output
-
-
 def _named(text: str, model: onnx.ModelProto) -> Iterator[Fault]:
     """The errors that inference raises at once, each with the node that it is about."""
-    opsets = _opsets(model)
+    opsets = opsets_of_model(model)
     for line in text.splitlines():
         found = _ERROR.search(line)
         message = _PREFIX.sub("", found["what"] if found else line).strip().rstrip(".")
