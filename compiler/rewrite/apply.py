@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sparqc.errors import PatternError
-from sparqc.ir.graph import Graph, Node, Value
+from sparqc.ir.graph import Graph, Node, TensorType, Value
 from sparqc.lang.ast import RuleDecl
 from sparqc.match.evaluate import Environment
 from sparqc.match.result import Match
@@ -137,8 +137,14 @@ def _commit(builder: NodeBuilder, pairs: Sequence[tuple[Value, Value]]) -> Chang
 
 
 def _take_over(builder: NodeBuilder, old: Value, new: Value) -> None:
-    """A new value has the type of the one it replaces, and its name if it has no better one."""
+    """A new value has the type of the one it replaces, and its name if it has no better one; an
+    old one whose type is not known has that type too."""
     if new.producer not in builder.created:
+        if new.type.dtype == "?" or new.shape is None:
+            new.type = TensorType(
+                old.type.dtype if new.type.dtype == "?" else new.type.dtype,
+                old.shape if new.shape is None else new.shape,
+            )
         return
     if old.shape is not None and old.type.dtype != "?":
         new.type = old.type

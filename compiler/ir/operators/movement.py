@@ -162,8 +162,8 @@ def _read_slice_onnx(call: Call) -> Reading | None:
     given, x = call.arguments, call.arguments["data"]
     starts, ends = axes_of(call, "starts"), axes_of(call, "ends")
     rank = rank_of(x)
-    if starts is None or ends is None or rank is None:
-        return None
+    if not starts or ends is None or rank is None:
+        return None  # without an axis it is an identity
     axes = axes_of(call) if given.get("axes") is not None else tuple(range(len(starts)))
     steps = axes_of(call, "steps") if given.get("steps") is not None else (1,) * len(starts)
     if axes is None or steps is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 
 from sparqc.errors import SparqcError
@@ -49,10 +50,19 @@ def along(parameter: Array, axis: int | None, rank: int) -> Array:
     return parameter.reshape(shape)
 
 
+def _require_fitting(x: Array, scale: Array, axis: int | None) -> None:
+    if axis is not None and not (axis < x.ndim and scale.size in (1, x.shape[axis])):
+        raise SparqcError(
+            f"{scale.size} scales do not fit axis {axis} of a tensor of the shape {list(x.shape)}",
+            hint="give one scale, or one for each entry of the axis",
+        )
+
+
 def codes_of(
     x: Array, scale: Array, zero_point: Array | None, axis: int | None, low: int, high: int
 ) -> Array:
     """clamp(round_half_even(x / scale) + zero_point, low, high), as f32."""
+    _require_fitting(x, scale, axis)
     step = along(scale, axis, x.ndim).astype(np.float32)
     with np.errstate(invalid="ignore"):
         codes = np.rint(x.astype(np.float32) / step)
@@ -88,6 +98,7 @@ def _evaluate_dequantize(
     operands: Mapping[str, Any], attributes: Mapping[str, Any]
 ) -> Sequence[Array]:
     x, scale, zero_point = operands["x"], operands["scale"], operands.get("zero_point")
+    _require_fitting(x, scale, attributes["axis"])
     step = along(scale, attributes["axis"], x.ndim)
     codes = x.astype(np.float32)
     if zero_point is not None:
@@ -159,7 +170,12 @@ def emit_parameters(
         return typed, zero_point
     shape = tuple(d for d in scale.shape or () if isinstance(d, int))
     hint = f"{node.output.name}_zero_point"
-    return typed, emitter.constant(np.zeros(shape, NUMPY_DTYPES[dtype]), hint)
+    return typed, emitter.constant(np.zeros(shape, _integers(dtype)), hint)
+
+
+def _integers(dtype: str) -> np.dtype[Any]:
+    """The numpy dtype of codes, of 4 bits too."""
+    return NUMPY_DTYPES.get(dtype) or np.dtype(getattr(ml_dtypes, dtype))
 
 
 def _in_type_of_data(node: Node, emitter: OnnxEmitter, scale: Value) -> Value | str:

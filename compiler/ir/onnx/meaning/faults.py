@@ -19,7 +19,7 @@ import onnx
 from sparqc.errors import SparqcError
 from sparqc.ir.graph import TensorType
 from sparqc.ir.onnx.meaning.layers import layer_faults
-from sparqc.ir.onnx.meaning.numbers import scale_faults, weight_faults
+from sparqc.ir.onnx.meaning.numbers import axis_faults, scale_faults, weight_faults
 from sparqc.ir.onnx.meaning.types import type_faults
 from sparqc.ir.onnx.order import describe, sorted_nodes
 from sparqc.ir.onnx.skeleton import skeleton_of
@@ -72,7 +72,7 @@ def require_meaning(model: onnx.ModelProto) -> None:
 
 
 def _number_faults(model: onnx.ModelProto) -> Iterator[Fault]:
-    for node, message in (*weight_faults(model), *scale_faults(model)):
+    for node, message in (*weight_faults(model), *scale_faults(model), *axis_faults(model)):
         yield Fault(_first(node), f"{describe(node)}: {message}")
 
 

@@ -40,6 +40,21 @@ def scale_faults(model: onnx.ModelProto) -> Iterator[tuple[onnx.NodeProto, str]]
             yield node, f"its scale {name!r} is no positive finite number: {wrong.flat[0]}"
 
 
+def axis_faults(model: onnx.ModelProto) -> Iterator[tuple[onnx.NodeProto, str]]:
+    """Each quantizer of a stored weight that has another number of scales than its axis has
+    entries; the axis is 1 where none is written."""
+    shapes = {t.name: tuple(t.dims) for t in model.graph.initializer}
+    for node in model.graph.node:
+        if node.op_type not in _SCALES or any(a.name == "block_size" for a in node.attribute):
+            continue
+        x, scale = (shapes.get(name) for name in node.input[:2])
+        axis = next((a.i for a in node.attribute if a.name == "axis"), 1)
+        if x is None or scale is None or len(scale) != 1 or scale == (1,):
+            continue
+        if not -len(x) <= axis < len(x) or x[axis] != scale[0]:
+            yield node, f"its {scale[0]} scales do not fit axis {axis} of {list(x)}"
+
+
 def _read(
     model: onnx.ModelProto, operands: Mapping[str, tuple[int, ...]]
 ) -> Iterator[tuple[onnx.NodeProto, str, Any]]:
