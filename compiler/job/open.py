@@ -14,6 +14,7 @@ from sparqc.declared.targets import default_profile, profile
 from sparqc.errors import UsageError, did_you_mean
 from sparqc.ir.boundary import BoundaryTypes
 from sparqc.ir.graph import Array, Graph, Level
+from sparqc.ir.levels.parameters import fold_parameters
 from sparqc.ir.onnx.adapter import load_onnx, read_onnx
 from sparqc.ir.vocabulary.table import default_table
 from sparqc.job.batches import as_array, batches_of
@@ -151,7 +152,9 @@ def open_graph(
     if isinstance(model, (str, Path)):
         model = load_onnx(Path(model))
     if isinstance(model, onnx.ModelProto):
-        return read_onnx(model, table), (), [as_array(x) for x in inputs or ()]
+        graph = read_onnx(model, table)
+        fold_parameters(graph, table)
+        return graph, (), [as_array(x) for x in inputs or ()]
     if inputs is None:
         raise UsageError("a PyTorch model needs example inputs: compile(module, (tensor, …))")
     # Only here is torch needed, which takes seconds to import.

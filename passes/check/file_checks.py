@@ -140,6 +140,15 @@ def _half_scale(subject: Subject) -> Found:
             yield (node.output[0],), values
 
 
+def _scale_of_one_entry(subject: Subject) -> Found:
+    stored = {t.name: tuple(t.dims) for t in subject.model.graph.initializer}
+    for node in _quantizers(subject.model):
+        value = _value(subject.graph, node.output[0])
+        axis = value.producer.attributes.get("axis") if value and value.producer else None
+        if stored.get(node.input[1]) == (1,) and node.input[0] not in stored and axis is None:
+            yield (node.output[0],), {"name": _title(node), "scale": node.input[1]}
+
+
 def _quantizers(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
     return (n for n in model.graph.node if n.op_type in onnx_conversions() and n.output)
 
@@ -199,7 +208,8 @@ _FIND: Mapping[str, Callable[[Subject], Found]] = {
     "invalid-model": _invalid_model, "weight-not-finite": _weight_not_finite, "opset": _opset,
     "missing-axis": _missing_axis, "missing-zero-point": _missing_zero_point,
     "half-scale-opset": _half_scale, "custom-operator": _custom_operator, "subgraph": _subgraph,
-    "unknown-rank": _unknown_rank, "float-remainder": _float_remainder,
+    "scale-of-one-entry": _scale_of_one_entry, "unknown-rank": _unknown_rank,
+    "float-remainder": _float_remainder,
 }  # fmt: skip
 
 

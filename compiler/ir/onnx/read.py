@@ -94,6 +94,7 @@ def _opsets(imports: Any, opset: int) -> dict[str, int]:
     return {"": opset, **found}
 
 
+_QUANTIZERS = frozenset({"QuantizeLinear", "DequantizeLinear"})
 _CARRIED = {"FLOAT", "INT", "STRING", "TENSOR", "GRAPH", "FLOATS", "INTS", "STRINGS"}
 
 
@@ -166,7 +167,8 @@ class _Reader:
             self.define(tensor.name, self.graph.add_input(tensor.name, self.type(tensor)))
         for node in self.surgeon.nodes:
             if node.op == "Constant" and node.domain in (None, "", "ai.onnx"):
-                self.constant(node.outputs[0].name, _constant_data(node))
+                tensor = node.outputs[0]
+                self.constant(tensor.name, self.squeezed(tensor, _constant_data(node)))
             else:
                 self.node(node)
         outputs = self.surgeon.outputs
@@ -205,8 +207,25 @@ class _Reader:
         if tensor.name not in self.values:
             if not isinstance(tensor, gs.Constant):
                 raise SparqcError(f"the tensor {tensor.name!r} is defined nowhere")
-            self.constant(tensor.name, _loaded(tensor))
+            self.constant(tensor.name, self.squeezed(tensor, _loaded(tensor)))
         return self.values[tensor.name]
+
+    def squeezed(self, tensor: gs.Tensor, data: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """The scale or zero point of a whole tensor as a scalar: what targets fuse with."""
+        if data.shape != (1,) or not tensor.outputs:
+            return data
+        return (
+            data.reshape(()) if all(self.is_of_tensor(n, tensor) for n in tensor.outputs) else data
+        )
+
+    def is_of_tensor(self, node: gs.Node, parameter: gs.Tensor) -> bool:
+        """Whether it is a quantizer's for a whole tensor, not for the one entry of an axis."""
+        if node.op not in _QUANTIZERS or node.inputs[0] is parameter:
+            return False
+        shape, axis = self.type(node.inputs[0]).shape, int(node.attrs.get("axis", 1))
+        if isinstance(node.inputs[0], gs.Constant):
+            shape = tuple(node.inputs[0].shape)
+        return shape is not None and (not -len(shape) <= axis < len(shape) or shape[axis] != 1)
 
     def unused(self, hint: str) -> str:
         """A name like `hint` that no tensor of the model has."""
