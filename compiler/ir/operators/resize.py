@@ -100,7 +100,7 @@ def _read_resize_onnx(call: Call) -> Reading | None:
     if given.get("cubic_coeff_a", -0.75) != -0.75 and given["mode"] == "cubic":
         return None
     factors = _spatial(call, "scales", x)
-    sizes = None if factors is not None else _spatial(call, "sizes", x)
+    sizes = None if factors is not None else _spatial(call, "sizes", x) or _inferred_sizes(call, x)
     if factors is None and sizes is None:
         return None
     attributes = {
@@ -124,6 +124,18 @@ def _spatial(call: Call, name: str, x: Value) -> tuple[float, ...] | None:
     if len(array) != len(shape) or tuple(array[:2].tolist()) != kept:
         return None
     return tuple(float(v) for v in array[2:])
+
+
+def _inferred_sizes(call: Call, x: Value) -> tuple[float, ...] | None:
+    """The sizes that a model puts together of the Shape of a tensor, where inference knows them:
+    torch.onnx writes them so for the batch's sake."""
+    sizes, before, after = call.arguments.get("sizes"), x.shape or (), call.types[0].shape or ()
+    if not isinstance(sizes, Value) or call.arguments.get("axes") or len(before) != len(after):
+        return None
+    batch = before[:1] == after[:1] or isinstance(after[0], str)
+    spatial = [float(d) for d in after[2:] if isinstance(d, int)]
+    fits = batch and before[1] == after[1] and len(spatial) == len(after) - 2 > 0
+    return tuple(spatial) if fits else None
 
 
 def _write_resize_onnx(node: Node, emitter: OnnxEmitter) -> None:
