@@ -66,10 +66,11 @@ def check_proto(model: onnx.ModelProto, target: str = "", patterns: Sequence[Pat
     """As `check_file`, of a model in memory that `load_onnx` read or sparqc wrote."""
     options = Options(passes="", target=target or _recorded(model), patterns=tuple(patterns))
     faults = structure_faults(model)
-    job = new_job(_without_nodes(model) if faults else model, options=options)
+    broken = not all(fault.readable for fault in faults)
+    job = new_job(_without_nodes(model) if broken else model, options=options)
     graph, context = job.graph, job.context
     found = [*file_findings(Subject(model, graph, context, faults))]
-    if not faults:
+    if not broken:
         found += [*findings_of(graph, context), *lost_layers(graph, context.table)]
     rows = layer_rows(graph, context)
     return Checked(

@@ -50,6 +50,8 @@ class Fault:
     #: The first output of the node; "" where it is no node's.
     value: str
     message: str
+    #: Whether the nodes mean something all the same: an output is declared wrongly.
+    readable: bool = False
 
 
 def faults_of(model: onnx.ModelProto) -> tuple[Fault, ...]:
@@ -162,6 +164,7 @@ def _output_faults(model: onnx.ModelProto, types: Mapping[str, TensorType]) -> I
         yield Fault(
             output.name,
             f"the output {output.name!r} is declared as {_text(stated)}, and is {_text(found)}",
+            readable=True,
         )
 
 
