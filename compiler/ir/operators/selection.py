@@ -44,9 +44,11 @@ def _read_gather(call: Call) -> Reading | None:
         if rank is None or not isinstance(given["index"], int | Value):
             return None
         operands, axis = {"x": given["self"], "indices": given["index"]}, wrap(given["dim"], rank)
-    operands["indices"] = tensor_operand(operands["indices"], "i64")
+    indices = operands["indices"]
+    if not (isinstance(indices, Value) and indices.type.dtype == "i32"):
+        operands["indices"] = tensor_operand(indices, "i64")
     if operands["indices"] is None:
-        return None  # i32 indices, which torch takes too, and symbolic ones
+        return None  # symbolic ones
     return Reading(operands, {"axis": axis})
 
 
@@ -54,7 +56,7 @@ def _read_index(call: Call) -> Reading | None:
     """x[:, :, i]: one tensor of indices; several at once, and masks, are another operator."""
     indices = call.arguments["indices"]
     tensors = [(axis, i) for axis, i in enumerate(indices) if i is not None]
-    if len(tensors) != 1 or tensors[0][1].type.dtype != "i64":
+    if len(tensors) != 1 or tensors[0][1].type.dtype not in ("i64", "i32"):
         return None
     axis, index = tensors[0]
     return Reading({"x": call.arguments["self"], "indices": index}, {"axis": axis})
@@ -80,7 +82,8 @@ def _read_gather_onnx(call: Call) -> Reading | None:
 def _sample_gather(rng: Rng) -> Sample:
     axis = int(rng.integers(2))
     shape: tuple[int, ...] = [(), (3,), (2, 2)][int(rng.integers(3))]
-    indices = np.asarray(rng.integers(0, 4, shape), np.int64)
+    dtype = str(rng.choice(["int64", "int32"])) if shape else "int64"
+    indices = np.asarray(rng.integers(0, 4, shape), dtype)
     operands = {"x": normal(rng, 4, 5), "indices": indices}
     return Sample(operands, {"axis": axis}, frozenset({"indices"}))
 
