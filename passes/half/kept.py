@@ -137,7 +137,7 @@ class Kept:
                 yield constant, constant.data
         for node in self.graph.nodes:
             fill = node.attributes.get("value")
-            if node.op == "onnx.ConstantOfShape" and isinstance(fill, np.ndarray):
+            if node.op == "nn.constant_of_shape" and isinstance(fill, np.ndarray):
                 yield node.output, fill
 
     def _readers(self, value: Value, reason: str) -> Reasons:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from sparqc.errors import SparqcError
-from sparqc.ir.graph import Array, Attribute, Node, Value
+from sparqc.ir.graph import Array, Attribute, Node, Value, dtype_name
 from sparqc.ir.operators.shape import constant_ints, int64
 from sparqc.ir.operators.sizes import plain_sizes, size_vector, sized, sized_list
 from sparqc.ir.vocabulary.forms import (
@@ -24,6 +24,7 @@ from sparqc.ir.vocabulary.forms import (
     torch_dtype,
 )
 from sparqc.ir.vocabulary.operator import (
+    REQUIRED,
     Call,
     FxCall,
     FxForm,
@@ -69,9 +70,8 @@ def number_of(value: Any, dtype: str) -> Attribute:
 def _filled(call: Call) -> dict[str, Attribute] | None:
     """The attributes of a call that fills a tensor; None where its number is computed."""
     given, dtype = call.arguments, call.types[0].dtype
-    value = _VALUES.get(call.target.split(".")[1], given.get("fill_value"))
-    filled = number_of(value, dtype)
-    return None if filled is None else {"value": filled, "dtype": dtype}
+    value = number_of(_VALUES.get(call.target.split(".")[1], given.get("fill_value")), dtype)
+    return None if value is None else {"value": np.array([value], NUMPY_DTYPES[dtype])}
 
 
 def _read_constant_of_shape(call: Call) -> Reading | None:
@@ -81,43 +81,33 @@ def _read_constant_of_shape(call: Call) -> Reading | None:
     return Reading({"shape": int64(*sizes)}, attributes)
 
 
+def _value(node: Node) -> Array:
+    value = node.attributes["value"]
+    assert isinstance(value, np.ndarray), f"{node.op} needs an array for its value"
+    return value
+
+
 def _write_filled(sizes: Any, node: Node) -> FxCall:
-    value, dtype = node.attributes["value"], torch_dtype(str(node.attributes["dtype"]))
-    return fx_call("aten.full.default", sizes, value, dtype=dtype)
+    value = _value(node)
+    dtype = torch_dtype(dtype_name(value.dtype))
+    return fx_call("aten.full.default", sizes, value.item(), dtype=dtype)
 
 
 def _read_constant_of_shape_onnx(call: Call) -> Reading | None:
     given = call.arguments.get("value")
-    array = np.zeros(1, np.float32) if given is None else np.asarray(given)
-    dtype = next((k for k, d in NUMPY_DTYPES.items() if d == array.dtype), None)
-    if dtype is None or array.size != 1:
-        return None
-    attributes = {"value": number_of(array.reshape(-1)[0].item(), dtype), "dtype": dtype}
-    return Reading({"shape": call.arguments["input"]}, attributes)
+    value = np.zeros(1, np.float32) if given is None else np.asarray(given).reshape(-1)
+    return Reading({"shape": call.arguments["input"]}, {"value": value})
 
 
-def emit_filled(
-    shape: Value | str,
-    value: Attribute,
-    dtype: str,
-    emitter: OnnxEmitter,
-    output: Value,
-) -> None:
+def emit_filled(shape: Value | str, value: Array, emitter: OnnxEmitter, output: Value) -> None:
     """A ConstantOfShape; with a Cast for bfloat16, which old ones do not have."""
-    array = np.array([value])
-    if dtype != "bf16" or emitter.opset >= 20:
-        filled = {"value": array.astype(NUMPY_DTYPES[dtype])}
-        emitter.emit("ConstantOfShape", [shape], filled, outputs=[output])
+    if dtype_name(value.dtype) != "bf16" or emitter.opset >= 20:
+        emitter.emit("ConstantOfShape", [shape], {"value": value}, outputs=[output])
         return
     single = emitter.temp(f"{output.name}_f32")
-    value_f32 = {"value": array.astype(np.float32)}
-    emitter.emit("ConstantOfShape", [shape], value_f32, outputs=[single])
+    filled = {"value": value.astype(np.float32)}
+    emitter.emit("ConstantOfShape", [shape], filled, outputs=[single])
     emitter.emit("Cast", [single], {"to": ONNX_DTYPES["bf16"]}, outputs=[output])
-
-
-def _emit_node(shape: Value | str, node: Node, emitter: OnnxEmitter) -> None:
-    value, dtype = node.attributes["value"], str(node.attributes["dtype"])
-    emit_filled(shape, value, dtype, emitter, node.output)
 
 
 def _read_full(call: Call) -> Reading | None:
@@ -127,7 +117,7 @@ def _read_full(call: Call) -> Reading | None:
 
 def _write_full_onnx(node: Node, emitter: OnnxEmitter) -> None:
     vector = size_vector(tensors(node, "sizes"), emitter, f"{node.output.name}_sizes")
-    _emit_node(vector, node, emitter)
+    emit_filled(vector, _value(node), emitter, node.output)
 
 
 # -- counting ------------------------------------------------------------------------------------
@@ -181,7 +171,7 @@ def _write_range_onnx(node: Node, emitter: OnnxEmitter) -> None:
 
 def _sample_value(rng: Rng) -> dict[str, Attribute]:
     dtype = str(rng.choice(["f32", "i64", "bool", "f16", "i32"]))
-    return {"value": number_of(float(rng.choice([0, 1, -2.5])), dtype), "dtype": dtype}
+    return {"value": np.array([rng.choice([0, 1, -2.5])]).astype(NUMPY_DTYPES[dtype])}
 
 
 def _sample_constant_of_shape(rng: Rng) -> Sample:
@@ -203,20 +193,18 @@ def _sample_range(rng: Rng) -> Sample:
     return Sample(operands, {"dtype": dtype}, frozenset(_BOUNDS))
 
 
-_FILLED: dict[str, Any] = {"value": 0.0, "dtype": "f32"}
-
 OPERATORS = (
     Operator(
-        "nn.constant_of_shape", "A tensor of a shape (i64) that holds one number everywhere.",
-        (OperandSpec("shape"),), _FILLED, sample=_sample_constant_of_shape,
+        "nn.constant_of_shape", "A tensor of a shape (i64) that holds the one number of `value`.",
+        (OperandSpec("shape"),), {"value": REQUIRED}, sample=_sample_constant_of_shape,
         fx=FxForm(_FULL, _read_constant_of_shape,
                   lambda n: _write_filled(constant_ints(n, "shape"), n)),
         onnx=OnnxForm(("ConstantOfShape",), _read_constant_of_shape_onnx,
-                      lambda n, e: _emit_node(tensor(n, "shape"), n, e)),
+                      lambda n, e: emit_filled(tensor(n, "shape"), _value(n), e, n.output)),
     ),
     Operator(
-        "nn.full", "A tensor of sizes, some of them symbolic, that holds one number everywhere.",
-        (OperandSpec("sizes", variadic=True),), _FILLED, sample=_sample_full,
+        "nn.full", "A tensor of sizes, some symbolic, that holds the one number of `value`.",
+        (OperandSpec("sizes", variadic=True),), {"value": REQUIRED}, sample=_sample_full,
         fx=FxForm(_FULL, _read_full,
                   lambda n: _write_filled(plain_sizes(tensors(n, "sizes")), n)),
         onnx=OnnxForm((), _never, _write_full_onnx),

@@ -162,14 +162,13 @@ def _write_full_onnx(node: Node, emitter: OnnxEmitter) -> None:
     dtype, value = str(node.attributes["dtype"] or x.type.dtype), node.attributes["value"]
     if dtype not in NUMPY_DTYPES:
         raise SparqcError(f"{node.output.name}: the type of the tensor to fill is unknown")
-    sizes = static_ints(x.shape)
+    array, sizes = np.array([value]).astype(NUMPY_DTYPES[dtype]), static_ints(x.shape)
     if sizes is not None and prod(sizes) <= SMALL:
-        array = np.array([value]).astype(NUMPY_DTYPES[dtype])
         filled = emitter.constant(np.broadcast_to(array, sizes).copy(), node.output.name)
         emitter.emit("Identity", [filled], outputs=node.outputs)
         return
     emitter.emit("Shape", [x], outputs=[shape])
-    emit_filled(shape, value, dtype, emitter, node.output)
+    emit_filled(shape, array, emitter, node.output)
 
 
 def _sample_full(rng: Rng) -> Sample:
