@@ -291,7 +291,8 @@ OPERATORS = (
         "nn.split", "x cut along an axis into pieces of these sizes.", X,
         {"sizes": REQUIRED, "axis": 0}, outputs=("y*",), sample=_sample_split,
         fx=FxForm(("aten.split_with_sizes.default", "aten.split.Tensor", "aten.split.sizes",
-                   "aten.chunk.default"), _read_split, _write_split),
+                   "aten.chunk.default", "aten.tensor_split.indices", "aten.tensor_split.sections"),
+                  _read_split, _write_split),
         onnx=OnnxForm(("Split",), _read_split_onnx, _write_split_onnx),
     ),
     Operator(

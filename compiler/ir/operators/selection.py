@@ -39,6 +39,8 @@ def _read_gather(call: Call) -> Reading | None:
         operands, axis = {"x": given["weight"], "indices": given["indices"]}, 0
     elif packet == "index":
         return _read_index(call)
+    elif packet == "repeat_interleave":
+        return _read_repeated(call)
     else:
         rank = rank_of(given["self"])
         if rank is None or not isinstance(given["index"], int | Value):
@@ -60,6 +62,17 @@ def _read_index(call: Call) -> Reading | None:
         return None
     axis, index = tensors[0]
     return Reading({"x": call.arguments["self"], "indices": index}, {"axis": axis})
+
+
+def _read_repeated(call: Call) -> Reading | None:
+    """repeat_interleave: every index several times, where it is known how many there are."""
+    x, rank = call.arguments["self"], rank_of(call.arguments["self"])
+    axis, times = call.arguments["dim"], call.arguments["repeats"]
+    size = x.shape[axis] if rank and isinstance(axis, int) else None
+    if not isinstance(size, int) or not isinstance(times, int):
+        return None
+    operands = {"x": x, "indices": np.repeat(np.arange(size), times)}
+    return Reading(operands, {"axis": wrap(axis, rank or 0)})
 
 
 def _write_gather(node: Node) -> FxCall:
@@ -133,7 +146,8 @@ OPERATORS = (
         "nn.gather", "The slices of x at these indices along an axis; an embedding is one.",
         (OperandSpec("x"), OperandSpec("indices")), {"axis": 0}, sample=_sample_gather,
         fx=FxForm(("aten.select.int", "aten.index_select.default", "aten.embedding.default",
-                   "aten.index.Tensor"), _read_gather, _write_gather),
+                   "aten.index.Tensor", "aten.repeat_interleave.self_int"),
+                  _read_gather, _write_gather),
         onnx=OnnxForm(("Gather",), _read_gather_onnx, lambda n, e: emit_one(
             "Gather", n, e, "x", "indices", axis=n.attributes["axis"])),
     ),

@@ -80,6 +80,9 @@ BATCHED = {
     "repeat more axes than there are": lambda x: x.repeat(2, 1, 1, 3),
     "repeat by sizes in front": lambda x: TABLE[0].repeat(x.size(0), 3, 1) * x,
     "tile": lambda x: torch.tile(x, (2, 3)),
+    "repeat_interleave": lambda x: x.repeat_interleave(3, dim=-2),
+    "tensor_split": lambda x: torch.tensor_split(x, (1, 4), dim=2),
+    "meshgrid": lambda x: torch.meshgrid(x[0, 0], x[:, 0, 1], indexing="xy"),
     "zeros": class_token,
     "ones of another type": lambda x: torch.ones(x.shape[0], 2, dtype=torch.int32),
     "full": lambda x: torch.full((x.shape[0], 3), float("-inf")).maximum(x[..., 0]),
@@ -134,6 +137,26 @@ def test_at_two_batch_sizes(function):
     model = compiled(Function(function), torch.randn(2, 3, 5))
     for batch in (2, 5):
         assert_same(model, function, torch.randn(batch, 3, 5))
+
+
+class Anchors(nn.Module):
+    """Places of a grid and the stride of its cells, as YOLO's heads compute them."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("strides", torch.tensor([8.0, 16.0]))
+
+    def forward(self, x):
+        rows, columns = torch.arange(3) + 0.5, torch.arange(5) + 0.5
+        y, z = torch.meshgrid(rows, columns, indexing="ij")
+        places = torch.stack((z, y), -1).view(-1, 2)
+        return x.flatten(1)[..., None] * places * torch.full((15, 1), self.strides[1])
+
+
+def test_a_tensor_filled_with_a_number_of_the_module():
+    module = Anchors()
+    model = compiled(module, torch.randn(2, 3, 5))
+    assert_same(model, module, torch.randn(4, 3, 5))
 
 
 # -- a dynamic length ---------------------------------------------------------------------------
