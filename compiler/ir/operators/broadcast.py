@@ -118,7 +118,9 @@ def _write_meshgrid_onnx(node: Node, emitter: OnnxEmitter) -> None:
         emitter.emit("Shape", [x], outputs=[size])
     emitter.emit("Concat", [sizes[axis] for axis in order], {"axis": 0}, outputs=[shape])
     for x, axis, output in zip(xs, order, node.outputs, strict=True):
-        along = emitter.constant(int64(*(-1 if a == axis else 1 for a in order)), f"{hint}_along")
+        along = emitter.constant(
+            int64(*(-1 if a == axis else 1 for a in range(len(xs)))), f"{hint}_along"
+        )
         turned = emitter.temp(f"{hint}_vector")
         emitter.emit("Reshape", [x, along], outputs=[turned])
         emitter.emit("Expand", [turned, shape], outputs=[output])

@@ -17,7 +17,7 @@ NAMES = (
     "nn.tile", "nn.tile_by", "nn.constant_of_shape", "nn.full", "nn.full_like", "nn.range",
     "nn.cumsum", "nn.argmin", "nn.max_with_index", "nn.min_with_index", "nn.topk",
     "nn.gather_elements", "nn.index", "nn.var", "nn.std", "nn.var_mean", "nn.std_mean", "nn.glu",
-    "nn.baddbmm", "nn.addbmm", "nn.reshape_as",
+    "nn.baddbmm", "nn.addbmm", "nn.reshape_as", "nn.meshgrid",
 )  # fmt: skip
 
 
