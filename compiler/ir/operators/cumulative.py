@@ -8,6 +8,7 @@ import numpy as np
 
 from sparqc.ir.graph import Node, Value
 from sparqc.ir.vocabulary.forms import (
+    FLOATS,
     NUMPY_DTYPES,
     ONNX_DTYPES,
     Rng,
@@ -33,11 +34,14 @@ from sparqc.ir.vocabulary.operator import (
     Sample,
 )
 
+#: The element types that ONNX sums.
+_SUMMED = FLOATS | {"i64", "i32"}
+
 
 def _read(call: Call) -> Reading | None:
     x, rank = call.arguments["self"], rank_of(call.arguments["self"])
     own, dtype = x.type.dtype, call.types[0].dtype
-    if not rank or own not in NUMPY_DTYPES or dtype not in NUMPY_DTYPES:
+    if not rank or own not in NUMPY_DTYPES or dtype not in _SUMMED:
         return None  # ONNX counts along an axis, which a single number has not
     axis = wrap(call.arguments["dim"], rank)
     return Reading({"x": x}, {"axis": axis, "dtype": None if dtype == own else dtype})

@@ -47,6 +47,8 @@ def _read(call: Call) -> Reading | None:
     given, rank = call.arguments, rank_of(call.arguments["self"])
     if not rank or not isinstance(given["dim"], int):
         return None  # without an axis the index is that of the flattened tensor
+    if given["self"].type.dtype in ("bool", "i16"):
+        return None  # ONNX does not order them
     attributes = {"axis": wrap(given["dim"], rank), "keepdims": bool(given["keepdim"])}
     return Reading({"x": given["self"]}, attributes)
 

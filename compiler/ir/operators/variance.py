@@ -113,9 +113,9 @@ class _Writer:
         sizes = static_ints([self.x.shape[axis] if self.x.shape else None for axis in self.axes])
         if sizes is None:
             return self.computed_factor(correction)
-        count = np.float32(prod(sizes))
+        count = np.float64(prod(sizes))
         with np.errstate(divide="ignore"):
-            factor = count / np.maximum(count - np.float32(correction), np.float32(0))
+            factor = count / np.maximum(count - correction, 0)
         return self.constant(factor.astype(NUMPY_DTYPES[self.dtype]))
 
     def computed_factor(self, correction: float) -> str:
@@ -123,11 +123,13 @@ class _Writer:
         shape = self.emit("Shape", self.x)
         sizes = self.emit("Gather", shape, self.constant(np.array(self.axes)), axis=0)
         product = self.emit("ReduceProd", sizes, keepdims=0)
-        count = self.emit("Cast", product, to=ONNX_DTYPES["f32"])
-        lowered = self.emit("Sub", count, self.constant(np.float32(correction)))
-        divisor = self.emit("Max", lowered, self.constant(np.float32(0)))
+        wide = "f64" if self.dtype == "f64" else "f32"  # FP16 counts to 2048
+        count = self.emit("Cast", product, to=ONNX_DTYPES[wide])
+        given = (np.array(n, NUMPY_DTYPES[wide]) for n in (correction, 0))
+        less, none = (self.constant(array) for array in given)
+        divisor = self.emit("Max", self.emit("Sub", count, less), none)
         factor: str = self.emit("Div", count, divisor)
-        if self.dtype == "f32":
+        if self.dtype == wide:
             return factor
         cast: str = self.emit("Cast", factor, to=ONNX_DTYPES[self.dtype])
         return cast

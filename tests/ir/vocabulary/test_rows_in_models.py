@@ -176,6 +176,7 @@ LONG = {
     "full": lambda x: torch.full((x.size(1), x.size(1)), -2.5)[None] * x[..., :1],
     "reshape_as": lambda x: x.flatten(1).reshape_as(x) * 2,
     "var": lambda x: x.var(1),
+    "var of doubles": lambda x: x.double().var(1),
     "std over two": lambda x: x.std((0, 1), correction=0.5),
     "topk of a size": lambda x: torch.topk(x, min(2, x.size(2)), 1),
     "topk of a computed size": lambda x: torch.topk(x.flatten(1), x.size(1), 1),
