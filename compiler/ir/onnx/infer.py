@@ -146,26 +146,32 @@ def complete_types(
             _add_constant(graph, node.outputs[0].name, tensor)
         else:
             graph.node.append(OnnxExporter.export_node(node))
-    graph.input.extend(_info(t.name, stated[t.name]) for t in surgeon.inputs)
-    graph.output.extend(_info(t.name, stated.get(t.name, TensorType())) for t in surgeon.outputs)
-    graph.value_info.extend(_info(n, t) for n, t in stated.items() if proto_of_type(t) is not None)
+    graph.input.extend(info_of(t.name, stated[t.name]) for t in surgeon.inputs)
+    graph.output.extend(info_of(t.name, stated.get(t.name, TensorType())) for t in surgeon.outputs)
+    graph.value_info.extend(
+        info_of(n, t) for n, t in stated.items() if proto_of_type(t) is not None
+    )
     for tensor in surgeon.tensors().values():
         if isinstance(tensor, gs.Constant):
             _add_constant(graph, tensor.name, tensor)
     for name in inner.keys() - surgeon.tensors().keys():
         _add_constant(graph, name, gs.Constant(name, inner[name]))
+    found = inferred(graph, opsets)
+    names = dict.fromkeys([*stated, *found])
+    return {n: merged(stated.get(n, TensorType()), found.get(n, TensorType())) for n in names}
+
+
+def inferred(graph: onnx.GraphProto, opsets: Mapping[str, int]) -> dict[str, TensorType]:
+    """The types that ONNX infers for what the nodes of a graph define, by name."""
     imports = [onnx.helper.make_opsetid(d, v) for d, v in opsets.items()]
     model = onnx.helper.make_model(graph, opset_imports=imports)
     found = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
-    inferred = {
-        info.name: type_of_proto(info.type, info.name)
-        for info in [*found.value_info, *found.output]
-    }
-    names = dict.fromkeys([*stated, *inferred])
-    return {n: merged(stated.get(n, TensorType()), inferred.get(n, TensorType())) for n in names}
+    infos = [*found.value_info, *found.output]
+    return {info.name: type_of_proto(info.type, info.name) for info in infos}
 
 
-def _info(name: str, type: TensorType) -> onnx.ValueInfoProto:
+def info_of(name: str, type: TensorType) -> onnx.ValueInfoProto:
+    """A tensor of a graph with its type, as far as it is known."""
     info = onnx.ValueInfoProto(name=name)
     proto: Any = proto_of_type(type)
     if proto is not None:

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from sparqc.errors import SparqcError
+from sparqc.errors import NoForm
 from sparqc.ir.graph import Node, Value
 from sparqc.ir.vocabulary.forms import NUMPY_DTYPES, Rng, fx_call, normal, optional_tensor, tensor
 from sparqc.ir.vocabulary.operator import (
@@ -70,7 +70,7 @@ def _scale(node: Node, q: Value) -> float:
         return float(scale)
     size = q.shape[-1] if q.shape else None
     if not isinstance(size, int):
-        raise SparqcError(f"{node.output.name}: the head size of the attention is unknown")
+        raise NoForm(f"{node.output.name}: the head size of the attention is unknown")
     return 1 / math.sqrt(size)
 
 
@@ -95,7 +95,7 @@ def _causal(node: Node, emitter: OnnxEmitter) -> str:
     q, k = tensor(node, "q"), tensor(node, "k")
     rows, columns = (v.shape[-2] if v.shape else None for v in (q, k))
     if not isinstance(rows, int) or not isinstance(columns, int):
-        raise SparqcError(
+        raise NoForm(
             f"{node.output.name}: causal attention over a symbolic number of tokens",
             hint="export with a fixed sequence length",
         )

@@ -6,7 +6,7 @@ from math import prod
 
 import numpy as np
 
-from sparqc.errors import SparqcError
+from sparqc.errors import NoForm
 from sparqc.ir.graph import Node, Value
 from sparqc.ir.operators.filling import emit_filled, number_of
 from sparqc.ir.operators.movement import END, settle
@@ -161,7 +161,7 @@ def _write_full_onnx(node: Node, emitter: OnnxEmitter) -> None:
     x, shape = tensor(node, "x"), emitter.temp(f"{node.output.name}_shape")
     dtype, value = str(node.attributes["dtype"] or x.type.dtype), node.attributes["value"]
     if dtype not in NUMPY_DTYPES:
-        raise SparqcError(f"{node.output.name}: the type of the tensor to fill is unknown")
+        raise NoForm(f"{node.output.name}: the type of the tensor to fill is unknown")
     array, sizes = np.array([value]).astype(NUMPY_DTYPES[dtype]), static_ints(x.shape)
     if sizes is not None and prod(sizes) <= SMALL:
         filled = emitter.constant(np.broadcast_to(array, sizes).copy(), node.output.name)

@@ -121,7 +121,11 @@ class OnnxEmitter(Protocol):
 
 @dataclass(frozen=True)
 class OnnxForm:
-    """How an operator is spelled in ONNX; most write exactly one node."""
+    """How an operator is spelled in ONNX; most write exactly one node.
+
+    A writer raises `sparqc.errors.NoForm` for a use that it cannot spell, which torch.onnx may;
+    every other error of it ends the compile.
+    """
 
     op_types: tuple[str, ...]
     read: Callable[[Call], Reading | None]

@@ -1,0 +1,101 @@
+"""What a node is written as in ONNX, before it has a place in a graph or a model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import onnx
+
+from sparqc.ir.graph import Array, Attribute, TensorType, Value
+from sparqc.ir.onnx.infer import inferred, info_of
+from sparqc.ir.onnx.skeleton import SMALL
+from sparqc.ir.onnx.types import element_type, is_complete, merged, settled
+from sparqc.ir.onnx.write import attribute_proto
+from sparqc.ir.vocabulary.onnx_schema import schema_of
+
+
+@dataclass(frozen=True)
+class Emitted:
+    """One ONNX node; a `str` names a tensor of the sheet, "" one that is left out."""
+
+    op_type: str
+    domain: str
+    inputs: tuple[Value | str | None, ...]
+    attributes: Mapping[str, Attribute]
+    outputs: tuple[Value | str, ...]
+
+
+@dataclass
+class Sheet:
+    """An `OnnxEmitter` that keeps what it is told."""
+
+    opset: int
+    #: Gives a name that no other tensor has.
+    temp: Callable[[str], str]
+    nodes: list[Emitted] = field(default_factory=list)
+    arrays: dict[str, Array] = field(default_factory=dict)
+    #: What each constant was to be called.
+    hints: dict[str, str] = field(default_factory=dict)
+
+    def emit(
+        self,
+        op_type: str,
+        inputs: Sequence[Value | str | None],
+        attributes: Mapping[str, Attribute] | None = None,
+        *,
+        outputs: Sequence[Value | str],
+        domain: str = "",
+    ) -> None:
+        """Note a node; see `sparqc.ir.vocabulary.operator.OnnxEmitter`."""
+        given = {k: v for k, v in (attributes or {}).items() if v is not None}
+        self.nodes.append(Emitted(op_type, domain, tuple(inputs), given, tuple(outputs)))
+
+    def constant(self, array: Array, hint: str) -> str:
+        """Note a constant, and give its name."""
+        name = self.temp(hint)
+        self.arrays[name], self.hints[name] = np.asarray(array), hint
+        return name
+
+    def reads(self, output: Value | str) -> bool:
+        """Whether anything reads what a node gives."""
+        if isinstance(output, Value) and (output.reader_count or output.is_output):
+            return True
+        return any(output in node.inputs for node in self.nodes)
+
+    def types(
+        self, name: Callable[[Value | str], str], opsets: Mapping[str, int]
+    ) -> dict[str, TensorType]:
+        """The types of what the nodes define, by name; inferred where a value does not say its."""
+        defined = [o for node in self.nodes for o in node.outputs if o != ""]
+        stated = {name(o): settled(_stated(o), name(o)) for o in defined}
+        if all(map(is_complete, stated.values())):
+            return stated
+        graph = onnx.GraphProto(name="types")
+        for node in self.nodes:
+            graph.node.append(_proto(node, name, opsets))
+        graph.value_info.extend(info_of(n, t) for n, t in stated.items() if element_type(t.dtype))
+        for item in dict.fromkeys(i for n in self.nodes for i in n.inputs if i is not None):
+            array = self.arrays.get(item) if isinstance(item, str) else item.data
+            if array is not None and array.nbytes <= SMALL and array.dtype != object:
+                graph.initializer.append(onnx.numpy_helper.from_array(array, name(item)))
+            elif isinstance(item, Value) and name(item) not in stated:
+                graph.input.append(info_of(name(item), settled(item.type, name(item))))
+        found = inferred(graph, opsets)
+        return {n: merged(type, found.get(n, TensorType())) for n, type in stated.items()}
+
+
+def _stated(output: Value | str) -> TensorType:
+    return output.type if isinstance(output, Value) else TensorType()
+
+
+def _proto(
+    node: Emitted, name: Callable[[Value | str], str], opsets: Mapping[str, int]
+) -> onnx.NodeProto:
+    proto = onnx.NodeProto(op_type=node.op_type, domain=node.domain)
+    proto.input.extend("" if i is None else name(i) for i in node.inputs)
+    proto.output.extend(o and name(o) for o in node.outputs)
+    schema = schema_of(node.op_type, node.domain, opsets.get(node.domain, 1))
+    proto.attribute.extend(attribute_proto(k, v, schema) for k, v in node.attributes.items())
+    return proto
