@@ -32,7 +32,8 @@ class Compiled:
     pipeline: pipelines.Pipeline
     #: Passes of the pipeline that do not apply to this kind of model.
     skipped: tuple[str, ...]
-    #: Operators outside the table, which passed through untouched: name -> how many.
+    #: Operators that the table does not know or cannot write: name -> how many.  Those of an ONNX
+    #: model passed through untouched, those of a PyTorch model were exported by torch.onnx alone.
     opaque: dict[str, int]
     #: Against the model before any pass, on the example inputs; None where there are none.
     difference: Difference | None
@@ -78,6 +79,7 @@ def run_job(job: Job, expected: list[Array] | None = None) -> Compiled:
         actual, _ = open_runner(final, context.table, model=model).run(encoded)
         actual = decode(actual, final.output_names, context.scales)
         gap = difference(expected, actual)
+    opaque = context.facts.get("export.alone", opaque)
     return Compiled(final, model, context, fitting, skipped, opaque, gap, job.notes)
 
 

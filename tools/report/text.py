@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from rich.padding import Padding
@@ -133,9 +133,20 @@ def _numbers(report: Report, page: _Page) -> None:
     page.line("outputs", _difference(report))
     for note in report.notes:
         page.line("note", note)
-    if report.opaque:
-        names = ", ".join(f"{name} ({count})" for name, count in sorted(report.opaque.items()))
-        page.line("opaque", f"{names}: not in the operator table, passed through as they are")
+    for line in _opaque(report):
+        page.line("opaque", line)
+
+
+def _opaque(report: Report) -> Iterator[str]:
+    """The operators that the table did not write, by what became of them."""
+    names = {name: f"{name} ({count})" for name, count in sorted(report.opaque.items())}
+    passed = [text for name, text in names.items() if name.startswith("onnx.")]
+    if passed:
+        yield f"{', '.join(passed)}: not in the operator table, passed through as they are"
+    alone = [text for name, text in names.items() if not name.startswith("onnx.")]
+    if alone:
+        told = "no form in the operator table, each exported by torch.onnx alone"
+        yield f"{', '.join(alone)}: {told}"
 
 
 def _findings(report: Report, page: _Page) -> None:

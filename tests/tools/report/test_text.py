@@ -154,6 +154,13 @@ def test_opaque_operators_and_notes_are_listed() -> None:
     assert "note      calibrated on noise" in shown
 
 
+def test_what_torch_exported_alone_is_told_apart() -> None:
+    opaque = {"aten.im2col.default": 1, "onnx.NonZero": 2}
+    shown = " ".join(text(replace(REPORT, opaque=opaque)).split())
+    assert "opaque onnx.NonZero (2): not in the operator table" in shown
+    assert "aten.im2col.default (1): no form in the operator table, each exported by" in shown
+
+
 def test_drift_has_a_column_where_it_was_measured() -> None:
     passes = (
         PassRow("fold", 3, 0.1, 0.1, 120.53),
