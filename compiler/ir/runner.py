@@ -29,6 +29,13 @@ class Runner(Protocol):
         """
 
 
+class KeptRunner(Runner, Protocol):
+    """A runner that may be used again later, by others, on a graph that is still the same."""
+
+    def refresh(self) -> None:
+        """Forget what was computed from constants: their numbers may have been trained since."""
+
+
 @runtime_checkable
 class StreamingRunner(Runner, Protocol):
     """A runner that can show values while it runs, so that they need not all be in memory."""

@@ -48,7 +48,7 @@ class Observer:
         chunks = _chunks(found)
         self._runs: list[tuple[Runner, Pairs]] = [
             (
-                open_runner(copy, table, optimize="all") if index else self._runner,
+                open_runner(copy, table, optimize="all", shared=False) if index else self._runner,
                 [(v, copy.value(v.name)) for v in chunk],
             )
             for index, chunk in enumerate(chunks)

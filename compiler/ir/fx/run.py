@@ -53,6 +53,10 @@ class FxRunner:
         arrays = [self._result(value, results) for value in wanted]
         return arrays[: len(self._graph.outputs)], arrays[len(self._graph.outputs) :]
 
+    def refresh(self) -> None:
+        """Forget what was computed from constants alone."""
+        self._constants.clear()
+
     def stream(self, batch: Sequence[Array], observe: Sequence[Value], show: Show) -> None:
         """Run one batch, and show each observed value when it is there; none of them is kept."""
 
