@@ -21,6 +21,7 @@ from sparqc.errors import NoForm, SparqcError
 from sparqc.ir.export.piece import Piece, cut
 from sparqc.ir.export.regions import Region, require_tensors
 from sparqc.ir.export.trace_sizes import TraceSizes
+from sparqc.ir.export.weights import with_weights_folded
 from sparqc.ir.fx.tensor import TORCH_DTYPES, tensor_of
 from sparqc.ir.fx.write import write_fx
 from sparqc.ir.graph import Array, Graph, TensorType, Value
@@ -66,7 +67,7 @@ class TorchExporter:
                 raise _explained(region, refused, reason) from refused
         graph = self.known[piece.key]
         _require_free_sizes(region, piece, graph)
-        return piece, graph
+        return piece, with_weights_folded(graph, piece.inputs, self.table)
 
     def _exported(self, pieces: Sequence[Piece]) -> list[Graph]:
         """The ONNX graphs of pieces."""

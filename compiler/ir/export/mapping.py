@@ -66,13 +66,17 @@ class Mapper:
         """
         sheet = Sheet(self.opsets[""], self.free.fresh)
         write_node(node, self.table, sheet)
-        types = sheet.types(self._name, self.opsets)
+        types = sheet.types(self._name, self._type, self.opsets)
         made: dict[str, Value] = {}
         for emitted in sheet.nodes:
             self._add(emitted, sheet, types, made, node.origin)
 
     def _name(self, item: Value | str) -> str:
         return item if isinstance(item, str) else self.names[item]
+
+    def _type(self, value: Value) -> TensorType:
+        made = self.values.get(value)
+        return settled(value.type, self._name(value)) if made is None else made.type
 
     def _add(
         self,

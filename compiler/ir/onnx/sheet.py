@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import onnx
 
-from sparqc.ir.graph import Array, Attribute, TensorType, Value
+from sparqc.ir.graph import Array, Attribute, TensorType, Value, dtype_name
 from sparqc.ir.onnx.infer import inferred, info_of
 from sparqc.ir.onnx.skeleton import SMALL
 from sparqc.ir.onnx.types import element_type, is_complete, merged, settled
@@ -65,9 +65,15 @@ class Sheet:
         return any(output in node.inputs for node in self.nodes)
 
     def types(
-        self, name: Callable[[Value | str], str], opsets: Mapping[str, int]
+        self,
+        name: Callable[[Value | str], str],
+        type_of: Callable[[Value], TensorType],
+        opsets: Mapping[str, int],
     ) -> dict[str, TensorType]:
-        """The types of what the nodes define, by name; inferred where a value does not say its."""
+        """The types of what the nodes define, by name; inferred where a value does not say its.
+
+        `name` and `type_of` tell what a value is in the graph that the nodes are for.
+        """
         defined = [o for node in self.nodes for o in node.outputs if o != ""]
         stated = {name(o): settled(_stated(o), name(o)) for o in defined}
         if all(map(is_complete, stated.values())):
@@ -80,8 +86,11 @@ class Sheet:
             array = self.arrays.get(item) if isinstance(item, str) else item.data
             if array is not None and array.nbytes <= SMALL and array.dtype != object:
                 graph.initializer.append(onnx.numpy_helper.from_array(array, name(item)))
+            elif array is not None:
+                type = TensorType(dtype_name(array.dtype), array.shape)
+                graph.input.append(info_of(name(item), type))
             elif isinstance(item, Value) and name(item) not in stated:
-                graph.input.append(info_of(name(item), settled(item.type, name(item))))
+                graph.input.append(info_of(name(item), type_of(item)))
         found = inferred(graph, opsets)
         return {n: merged(type, found.get(n, TensorType())) for n, type in stated.items()}
 
