@@ -19,7 +19,7 @@ from torch import nn
 
 from sparqc.errors import NoForm, SparqcError
 from sparqc.ir.export.piece import Piece, cut
-from sparqc.ir.export.regions import Region, require_tensors
+from sparqc.ir.export.regions import Region, unknown_value
 from sparqc.ir.export.trace_sizes import TraceSizes
 from sparqc.ir.export.weights import with_weights_folded
 from sparqc.ir.fx.tensor import TORCH_DTYPES, tensor_of
@@ -45,7 +45,8 @@ class TorchExporter:
 
     def prepare(self, regions: Sequence[Region]) -> None:
         """Export regions together; one that fails is left for `export` to explain."""
-        pieces = {p.key: p for p in map(cut, regions) if p.key not in self.known}
+        known = [region for region in regions if unknown_value(region) is None]
+        pieces = {piece.key: piece for piece in map(cut, known)}
         try:
             found = self._exported(list(pieces.values()))
         except _Refused:
@@ -58,7 +59,11 @@ class TorchExporter:
         Raises SparqcError, naming operator, module and source line, where torch.onnx cannot export
         it, or only for one value of a symbolic size.
         """
-        require_tensors(region)
+        if (value := unknown_value(region)) is not None:
+            told = reason or no_form(region.nodes[0])
+            raise SparqcError(
+                f"{told.message}, and the type of {value.name!r} is unknown", hint=told.hint
+            )
         piece = cut(region)
         if piece.key not in self.known:
             try:

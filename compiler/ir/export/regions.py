@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from sparqc.errors import SparqcError
 from sparqc.ir.graph import Graph, Node, TensorType, Value
 from sparqc.ir.onnx.types import numpy_dtype
 from sparqc.ir.vocabulary.table import OperatorTable
@@ -74,7 +73,7 @@ def in_order(graph: Graph, regions: Iterable[Region]) -> Iterator[Node | Region]
                 for v in unit.inputs
                 if v.producer is not None and belongs.get(v.producer, v.producer) not in done
             ]  # fmt: skip
-            if missing and len(stack) <= len(graph):
+            if missing and len(stack) <= len(graph):  # no longer where two regions form a circle
                 stack.extend(reversed(missing))
                 continue
             stack.pop()
@@ -149,9 +148,10 @@ def _with_sizes(nodes: list[Node]) -> Region:
     return Region(tuple(nodes), tuple(sizes))
 
 
-def require_tensors(region: Region) -> None:
-    """SparqcError where a value at the border of a region is of no type that is known."""
+def unknown_value(region: Region) -> Value | None:
+    """A value at the border of a region that is no tensor of a known type; None without any."""
     for value in (*region.inputs, *region.outputs):
         known = _is_tensor(value.type) and value.shape is not None
         if not known and value.type.dtype != "sym":
-            raise SparqcError(f"the type of {value.name!r} is unknown")
+            return value
+    return None

@@ -30,13 +30,12 @@ class TraceSizes:
                 self._known.setdefault(size, given or (OTHER if axis else FIRST))
 
     def shapes(self, shapes: Sequence[Shape]) -> list[list[int]]:
-        """The shapes in numbers, in which a symbolic size is at least 2."""
-        for factor in range(1, MOST):
-            found = [[self._number(size, factor) for size in shape] for shape in shapes]
-            pairs = [p for s, f in zip(shapes, found, strict=True) for p in zip(s, f, strict=True)]
-            if all(number > 1 for size, number in pairs if isinstance(size, str)):
-                return found
-        raise SparqcError(f"no sizes found to trace {shapes} with")
+        """The shapes in numbers, in which a symbolic size is at least 2 where that can be."""
+        free = [size for shape in shapes for size in shape if isinstance(size, str)]
+        factors = range(1, MOST + 1)
+        fit = (f for f in factors if all(self._number(size, f) > 1 for size in free))
+        factor = next(fit, 1)
+        return [[self._number(size, factor) for size in shape] for shape in shapes]
 
     def _number(self, size: int | str, factor: int) -> int:
         if isinstance(size, int):

@@ -188,6 +188,32 @@ def test_weights_are_the_same_arrays():
         assert np.shares_memory(found.value(name).data, graph.value(name).data)
 
 
+class Recurrent(nn.Module):
+    """An LSTM, whose gates ONNX has in another order."""
+
+    def __init__(self):
+        super().__init__()
+        self.lstm = nn.LSTM(32, 16, batch_first=True)
+
+    def forward(self, x):
+        return self.lstm(x.flatten(2).reshape(-1, 8, 32))[0]
+
+
+def test_what_follows_from_weights_alone_is_stored():
+    torch.manual_seed(0)
+    _, graph = compared(Recurrent())
+    (node,) = (n for n in graph.nodes if n.op == "onnx.LSTM")
+    assert all(node.operands[slot].is_const for slot in ("W", "R", "B"))
+    assert not [c for c in graph.constants if c.name.startswith("lstm.weight")]
+
+
+def test_a_value_of_unknown_type_is_named():
+    graph = captured(Calls(lambda x: torch.special.entr(x.relu())))
+    graph.value("relu").type = TensorType("f32")
+    with pytest.raises(SparqcError, match=r"entr\.default has no form.* type of 'relu' is unknown"):
+        to_onnx(graph, TABLE, 20)
+
+
 # -- two calls of one layer ----------------------------------------------------------------------
 
 

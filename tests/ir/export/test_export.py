@@ -74,6 +74,27 @@ def test_values_weights_and_origins_carry_over(fx_graph, exported_graph):
     assert origin.source.startswith("models.py:")
 
 
+def test_what_stands_between_layers_has_a_type_too(exported_graph):
+    """The MatMul of a linear layer, codes, and sizes: no value of the FX graph tells these."""
+    values = [v for n in exported_graph.nodes for v in n.outputs]
+    assert all(v.type.dtype != "?" and v.shape is not None for v in values)
+    (product,) = (n.output for n in exported_graph.nodes if n.op == "nn.matmul")
+    assert product.type == TensorType("f32", ("batch", 64, 8))
+
+
+def test_sizes_that_are_computed_have_types():
+    class Shaped(torch.nn.Module):
+        def forward(self, x):
+            return x.reshape(x.shape[0], x.shape[2] * 3, -1, x.shape[0] // x.shape[0])
+
+    sizes = {0: torch.export.Dim("batch"), 2: torch.export.Dim("height")}
+    program = torch.export.export(Shaped(), (INPUT,), dynamic_shapes=(sizes,), strict=False)
+    graph = to_onnx(read_fx(program.module(check_guards=False), TABLE), TABLE, 20)
+    made = [v for n in graph.nodes for v in n.outputs if not v.is_output]
+    assert made and {v.type.dtype for v in made} == {"i64"}
+    assert {v.type.rank for v in made} == {0, 1}
+
+
 def test_every_quantizer_is_a_pair_and_masks_are_folded(exported_graph):
     count = Counter(n.op for n in exported_graph.nodes)
     assert count["q.quantize"] == count["q.dequantize"] == 4
