@@ -18,6 +18,7 @@ from sparqc.ir.vocabulary.raw import opsets_of
 from sparqc.job.layers import check_kept
 from sparqc.job.open import Job
 from sparqc.job.verify import Difference, check_model, difference
+from sparqc.passes.export import ExportedAlone
 from sparqc.pipeline import run as pipelines
 from sparqc.rewrite.context import Context
 
@@ -79,7 +80,8 @@ def run_job(job: Job, expected: list[Array] | None = None) -> Compiled:
         actual, _ = open_runner(final, context.table, model=model).run(encoded)
         actual = decode(actual, final.output_names, context.scales)
         gap = difference(expected, actual)
-    opaque = context.facts.get("export.alone", opaque)
+    if alone := context.facts.get(ExportedAlone):
+        opaque = dict(alone.operators)
     return Compiled(final, model, context, fitting, skipped, opaque, gap, job.notes)
 
 

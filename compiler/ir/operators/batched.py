@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sparqc.errors import SparqcError
+from sparqc.errors import NoForm
 from sparqc.ir.graph import Node, Value
 from sparqc.ir.vocabulary.forms import FLOATS, NUMPY_DTYPES, Rng, fx_call, normal, same_type, tensor
 from sparqc.ir.vocabulary.operator import (
@@ -43,7 +43,7 @@ def _scaled(x: Value | str, factor: str, node: Node, emitter: OnnxEmitter) -> Va
         return x
     dtype = NUMPY_DTYPES.get(tensor(node, "a").type.dtype)
     if dtype is None:
-        raise SparqcError(f"{node.output.name}: the type of the matrices is unknown")
+        raise NoForm(f"{node.output.name}: the type of the matrices is unknown")
     stored = emitter.constant(np.array(number, dtype), f"{node.output.name}_{factor}")
     output = emitter.temp(f"{node.output.name}_scaled")
     emitter.emit("Mul", [x, stored], outputs=[output])

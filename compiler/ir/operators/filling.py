@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from sparqc.errors import SparqcError
+from sparqc.errors import NoForm
 from sparqc.ir.graph import Array, Attribute, Node, Value, dtype_name
 from sparqc.ir.operators.shape import constant_ints, int64
 from sparqc.ir.operators.sizes import plain_sizes, size_vector, sized, sized_list
@@ -160,7 +160,7 @@ def _write_range_onnx(node: Node, emitter: OnnxEmitter) -> None:
         emitter.emit("Range", bounds, outputs=node.outputs)
         return
     if dtype not in ONNX_DTYPES:
-        raise SparqcError(f"{node.output.name}: ONNX has no element type {dtype}")
+        raise NoForm(f"{node.output.name}: ONNX has no element type {dtype}")
     counted = emitter.temp(f"{node.output.name}_counted")
     emitter.emit("Range", bounds, outputs=[counted])
     emitter.emit("Cast", [counted], {"to": ONNX_DTYPES[str(dtype)]}, outputs=node.outputs)
