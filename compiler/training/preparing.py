@@ -25,6 +25,7 @@ from sparqc.training.front_end import FrontEnd, uncalibrated_scales
 from sparqc.training.measure import measure_statistics
 from sparqc.training.normalization import Normalization, normalizations, operand
 from sparqc.training.prepared import Batches, Prepared, Recipe
+from sparqc.training.provenance import hold_requires_grad, sources
 from sparqc.training.unfold import Unfolding
 from sparqc.training.writing import TrainingWriter, Written
 
@@ -75,14 +76,16 @@ def prepare(
         listeners=listeners,
         ranks=ranks,
     )
-    front = FrontEnd(job)
+    front = FrontEnd(job, module)
     front.require_rest()
+    made_of = sources(front.graph, job.context.table)
     seen: dict[str, Normalization] = {}
     for _ in front.run():
         seen |= {found.layer: found for found in normalizations(front.graph, job.context.table)}
     _require_quantized(front)
     models = batch_norm_modules(module) if batch_norm == "live" else {}
     graph, unfolded = _unfolded(front, seen.values(), models)
+    hold_requires_grad(graph, made_of, job.context.table)
     written = _written(graph, front, models, learned_scales)
     made = Prepared(written.module, _recipe(graph, front, written, unfolded))
     weights = next(module.parameters(), None)

@@ -71,6 +71,7 @@ class _Reader:
         self.values: dict[fx.Node, Any] = {}
         self.constants: dict[str, Value] = {}
         self.tensors: dict[str, bool] = {}
+        self.parameters: set[str] = set()
         self.placeholders: list[tuple[str, Any]] = []
         self.symbols = Symbols(
             (n.name, n.meta.get("val")) for n in self.source.nodes if n.op == "placeholder"
@@ -134,6 +135,8 @@ class _Reader:
         if name not in self.constants:
             self.constants[name] = self.graph.constant(array_of(tensor, name), name)
             self.tensors[self.constants[name].name] = tensor.requires_grad
+            if isinstance(tensor, torch.nn.Parameter):
+                self.parameters.add(self.constants[name].name)
         return self.constants[name]
 
     def value(self, node: fx.Node) -> Any:
@@ -213,7 +216,13 @@ class _Reader:
         pytree = getattr(self.source._codegen, "pytree_info", None)
         names = output_names(template, pytree.out_spec if pytree else None)
         self.graph.set_outputs(outputs, names)
-        self.graph.native = FxNative(self.tensors, tuple(self.placeholders), template, pytree)
+        self.graph.native = FxNative(
+            tensors=self.tensors,
+            parameters=frozenset(self.parameters),
+            placeholders=tuple(self.placeholders),
+            output=template,
+            pytree=pytree,
+        )
 
 
 def _check_promotion(node: fx.Node, args: Any) -> None:

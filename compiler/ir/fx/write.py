@@ -141,7 +141,9 @@ class Writer:
         trained = self.native.tensors.get(value.name)
         if trained is None:
             trained = tensor.is_floating_point() and _is_weight(value, self.table)
-        kept: torch.Tensor = nn.Parameter(tensor) if trained else tensor
+        kept = tensor
+        if trained or value.name in self.native.parameters:
+            kept = nn.Parameter(tensor, requires_grad=trained)
         self.places[value.name] = self._place(value.name, kept)
         return self._attribute(self.places[value.name], kept, value)
 
