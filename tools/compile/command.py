@@ -60,7 +60,14 @@ def compile_command(
 
         render(outcome.report, stdout_console(), verbose=verbose)
     if outcome.error:
-        raise outcome.error
+        raise _behind_file(outcome.error, output) from outcome.error
+
+
+def _behind_file(error: SparqcError, output: Path) -> SparqcError:
+    """An error of evaluate(), with what became of the file."""
+    written = f"{output} is written and complete: it is its evaluation that failed"
+    hint = f"{error.hint}\n  {written}" if error.hint else written
+    return SparqcError(error.message, span=error.span, hint=hint)
 
 
 def run_compile(
@@ -169,7 +176,7 @@ class Phases:
 
 
 def _evaluate(opened: Opened, compiled: Compiled) -> tuple[list[Metric], SparqcError | None]:
-    """The metrics, or why there are none; the file is written and good in any case."""
+    """The metrics, or why there are none; the file is written in any case."""
     from sparqc.tools.model.evaluation import compare
 
     loaded = opened.loaded

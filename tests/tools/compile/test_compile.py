@@ -153,6 +153,22 @@ def test_quiet_prints_nothing(shell: Shell) -> None:
     assert Path("out.onnx").exists()
 
 
+@pytest.mark.parametrize("options", ["", " --quiet", " --json"])
+def test_an_evaluation_that_fails_says_what_became_of_the_file(shell: Shell, options: str) -> None:
+    text = small_models.MODEL.replace('return {"mean"', "return int('many')\n    return {\"mean\"")
+    Path("model.py").write_text(text)
+    shell.compile(f"model.py{options}", code=1)
+    onnx.checker.check_model(onnx.load("out.onnx"))
+    assert "out.onnx is written and complete" in shell.err.err and "'many'" in shell.err.err
+
+
+@pytest.mark.parametrize("option", ["--exclude", "--dense", "--skip", "--knob", "--submodule"])
+def test_an_empty_selector_is_refused(shell: Shell, option: str) -> None:
+    shell.compile(f'model.py {option} ""', code=2)
+    assert f'{option} ""' in shell.err.err and "is empty" in shell.err.err
+    assert not Path("out.onnx").exists()
+
+
 def test_an_evaluation_that_fails_leaves_the_report_and_the_file(shell: Shell) -> None:
     text = small_models.MODEL.replace(
         'return {"mean"', 'raise ValueError("no labels")\n    return {"mean"'
