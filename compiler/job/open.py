@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,10 +13,10 @@ from sparqc.declared.knobs import parse_knobs
 from sparqc.declared.targets import default_profile, profile
 from sparqc.errors import UsageError, did_you_mean
 from sparqc.ir.boundary import BoundaryTypes
-from sparqc.ir.graph import Array, Graph, Level
+from sparqc.ir.graph import Graph, Level
 from sparqc.ir.onnx.adapter import load_onnx, read_onnx
 from sparqc.ir.vocabulary.table import default_table
-from sparqc.job.batches import as_array, batches_of
+from sparqc.job.batches import Calibration, Inputs, as_batch, batches_of
 from sparqc.job.layers import LayerChoice, read_layers, resolve, selectors
 from sparqc.job.options import Options
 from sparqc.lang.ast import PatternFile, RuleDecl
@@ -47,9 +47,9 @@ class Job:
 
 def new_job(
     model: torch.nn.Module | onnx.ModelProto | str | Path,
-    inputs: tuple[torch.Tensor, ...] | None = None,
+    inputs: Inputs | None = None,
     *,
-    calibration: Callable[[], Iterable[Sequence[torch.Tensor | Array]]] | None = None,
+    calibration: Calibration | None = None,
     options: Options,
     progress: Progress | None = None,
     listeners: Sequence[Listener] = (),
@@ -143,7 +143,7 @@ def _with_user_passes(line: pipelines.Pipeline, own: Sequence[PatternFile]) -> p
 
 def open_graph(
     model: torch.nn.Module | onnx.ModelProto | str | Path,
-    inputs: tuple[torch.Tensor, ...] | None,
+    inputs: Inputs | None,
     dynamic_batch: bool,
 ) -> tuple[Graph, tuple[str, ...], Batch]:
     """The graph of a model of any kind, what is worth a note, and an array for each graph input."""
@@ -151,11 +151,15 @@ def open_graph(
     if isinstance(model, (str, Path)):
         model = load_onnx(Path(model))
     if isinstance(model, onnx.ModelProto):
-        return read_onnx(model, table), (), [as_array(x) for x in inputs or ()]
+        graph = read_onnx(model, table)
+        names = [value.name for value in graph.inputs]
+        return graph, (), [] if inputs is None else as_batch(inputs, names)
     if inputs is None:
         raise UsageError("a PyTorch model needs example inputs: compile(module, (tensor, …))")
     # Only here is torch needed, which takes seconds to import.
     from sparqc.capture.capture import capture
+    from sparqc.capture.inputs import arguments_of
 
-    captured = capture(model, inputs, dynamic_batch=dynamic_batch)
+    args, kwargs = arguments_of(model, inputs)
+    captured = capture(model, args, kwargs=kwargs, dynamic_batch=dynamic_batch)
     return captured.graph, tuple(captured.notes), list(captured.example)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from sparqc.errors import SparqcError, UsageError
 from sparqc.ir.fx.tensor import array_of, tensor_of
 from sparqc.ir.graph import Array, Graph
+from sparqc.job.batches import Calibration, Inputs
 from sparqc.job.open import new_job
 from sparqc.job.options import Options, make_options
 from sparqc.passes.masks.pruning import Pruning
@@ -21,7 +22,6 @@ from sparqc.ranks.ranks import ALONE, Ranks
 from sparqc.training.front_end import FrontEnd
 from sparqc.training.normalization import operand
 from sparqc.training.parametrization import apply_masks, first_name, stored_parameters
-from sparqc.training.prepared import Batches
 
 if TYPE_CHECKING:
     from sparqc.rewrite.context import Progress
@@ -53,9 +53,9 @@ def sparsity(module: nn.Module) -> Sparsity:
 
 def sparsify(
     module: M,
-    inputs: tuple[torch.Tensor, ...],
+    inputs: Inputs,
     *,
-    calibration: Batches | None = None,
+    calibration: Calibration | None = None,
     options: Options | None = None,
     progress: Progress | None = None,
     ranks: Ranks = ALONE,
