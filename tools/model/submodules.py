@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -31,20 +32,37 @@ def _children(module: nn.Module) -> list[str]:
     return [name for name, _ in module.named_children()]
 
 
-def inputs_of(module: nn.Module, path: str, batch: Batch, code: UserCode) -> Iterator[Batch]:
+@dataclass(frozen=True)
+class Call:
+    """How a whole model is run on a batch."""
+
+    module: nn.Module
+    code: UserCode
+    #: The keywords of the inputs, where they are given by keyword.
+    keywords: tuple[str, ...] = ()
+
+    def __call__(self, batch: Batch) -> None:
+        """Run it; SparqcError where it fails."""
+        with torch.no_grad(), self.code.running("running the model"):
+            if self.keywords:
+                self.module(**dict(zip(self.keywords, batch, strict=True)))
+            else:
+                self.module(*batch)
+
+
+def inputs_of(call: Call, path: str, batch: Batch) -> Iterator[Batch]:
     """What the submodule is called with while the whole model runs on a batch, call by call.
 
     Raises SparqcError where the model fails, never calls it, or calls it with other things than
     tensors.
     """
     seen: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
-    part = find(module, path)
+    part = find(call.module, path)
     hook = part.register_forward_pre_hook(
         lambda _, args, kwargs: seen.append((args, kwargs)), with_kwargs=True
     )
     try:
-        with torch.no_grad(), code.running("running the model"):
-            module(*batch)
+        call(batch)
     finally:
         hook.remove()
     if not seen:
