@@ -186,3 +186,43 @@ def test_compiling_computes_what_the_prepared_module_holds(net):
     finished = sparqc.finish(prepared)
     assert two_four_layers(compiled) == two_four_layers(finished) == 2
     assert finished.difference.max_relative < 1e-4
+
+
+# -- other layers ---------------------------------------------------------------------------------
+
+
+class Layers(nn.Module):
+    """A weight of each kind, most with a BatchNorm behind it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.up, self.norm = nn.ConvTranspose2d(16, 16, 2, stride=2), nn.BatchNorm2d(16)
+        self.linear, self.norm1 = nn.Linear(16, 16), nn.BatchNorm1d(16)
+        self.attention = nn.MultiheadAttention(16, 2, batch_first=True)
+
+    def forward(self, x):
+        y = torch.relu(self.norm(self.up(x))).mean((2, 3))
+        y = torch.relu(self.norm1(self.linear(y)))[:, None]
+        return self.attention(y, y, y)[0]
+
+
+@pytest.mark.parametrize("batch_norm", ["live", "folded"])
+@pytest.mark.parametrize("passes", ["default", "int8", "int8-accurate"])
+def test_masks_of_a_persons_own_are_held_on_any_layer(passes, batch_norm):
+    torch.manual_seed(0)
+    module, names = Layers(), ["up.weight", "linear.weight", "attention.in_proj_weight"]
+    masks = {name: torch.rand(module.get_parameter(name).shape) > 0.5 for name in names}
+    sparqc.apply_masks(module, masks)
+    wishes = {"calibration": [(X,)], "passes": passes, "batch_norm": batch_norm}
+    prepared = sparqc.prepare(module, (X,), **wishes)
+    found = {mask.shape: mask for name, mask in prepared.masks.items() if "out_proj" not in name}
+    assert len(found) == len(masks)
+    for mask in masks.values():
+        assert not (found[mask.shape] & ~mask).any()
+    optimizer = torch.optim.SGD(prepared.parameters(), lr=0.1, momentum=0.9)
+    for _ in range(2):
+        prepared(X).square().mean().backward()
+        optimizer.step()
+    for name, mask in prepared.masks.items():
+        assert not prepared.get_parameter(f"body.{name}").detach()[~mask].any()
+    assert sparqc.finish(prepared).difference.max_relative < 1e-4
