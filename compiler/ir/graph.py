@@ -203,6 +203,8 @@ class Graph:
         self.version = 0
         #: The runner that `sparqc.ir.levels.kept` keeps for the graph; a change drops it.
         self.kept: Any = None
+        #: Whoever wants to know what takes the place of what puts a list here.
+        self.replaced: list[tuple[Value, Value]] | None = None
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -337,6 +339,8 @@ class Graph:
         if old is new:
             return
         self._changed()
+        if self.replaced is not None:
+            self.replaced.append((old, new))
         for node in old.readers:
             for slot, operand in node.operands.items():
                 if operand is old:

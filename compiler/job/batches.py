@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
@@ -11,6 +12,7 @@ import numpy as np
 from sparqc.errors import SparqcError, UsageError
 from sparqc.ir.graph import Array, Graph, TensorType
 from sparqc.ir.onnx.types import numpy_dtype
+from sparqc.ir.samples import first_samples
 from sparqc.rewrite.context import Batch
 
 if TYPE_CHECKING:
@@ -46,6 +48,14 @@ def batches_of(
     if random:
         return lambda: _random(graph, example)
     return None
+
+
+def sample_of(graph: Graph, example: Batch, batches: Callable[[], Iterable[Batch]] | None) -> Batch:
+    """One sample to run the graph on: of the example inputs, else of the calibration data, else of
+    noise."""
+    sources = ([example] if len(example) else [], batches() if batches else (), _random(graph, ()))
+    batch = next(iter(chain.from_iterable(sources)), ())
+    return first_samples(batch, graph.inputs, 1)
 
 
 def given_batches(graph: Graph, calibration: Calibration) -> Callable[[], Iterator[Batch]]:

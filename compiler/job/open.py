@@ -16,7 +16,7 @@ from sparqc.ir.boundary import BoundaryTypes
 from sparqc.ir.graph import Graph, Level
 from sparqc.ir.onnx.adapter import load_onnx, read_onnx
 from sparqc.ir.vocabulary.table import default_table
-from sparqc.job.batches import Calibration, Inputs, as_batch, batches_of
+from sparqc.job.batches import Calibration, Inputs, as_batch, batches_of, sample_of
 from sparqc.job.layers import LayerChoice, read_layers, resolve, selectors
 from sparqc.job.options import Options
 from sparqc.lang.ast import PatternFile, RuleDecl
@@ -25,6 +25,7 @@ from sparqc.pipeline import run as pipelines
 from sparqc.pipeline.action import Action
 from sparqc.pipeline.catalogue import passes
 from sparqc.pipeline.events import Listener
+from sparqc.pipeline.gate import Gate
 from sparqc.pipeline.library import pass_name, read_user_file, rulebook
 from sparqc.ranks.ranks import ALONE, Ranks
 from sparqc.rewrite.context import Batch, Context, Progress
@@ -43,6 +44,8 @@ class Job:
     notes: tuple[str, ...] = ()
     #: What the file of layers asks for; the result is held to it.
     layers: tuple[LayerChoice, ...] = ()
+    #: What holds the passes to their word.
+    gate: Gate | None = None
 
 
 def new_job(
@@ -76,15 +79,21 @@ def new_job(
     boundary.check(graph)
     choices = resolve(choices, graph, default_table())
     floats, dense = selectors(choices)
+    batches = batches_of(graph, calibration, options.random_calibration, example)
+    gate = Gate(lambda: sample_of(graph, example, batches))
     context = Context(
         table=default_table(),
         rules=rulebook(own),
         target=target,
         action=Action(
-            limit=options.limit, skip=options.skip, check=options.check, listeners=listeners
+            limit=options.limit,
+            skip=options.skip,
+            check=options.check,
+            listeners=listeners,
+            gate=gate,
         ),
         example=example,
-        calibration=batches_of(graph, calibration, options.random_calibration, example),
+        calibration=batches,
         random_calibration=options.random_calibration,
         exclude=(*options.exclude, *floats),
         dense=(*options.dense, *dense),
@@ -99,7 +108,7 @@ def new_job(
     context.rules.leave_out(options.skip)
     if progress:
         context.progress = progress
-    return Job(graph, line, context, notes, choices)
+    return Job(graph, line, context, notes, choices, gate)
 
 
 def _check_skipped(names: Iterable[str], line: pipelines.Pipeline, rules: RuleBook) -> None:

@@ -131,6 +131,7 @@ def _numbers(report: Report, page: _Page) -> None:
             f"({'+' if change >= 0 else ''}{figure(change, metric.original)})",
         )
     page.line("outputs", _difference(report))
+    page.line("verified", _verified(report))
     for note in report.notes:
         page.line("note", note)
     for line in _opaque(report):
@@ -225,7 +226,16 @@ def _difference(report: Report) -> str:
     if gap.snr_db == float("inf"):
         return "equal to the original's on the example inputs"
     share = f"{100 * gap.max_relative:.2g} %" if gap.max_relative < 10 else "many times the size"
+    word = f": {report.quality.grade}" if report.quality.grade else ""
     return (
-        f"{gap.snr_db:.1f} dB signal-to-noise against the original on the example inputs; the "
-        f"largest difference is {gap.max_abs:.3g}, {share} of the largest value"
+        f"{gap.snr_db:.1f} dB signal-to-noise against the original on the example inputs{word}; "
+        f"the largest difference is {gap.max_abs:.3g}, {share} of the largest value"
     )
+
+
+def _verified(report: Report) -> str:
+    """What was held to its word."""
+    if report.quality.unverified:
+        return f"not: the graph does not run on a sample ({report.quality.unverified})"
+    count = report.quality.verified
+    return f"{count} operators that passes changed give on a sample what they gave before"

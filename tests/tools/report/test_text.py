@@ -15,6 +15,7 @@ from sparqc.passes.check.check import Finding
 from sparqc.rewrite.facts import Facts
 from sparqc.tools.model.evaluation import Metric
 from sparqc.tools.report.layers import LayerRow, OtherRow, ResidualAdds
+from sparqc.tools.report.quality import Quality
 from sparqc.tools.report.ranges import quantizer_rows, range_line, range_notes
 from sparqc.tools.report.report import PassRow, Report, Sizes
 from sparqc.tools.report.tables import shortened
@@ -59,6 +60,7 @@ REPORT = Report(
     build_line="trtexec " + "--option=value " * 20,
     phases={"reading": 1.0, "compiling": 2.0},
     cpu_seconds=4.0,
+    quality=Quality("good", 31),
     version="0.1.0",
 )
 
@@ -90,8 +92,9 @@ layers    3 with weights: 2 in INT8, 2 sparse 2:4
 adds      2 read one input as INT8
 
 accuracy  top-1: 91.80 -> 91.25 (-0.55)
-outputs   30.0 dB signal-to-noise against the original on the example inputs; the largest difference
-          is 0.5, 2 % of the largest value
+outputs   30.0 dB signal-to-noise against the original on the example inputs: good; the largest
+          difference is 0.5, 2 % of the largest value
+verified  31 operators that passes changed give on a sample what they gave before
 checks    nothing found
 
   pass  changes  seconds  CPU s
