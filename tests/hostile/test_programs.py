@@ -244,6 +244,7 @@ SYMBOL = "Symbol('s0', integer=True)"
         + ")",
         "FloorDiv(" * 100 + SYMBOL + ", Integer(2))" * 100,
         f"Add({', '.join([SYMBOL] * 4000)})",
+        "Max(" + ", ".join(f"Symbol('a{i}', integer=True)" for i in range(200)) + ")",
         f"Integer({'9' * 5000})",
         "Float('1e999999999', precision=53)",
         "Float('1.5', precision=999999999)",

@@ -15,7 +15,7 @@ from math import prod
 from sparqc.tools.model.program.refusal import Refusal, excerpt
 
 _LONGEST, _DEEPEST = 10_000, 64
-_MOST_BITS, _MOST_TERMS = 1024, 1000
+_MOST_BITS, _MOST_TERMS, _MOST_COMPARED = 1024, 1000, 16
 _SUMS = frozenset(("Add", "Max", "Min"))
 _POWERS = frozenset(("Pow", "PowByNatural"))
 _WORDS = """
@@ -51,8 +51,15 @@ def check_size(text: object) -> None:
         expression = ast.parse(text, mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise _refusal(text) from error
-    if _extent(expression, 0) is None:
+    if _extent(expression, 0) is None or _compared(expression) > _MOST_COMPARED:
         raise _refusal(text)
+
+
+def _compared(expression: ast.expr) -> int:
+    """How many sizes stand in maxima and minima; sympy compares each with all others."""
+    calls = (node for node in ast.walk(expression) if isinstance(node, ast.Call))
+    extrema = (c for c in calls if isinstance(c.func, ast.Name) and c.func.id in ("Max", "Min"))
+    return sum(len(call.args) for call in extrema)
 
 
 def _refusal(text: object) -> Refusal:
