@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
+from sparqc.base.reading import damaged, read_text
 from sparqc.errors import Span, UsageError, did_you_mean
 from sparqc.ir.graph import Graph, Node
 from sparqc.ir.vocabulary.table import OperatorTable
@@ -51,7 +52,12 @@ def read_layers(path: Path) -> tuple[LayerChoice, ...]:
     Raises UsageError, with file, line and column, for text that is no TOML, a key of the wrong
     type, an unknown `keep`, and a layer that is named twice or not at all.
     """
-    text = _text(path)
+    text = read_text(path, f"--layers {path}")
+    with damaged(f"--layers {path}", error=UsageError):
+        return _layers(text, path)
+
+
+def _layers(text: str, path: Path) -> tuple[LayerChoice, ...]:
     try:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -64,15 +70,6 @@ def read_layers(path: Path) -> tuple[LayerChoice, ...]:
     choices = tuple(_choice(table, i, places) for i, table in enumerate(tables))
     _check_once(choices, places)
     return choices
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text("utf-8")
-    except OSError as error:
-        raise UsageError(f"--layers {path}: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise UsageError(f"--layers {path}: this is no UTF-8 text") from error
 
 
 def _syntax(message: str, text: str, path: Path) -> UsageError:

@@ -14,6 +14,7 @@ from pathlib import Path
 import onnx
 from google.protobuf.message import DecodeError, EncodeError  # type: ignore[import-untyped]
 
+from sparqc.base.reading import damaged
 from sparqc.errors import SparqcError, UsageError
 from sparqc.ir.onnx.external import external_data, tensors_of
 from sparqc.tools.engine.kernel import Kernel
@@ -84,6 +85,11 @@ def read_source(model: Model) -> OnnxSource:
         SparqcError: where the file is not ONNX, is cut short, or its external data are missing or
             outside of its folder.
     """
+    with damaged("the model" if isinstance(model, onnx.ModelProto) else f"'{model}'"):
+        return _source(model)
+
+
+def _source(model: Model) -> OnnxSource:
     path = None if isinstance(model, onnx.ModelProto) else Path(model)
     proto = model if isinstance(model, onnx.ModelProto) else _load(Path(model))
     _check_external(proto, path)

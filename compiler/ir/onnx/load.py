@@ -12,6 +12,7 @@ from google.protobuf.message import (  # type: ignore[import-untyped]
     Message,
 )
 
+from sparqc.base.reading import damaged
 from sparqc.base.whole_file import whole_file
 from sparqc.errors import SparqcError, UsageError
 from sparqc.ir.onnx.external import external_data, tensors_of
@@ -37,6 +38,11 @@ def load_onnx(path: str | os.PathLike[str]) -> onnx.ModelProto:
     truncated, too new, inconsistent, or keeps its data outside its own folder.
     """
     path = Path(path)
+    with damaged(str(path), hint=_AGAIN):
+        return _loaded(path)
+
+
+def _loaded(path: Path) -> onnx.ModelProto:
     model = _parsed(path)
     _require_readable(model, path)
     try:

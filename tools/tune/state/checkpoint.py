@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from sparqc.base.reading import damaged
 from sparqc.base.whole_file import whole_file
 from sparqc.errors import SparqcError
 
@@ -52,22 +53,20 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
 
 def read_checkpoint(path: Path) -> Checkpoint:
     """The checkpoint in a file; SparqcError where it is damaged or is none."""
-    try:
+    with damaged(str(path)):
         with safe_open(path, "pt") as file:
             header = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
-        raise SparqcError(f"{path} is damaged: {error}") from error
-    head = _head(header, path)
-    if head["hash"] != _hash(tensors, head["state"]):
-        raise SparqcError(f"{path} is damaged: its contents are not those that were written")
-    return Checkpoint(tensors, json.loads(head["state"]))
+        head = _head(header, path)
+        if head["hash"] != _hash(tensors, head["state"]):
+            raise SparqcError(f"{path} is damaged: its contents are not those that were written")
+        return Checkpoint(tensors, json.loads(head["state"]))
 
 
 def _head(header: Mapping[str, str], path: Path) -> dict[str, str]:
     try:
         head = json.loads(header.get(_KEY, ""))
-    except ValueError:
+    except (ValueError, RecursionError):
         head = None
     if not (isinstance(head, dict) and {k for k, v in head.items() if isinstance(v, str)} == _HEAD):
         raise SparqcError(f"{path} is no checkpoint of sparqc tune")
