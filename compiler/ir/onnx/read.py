@@ -14,6 +14,7 @@ import onnx.inliner
 import onnx_graphsurgeon as gs
 from onnx_graphsurgeon.logger import G_LOGGER
 
+from sparqc.base.reading import damaged
 from sparqc.errors import SparqcError
 from sparqc.ir.graph import Attribute, Graph, Origin, TensorType, Value
 from sparqc.ir.onnx.calls import CallBuilder, OnnxCall
@@ -36,7 +37,8 @@ def read_onnx(model: onnx.ModelProto | gs.Graph, table: OperatorTable) -> Graph:
     Raises SparqcError where the model is damaged or uses what graphsurgeon cannot carry.
     """
     if isinstance(model, onnx.ModelProto):
-        return _read_proto(model, table)
+        with damaged("the model"):
+            return _read_proto(model, table)
     if any(True for _ in model.subgraphs()):
         # As protos subgraphs can be carried without a change.
         return _read_proto(gs.export_onnx(model), table)
@@ -151,14 +153,18 @@ class _Reader:
             value = self.graph.add_input(tensor.name, self.type(tensor))
             self.values[tensor.name] = self.builder.define(value)
         for node in self.surgeon.nodes:
-            if node.op == "Constant" and node.domain in (None, "", "ai.onnx"):
-                self.constant(node.outputs[0].name, _constant_data(node))
-            else:
-                self.node(node)
+            with damaged(f"{node.op} {node.name!r}"):
+                self.line(node)
         outputs = self.surgeon.outputs
         self.graph.set_outputs([self.value(t) for t in outputs], [t.name for t in outputs])
         self.graph.drop_dead()
         return self.graph
+
+    def line(self, node: gs.Node) -> None:
+        if node.op == "Constant" and node.domain in (None, "", "ai.onnx"):
+            self.constant(node.outputs[0].name, _constant_data(node))
+        else:
+            self.node(node)
 
     # -- values ----------------------------------------------------------------------------------
 

@@ -135,7 +135,8 @@ def _read_slice(call: Call) -> Reading | None:
 
 def _slice(x: Value, ranges: list[tuple[int, int, int, int]]) -> Reading:
     settled = [settle(r, x.shape[r[2]] if x.shape else None) for r in ranges]
-    starts, ends, axes, steps = zip(*settled, strict=True)
+    # No range at all is a slice of everything.
+    starts, ends, axes, steps = zip(*settled, strict=True) if settled else ((),) * 4
     attributes = {"starts": starts, "ends": ends, "axes": axes, "steps": steps}
     return Reading({"x": x}, attributes)
 
