@@ -216,6 +216,24 @@ def test_names_of_arguments_that_are_code(refused: Callable[..., None]) -> None:
     refused(change, "the name .* is none in Python")
 
 
+def test_an_argument_that_is_missing_in_front_of_another(refused: Callable[..., None]) -> None:
+    def change(program: Any) -> None:
+        (node,) = (n for n in nodes(program) if "conv2d" in n["target"])
+        stride = {"name": "stride", "arg": {"as_ints": [0, -3]}, "kind": 1}
+        node["inputs"] = [*node["inputs"][:2], stride]
+
+    refused(change, "whose arguments are in disorder")
+
+
+@pytest.mark.parametrize("argument", [{"as_ints": [1]}, {"as_string": "x"}])
+def test_an_argument_of_another_kind(refused: Callable[..., None], argument: Any) -> None:
+    def change(program: Any) -> None:
+        (node,) = (n for n in nodes(program) if "conv2d" in n["target"])
+        node["inputs"][1]["arg"] = argument
+
+    refused(change, "with another kind of 'weight'")
+
+
 def with_size(text: str) -> Callable[[Any], None]:
     def change(program: Any) -> None:
         for item in objects(program):

@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from sparqc.tools.model.program.arguments import check_arguments
 from sparqc.tools.model.program.numbers import check_numbers
 from sparqc.tools.model.program.operators import check_operator
 from sparqc.tools.model.program.refusal import Refusal, excerpt
@@ -38,8 +39,9 @@ def checked_program(text: bytes) -> bytes:
     content = json.loads(text)
     for item in _objects(content):
         _check_object(item)
-        if _is_call(item):
-            _strip_metadata(item)
+    for call in filter(_is_call, _objects(content)):
+        check_arguments(call)
+        _strip_metadata(call)
     for graph in _graphs(content):
         check_numbers(graph["nodes"])
     for table in _tables(content, "range_constraints"):

@@ -73,6 +73,15 @@ def is_allowed(target: str) -> bool:
     return library != "aten" or _is_arithmetic(name)
 
 
+def schema_of(target: str) -> Any:
+    """The schema of an operator that a program may call; None for arithmetic on sizes."""
+    call = _CALL.fullmatch(target)
+    if call is None or target in _HIGHER_ORDER:
+        return None
+    operator = _overload(call["library"], call["name"], call["overload"] or "default")
+    return getattr(operator, "_schema", None)
+
+
 def _register_quantized() -> None:
     """Torch's quantization of exported programs comes with it, behind an import of its own."""
     import torch.ao.quantization.fx._decomposed  # noqa: F401
