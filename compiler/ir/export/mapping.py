@@ -9,10 +9,11 @@ from sparqc.ir.graph import Graph, Node, Origin, TensorType, Value
 from sparqc.ir.onnx.calls import CallBuilder, OnnxCall
 from sparqc.ir.onnx.names import Names
 from sparqc.ir.onnx.native import OnnxNative
-from sparqc.ir.onnx.sheet import Emitted, Sheet
+from sparqc.ir.onnx.sheet import Sheet
 from sparqc.ir.onnx.types import settled
 from sparqc.ir.onnx.write import plain_attribute, write_node
 from sparqc.ir.vocabulary.onnx_schema import schema_of, signature_of
+from sparqc.ir.vocabulary.operator import Emitted
 from sparqc.ir.vocabulary.table import OperatorTable
 
 

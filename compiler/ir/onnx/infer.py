@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,11 +13,12 @@ import onnx_graphsurgeon as gs
 from onnx_graphsurgeon.exporters.onnx_exporter import OnnxExporter, dtype_to_onnx
 
 from sparqc.errors import SparqcError
-from sparqc.ir.graph import Array, Attribute, Graph, Node, TensorType, Value, dtype_name
+from sparqc.ir.graph import Array, Graph, Node, TensorType, Value, dtype_name
 from sparqc.ir.onnx.skeleton import SMALL
 from sparqc.ir.onnx.types import merged, proto_of_type, type_of_proto
 from sparqc.ir.onnx.write import attribute_proto, write_node
 from sparqc.ir.vocabulary.onnx_schema import schema_of
+from sparqc.ir.vocabulary.operator import Emitted, OnnxEmitter
 from sparqc.ir.vocabulary.raw import opsets_of
 from sparqc.ir.vocabulary.table import OperatorTable
 
@@ -46,7 +47,7 @@ def infer_types(graph: Graph, node: Node, table: OperatorTable) -> None:
 
 
 @dataclass
-class _Sheet:
+class _Sheet(OnnxEmitter):
     """An `OnnxEmitter` that keeps the nodes for single-node inference."""
 
     opsets: Mapping[str, int]
@@ -60,24 +61,9 @@ class _Sheet:
     def __post_init__(self) -> None:
         self.opset = self.opsets[""]
 
-    def emit(
-        self,
-        op_type: str,
-        inputs: Sequence[Value | str | None],
-        attributes: Mapping[str, Attribute] | None = None,
-        *,
-        outputs: Sequence[Value | str],
-        domain: str = "",
-    ) -> None:
-        proto = onnx.NodeProto(op_type=op_type, domain=domain)
-        proto.input.extend(_name(i) for i in inputs)
-        proto.output.extend(_name(o) for o in outputs)
-        self.read.update((i.name, i) for i in inputs if isinstance(i, Value))
-        schema = schema_of(op_type, domain, self.opsets.get(domain, 1))
-        proto.attribute.extend(
-            attribute_proto(k, v, schema) for k, v in (attributes or {}).items() if v is not None
-        )
-        self.nodes.append(proto)
+    def add(self, emitted: Emitted) -> None:
+        self.read.update((i.name, i) for i in emitted.inputs if isinstance(i, Value))
+        self.nodes.append(proto_of_node(emitted, _name, self.opsets))
 
     def constant(self, array: Array, hint: str) -> str:
         name = self.temp(hint)
@@ -122,10 +108,20 @@ class _Sheet:
             yield name, type_of_proto(type_proto, name)
 
 
-def _name(operand: Value | str | None) -> str:
-    if operand is None:
-        return ""
+def _name(operand: Value | str) -> str:
     return operand if isinstance(operand, str) else operand.name
+
+
+def proto_of_node(
+    node: Emitted, name: Callable[[Value | str], str], opsets: Mapping[str, int]
+) -> onnx.NodeProto:
+    """The same as a NodeProto; `name` gives the names of its tensors."""
+    proto = onnx.NodeProto(op_type=node.op_type, domain=node.domain)
+    proto.input.extend("" if i is None else name(i) for i in node.inputs)
+    proto.output.extend(o and name(o) for o in node.outputs)
+    schema = schema_of(node.op_type, node.domain, opsets.get(node.domain, 1))
+    proto.attribute.extend(attribute_proto(k, v, schema) for k, v in node.attributes.items())
+    return proto
 
 
 def complete_types(

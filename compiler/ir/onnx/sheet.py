@@ -2,61 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 import onnx
 
-from sparqc.ir.graph import Array, Attribute, TensorType, Value, dtype_name
-from sparqc.ir.onnx.infer import inferred, info_of
+from sparqc.ir.graph import Array, TensorType, Value, dtype_name
+from sparqc.ir.onnx.infer import inferred, info_of, proto_of_node
 from sparqc.ir.onnx.skeleton import SMALL
 from sparqc.ir.onnx.types import element_type, is_complete, merged, settled
-from sparqc.ir.onnx.write import attribute_proto
-from sparqc.ir.vocabulary.onnx_schema import schema_of
-
-
-@dataclass(frozen=True)
-class Emitted:
-    """One ONNX node; a `str` names a tensor of the sheet, "" one that is left out."""
-
-    op_type: str
-    domain: str
-    inputs: tuple[Value | str | None, ...]
-    attributes: Mapping[str, Attribute]
-    outputs: tuple[Value | str, ...]
+from sparqc.ir.vocabulary.operator import Emitted, OnnxEmitter
 
 
 @dataclass
-class Sheet:
+class Sheet(OnnxEmitter):
     """An `OnnxEmitter` that keeps what it is told."""
 
     opset: int
     #: Gives a name that no other tensor has.
-    temp: Callable[[str], str]
+    fresh: Callable[[str], str]
     nodes: list[Emitted] = field(default_factory=list)
     arrays: dict[str, Array] = field(default_factory=dict)
     #: What each constant was to be called.
     hints: dict[str, str] = field(default_factory=dict)
 
-    def emit(
-        self,
-        op_type: str,
-        inputs: Sequence[Value | str | None],
-        attributes: Mapping[str, Attribute] | None = None,
-        *,
-        outputs: Sequence[Value | str],
-        domain: str = "",
-    ) -> None:
-        """Note a node; see `sparqc.ir.vocabulary.operator.OnnxEmitter`."""
-        given = {k: v for k, v in (attributes or {}).items() if v is not None}
-        self.nodes.append(Emitted(op_type, domain, tuple(inputs), given, tuple(outputs)))
+    def add(self, emitted: Emitted) -> None:
+        """Note a node."""
+        self.nodes.append(emitted)
 
     def constant(self, array: Array, hint: str) -> str:
         """Note a constant, and give its name."""
         name = self.temp(hint)
         self.arrays[name], self.hints[name] = np.asarray(array), hint
         return name
+
+    def temp(self, hint: str) -> str:
+        """A name that no other tensor has."""
+        return self.fresh(hint)
 
     def reads(self, output: Value | str) -> bool:
         """Whether anything reads what a node gives."""
@@ -80,7 +63,7 @@ class Sheet:
             return stated
         graph = onnx.GraphProto(name="types")
         for node in self.nodes:
-            graph.node.append(_proto(node, name, opsets))
+            graph.node.append(proto_of_node(node, name, opsets))
         graph.value_info.extend(info_of(n, t) for n, t in stated.items() if element_type(t.dtype))
         for item in dict.fromkeys(i for n in self.nodes for i in n.inputs if i is not None):
             array = self.arrays.get(item) if isinstance(item, str) else item.data
@@ -97,14 +80,3 @@ class Sheet:
 
 def _stated(output: Value | str) -> TensorType:
     return output.type if isinstance(output, Value) else TensorType()
-
-
-def _proto(
-    node: Emitted, name: Callable[[Value | str], str], opsets: Mapping[str, int]
-) -> onnx.NodeProto:
-    proto = onnx.NodeProto(op_type=node.op_type, domain=node.domain)
-    proto.input.extend("" if i is None else name(i) for i in node.inputs)
-    proto.output.extend(o and name(o) for o in node.outputs)
-    schema = schema_of(node.op_type, node.domain, opsets.get(node.domain, 1))
-    proto.attribute.extend(attribute_proto(k, v, schema) for k, v in node.attributes.items())
-    return proto

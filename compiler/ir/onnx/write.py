@@ -29,7 +29,7 @@ from sparqc.ir.vocabulary.onnx_schema import (
     signature_of,
     split_name,
 )
-from sparqc.ir.vocabulary.operator import OnnxEmitter
+from sparqc.ir.vocabulary.operator import Emitted, OnnxEmitter
 from sparqc.ir.vocabulary.raw import opsets_of
 from sparqc.ir.vocabulary.table import OperatorTable
 
@@ -138,7 +138,7 @@ def _write_raw(node: Node, emitter: OnnxEmitter) -> None:
 
 
 @dataclass
-class _Writer:
+class _Writer(OnnxEmitter):
     """An `OnnxEmitter` into a graphsurgeon graph."""
 
     opsets: dict[str, int]
@@ -177,26 +177,15 @@ class _Writer:
 
     # -- what writers call -----------------------------------------------------------------------
 
-    def emit(
-        self,
-        op_type: str,
-        inputs: Sequence[Value | str | None],
-        attributes: Mapping[str, Attribute] | None = None,
-        *,
-        outputs: Sequence[Value | str],
-        domain: str = "",
-    ) -> None:
+    def add(self, emitted: Emitted) -> None:
+        op_type, domain = emitted.op_type, emitted.domain
         schema = schema_of(op_type, domain, self.opsets.get(domain, 1))
-        defined = [self.tensor(o) for o in outputs]
+        defined = [self.tensor(o) for o in emitted.outputs]
         node = gs.Node(
             op_type,
             name=next((t.name for t in defined if t.name), op_type),
-            attrs={
-                k: surgeon_attribute(v, k, schema)
-                for k, v in (attributes or {}).items()
-                if v is not None
-            },
-            inputs=[gs.Variable.empty() if i is None else self.tensor(i) for i in inputs],
+            attrs={k: surgeon_attribute(v, k, schema) for k, v in emitted.attributes.items()},
+            inputs=[gs.Variable.empty() if i is None else self.tensor(i) for i in emitted.inputs],
             outputs=defined,
             domain=domain or None,
         )

@@ -191,8 +191,7 @@ def emit_one(
         inputs.extend(operand if isinstance(operand, tuple) else [operand])
     while inputs and inputs[-1] is None:
         inputs.pop()
-    given = {name: value for name, value in attributes.items() if value is not None}
-    emitter.emit(op_type, inputs, given, outputs=node.outputs)
+    emitter.emit(op_type, inputs, attributes, outputs=node.outputs)
 
 
 def axes_of(call: Call, name: str = "axes") -> tuple[int, ...] | None:
