@@ -18,6 +18,7 @@ from sparqc.ir.vocabulary.forms import (
     sample_x,
     tensor,
     unary,
+    written_as_others,
 )
 from sparqc.ir.vocabulary.operator import (
     Call,
@@ -156,11 +157,6 @@ def _plain(packet: str, *, inplace: bool = True) -> FxForm:
     return FxForm(targets, read, write)
 
 
-def _never(call: Call) -> Reading | None:
-    """For what ONNX has no operator of its own: it is read as its parts."""
-    return None
-
-
 def _write_silu(node: Node, emitter: OnnxEmitter) -> None:
     x, gate = tensor(node, "x"), emitter.temp(f"{node.output.name}_sigmoid")
     emitter.emit("Sigmoid", [x], outputs=[gate])
@@ -269,11 +265,11 @@ OPERATORS = (
     ),
     Operator(
         "nn.silu", "x * sigmoid(x).", X, sample=sample_x, fx=_plain("silu"),
-        onnx=OnnxForm((), _never, _write_silu),
+        onnx=written_as_others(_write_silu),
     ),
     Operator(
         "nn.rsqrt", "1 / sqrt(x).", X, fx=_plain("rsqrt"),
-        onnx=OnnxForm((), _never, _write_rsqrt),
+        onnx=written_as_others(_write_rsqrt),
         sample=lambda rng: Sample({"x": np.abs(normal(rng, 2, 3)) + np.float32(0.1)}),
     ),
     Operator(

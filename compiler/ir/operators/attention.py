@@ -8,13 +8,20 @@ import numpy as np
 
 from sparqc.errors import NoForm
 from sparqc.ir.graph import Node, Value
-from sparqc.ir.vocabulary.forms import NUMPY_DTYPES, Rng, fx_call, normal, optional_tensor, tensor
+from sparqc.ir.vocabulary.forms import (
+    NUMPY_DTYPES,
+    Rng,
+    fx_call,
+    normal,
+    optional_tensor,
+    tensor,
+    written_as_others,
+)
 from sparqc.ir.vocabulary.operator import (
     Call,
     FxCall,
     FxForm,
     OnnxEmitter,
-    OnnxForm,
     OperandSpec,
     Operator,
     Reading,
@@ -105,11 +112,6 @@ def _causal(node: Node, emitter: OnnxEmitter) -> str:
     return emitter.constant(mask, f"{node.output.name}_causal")
 
 
-def _never(call: Call) -> Reading | None:
-    """ONNX spells it with several nodes; each is read as what it is."""
-    return None
-
-
 def _sample(rng: Rng) -> Sample:
     q, k, v = (normal(rng, 2, 2, 5, 4) for _ in range(3))
     mask = [None, normal(rng, 5, 5), rng.random((2, 1, 5, 5)) < 0.7][int(rng.integers(3))]
@@ -128,6 +130,6 @@ OPERATORS = (
         "1 / sqrt(head size) where it is none.",
         OPERANDS, {"scale": None, "is_causal": False}, sample=_sample,
         fx=FxForm(("aten.scaled_dot_product_attention.default",), _read, _write),
-        onnx=OnnxForm((), _never, _write_onnx),
+        onnx=written_as_others(_write_onnx),
     ),
 )  # fmt: skip

@@ -6,12 +6,20 @@ import numpy as np
 
 from sparqc.errors import NoForm
 from sparqc.ir.graph import Node, Value
-from sparqc.ir.vocabulary.forms import FLOATS, NUMPY_DTYPES, Rng, fx_call, normal, same_type, tensor
+from sparqc.ir.vocabulary.forms import (
+    FLOATS,
+    NUMPY_DTYPES,
+    Rng,
+    fx_call,
+    normal,
+    same_type,
+    tensor,
+    written_as_others,
+)
 from sparqc.ir.vocabulary.operator import (
     Call,
     FxForm,
     OnnxEmitter,
-    OnnxForm,
     OperandSpec,
     Operator,
     Reading,
@@ -20,11 +28,6 @@ from sparqc.ir.vocabulary.operator import (
 
 _ABC = (OperandSpec("a"), OperandSpec("b"), OperandSpec("c"))
 _FACTORS = {"alpha": 1.0, "beta": 1.0}
-
-
-def _never(call: Call) -> Reading | None:
-    """ONNX spells it with several nodes; each is read as what it is."""
-    return None
 
 
 def _read(call: Call) -> Reading | None:
@@ -79,7 +82,7 @@ def _row(name: str, doc: str, *, summed: bool) -> Operator:
         fx=FxForm((target,), _read, lambda n: fx_call(
             target, *(tensor(n, slot) for slot in "cab"),
             **{factor: n.attributes[factor] for factor in ("beta", "alpha")})),
-        onnx=OnnxForm((), _never, lambda n, e: _write_onnx(n, e, summed=summed)),
+        onnx=written_as_others(lambda n, e: _write_onnx(n, e, summed=summed)),
     )  # fmt: skip
 
 

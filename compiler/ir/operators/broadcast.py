@@ -15,6 +15,7 @@ from sparqc.ir.vocabulary.forms import (
     static_ints,
     tensor,
     tensors,
+    written_as_others,
 )
 from sparqc.ir.vocabulary.operator import (
     Call,
@@ -82,11 +83,6 @@ def _sample_expand(rng: Rng) -> Sample:
     return Sample({"x": x, "shape": shape}, {}, frozenset({"shape"}))
 
 
-def _never(call: Call) -> Reading | None:
-    """ONNX spells it with several nodes; each is read as what it is."""
-    return None
-
-
 def _write_expand_as_onnx(node: Node, emitter: OnnxEmitter) -> None:
     x, like, shape = tensor(node, "x"), tensor(node, "like"), emitter.temp(node.output.name)
     emitter.emit("Shape", [like], outputs=[shape])
@@ -146,7 +142,7 @@ OPERATORS = (
         fx=FxForm(("aten.expand_as.default",),
                   lambda c: Reading({"x": c.arguments["self"], "like": c.arguments["other"]}),
                   lambda n: fx_call("aten.expand_as.default", tensor(n, "x"), tensor(n, "like"))),
-        onnx=OnnxForm((), _never, _write_expand_as_onnx),
+        onnx=written_as_others(_write_expand_as_onnx),
     ),
     Operator(
         "nn.meshgrid", "The coordinates of a grid: each vector along its own axis and stretched "
@@ -156,6 +152,6 @@ OPERATORS = (
         fx=FxForm(("aten.meshgrid.indexing", "aten.meshgrid.default"), _read_meshgrid,
                   lambda n: fx_call("aten.meshgrid.indexing", list(tensors(n, "xs")),
                                     indexing=n.attributes["indexing"])),
-        onnx=OnnxForm((), _never, _write_meshgrid_onnx),
+        onnx=written_as_others(_write_meshgrid_onnx),
     ),
 )  # fmt: skip

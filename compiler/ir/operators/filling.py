@@ -22,6 +22,7 @@ from sparqc.ir.vocabulary.forms import (
     tensor,
     tensors,
     torch_dtype,
+    written_as_others,
 )
 from sparqc.ir.vocabulary.operator import (
     REQUIRED,
@@ -35,12 +36,6 @@ from sparqc.ir.vocabulary.operator import (
     Reading,
     Sample,
 )
-
-
-def _never(call: Call) -> Reading | None:
-    """ONNX spells it with several nodes; each is read as what it is."""
-    return None
-
 
 # -- one number everywhere -----------------------------------------------------------------------
 
@@ -207,7 +202,7 @@ OPERATORS = (
         (OperandSpec("sizes", variadic=True),), {"value": REQUIRED}, sample=_sample_full,
         fx=FxForm(_FULL, _read_full,
                   lambda n: _write_filled(plain_sizes(tensors(n, "sizes")), n)),
-        onnx=OnnxForm((), _never, _write_full_onnx),
+        onnx=written_as_others(_write_full_onnx),
     ),
     Operator(
         "nn.range", "The numbers from start up to the limit, which is left out, in steps of delta; "

@@ -5,21 +5,25 @@ from __future__ import annotations
 import numpy as np
 
 from sparqc.ir.graph import Node, Value
-from sparqc.ir.vocabulary.forms import Rng, X, fx_call, integer, normal, rank_of, tensor, wrap
+from sparqc.ir.vocabulary.forms import (
+    Rng,
+    X,
+    fx_call,
+    integer,
+    normal,
+    rank_of,
+    tensor,
+    wrap,
+    written_as_others,
+)
 from sparqc.ir.vocabulary.operator import (
     Call,
     FxForm,
     OnnxEmitter,
-    OnnxForm,
     Operator,
     Reading,
     Sample,
 )
-
-
-def _never(call: Call) -> Reading | None:
-    """ONNX spells it with several nodes; each is read as what it is."""
-    return None
 
 
 def _read(call: Call) -> Reading | None:
@@ -62,6 +66,6 @@ OPERATORS = (
         sample=_sample,
         fx=FxForm(("aten.glu.default",), _read,
                   lambda n: fx_call("aten.glu.default", tensor(n, "x"), integer(n, "axis"))),
-        onnx=OnnxForm((), _never, _write_onnx),
+        onnx=written_as_others(_write_onnx),
     ),
 )  # fmt: skip

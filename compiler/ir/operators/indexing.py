@@ -19,6 +19,7 @@ from sparqc.ir.vocabulary.forms import (
     tensor,
     tensors,
     wrap,
+    written_as_others,
 )
 from sparqc.ir.vocabulary.operator import (
     REQUIRED,
@@ -32,12 +33,6 @@ from sparqc.ir.vocabulary.operator import (
     Reading,
     Sample,
 )
-
-
-def _never(call: Call) -> Reading | None:
-    """ONNX spells it with several nodes; each is read as what it is."""
-    return None
-
 
 # -- an index for each number --------------------------------------------------------------------
 
@@ -253,7 +248,7 @@ OPERATORS = (
         (OperandSpec("x"), OperandSpec("indices", variadic=True)), {"axes": REQUIRED},
         sample=_sample_index,
         fx=FxForm(("aten.index.Tensor",), _read_index, _write_index),
-        onnx=OnnxForm((), _never, _write_index_onnx),
+        onnx=written_as_others(_write_index_onnx),
     ),
     Operator(
         "nn.gather_nd", "The slices of x at the indices along the last axis, one for each of its "

@@ -19,6 +19,7 @@ from sparqc.ir.vocabulary.forms import (
     sample_x,
     tensor,
     wrap,
+    written_as_others,
 )
 from sparqc.ir.vocabulary.operator import (
     Call,
@@ -31,12 +32,6 @@ from sparqc.ir.vocabulary.operator import (
     Reading,
     Sample,
 )
-
-
-def _never(call: Call) -> Reading | None:
-    """ONNX spells it with several nodes; each is read as what it is."""
-    return None
-
 
 # -- one of them ---------------------------------------------------------------------------------
 
@@ -103,7 +98,7 @@ def _with_index(name: str, reduction: str, place: str, target: str, doc: str) ->
     return Operator(
         name, doc, X, _AXIS, outputs=("y", "indices"), sample=_sample_axis,
         fx=FxForm((target,), _read, _write(target)),
-        onnx=OnnxForm((), _never, write_onnx),
+        onnx=written_as_others(write_onnx),
     )  # fmt: skip
 
 

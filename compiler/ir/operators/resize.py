@@ -20,6 +20,7 @@ from sparqc.ir.vocabulary.forms import (
     rank_of,
     static_ints,
     tensor,
+    written_as_others,
 )
 from sparqc.ir.vocabulary.operator import (
     REQUIRED,
@@ -234,11 +235,6 @@ def _unshuffle_any_size(node: Node, emitter: OnnxEmitter) -> None:
     emitter.emit("Gather", [blocks, indices], {"axis": 1}, outputs=node.outputs)
 
 
-def _never(call: Call) -> Reading | None:
-    """ONNX has it in another order of channels; there it is read as what it is written as."""
-    return None
-
-
 # -- samples -------------------------------------------------------------------------------------
 
 
@@ -291,6 +287,6 @@ OPERATORS = (
         X, {"blocksize": REQUIRED}, sample=_sample_unshuffle,
         fx=FxForm(("aten.pixel_unshuffle.default",), _read_unshuffle, lambda n: fx_call(
             "aten.pixel_unshuffle.default", tensor(n, "x"), n.attributes["blocksize"])),
-        onnx=OnnxForm((), _never, _write_unshuffle_onnx),
+        onnx=written_as_others(_write_unshuffle_onnx),
     ),
 )  # fmt: skip

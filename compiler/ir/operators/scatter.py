@@ -22,6 +22,7 @@ from sparqc.ir.vocabulary.forms import (
     tensor,
     torch_dtype,
     wrap,
+    written_as_others,
 )
 from sparqc.ir.vocabulary.operator import (
     REQUIRED,
@@ -29,7 +30,6 @@ from sparqc.ir.vocabulary.operator import (
     FxCall,
     FxForm,
     OnnxEmitter,
-    OnnxForm,
     OperandSpec,
     Operator,
     Reading,
@@ -39,11 +39,6 @@ from sparqc.ir.vocabulary.operator import (
 #: Up to so many numbers a filled tensor is stored as it is.
 SMALL = 1 << 16
 PARTS = (OperandSpec("x"), OperandSpec("part"))
-
-
-def _never(call: Call) -> Reading | None:
-    """ONNX spells it with several nodes; each is read as what it is."""
-    return None
 
 
 # -- slice_scatter -------------------------------------------------------------------------------
@@ -186,17 +181,17 @@ OPERATORS = (
         "nn.slice_scatter", "x with x[start:end] on an axis replaced by the part.", PARTS,
         {"axis": 0, "start": 0, "end": END}, sample=_sample_slice,
         fx=FxForm(("aten.slice_scatter.default",), _read_slice, _write_slice),
-        onnx=OnnxForm((), _never, _write_slice_onnx),
+        onnx=written_as_others(_write_slice_onnx),
     ),
     Operator(
         "nn.select_scatter", "x with x[index] on an axis replaced by the part.", PARTS,
         {"axis": 0, "index": REQUIRED}, sample=_sample_select,
         fx=FxForm(("aten.select_scatter.default",), _read_select, _write_select),
-        onnx=OnnxForm((), _never, _write_select_onnx),
+        onnx=written_as_others(_write_select_onnx),
     ),
     Operator(
         "nn.full_like", "A tensor of the shape of x that holds one number everywhere, in the type "
         "of x or another one.", X, {"value": REQUIRED, "dtype": None}, sample=_sample_full,
-        fx=FxForm(_FULL, _read_full, _write_full), onnx=OnnxForm((), _never, _write_full_onnx),
+        fx=FxForm(_FULL, _read_full, _write_full), onnx=written_as_others(_write_full_onnx),
     ),
 )  # fmt: skip

@@ -23,6 +23,7 @@ from sparqc.ir.vocabulary.forms import (
     tensor,
     tensors,
     wrap,
+    written_as_others,
 )
 from sparqc.ir.vocabulary.operator import (
     REQUIRED,
@@ -30,7 +31,6 @@ from sparqc.ir.vocabulary.operator import (
     FxCall,
     FxForm,
     OnnxEmitter,
-    OnnxForm,
     OperandSpec,
     Operator,
     Reading,
@@ -39,11 +39,6 @@ from sparqc.ir.vocabulary.operator import (
 
 AB = (OperandSpec("a"), OperandSpec("b"))
 XSIZES = (OperandSpec("x"), OperandSpec("sizes", variadic=True))
-
-
-def _never(call: Call) -> Reading | None:
-    """ONNX spells it with several nodes; each is read as what it is."""
-    return None
 
 
 # -- the size of an axis -------------------------------------------------------------------------
@@ -105,7 +100,7 @@ def _arithmetic(
 
     return Operator(
         f"sym.{name}", doc, AB, commutes=(("a", "b"),) if swaps else (), sample=_sample_pair,
-        fx=FxForm((f"sym.{name}",), read, write), onnx=OnnxForm((), _never, write_onnx),
+        fx=FxForm((f"sym.{name}",), read, write), onnx=written_as_others(write_onnx),
     )  # fmt: skip
 
 
@@ -189,7 +184,7 @@ OPERATORS = (
     Operator(
         "sym.size", "The size of an axis of x.", X, {"axis": REQUIRED}, sample=_sample_size,
         fx=FxForm(("aten.sym_size.int",), _read_size, _write_size),
-        onnx=OnnxForm((), _never, _write_size_onnx),
+        onnx=written_as_others(_write_size_onnx),
     ),
     _arithmetic("add", operator.add, "Add", "The sum of two sizes.", swaps=True),
     _arithmetic("sub", operator.sub, "Sub", "The difference of two sizes."),
@@ -199,14 +194,14 @@ OPERATORS = (
         "nn.expand_to", "x broadcast to sizes, some of them symbolic; -1 keeps what is there.",
         XSIZES, sample=_sample_sizes(3, -1),
         fx=FxForm(("aten.expand.default",), _read_to_sizes, _writes("aten.expand.default")),
-        onnx=OnnxForm((), _never, _writes_onnx("Expand", 1)),
+        onnx=written_as_others(_writes_onnx("Expand", 1)),
     ),
     Operator(
         "nn.reshape_to", "The numbers of x in a shape of several symbolic sizes.", XSIZES,
         sample=_sample_sizes(3, -1),
         fx=FxForm(("aten.view.default", "aten.reshape.default", "aten._unsafe_view.default"),
                   _read_to_sizes, _writes("aten.reshape.default")),
-        onnx=OnnxForm((), _never, _writes_onnx("Reshape", -1)),
+        onnx=written_as_others(_writes_onnx("Reshape", -1)),
     ),
     Operator(
         "nn.reshape_as", "The numbers of x in the shape of another tensor, of several symbolic "
@@ -215,6 +210,6 @@ OPERATORS = (
         fx=FxForm(("aten.reshape_as.default", "aten.view_as.default"),
                   lambda c: Reading({"x": c.arguments["self"], "like": c.arguments["other"]}),
                   lambda n: fx_call("aten.reshape_as.default", tensor(n, "x"), tensor(n, "like"))),
-        onnx=OnnxForm((), _never, _write_reshape_as_onnx),
+        onnx=written_as_others(_write_reshape_as_onnx),
     ),
 )  # fmt: skip

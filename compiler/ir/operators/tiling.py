@@ -15,6 +15,7 @@ from sparqc.ir.vocabulary.forms import (
     static_ints,
     tensor,
     tensors,
+    written_as_others,
 )
 from sparqc.ir.vocabulary.operator import (
     Call,
@@ -27,11 +28,6 @@ from sparqc.ir.vocabulary.operator import (
     Reading,
     Sample,
 )
-
-
-def _never(call: Call) -> Reading | None:
-    """ONNX spells it with several nodes; each is read as what it is."""
-    return None
 
 
 def _read(call: Call) -> tuple[Value, list[object]] | None:
@@ -127,6 +123,6 @@ OPERATORS = (
         "nn.tile_by", "x repeated along each axis, some of the numbers symbolic.",
         (OperandSpec("x"), OperandSpec("repeats", variadic=True)), sample=_sample_tile_by,
         fx=FxForm(_TARGETS, _read_tile_by, _write_tile_by),
-        onnx=OnnxForm((), _never, _write_tile_by_onnx),
+        onnx=written_as_others(_write_tile_by_onnx),
     ),
 )  # fmt: skip

@@ -21,6 +21,7 @@ from sparqc.ir.vocabulary.forms import (
     rank_of,
     static_ints,
     tensor,
+    written_as_others,
 )
 from sparqc.ir.vocabulary.operator import (
     REQUIRED,
@@ -28,16 +29,10 @@ from sparqc.ir.vocabulary.operator import (
     FxCall,
     FxForm,
     OnnxEmitter,
-    OnnxForm,
     Operator,
     Reading,
     Sample,
 )
-
-
-def _never(call: Call) -> Reading | None:
-    """ONNX spells it with several nodes; each is read as what it is."""
-    return None
 
 
 def _read(call: Call) -> Reading | None:
@@ -144,7 +139,7 @@ def _row(name: str, doc: str, *, root: bool, mean: bool) -> Operator:
         f"nn.{name}", doc, X, {"axes": REQUIRED, "keepdims": True, "correction": 1.0},
         outputs=("y", "mean") if mean else ("y",), sample=_sample,
         fx=FxForm(tuple(targets), _read, _write(targets[0])),
-        onnx=OnnxForm((), _never, lambda n, e: _Writer(n, e).write(root)),
+        onnx=written_as_others(lambda n, e: _Writer(n, e).write(root)),
     )  # fmt: skip
 
 

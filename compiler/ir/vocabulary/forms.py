@@ -202,6 +202,12 @@ def axes_of(call: Call, name: str = "axes") -> tuple[int, ...] | None:
     return static_ints(argument)
 
 
+def written_as_others(write: Callable[[Node, OnnxEmitter], None]) -> OnnxForm:
+    """The form of what ONNX has no operator of its own for: it is written as other operators, and
+    each of these is read as itself."""
+    return OnnxForm((), lambda call: None, write)
+
+
 # -- types ---------------------------------------------------------------------------------------
 
 
