@@ -15,7 +15,7 @@ from torch.utils import _pytree as pytree
 from sparqc.errors import SparqcError, UsageError
 from sparqc.ir.fx.origin import source_of
 from sparqc.ir.graph import Graph, Node, Value
-from sparqc.ir.levels.known import input_values
+from sparqc.ir.levels.constant_results import input_dependent_values
 from sparqc.ir.text.tokens import type_text
 
 #: Frames of the compiler, which tell a person nothing.
@@ -139,7 +139,7 @@ def _bad_weight(kind: str, name: str, tensor: Tensor) -> SparqcError:
 
 def check_batch_norm(graph: Graph) -> None:
     """A BatchNorm that normalizes with the batch's own statistics is nothing to compile."""
-    varying = input_values(graph)  # weights may be standardized by their own statistics
+    varying = input_dependent_values(graph)  # weights may be standardized by their own statistics
     for node in graph.nodes:
         batch_norm = node.op.startswith("aten.") and "batch_norm" in node.op
         if not batch_norm or varying.isdisjoint(node.inputs):

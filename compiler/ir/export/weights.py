@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sparqc.ir.graph import Graph, Node, Value
-from sparqc.ir.levels.known import constant_results, gives_the_same
+from sparqc.ir.levels.constant_results import constant_results, is_deterministic
 from sparqc.ir.vocabulary.table import OperatorTable
 
 #: A result may be larger than all the weights that it comes from by so many bytes.
@@ -46,7 +46,7 @@ def _border(piece: Graph, known: set[Value]) -> list[Value]:
     for node in piece.nodes:
         read = list(node.inputs)
         follows = all(v.is_const or v in known or v in made for v in read)
-        if read and follows and gives_the_same(node):
+        if read and follows and is_deterministic(node):
             inside.add(node)
             made.update(dict.fromkeys(node.outputs))
     return [v for v in made if v.is_output or not inside.issuperset(v.readers)]
