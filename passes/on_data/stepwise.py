@@ -102,12 +102,12 @@ def _cut_out(graph: Graph, reads: Sequence[Value], gives: Sequence[Value]) -> Gr
     part = graph.clone()
     inputs = []
     for value in reads:
-        own = part.value(value.name)
-        if own.producer is not None:
+        copied = part.value(value.name)
+        if copied.producer is not None:
             new = part.add_input(f"{value.name}.in", value.type)
-            part.replace(own, new)
-            own = new
-        inputs.append(own)
+            part.replace(copied, new)
+            copied = new
+        inputs.append(copied)
     part.inputs = inputs
     part.set_outputs([part.value(v.name) for v in gives])
     part.drop_dead()

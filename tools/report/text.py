@@ -146,8 +146,8 @@ def _opaque(report: Report) -> Iterator[str]:
         yield f"{', '.join(passed)}: not in the operator table, passed through as they are"
     alone = [text for name, text in names.items() if not name.startswith("onnx.")]
     if alone:
-        told = "no form in the operator table, each exported by torch.onnx alone"
-        yield f"{', '.join(alone)}: {told}"
+        reason = "no form in the operator table, each exported by torch.onnx alone"
+        yield f"{', '.join(alone)}: {reason}"
 
 
 def _findings(report: Report, page: _Page) -> None:

@@ -60,9 +60,9 @@ class TorchExporter:
         it, or only for one value of a symbolic size.
         """
         if (value := unknown_value(region)) is not None:
-            told = reason or no_form(region.nodes[0])
+            refusal = reason or no_form(region.nodes[0])
             raise SparqcError(
-                f"{told.message}, and the type of {value.name!r} is unknown", hint=told.hint
+                f"{refusal.message}, and the type of {value.name!r} is unknown", hint=refusal.hint
             )
         piece = cut(region)
         if piece.key not in self.known:
@@ -87,12 +87,12 @@ class TorchExporter:
     def _arguments(self, piece: Piece) -> Iterator[torch.Tensor]:
         """Tensors to trace with: of a constant its own, else zeros, which nobody looks at."""
         shapes = iter(self.sizes.shapes([v.shape or () for v in piece.graph.inputs]))
-        for own, value in zip(piece.graph.inputs, piece.inputs, strict=True):
+        for inner, value in zip(piece.graph.inputs, piece.inputs, strict=True):
             shape = next(shapes)
             if value.data is not None:
                 yield tensor_of(value.data)
             else:
-                dtype = TORCH_DTYPES.get(own.type.dtype) or getattr(torch, own.type.dtype)
+                dtype = TORCH_DTYPES.get(inner.type.dtype) or getattr(torch, inner.type.dtype)
                 yield torch.zeros(shape, dtype=dtype)
 
 
@@ -188,21 +188,21 @@ def _require_free_sizes(region: Region, piece: Piece, exported: Graph) -> None:
         *zip(piece.inputs, exported.inputs, strict=True),
         *zip(piece.outputs, exported.outputs, strict=True),
     ]
-    for value, own in pairs:
-        for size in _fixed(value.type, own.type):
-            told = no_form(region.nodes[0])
+    for value, read in pairs:
+        for size in _fixed(value.type, read.type):
+            refusal = no_form(region.nodes[0])
             raise SparqcError(
-                f"{told.message}, and torch.onnx exports it for one size of {value.name!r} only: "
-                f"{size}",
-                hint=told.hint,
+                f"{refusal.message}, and torch.onnx exports it for one size of {value.name!r} "
+                f"only: {size}",
+                hint=refusal.hint,
             )
 
 
 def _fixed(free: TensorType, exported: TensorType) -> Iterator[str]:
     """The symbolic sizes of a type that are numbers in another."""
-    for size, own in zip(free.shape or (), exported.shape or (), strict=False):
-        if isinstance(size, str) and isinstance(own, int):
-            yield f"{size} = {own}"
+    for size, number in zip(free.shape or (), exported.shape or (), strict=False):
+        if isinstance(size, str) and isinstance(number, int):
+            yield f"{size} = {number}"
 
 
 def _explained(region: Region, error: Exception, reason: NoForm | None) -> SparqcError:
@@ -213,9 +213,11 @@ def _explained(region: Region, error: Exception, reason: NoForm | None) -> Sparq
     texts = " ".join(str(e) for e in chain)
     stopped = {f"{name}.{overload}" for name, overload in _OVERLOAD.findall(texts)}
     named = next((n for n in region.nodes if n.op in stopped), region.nodes[0])
-    told = reason or no_form(named)
+    refusal = reason or no_form(named)
     detail = next(iter(str(chain[-1]).strip().splitlines()), type(error).__name__)
-    return SparqcError(f"{told.message}, and torch.onnx cannot export it: {detail}", hint=told.hint)
+    return SparqcError(
+        f"{refusal.message}, and torch.onnx cannot export it: {detail}", hint=refusal.hint
+    )
 
 
 _OVERLOAD = re.compile(r"op='([\w.]+)', overload='(\w+)'")

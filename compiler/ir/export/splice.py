@@ -37,21 +37,21 @@ class _Splice:
         self.outputs = outputs
         self.hint = mapper.names[outputs[0]]
         self.values = {
-            own: mapper.value(value) for own, value in zip(piece.inputs, inputs, strict=True)
+            inner: mapper.value(value) for inner, value in zip(piece.inputs, inputs, strict=True)
         }
         self.symbols = _symbols(zip(piece.inputs, inputs, strict=True))
         #: What the values behind the outputs become.
         self.wanted: dict[Value, Value] = {}
-        for own, value in zip(piece.outputs, outputs, strict=True):
-            if own.producer is not None:
-                self.wanted.setdefault(own, value)
+        for inner, value in zip(piece.outputs, outputs, strict=True):
+            if inner.producer is not None:
+                self.wanted.setdefault(inner, value)
 
     def run(self) -> None:
         for node in self.piece.nodes:
             self._add(node)
-        for own, value in zip(self.piece.outputs, self.outputs, strict=True):
-            if self.wanted.get(own) is not value:
-                self._pass_on(own, value)
+        for inner, value in zip(self.piece.outputs, self.outputs, strict=True):
+            if self.wanted.get(inner) is not value:
+                self._pass_on(inner, value)
 
     def _add(self, node: Node) -> None:
         mapper, read_with = self.mapper, opsets_of(self.piece)
@@ -69,23 +69,23 @@ class _Splice:
             origin=self.origin,
             raw=node.raw,
         )
-        for own, value in zip(node.outputs, made.outputs, strict=True):
-            self.values[own] = mapper.builder.define(value)
-            if own in self.wanted:
-                mapper.values[self.wanted[own]] = value
+        for inner, value in zip(node.outputs, made.outputs, strict=True):
+            self.values[inner] = mapper.builder.define(value)
+            if inner in self.wanted:
+                mapper.values[self.wanted[inner]] = value
 
-    def _named(self, own: Value, node: Node) -> tuple[str, TensorType]:
+    def _named(self, inner: Value, node: Node) -> tuple[str, TensorType]:
         """The name and the type of a value in the graph."""
-        if own in self.wanted:
-            value = self.wanted[own]
+        if inner in self.wanted:
+            value = self.wanted[inner]
             name = self.mapper.names[value]
-            return name, merged(settled(value.type, name), self._type(own, name))
+            return name, merged(settled(value.type, name), self._type(inner, name))
         name = self.mapper.free.fresh(f"{self.hint}_{node.op.rpartition('.')[2].lower()}")
-        return name, self._type(own, name)
+        return name, self._type(inner, name)
 
-    def _type(self, own: Value, name: str) -> TensorType:
+    def _type(self, inner: Value, name: str) -> TensorType:
         """The type of a value with the symbolic sizes of the graph."""
-        return settled(renamed(own.type, self.symbols), name)
+        return settled(renamed(inner.type, self.symbols), name)
 
     def _operand(self, operand: Value | tuple[Value, ...] | None) -> Value | list[Value] | None:
         if operand is None:
@@ -94,18 +94,18 @@ class _Splice:
             return [self._value(v) for v in operand]
         return self._value(operand)
 
-    def _value(self, own: Value) -> Value:
-        if own not in self.values:
-            assert own.data is not None
+    def _value(self, inner: Value) -> Value:
+        if inner not in self.values:
+            assert inner.data is not None
             name = self.mapper.free.fresh(f"{self.hint}_const")
-            self.values[own] = self.mapper.builder.constant(name, own.data)
-        return self.values[own]
+            self.values[inner] = self.mapper.builder.constant(name, inner.data)
+        return self.values[inner]
 
-    def _pass_on(self, own: Value, value: Value) -> None:
+    def _pass_on(self, inner: Value, value: Value) -> None:
         """An output that is an input, a constant, or another output too."""
         name = self.mapper.names[value]
         call = OnnxCall(
-            "Identity", "", [self._value(own)], {}, [(name, settled(value.type, name))],
+            "Identity", "", [self._value(inner)], {}, [(name, settled(value.type, name))],
             origin=self.origin,
         )  # fmt: skip
         self.mapper.values[value] = self.mapper.builder.call(call).output
@@ -114,8 +114,8 @@ class _Splice:
 def _symbols(pairs: object) -> dict[str, str]:
     """The sizes of the graph by the symbols that stand for them in the piece."""
     found: dict[str, str] = {}
-    for own, value in pairs:  # type: ignore[attr-defined]
-        for new, old in zip(own.shape or (), value.shape or (), strict=False):
+    for inner, value in pairs:  # type: ignore[attr-defined]
+        for new, old in zip(inner.shape or (), value.shape or (), strict=False):
             if isinstance(new, str) and new.isidentifier():
                 found.setdefault(new, str(old) if str(old).isidentifier() else f"({old})")
     return found

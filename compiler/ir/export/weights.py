@@ -19,16 +19,16 @@ def with_weights_folded(piece: Graph, inputs: Sequence[Value], table: OperatorTa
     `inputs` are the values of that graph that the piece is given.  Its inputs stay as they are.
     """
     given = {
-        own: value.data
-        for own, value in zip(piece.inputs, inputs, strict=True)
+        inner: value.data
+        for inner, value in zip(piece.inputs, inputs, strict=True)
         if value.data is not None
     }
     border = _border(piece, set(given)) if given else []
     if not border:
         return piece
     bound = piece.clone()
-    for own, data in given.items():
-        bound.replace(bound.value(own.name), bound.constant(data, f"{own.name}_data"))
+    for inner, data in given.items():
+        bound.replace(bound.value(inner.name), bound.constant(data, f"{inner.name}_data"))
     arrays = constant_results(bound, [bound.value(v.name) for v in border], table)
     most = MORE + sum(data.nbytes for data in given.values())
     folded = piece.clone()

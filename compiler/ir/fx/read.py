@@ -227,9 +227,9 @@ class _Reader:
 
 def _check_promotion(node: fx.Node, args: Any) -> None:
     """half.add_(single) stays half, half + single does not."""
-    own, *others = [arg.type for arg in args if isinstance(arg, Value)]
-    if any(other.dtype in FLOATS and other.dtype != own.dtype for other in others):
-        raise InPlaceError(f"{node.target} converts {others[0].dtype} to {own.dtype} in place")
+    first, *others = [arg.type for arg in args if isinstance(arg, Value)]
+    if any(other.dtype in FLOATS and other.dtype != first.dtype for other in others):
+        raise InPlaceError(f"{node.target} converts {others[0].dtype} to {first.dtype} in place")
 
 
 def _functional(node: fx.Node) -> Any:

@@ -124,8 +124,8 @@ def _exporters_origin(known: Mapping[str, str]) -> Origin:
     """Module path and source line as torch's exporter notes them."""
     scopes = re.findall(r"'([^']*)'", known["pkg.torch.onnx.name_scopes"])
     frames = _FRAME.findall(known.get("pkg.torch.onnx.stack_trace", ""))
-    own = [f"{Path(file).name}:{line}" for file, line in frames if "/torch/" not in file]
-    return Origin(scopes[-2] if len(scopes) > 1 else "", own[-1] if own else "")
+    user_frames = [f"{Path(file).name}:{line}" for file, line in frames if "/torch/" not in file]
+    return Origin(scopes[-2] if len(scopes) > 1 else "", user_frames[-1] if user_frames else "")
 
 
 @dataclass

@@ -81,8 +81,8 @@ def _write_hardsigmoid(node: Node) -> FxCall:
     x, alpha, beta = tensor(node, "x"), node.attributes["alpha"], node.attributes["beta"]
     if (alpha, beta) == (SIXTH, 0.5):
         return fx_call("aten.hardsigmoid.default", x)
-    line = fx_call("aten.add.Tensor", fx_call("aten.mul.Tensor", x, alpha), beta)
-    return fx_call("aten.clamp.default", line, 0.0, 1.0)
+    affine = fx_call("aten.add.Tensor", fx_call("aten.mul.Tensor", x, alpha), beta)
+    return fx_call("aten.clamp.default", affine, 0.0, 1.0)
 
 
 def _read_gelu(call: Call) -> Reading | None:

@@ -40,11 +40,11 @@ _SUMMED = FLOATS | {"i64", "i32"}
 
 def _read(call: Call) -> Reading | None:
     x, rank = call.arguments["self"], rank_of(call.arguments["self"])
-    own, dtype = x.type.dtype, call.types[0].dtype
-    if not rank or own not in NUMPY_DTYPES or dtype not in _SUMMED:
+    input_dtype, dtype = x.type.dtype, call.types[0].dtype
+    if not rank or input_dtype not in NUMPY_DTYPES or dtype not in _SUMMED:
         return None  # ONNX counts along an axis, which a single number has not
     axis = wrap(call.arguments["dim"], rank)
-    return Reading({"x": x}, {"axis": axis, "dtype": None if dtype == own else dtype})
+    return Reading({"x": x}, {"axis": axis, "dtype": None if dtype == input_dtype else dtype})
 
 
 def _write(node: Node) -> FxCall:

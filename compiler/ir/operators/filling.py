@@ -132,8 +132,8 @@ def _read_range(call: Call) -> Reading | None:
 
 def _range_dtype(node: Node) -> str:
     """The element type of the result: that of the bounds where no other is asked for."""
-    own = tensor(node, "start").type.dtype
-    return str(node.attributes["dtype"] or ("i64" if own == "sym" else own))
+    bounds_dtype = tensor(node, "start").type.dtype
+    return str(node.attributes["dtype"] or ("i64" if bounds_dtype == "sym" else bounds_dtype))
 
 
 def _write_range(node: Node) -> FxCall:

@@ -118,15 +118,15 @@ def _write_index_onnx(node: Node, emitter: OnnxEmitter) -> None:
         return
     rank, depth = rank_of(x) or 0, max(_depth(index) for index in given)
     others = [axis for axis in range(rank) if axis not in axes]
-    front = _transposed(x, [*axes, *others], emitter, hint)
+    transposed = _transposed(x, [*axes, *others], emitter, hint)
     indices = _stacked(given, vectors, emitter, hint)
     # Indices of axes side by side leave theirs in place; else what they choose comes first.
     first = axes[0] if axes == list(range(axes[0], axes[-1] + 1)) else 0
     if first == 0:
-        emitter.emit("GatherND", [front, indices], outputs=node.outputs)
+        emitter.emit("GatherND", [transposed, indices], outputs=node.outputs)
         return
     gathered = emitter.temp(f"{hint}_gathered")
-    emitter.emit("GatherND", [front, indices], outputs=[gathered])
+    emitter.emit("GatherND", [transposed, indices], outputs=[gathered])
     chosen, behind = range(depth), range(depth + first, depth + len(others))
     perm = (*range(depth, depth + first), *chosen, *behind)
     emitter.emit("Transpose", [gathered], {"perm": perm}, outputs=node.outputs)
@@ -140,9 +140,9 @@ def _depth(index: Value) -> int:
 def _transposed(x: Value, perm: Sequence[int], emitter: OnnxEmitter, hint: str) -> Value | str:
     if list(perm) == sorted(perm):
         return x
-    front = emitter.temp(f"{hint}_front")
-    emitter.emit("Transpose", [x], {"perm": tuple(perm)}, outputs=[front])
-    return front
+    transposed = emitter.temp(f"{hint}_front")
+    emitter.emit("Transpose", [x], {"perm": tuple(perm)}, outputs=[transposed])
+    return transposed
 
 
 def _vectors(index: Value, emitter: OnnxEmitter, hint: str) -> list[Value | str]:

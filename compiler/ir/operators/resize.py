@@ -166,11 +166,11 @@ def _full_sizes(node: Node, emitter: OnnxEmitter, x: Value) -> str:
     kept = static_ints((x.shape or (None,))[:2])
     if kept is not None:
         return emitter.constant(np.array([*kept, *spatial], np.int64), hint)
-    shape, front, full = (emitter.temp(hint) for _ in range(3))
+    shape, leading, full = (emitter.temp(hint) for _ in range(3))
     emitter.emit("Shape", [x], outputs=[shape])
     bounds = [emitter.constant(np.array([b], np.int64), f"{hint}_bound") for b in (0, 2)]
-    emitter.emit("Slice", [shape, *bounds], outputs=[front])
-    emitter.emit("Concat", [front, emitter.constant(spatial, hint)], {"axis": 0}, outputs=[full])
+    emitter.emit("Slice", [shape, *bounds], outputs=[leading])
+    emitter.emit("Concat", [leading, emitter.constant(spatial, hint)], {"axis": 0}, outputs=[full])
     return full
 
 
