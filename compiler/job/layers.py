@@ -231,8 +231,8 @@ def check_kept(choices: Sequence[LayerChoice], facts: Facts) -> None:
 
 def state(layer: str, facts: Facts) -> Keep:
     """How a layer is run by what `prune` and `place` decided."""
-    plan, pruning = facts.get(Placement), facts.get(Pruning)
-    int8 = plan is not None and any(row.name == layer and row.int8 for row in plan.layers)
+    placement, pruning = facts.get(Placement), facts.get(Pruning)
+    int8 = placement is not None and any(row.name == layer and row.int8 for row in placement.layers)
     sparse = pruning is not None and layer in pruning.masks
     if int8:
         return "sparse-int8" if sparse else "int8"
@@ -241,12 +241,12 @@ def state(layer: str, facts: Facts) -> Keep:
 
 def _reasons(choice: LayerChoice, facts: Facts) -> Iterator[str]:
     """Why it is not in INT8, or not sparse, where the choice wanted it."""
-    plan, pruning = facts.get(Placement), facts.get(Pruning)
+    placement, pruning = facts.get(Placement), facts.get(Pruning)
     if "int8" in choice.keep:
-        if plan is None:
+        if placement is None:
             yield "no pass of the pipeline places quantizers"
         else:
-            yield from (r.reason for r in plan.layers if r.name == choice.value and r.reason)
+            yield from (r.reason for r in placement.layers if r.name == choice.value and r.reason)
     if "sparse" in choice.keep:
         if pruning is None:
             yield "no pass of the pipeline prunes"

@@ -43,17 +43,17 @@ def signature_of(node: Node, table: OperatorTable) -> Signature:
         return Signature(reason="its subgraphs are left as they are")
     if any(v.type.dtype == "?" for v in (*node.inputs, *node.outputs)):
         return Signature(reason="the types of what it reads or gives are not known")
-    sheet = _Sheet(opsets_of(node.graph))
+    emitter = _SchemaEmitter(opsets_of(node.graph))
     with suppress(SparqcError):
-        write_node(node, table, sheet)
-        return _with_hidden(sheet.signature(), node, sheet)
+        write_node(node, table, emitter)
+        return _with_hidden(emitter.signature(), node, emitter)
     return Signature(reason="it has no form in ONNX")
 
 
-def _with_hidden(signature: Signature, node: Node, sheet: _Sheet) -> Signature:
+def _with_hidden(signature: Signature, node: Node, emitter: _SchemaEmitter) -> Signature:
     """Adds the constants that are written in another layout, as copies: these have the type of what
     the operator gives."""
-    seen = {v for w in sheet.written for v in w.node.inputs if isinstance(v, Value)}
+    seen = {v for w in emitter.written for v in w.node.inputs if isinstance(v, Value)}
     hidden = {v for v in node.inputs if v.type.dtype == FULL and v.is_const and v not in seen}
     if not signature.results or not hidden:
         return signature
@@ -98,7 +98,7 @@ def _typed(
 
 
 @dataclass
-class _Sheet(OnnxEmitter):
+class _SchemaEmitter(OnnxEmitter):
     """An `OnnxEmitter` that keeps what is written."""
 
     opsets: Mapping[str, int]

@@ -40,10 +40,10 @@ class Slot:
         return f"{self.name!r} ({self.dtype}[{', '.join(map(str, self.shape))}])"
 
 
-Batches = Callable[[], Iterator[list[Array]]]
+ArrayBatches = Callable[[], Iterator[list[Array]]]
 
 
-def file_batches(path: Path, slots: Sequence[Slot], usual: int | None = None) -> Batches:
+def file_batches(path: Path, slots: Sequence[Slot], usual: int | None = None) -> ArrayBatches:
     """The batches in a file, one array for each slot, anew at each call.
 
     A fixed first dimension gives the size of a batch, and samples that do not fill the last batch

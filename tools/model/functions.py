@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from sparqc.errors import SparqcError, UsageError
 from sparqc.tools.model.user_code import RandomStream, UserCode, definition_span
 
-Batch = tuple[Tensor, ...]
-Batches = Callable[[], Iterator[Batch]]
+TensorBatch = tuple[Tensor, ...]
+TensorBatches = Callable[[], Iterator[TensorBatch]]
 Evaluate = Callable[[Callable[..., Tensor]], Mapping[str, float]]
 
 _END = object()
@@ -64,7 +64,7 @@ class ModelFunctions:
         hint = f"{where}describe each input: --input x:f32[8,3,224,224]"
         return UsageError(f"{self.code.name} offers no example inputs", hint=hint)
 
-    def example_inputs(self) -> Batch | dict[str, Tensor]:
+    def example_inputs(self) -> TensorBatch | dict[str, Tensor]:
         """The example inputs, by position or by keyword.
 
         SparqcError where they are neither a tuple nor a dict of tensors.
@@ -76,11 +76,11 @@ class ModelFunctions:
             return {str(name): tensor for name, tensor in found.items()}
         return _tensors(found, f"{title} returned", self.inputs)
 
-    def calibration(self, count: int, names: Sequence[str] = ()) -> Batches | None:
+    def calibration(self, count: int, names: Sequence[str] = ()) -> TensorBatches | None:
         """The calibration batches, each checked to hold `count` tensors; dicts go by `names`."""
         return None if self.batches is None else lambda: self._checked_batches(count, names)
 
-    def _checked_batches(self, count: int, names: Sequence[str]) -> Iterator[Batch]:
+    def _checked_batches(self, count: int, names: Sequence[str]) -> Iterator[TensorBatch]:
         assert self.batches is not None
         title = f"calibration() of {self.code.name}"
         stream = RandomStream()
@@ -142,7 +142,7 @@ class ModelFunctions:
         return lambda module: self.code.call(trainer, title, module)
 
 
-def _tensors(found: object, what: str, function: object) -> Batch:
+def _tensors(found: object, what: str, function: object) -> TensorBatch:
     if isinstance(found, (tuple, list)) and found and _are_tensors(found):
         return tuple(found)
     raise SparqcError(

@@ -8,7 +8,7 @@ from typing import cast
 from torch import Tensor, nn
 
 from sparqc.capture.inputs import arguments_of
-from sparqc.tools.model.functions import Batch
+from sparqc.tools.model.functions import TensorBatch
 
 _POSITIONAL = (
     inspect.Parameter.POSITIONAL_ONLY,
@@ -17,15 +17,15 @@ _POSITIONAL = (
 
 
 def by_position(
-    module: nn.Module, given: Batch | dict[str, Tensor]
-) -> tuple[Batch, tuple[str, ...]]:
+    module: nn.Module, given: TensorBatch | dict[str, Tensor]
+) -> tuple[TensorBatch, tuple[str, ...]]:
     """The tensors in the order of `forward`, and their keywords where it needs them.
 
     Raises UsageError for a dict that does not name what `forward` takes.
     """
     args, kwargs = arguments_of(module, given)
     if not kwargs:
-        return cast(Batch, args), ()
+        return cast(TensorBatch, args), ()
     plain = tuple(kwargs) == positional_names(module)[: len(kwargs)]
     return tuple(kwargs.values()), () if plain else tuple(kwargs)
 

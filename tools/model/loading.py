@@ -12,7 +12,7 @@ from torch import nn
 from torch.export import ExportedProgram
 
 from sparqc.errors import UsageError
-from sparqc.tools.model.functions import Batch, Batches, Evaluate, ModelFunctions
+from sparqc.tools.model.functions import Evaluate, ModelFunctions, TensorBatch, TensorBatches
 from sparqc.tools.model.keywords import by_position, positional_names
 from sparqc.tools.model.program_file import read_program
 from sparqc.tools.model.random_inputs import random_inputs
@@ -40,11 +40,11 @@ class LoadedModel:
     #: The exported program of a `.pt2` file.
     program: ExportedProgram | None = None
     #: Example inputs, in the order of the parameters of `forward`.
-    inputs: Batch | None = None
+    inputs: TensorBatch | None = None
     #: Their keywords, where `forward` takes one of them by keyword alone.
     keywords: tuple[str, ...] = ()
     #: Gives the calibration batches anew at each call.
-    calibration: Batches | None = None
+    calibration: TensorBatches | None = None
     #: Takes a function from input tensors to the output, gives figures by name.
     evaluate: Evaluate | None = None
     train: Callable[[nn.Module], object] | None = None
@@ -121,8 +121,8 @@ def _module(
 
 
 def _part(
-    call: Call, path: str, example: Batch, calibration: Batches | None
-) -> tuple[nn.Module, Batch, Batches | None]:
+    call: Call, path: str, example: TensorBatch, calibration: TensorBatches | None
+) -> tuple[nn.Module, TensorBatch, TensorBatches | None]:
     part = find(call.module, path)
     first = next(inputs_of(call, path, example))
     if calibration is None:
@@ -158,7 +158,7 @@ def _module_of(program: ExportedProgram) -> nn.Module:
     return module
 
 
-def _stored_inputs(program: ExportedProgram) -> Batch | None:
+def _stored_inputs(program: ExportedProgram) -> TensorBatch | None:
     args, kwargs = program.example_inputs or ((), {})
     return (*args, *kwargs.values()) or None
 

@@ -11,9 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from sparqc.errors import SparqcError, UsageError, did_you_mean
+from sparqc.tools.model.functions import TensorBatch
 from sparqc.tools.model.user_code import UserCode
-
-Batch = tuple[Tensor, ...]
 
 
 def find(module: nn.Module, path: str) -> nn.Module:
@@ -41,7 +40,7 @@ class Call:
     #: The keywords of the inputs, where they are given by keyword.
     keywords: tuple[str, ...] = ()
 
-    def __call__(self, batch: Batch) -> None:
+    def __call__(self, batch: TensorBatch) -> None:
         """Run it; SparqcError where it fails."""
         with torch.no_grad(), self.code.running("running the model"):
             if self.keywords:
@@ -50,7 +49,7 @@ class Call:
                 self.module(*batch)
 
 
-def inputs_of(call: Call, path: str, batch: Batch) -> Iterator[Batch]:
+def inputs_of(call: Call, path: str, batch: TensorBatch) -> Iterator[TensorBatch]:
     """What the submodule is called with while the whole model runs on a batch, call by call.
 
     Raises SparqcError where the model fails, never calls it, or calls it with other things than
@@ -70,7 +69,9 @@ def inputs_of(call: Call, path: str, batch: Batch) -> Iterator[Batch]:
     yield from (_tensors(part, path, args, kwargs) for args, kwargs in seen)
 
 
-def _tensors(part: nn.Module, path: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Batch:
+def _tensors(
+    part: nn.Module, path: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> TensorBatch:
     bound = inspect.signature(part.forward).bind(*args, **kwargs)
     if bound.kwargs or not all(isinstance(value, Tensor) for value in bound.args):
         given = ", ".join(type(v).__name__ for v in (*bound.args, *bound.kwargs.values()))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from sparqc.errors import SparqcError
 from sparqc.ir.graph import Graph, Node, Origin, TensorType, Value
-from sparqc.ir.onnx.calls import CallBuilder, OnnxCall
+from sparqc.ir.onnx.calls import OnnxCall, OnnxCallBuilder
 from sparqc.ir.onnx.names import Names
 from sparqc.ir.onnx.native import OnnxNative
 from sparqc.ir.onnx.sheet import Sheet
@@ -31,7 +31,7 @@ class Mapper:
         self.names: dict[Value, str] = {v: v.name for v in source.inputs}
         self.free = Names({*source.output_names, *self.names.values()})
         self._name_values()
-        self.builder = CallBuilder(self.graph, table, self.opsets, self.free.fresh)
+        self.builder = OnnxCallBuilder(self.graph, table, self.opsets, self.free.fresh)
         self.values: dict[Value, Value] = {}
         #: The names that constants in another layout are to get once they are free.
         self._stored_as: dict[Value, str] = {}

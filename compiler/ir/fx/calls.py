@@ -14,7 +14,7 @@ from sparqc.ir.vocabulary.operator import Call, Operator, Reading
 from sparqc.ir.vocabulary.table import OperatorTable
 
 
-class CallBuilder:
+class FxCallBuilder:
     """Adds nodes to a graph, in the order of the calls."""
 
     def __init__(self, graph: Graph, table: OperatorTable) -> None:

@@ -12,7 +12,7 @@ from torch import fx
 
 from sparqc.errors import SparqcError
 from sparqc.ir.fx.alias import InPlaceError, changed_input, check_in_place
-from sparqc.ir.fx.calls import CallBuilder, renumber
+from sparqc.ir.fx.calls import FxCallBuilder, renumber
 from sparqc.ir.fx.fold import attribute, compute, foldable
 from sparqc.ir.fx.inline import inlined
 from sparqc.ir.fx.native import FxNative, Ref
@@ -76,7 +76,7 @@ class _Reader:
         self.symbols = Symbols(
             (n.name, n.meta.get("val")) for n in self.source.nodes if n.op == "placeholder"
         )
-        self.builder = CallBuilder(graph, table)
+        self.builder = FxCallBuilder(graph, table)
 
     def read(self, node: fx.Node) -> None:
         """Read one node."""

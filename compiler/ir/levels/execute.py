@@ -28,12 +28,12 @@ def open_runner(
     else the number of cores.  `model` is the ONNX graph as it was written: then that model itself
     is run, not one written anew.
 
-    As long as a graph stays as it is everybody gets the same runner for the same wishes, unless
+    As long as a graph stays as it is everybody gets the same runner for the same settings, unless
     it is not `shared`.
     """
     if model is None and shared:
-        wishes = (table, optimize, threads)
-        return kept_runner(graph, wishes, lambda: _opened(graph, table, optimize, threads, None))
+        settings = (table, optimize, threads)
+        return kept_runner(graph, settings, lambda: _opened(graph, table, optimize, threads, None))
     graph.kept = None  # two sessions at once would take twice the memory
     return _opened(graph, table, optimize, threads, model)
 

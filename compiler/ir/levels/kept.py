@@ -23,25 +23,25 @@ SMALL = 1024
 
 @dataclass(frozen=True)
 class _Kept:
-    wishes: object
+    settings: object
     state: list[Any]
     #: Keeps the identities in `state` from being given to other objects.
     alive: list[Any]
     runner: KeptRunner
 
 
-def kept_runner(graph: Graph, wishes: object, make: Callable[[], KeptRunner]) -> KeptRunner:
-    """The runner that was made for these wishes, as long as the graph is what it was; else one that
-    `make` makes, which is then kept instead."""
+def kept_runner(graph: Graph, settings: object, make: Callable[[], KeptRunner]) -> KeptRunner:
+    """The runner that was made for these settings, as long as the graph is what it was; else one
+    that `make` makes, which is then kept instead."""
     alive: list[Any] = []
     state = [item for part in _parts(graph, alive) for item in part]
     kept: _Kept | None = graph.kept
-    if kept is not None and kept.wishes == wishes and kept.state == state:
+    if kept is not None and kept.settings == settings and kept.state == state:
         kept.runner.refresh()
         return kept.runner
     graph.kept = None  # two runners at once would take twice the memory
     made = make()
-    graph.kept = _Kept(wishes, state, alive, made)
+    graph.kept = _Kept(settings, state, alive, made)
     return made
 
 

@@ -38,7 +38,7 @@ class OnnxCall:
     origin: Origin | None = None
 
 
-class CallBuilder:
+class OnnxCallBuilder:
     """Adds nodes to a graph, in the order of the calls.
 
     `fresh` gives a name that is free for a constant, from a hint.

@@ -37,17 +37,17 @@ def infer_types(graph: Graph, node: Node, table: OperatorTable) -> None:
         node.output.type = next(node.inputs).type
         return
     opsets = opsets_of(graph)
-    sheet = _Sheet(opsets)
+    emitter = _InferenceEmitter(opsets)
     types: Mapping[str, TensorType] = {}
     with suppress(SparqcError, *_REFUSALS):
-        write_node(node, table, sheet)
-        types = sheet.infer(list(node.inputs))
+        write_node(node, table, emitter)
+        types = emitter.infer(list(node.inputs))
     for value in node.outputs:
         value.type = types.get(value.name, TensorType())
 
 
 @dataclass
-class _Sheet(OnnxEmitter):
+class _InferenceEmitter(OnnxEmitter):
     """An `OnnxEmitter` that keeps the nodes for single-node inference."""
 
     opsets: Mapping[str, int]

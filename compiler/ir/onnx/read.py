@@ -17,7 +17,7 @@ from onnx_graphsurgeon.logger import G_LOGGER
 from sparqc.base.reading import damaged
 from sparqc.errors import SparqcError
 from sparqc.ir.graph import Attribute, Graph, Origin, TensorType, Value
-from sparqc.ir.onnx.calls import CallBuilder, OnnxCall
+from sparqc.ir.onnx.calls import OnnxCall, OnnxCallBuilder
 from sparqc.ir.onnx.infer import complete_types
 from sparqc.ir.onnx.names import Names
 from sparqc.ir.onnx.native import OnnxNative
@@ -136,7 +136,7 @@ class _Reader:
     #: The constants that only subgraphs read.
     inner: Mapping[str, np.ndarray[Any, Any]] = field(default_factory=dict)
     graph: Graph = field(init=False)
-    builder: CallBuilder = field(init=False)
+    builder: OnnxCallBuilder = field(init=False)
     values: dict[str, Value] = field(default_factory=dict)
     names: Names = field(init=False)
     output_names: frozenset[str] = frozenset()
@@ -146,7 +146,7 @@ class _Reader:
         self.graph = Graph("onnx", self.surgeon.name or "graph", native=self.native)
         self.names = Names({*self.surgeon.tensors(), *self.inner})
         fresh = self.names.fresh
-        self.builder = CallBuilder(self.graph, self.table, self.native.opsets, fresh)
+        self.builder = OnnxCallBuilder(self.graph, self.table, self.native.opsets, fresh)
         self.output_names = frozenset(t.name for t in self.surgeon.outputs)
         self.types = self.known_types()
         for tensor in self.surgeon.inputs:
