@@ -52,7 +52,7 @@ class Origin:
 
     module: str = ""  # "layer1.0.conv1"
     source: str = ""  # "model.py:12"
-    rules: tuple[str, ...] = ()  # "patterns/fold.spq:12 fold_batch_norm", oldest first
+    rules: tuple[str, ...] = ()  # "patterns/algebra/fold.spq:12 fold_batch_norm", oldest first
 
     def after(self, rule: str) -> Origin:
         """The same origin once `rule` has rewritten the node."""

@@ -340,6 +340,6 @@ class NodeBuilder:
 
 
 def label(rule: RuleDecl) -> str:
-    """How provenance names a rule: "patterns/fold.spq:12 fold_batch_norm"."""
+    """How provenance names a rule: "patterns/algebra/fold.spq:12 fold_batch_norm"."""
     span = rule.span
     return f"{span.file}:{span.line} {rule.name}" if span else rule.name

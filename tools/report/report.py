@@ -1,4 +1,4 @@
-"""What one compile did, as plain values: read off the result, shown by `report_text`."""
+"""What one compile did, as plain values: read off the result, shown by `text.py` beside this."""
 
 from __future__ import annotations
 
