@@ -14,7 +14,7 @@ Optimize = Literal["none", "basic", "all"]
 #: Takes an observed value and its array.
 Show = Callable[[Value, Array], None]
 #: Takes a value and its array, and gives the array that the value's readers get instead.
-Change = Callable[[Value, Array], Array]
+Edit = Callable[[Value, Array], Array]
 
 
 class Runner(Protocol):

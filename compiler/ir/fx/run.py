@@ -15,7 +15,7 @@ from sparqc.ir.fx.schema import map_values
 from sparqc.ir.fx.tensor import array_of, tensor_of
 from sparqc.ir.fx.write import Writer
 from sparqc.ir.graph import Array, Graph, Value
-from sparqc.ir.runner import Change, Show
+from sparqc.ir.runner import Edit, Show
 from sparqc.ir.vocabulary.table import OperatorTable
 
 
@@ -65,7 +65,7 @@ class FxRunner:
 
         self._walk(batch, set(), {self._writer.nodes[v]: shower(v) for v in observe})
 
-    def edit(self, batch: Sequence[Array], edited: Sequence[Value], change: Change) -> None:
+    def edit(self, batch: Sequence[Array], edited: Sequence[Value], change: Edit) -> None:
         """Run one batch; what `change(value, array)` gives for an edited value is what its readers
         get.  The array is not to be changed itself."""
 
