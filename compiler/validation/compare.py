@@ -12,8 +12,8 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 
 from sparqc.ir.graph import Array, Graph, Node, TensorType, Value
-from sparqc.ir.levels.execute import open_runner
 from sparqc.ir.levels.constant_results import is_deterministic
+from sparqc.ir.levels.execute import open_runner
 from sparqc.ir.onnx.types import numpy_dtype
 from sparqc.ir.vocabulary.table import OperatorTable
 from sparqc.validation.departure import Departure, gap
