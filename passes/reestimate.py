@@ -107,9 +107,9 @@ def _measure(
     moments: dict[Value, Moments] = {}
     for nodes in groups.values():
         moments |= dict.fromkeys((node.output for node in nodes), Moments())
-    live = BatchStatistics(graph, context.table, moments, context.ranks)
+    statistics = BatchStatistics(graph, context.table, moments, context.ranks)
     for number, batch in calibration_batches(graph, context, batches):
-        live.run(batch)
+        statistics.run(batch)
         for nodes in groups.values():
             _require_finite(moments[nodes[0].output], nodes[0], number)
     return moments

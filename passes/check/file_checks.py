@@ -157,9 +157,9 @@ def _quantizers(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
 
 
 def _custom_operator(subject: Subject) -> Found:
-    own = {(f.domain, f.name) for f in subject.model.functions}
+    functions = {(f.domain, f.name) for f in subject.model.functions}
     for node in subject.model.graph.node:
-        if node.domain not in _ONNX_DOMAINS and (node.domain, node.op_type) not in own:
+        if node.domain not in _ONNX_DOMAINS and (node.domain, node.op_type) not in functions:
             values = {"name": _title(node), "op": node.op_type, "domain": node.domain}
             yield tuple(node.output[:1]), values
 

@@ -44,7 +44,9 @@ def calibration_batches(
         total = min(limit, known.count)
     for number, batch in enumerate(_given(context.calibration), 1):
         _check(graph.inputs, batch, f"calibration batch {number}")
+        context.batch = number
         yield number, batch
+        context.batch = 0
         context.progress(number, total, "calibration batches")
         if number == limit:
             return
@@ -82,7 +84,7 @@ def _check(inputs: list[Value], batch: Batch, what: str) -> None:
         names = ", ".join(value.name for value in inputs)
         raise SparqcError(
             f"{what} has {len(batch)} arrays, the model takes {len(inputs)}: {names}",
-            hint="each batch is a tuple with one tensor for each input",
+            hint="each batch is a tuple with one tensor for each input, without labels",
         )
     sizes: dict[str, int] = {}
     for value, array in zip(inputs, batch, strict=True):

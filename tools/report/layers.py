@@ -58,8 +58,8 @@ class OtherRow:
 def layer_rows(graph: Graph, context: Context) -> list[LayerRow]:
     """A row for each weighted operator of the final graph, in its order; behind them those in a
     form that is not read."""
-    plan = context.facts.get(Placement)
-    placed = {layer.name: layer for layer in plan.layers} if plan else {}
+    placement = context.facts.get(Placement)
+    placed = {layer.name: layer for layer in placement.layers} if placement else {}
     pruning = context.facts.get(Pruning)
     masks = {**pruning.dense, **pruning.masks} if pruning else {}
     rows = []
@@ -78,7 +78,7 @@ def layer_rows(graph: Graph, context: Context) -> list[LayerRow]:
                 weight=_weight_name(weight, layer, mask),
                 shape=tuple(stored.shape),
                 int8=int8,
-                float_reason="" if int8 else _float_reason(layer, planned=plan is not None),
+                float_reason="" if int8 else _float_reason(layer, planned=placement is not None),
                 sparse=sparse,
                 dense_reason="" if sparse else _dense_reason(mask, pruned=pruning is not None),
                 source=node.origin.source or (layer.source if layer else ""),
@@ -104,8 +104,8 @@ def _unread_row(found: Unread) -> LayerRow:
 
 def other_rows(graph: Graph, context: Context) -> list[OtherRow]:
     """A row for each operator without weights that a fusion of the target covers."""
-    plan = context.facts.get(Placement)
-    layers = [layer for layer in plan.layers if layer.weight is None] if plan else []
+    placement = context.facts.get(Placement)
+    layers = [layer for layer in placement.layers if layer.weight is None] if placement else []
     present = [layer for layer in layers if layer.name in graph]
     return [_other(layer, graph.value(layer.name).producer, context) for layer in present]
 

@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sparqc.ir.graph import Graph, Value
-from sparqc.ir.levels.known import constant_results, gives_the_same, input_values
+from sparqc.ir.levels.constant_results import (
+    constant_results,
+    input_dependent_values,
+    is_deterministic,
+)
 from sparqc.ir.quantizers import CONVERSIONS
 from sparqc.ir.vocabulary.table import OperatorTable
 
@@ -35,7 +39,7 @@ def _computed(graph: Graph) -> Iterator[Value]:
             value = node.operands[slot]
             if not isinstance(value, Value) or value.is_const or value.producer is None:
                 continue
-            depends = input_values(graph) if depends is None else depends
+            depends = input_dependent_values(graph) if depends is None else depends
             if value not in depends and not value.is_output and _is_repeatable(value):
                 yield value
 
@@ -47,7 +51,7 @@ def _is_repeatable(value: Value) -> bool:
         node = stack.pop().producer
         if node is None:
             continue
-        if not gives_the_same(node):
+        if not is_deterministic(node):
             return False
         new = set(node.inputs) - seen
         seen |= new

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
 from math import prod
 from pathlib import Path
 
@@ -15,10 +13,13 @@ from google.protobuf.message import (  # type: ignore[import-untyped]
     Message,
 )
 
+from sparqc.base.reading import damaged
+from sparqc.base.whole_file import whole_file
 from sparqc.errors import SparqcError, UsageError
+from sparqc.ir.onnx.external import external_data, tensors_of
 from sparqc.ir.onnx.meaning.faults import require_meaning
 from sparqc.ir.onnx.opset import opset_of
-from sparqc.ir.onnx.order import sorted_nodes, subgraphs_of
+from sparqc.ir.onnx.order import sorted_nodes
 from sparqc.ir.onnx.skeleton import copy_fields, skeleton_of
 from sparqc.ir.onnx.stated import open_sizes
 
@@ -47,6 +48,11 @@ def load_onnx(path: str | os.PathLike[str], *, faulty: bool = False) -> onnx.Mod
     truncated, too new, inconsistent, or keeps its data outside its own folder.
     """
     path = Path(path)
+    with damaged(str(path), hint=_AGAIN):
+        return _loaded(path, faulty)
+
+
+def _loaded(path: Path, faulty: bool) -> onnx.ModelProto:
     model = _parsed(path)
     _require_readable(model, path)
     try:
@@ -131,7 +137,7 @@ def _sentence(error: Exception) -> str:
 
 
 def _load_external(model: onnx.ModelProto, folder: Path) -> None:
-    for tensor in _tensors(model.graph):
+    for tensor in tensors_of(model.graph):
         if tensor.data_type not in _DATA_TYPES:
             raise SparqcError(f"the constant {tensor.name!r} has no known type", hint=_AGAIN)
         if any(dim < 0 for dim in tensor.dims):
@@ -156,57 +162,9 @@ def _require_size(tensor: onnx.TensorProto) -> None:
 
 
 def _load_tensor(tensor: onnx.TensorProto, folder: Path) -> None:
-    entries = {e.key: e.value for e in tensor.external_data}
-    location = entries.get("location", "")
-    file = folder / location
-    if not location or not _inside(file, folder):
-        raise SparqcError(
-            f"the data of {tensor.name!r} is said to be in {location!r}, outside of the model's "
-            "folder",
-            hint="external data is only read from the folder of the model",
-        )
-    if not file.is_file():
-        raise SparqcError(
-            f"the data of {tensor.name!r} is missing: there is no file {location!r} beside the "
-            "model",
-            hint="copy the data file together with the model",
-        )
-    offset, length = _range(entries, tensor.name)
-    with file.open("rb") as stream:
-        stream.seek(offset)
-        data = stream.read(length)
-    if length >= 0 and len(data) != length:
-        raise SparqcError(
-            f"the data of {tensor.name!r} is cut off: {location!r} is too short", hint=_AGAIN
-        )
-    tensor.raw_data = data
+    tensor.raw_data = external_data(tensor, folder).read()
     tensor.ClearField("external_data")
     tensor.data_location = onnx.TensorProto.DEFAULT
-
-
-def _range(entries: dict[str, str], name: str) -> tuple[int, int]:
-    try:
-        offset, length = int(entries.get("offset", 0)), int(entries.get("length", -1))
-    except ValueError:
-        offset, length = -1, -1
-    if offset < 0 or length < -1:
-        raise SparqcError(f"the place of the data of {name!r} is damaged", hint=_AGAIN)
-    return offset, length
-
-
-def _inside(file: Path, folder: Path) -> bool:
-    return file.resolve().is_relative_to(folder.resolve()) and not Path(file.name).is_absolute()
-
-
-def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
-    yield from graph.initializer
-    for node in graph.node:
-        for attribute in node.attribute:
-            if attribute.HasField("t"):
-                yield attribute.t
-            yield from attribute.tensors
-            for inner in subgraphs_of(attribute):
-                yield from _tensors(inner)
 
 
 # -- writing -------------------------------------------------------------------------------------
@@ -238,17 +196,9 @@ def save_onnx(model: onnx.ModelProto, path: str | os.PathLike[str]) -> tuple[Pat
 
 
 def _write_whole(path: Path, chunks: Iterator[bytes]) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            for chunk in chunks:
-                stream.write(chunk)
-        os.chmod(name, 0o666 & ~_umask())
-        os.replace(name, path)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(name)
-        raise
+    with whole_file(path) as stream:
+        for chunk in chunks:
+            stream.write(chunk)
 
 
 def _serialized(model: onnx.ModelProto) -> Iterator[bytes]:
@@ -279,12 +229,6 @@ def _prefix(field: int, size: int) -> bytes:
         size >>= 7
     prefix.append(size)
     return bytes(prefix)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _moved_out(model: onnx.ModelProto, location: str) -> Iterator[bytes]:

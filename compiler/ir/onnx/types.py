@@ -84,6 +84,13 @@ def proto_of_type(type: TensorType) -> onnx.TypeProto | None:
     return onnx.helper.make_tensor_type_proto(number, dims)
 
 
+def settled(type: TensorType, name: str) -> TensorType:
+    """The type as a model states it for the tensor `name`: what is no tensor's is unknown."""
+    dtype = numpy_dtype(type.dtype) if element_type(type.dtype) else None
+    shape = None if type.shape is None else shape_of(known_dims(type.shape), name)
+    return TensorType("?" if dtype is None else dtype_name(dtype), shape)
+
+
 def is_complete(type: TensorType) -> bool:
     """Whether dtype and rank are known."""
     return type.dtype != "?" and (type.shape is not None or type.dtype == "list")

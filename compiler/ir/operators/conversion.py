@@ -102,7 +102,8 @@ def _sample_cast(rng: Rng) -> Sample:
     return Sample(sample_x(rng).operands, {"to": str(rng.choice(["f64", "f16", "i64", "bool"]))})
 
 
-_CASTS = ("aten.to.dtype", "aten._to_copy.default", "aten.to.dtype_layout", "aten.type_as.default")
+_CASTS = ("aten.to.dtype", "aten._to_copy.default", "aten.to.dtype_layout", "aten.type_as.default",
+          "aten.to.device", "aten.to.other")  # fmt: skip
 
 OPERATORS = (
     Operator(
@@ -116,7 +117,7 @@ OPERATORS = (
              "aten.alpha_dropout.default", "aten.alpha_dropout_.default",
              "aten.feature_alpha_dropout.default", "aten.feature_alpha_dropout_.default",
              "aten.lift_fresh_copy.default", "aten.native_dropout.default",
-             "aten.slice.Tensor", "aten.to.device", "aten.pad.default",
+             "aten.slice.Tensor", "aten.pad.default",
              "aten.constant_pad_nd.default",
              "aten.adaptive_avg_pool2d.default", *_CASTS),
             _read_identity, lambda n: fx_call("aten.alias.default", tensor(n, "x"))),

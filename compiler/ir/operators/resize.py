@@ -20,6 +20,7 @@ from sparqc.ir.vocabulary.forms import (
     rank_of,
     static_ints,
     tensor,
+    written_as_others,
 )
 from sparqc.ir.vocabulary.operator import (
     REQUIRED,
@@ -177,11 +178,11 @@ def _full_sizes(node: Node, emitter: OnnxEmitter, x: Value) -> str:
     kept = static_ints((x.shape or (None,))[:2])
     if kept is not None:
         return emitter.constant(np.array([*kept, *spatial], np.int64), hint)
-    shape, front, full = (emitter.temp(hint) for _ in range(3))
+    shape, leading, full = (emitter.temp(hint) for _ in range(3))
     emitter.emit("Shape", [x], outputs=[shape])
     bounds = [emitter.constant(np.array([b], np.int64), f"{hint}_bound") for b in (0, 2)]
-    emitter.emit("Slice", [shape, *bounds], outputs=[front])
-    emitter.emit("Concat", [front, emitter.constant(spatial, hint)], {"axis": 0}, outputs=[full])
+    emitter.emit("Slice", [shape, *bounds], outputs=[leading])
+    emitter.emit("Concat", [leading, emitter.constant(spatial, hint)], {"axis": 0}, outputs=[full])
     return full
 
 
@@ -246,11 +247,6 @@ def _unshuffle_any_size(node: Node, emitter: OnnxEmitter) -> None:
     emitter.emit("Gather", [blocks, indices], {"axis": 1}, outputs=node.outputs)
 
 
-def _never(call: Call) -> Reading | None:
-    """ONNX has it in another order of channels; there it is read as what it is written as."""
-    return None
-
-
 # -- samples -------------------------------------------------------------------------------------
 
 
@@ -303,6 +299,6 @@ OPERATORS = (
         X, {"blocksize": REQUIRED}, sample=_sample_unshuffle,
         fx=FxForm(("aten.pixel_unshuffle.default",), _read_unshuffle, lambda n: fx_call(
             "aten.pixel_unshuffle.default", tensor(n, "x"), n.attributes["blocksize"])),
-        onnx=OnnxForm((), _never, _write_unshuffle_onnx),
+        onnx=written_as_others(_write_unshuffle_onnx),
     ),
 )  # fmt: skip
