@@ -101,8 +101,10 @@ def _compare(
     changed = [n for n in graph.nodes if n not in same and any(map(is_tensor, n.outputs))]
     computed = _computed(graph, changed, known, table)
     departures, compared = [], 0
+    has_half = any(map(_is_half, graph.nodes))  # scales may have been rounded on their way
     for node in changed:
-        rounds, half = node.op.startswith("q."), _is_half(node)
+        rounds = node.op.startswith("q.")
+        half = has_half if rounds else _is_half(node)
         gaps = [
             gap(known[v], computed[v], rounds=rounds, half=half)
             for v in node.outputs
