@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import onnx
 
-from sparqc.ir.graph import Array
+from sparqc.job.batches import Calibration, Inputs
 from sparqc.job.open import new_job
 from sparqc.job.options import Options, make_options
 from sparqc.job.run import Compiled, run_job
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 def compile(
     model: torch.nn.Module | onnx.ModelProto | str | Path,
-    inputs: tuple[torch.Tensor, ...] | None = None,
+    inputs: Inputs | None = None,
     *,
-    calibration: Callable[[], Iterable[Sequence[torch.Tensor | Array]]] | None = None,
+    calibration: Calibration | None = None,
     options: Options | None = None,
     progress: Progress | None = None,
     listeners: Sequence[Listener] = (),
@@ -31,7 +31,10 @@ def compile(
 ) -> Compiled:
     """Compile a PyTorch module with example inputs, or a float ONNX model, into an ONNX graph.
 
-    `calibration` gives the batches anew at each call, each one tensor or array for every input.
+    `inputs` is a tuple of what the module takes by position, or a dict of what it takes by keyword;
+    the inputs of the ONNX graph have the names of its parameters.  `calibration` holds batches,
+    each one tensor or array for every input, in their order or by their names: a list, a
+    DataLoader, anything that can be walked again, or a function that gives them anew at each call.
     Further keywords are fields of `Options` and go before those of `options`: `passes=`, `target=`,
     `exclude=`, … and `dynamic_batch=False`, with which a PyTorch model keeps the batch of its
     example inputs.

@@ -58,6 +58,13 @@ class SparqcError(Exception):
         return "\n".join(lines)
 
 
+class NoForm(SparqcError):
+    """An operator, or this use of it, that the operator table cannot spell in ONNX.
+
+    A writer of the table raises it; the operator is then exported by torch.onnx.
+    """
+
+
 class UsageError(SparqcError):
     """The program was asked for something that does not exist or does not fit together."""
 

@@ -40,6 +40,7 @@ __all__ = [
     "Call",
     "Context",
     "Equalization",
+    "ExportedAlone",
     "Facts",
     "Findings",
     "FxCall",
@@ -144,7 +145,7 @@ HOMES = {
     "sparqc.passes.check.finding": ("Findings",),
     "sparqc.passes.correct_bias.correct_bias": ("BiasCorrection",),
     "sparqc.passes.equalize.equalized": ("Equalization",),
-    "sparqc.passes.export": ("RequestedOpset",),
+    "sparqc.passes.export": ("ExportedAlone", "RequestedOpset"),
     "sparqc.passes.half.half": ("HalfConversion",),
     "sparqc.passes.masks.pruning": ("Pruning",),
     "sparqc.passes.permute.permutation": ("Permutations",),
@@ -217,7 +218,7 @@ if TYPE_CHECKING:
     from sparqc.passes.check.finding import Findings
     from sparqc.passes.correct_bias.correct_bias import BiasCorrection
     from sparqc.passes.equalize.equalized import Equalization
-    from sparqc.passes.export import RequestedOpset
+    from sparqc.passes.export import ExportedAlone, RequestedOpset
     from sparqc.passes.half.half import HalfConversion
     from sparqc.passes.masks.pruning import Pruning
     from sparqc.passes.permute.permutation import Permutations

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sparqc.ir.export.direct import to_onnx
+from sparqc.ir.export.direct import export_graph
 from sparqc.ir.graph import Graph
 from sparqc.pipeline.passbase import Pass
 from sparqc.pipeline.registry import register
@@ -18,10 +19,20 @@ class RequestedOpset:
     opset: int
 
 
+@dataclass(frozen=True)
+class ExportedAlone:
+    """The operators that torch.onnx exported, each alone: name -> how many."""
+
+    operators: Mapping[str, int]
+
+
 @register
 @dataclass(frozen=True)
 class Export(Pass):
-    """Write the FX graph as an ONNX graph in the target's opset; quantizers become Q/DQ pairs."""
+    """Write the FX graph as an ONNX graph in the target's opset; quantizers become Q/DQ pairs.
+
+    An operator that the table cannot write is exported by torch.onnx, it alone.
+    """
 
     name = "export"
     level = "fx"
@@ -35,5 +46,6 @@ class Export(Pass):
         opset = context.target.require_opset(self.opset or context.target.opset)
         if self.opset:
             context.facts.put(RequestedOpset(self.opset))
-        exported = to_onnx(graph, context.table, opset, example=context.example)
-        return exported, len(exported)
+        exported = export_graph(graph, context.table, opset, example=context.example)
+        context.facts.put(ExportedAlone(exported.alone))
+        return exported.graph, len(exported.graph)

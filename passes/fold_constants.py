@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import prod
 
 from sparqc.ir.graph import Graph, Node, Value
-from sparqc.ir.levels.known import constant_results, gives_the_same
+from sparqc.ir.levels.constant_results import constant_results, is_deterministic
 from sparqc.pipeline.passbase import Pass
 from sparqc.pipeline.registry import register
 from sparqc.rewrite.context import Context
@@ -72,7 +72,7 @@ class FoldConstants(Pass):
 def _is_fixed(node: Node) -> bool:
     """Whether an operator may be taken away once it is computed."""
     kept = node.op.startswith(KEPT) or any(value.is_output for value in node.outputs)
-    return gives_the_same(node) and not kept and any(True for _ in node.inputs)
+    return is_deterministic(node) and not kept and any(True for _ in node.inputs)
 
 
 def _weight_name(value: Value) -> str:

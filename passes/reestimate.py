@@ -155,14 +155,14 @@ def _measure(
     moments: dict[Value, Moments] = {}
     for nodes in groups.values():
         moments |= dict.fromkeys((node.output for node in nodes), Moments())
-    live = BatchStatistics(graph, context.table, moments, context.ranks)
+    statistics = BatchStatistics(graph, context.table, moments, context.ranks)
     samples = 0
     for number, batch in calibration_batches(graph, context, batches):
         part = to_fit(graph, number, batch) if hold else batch
         if part is None:
             continue
         samples += len(part[0])
-        live.run(part)
+        statistics.run(part)
         for nodes in groups.values():
             _require_finite(moments[nodes[0].output], nodes[0], number)
     return moments, samples

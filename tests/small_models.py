@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import numpy as np
@@ -75,7 +76,7 @@ def save(
     constants: dict[str, np.ndarray],
     batch: int | str = "batch",
 ) -> Path:
-    """Write a graph from x to y, both [batch, 16, 8, 8]."""
+    """Write a graph from x, of [batch, 16, 8, 8], to y, of the shape that it comes to."""
     shape = [batch, 16, 8, 8]
     graph = helper.make_graph(
         nodes,
@@ -85,8 +86,21 @@ def save(
         [numpy_helper.from_array(np.asarray(a), name) for name, a in constants.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    _declare_output(model)
     onnx.save(model, path)
     return path
+
+
+def _declare_output(model: onnx.ModelProto) -> None:
+    """Give y the shape that inference finds, where it finds one."""
+    bare = onnx.ModelProto()
+    bare.CopyFrom(model)
+    bare.graph.output[0].ClearField("type")
+    with contextlib.suppress(onnx.shape_inference.InferenceError):  # an unknown domain
+        bare = onnx.shape_inference.infer_shapes(bare, data_prop=True)
+    found = bare.graph.output[0]
+    if found.type.tensor_type.HasField("shape"):
+        model.graph.output[0].CopyFrom(found)
 
 
 def images(path: Path, count: int = 8) -> Path:

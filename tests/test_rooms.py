@@ -26,7 +26,7 @@ FLOORS = (
     {"sparqc.rewrite"},
     {"sparqc.match"},
     {"sparqc.lang"},
-    {"sparqc.capture", "sparqc.declared", "sparqc.ranks", "sparqc.numerics"},
+    {"sparqc.capture", "sparqc.declared", "sparqc.ranks", "sparqc.numerics", "sparqc.validation"},
     {"sparqc.ir"},
     {"sparqc.base"},
     {"sparqc.errors"},

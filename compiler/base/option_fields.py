@@ -63,6 +63,7 @@ class OptionField:
         """
         if self.is_repeatable and isinstance(value, (str, Path)):
             value = (value,)
+        self._require_filled(value)
         if self.choices and isinstance(value, str) and value not in self.choices:
             what = self.metavar.lower() or "value"
             hint = did_you_mean(value, filter(None, self.choices))
@@ -75,6 +76,19 @@ class OptionField:
         if self.at_least is not None and found is not None and found < self.at_least:
             raise UsageError(f"{self.flag} {found}: it has to be at least {self.at_least}")
         return found
+
+    def _require_filled(self, value: object) -> None:
+        """Raises UsageError for an empty name or path: it would name nothing, or everything.
+
+        An option that takes one word may have a meaning for the empty one.
+        """
+        if self.kind is str or self.choices:
+            return
+        for item in value if isinstance(value, (tuple, list)) else (value,):
+            if isinstance(item, str) and not item.strip():
+                what = self.metavar.lower() or "value"
+                hint = f"leave {self.flag} out, or give it a {what}"
+                raise UsageError(f'{self.flag} "{item}": the {what} is empty', hint=hint)
 
 
 def option(

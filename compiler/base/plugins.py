@@ -112,7 +112,7 @@ def distribution_of(module: str) -> str:
 class DataFile:
     """A file of a pattern package."""
 
-    #: The same on every machine: "patterns/algebra/fold.spq", "sparqc_toy/patterns/toy.spq".
+    #: The same on every machine: "patterns/algebra/fold.spq", "sparqc_toy/patterns/presets.toml".
     label: str
     distribution: str
     path: Traversable = field(compare=False)

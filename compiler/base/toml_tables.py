@@ -10,6 +10,7 @@ from typing import Any, TypeVar, get_type_hints
 
 from sparqc.base.options import convert
 from sparqc.base.plugins import DataFile, data_files
+from sparqc.base.reading import damaged
 from sparqc.errors import Span, SparqcError, did_you_mean
 
 T = TypeVar("T")
@@ -71,7 +72,8 @@ def tables(file_name: str, what: str) -> dict[str, Table]:
 def _read(file: DataFile) -> Iterator[Table]:
     text = file.read()
     try:
-        content = tomllib.loads(text)
+        with damaged(file.label, passing=tomllib.TOMLDecodeError):
+            content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         message, span = _place(str(error), text, file)
         raise SparqcError(message, span=span) from error

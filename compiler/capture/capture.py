@@ -11,8 +11,16 @@ import torch
 from torch import Tensor, fx, nn
 from torch.utils import _pytree as pytree
 
-from sparqc.capture.checks import check_batch_norm, check_example, check_runs, check_weights
-from sparqc.capture.export import export, quiet
+from sparqc.capture.checks import (
+    check_batch_norm,
+    check_example,
+    check_groups,
+    check_runs,
+    check_weights,
+    described,
+    open_groups,
+)
+from sparqc.capture.export import export, export_static, quiet
 from sparqc.capture.readable import readable
 from sparqc.errors import UsageError, did_you_mean
 from sparqc.ir.fx.adapter import InPlaceError, read_fx
@@ -93,6 +101,14 @@ def _capture(
     if graph is None:
         program, notes = export(module, args, kwargs, dynamic_batch)
         graph = _read(program, table, name)
+        conv = open_groups(graph)
+        if conv is not None:
+            graph = _read(export_static(module, args, kwargs), table, name)
+            notes = (
+                "captured with the batch of the example: the number of groups of "
+                f"{described(conv)} depends on the batch, and is fixed in ONNX",
+            )
+    check_groups(graph)
     check_batch_norm(graph)
     tensors = [leaf for leaf in pytree.tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
     check_example(graph, tensors)

@@ -14,8 +14,8 @@ from torch.utils import _pytree as pytree
 
 from sparqc.errors import SparqcError, UsageError
 from sparqc.ir.fx.origin import source_of
-from sparqc.ir.graph import Graph
-from sparqc.ir.levels.known import input_values
+from sparqc.ir.graph import Graph, Node, Value
+from sparqc.ir.levels.constant_results import input_dependent_values
 from sparqc.ir.text.tokens import type_text
 
 #: Frames of the compiler, which tell a person nothing.
@@ -77,7 +77,9 @@ def user_line(error: BaseException) -> str:
 
 
 def check_weights(module: nn.Module) -> None:
-    """SparqcError naming the first weight that is NaN or infinite (a mask may be -inf)."""
+    """SparqcError naming the first weight that is NaN or infinite (a mask may be -inf), or that has
+    no numbers at all."""
+    _check_stored(module)
     for name, tensor in module.named_parameters():
         # The sum is not finite if one number is not, and takes no memory.
         if tensor.is_floating_point() and not torch.isfinite(tensor.sum(dtype=torch.float64)):
@@ -85,6 +87,46 @@ def check_weights(module: nn.Module) -> None:
     for name, buffer in module.named_buffers():
         if buffer.is_floating_point() and torch.isnan(buffer).any():
             raise _bad_weight("buffer", name, buffer)
+
+
+def _check_stored(module: nn.Module) -> None:
+    stored = [*module.named_parameters(), *module.named_buffers()]
+    empty = [name for name, tensor in stored if tensor.is_meta]
+    if empty:
+        more = f" and {len(empty) - 1} more" if len(empty) > 1 else ""
+        raise SparqcError(
+            f"{empty[0]}{more} of {len(stored)} tensors lie on the device meta: they have shapes, "
+            "and no numbers",
+            hint='build the model on "cpu", or give it numbers first: '
+            'module.to_empty(device="cpu") and load_state_dict(…), or load_state_dict(…, '
+            "assign=True)",
+        )
+
+
+def check_groups(graph: Graph) -> None:
+    """SparqcError where a convolution has as many groups as the batch asks for."""
+    found = open_groups(graph)
+    if found is not None:
+        raise SparqcError(
+            f"{described(found)} has a number of groups that depends on the inputs; in ONNX it is "
+            "fixed",
+            hint="export the program with a fixed batch: without dynamic_shapes",
+        )
+
+
+def open_groups(graph: Graph) -> Node | None:
+    """The first convolution whose number of groups is computed from the sizes of inputs."""
+    for node in graph.nodes:
+        groups = node.operands.get("groups")
+        if node.op.startswith("aten.conv") and isinstance(groups, Value) and not groups.is_const:
+            return node
+    return None
+
+
+def described(node: Node) -> str:
+    """ "aten.conv2d.default (model.py:12)"."""
+    source = f" ({node.origin.source})" if node.origin.source else ""
+    return f"{node.op}{source}"
 
 
 def _bad_weight(kind: str, name: str, tensor: Tensor) -> SparqcError:
@@ -97,7 +139,7 @@ def _bad_weight(kind: str, name: str, tensor: Tensor) -> SparqcError:
 
 def check_batch_norm(graph: Graph) -> None:
     """A BatchNorm that normalizes with the batch's own statistics is nothing to compile."""
-    varying = input_values(graph)  # weights may be standardized by their own statistics
+    varying = input_dependent_values(graph)  # weights may be standardized by their own statistics
     for node in graph.nodes:
         batch_norm = node.op.startswith("aten.") and "batch_norm" in node.op
         if not batch_norm or varying.isdisjoint(node.inputs):

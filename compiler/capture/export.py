@@ -9,6 +9,7 @@ import logging
 import re
 import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -18,6 +19,10 @@ from torch.utils import _pytree as pytree
 from sparqc.capture.checks import check_runs, first_line, user_line
 from sparqc.errors import SparqcError
 
+#: The range of the batch that torch suggests.
+_SUGGESTION = re.compile(
+    r"^\s*batch = Dim\('batch'(?:, min=(?P<least>\d+))?(?:, max=(?P<most>\d+))?\)\s*$", re.MULTILINE
+)
 _SUBMODULE = "capture the part that matters alone: --submodule NAME, such as --submodule backbone"
 
 
@@ -26,25 +31,64 @@ def export(
 ) -> tuple[torch.export.ExportedProgram, tuple[str, ...]]:
     """The exported program, and notes for a person.
 
+    A model whose code branches on the batch is exported for the batches that take the example's
+    branch.
+
     Raises UsageError where the module does not run on the inputs, SparqcError with the line that
     is in the way where torch cannot export it.
     """
     if not dynamic_batch:
-        return _static(module, args, kwargs), ()
+        return export_static(module, args, kwargs), ()
     # torch takes a size of 1 for a constant: two samples stand for any number.
     pair = _batch_of_two(args), _batch_of_two(kwargs)
-    shapes = _dynamic_shapes(module, *pair)
-    try:
-        return torch.export.export(module, *pair, dynamic_shapes=shapes, strict=False), ()
-    except Exception as error:  # noqa: BLE001  (whatever is wrong, exporting without tells more)
-        reason = _why_not_dynamic(error)
-    program = _static(module, args, kwargs)
+    program, reason, limits = _dynamic(module, *pair, Limits())
+    if program is None and limits != Limits():
+        program, _, _ = _dynamic(module, *pair, limits)
+        if program is not None:
+            return program, (f"captured for {limits}: with others the model runs other code",)
+    if program is not None:
+        return program, ()
+    program = export_static(module, args, kwargs)
     return program, (f"captured with the batch of the example, a dynamic one fails: {reason}",)
 
 
-def _static(
+@dataclass(frozen=True)
+class Limits:
+    """The batches that one trace of a model stands for, where its code branches on their size."""
+
+    least: int = 1
+    most: int | None = None
+
+    def __str__(self) -> str:
+        if self.most is None:
+            return f"batches of {self.least} or more"
+        return f"batches of {self.least} to {self.most}"
+
+
+def _dynamic(
+    module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], limits: Limits
+) -> tuple[torch.export.ExportedProgram | None, str, Limits]:
+    """The program for batches within limits; else why not, and the limits that torch suggests."""
+    shapes = _dynamic_shapes(module, args, kwargs, limits)
+    try:
+        program = torch.export.export(module, args, kwargs, dynamic_shapes=shapes, strict=False)
+    except Exception as error:  # noqa: BLE001  (whatever is wrong, exporting without tells more)
+        return None, _why_not_dynamic(error), _suggested(error)
+    return program, "", limits
+
+
+def _suggested(error: BaseException) -> Limits:
+    """From "Suggested fixes: batch = Dim('batch', min=2, max=63)"."""
+    found = _SUGGESTION.search(str(error))
+    if found is None:
+        return Limits()
+    return Limits(int(found["least"] or 1), int(found["most"]) if found["most"] else None)
+
+
+def export_static(
     module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> torch.export.ExportedProgram:
+    """The program for the batch of the example; raises as `export`."""
     try:
         return torch.export.export(module, args, kwargs, strict=False)
     except Exception as error:
@@ -87,11 +131,13 @@ def _batch_of_two(tree: Any) -> Any:
     return pytree.tree_map_only(Tensor, double, tree)
 
 
-def _dynamic_shapes(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _dynamic_shapes(
+    module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], limits: Limits
+) -> Any:
     """One dynamic first dimension, shared by all inputs that have the size of the first one."""
     tensors = [t for t in pytree.tree_leaves((args, kwargs)) if isinstance(t, Tensor) and t.dim()]
     size = tensors[0].shape[0] if tensors else 0
-    batch = torch.export.Dim("batch", min=1)
+    batch = torch.export.Dim("batch", min=limits.least, max=limits.most)
 
     def shape(leaf: Any) -> Any:
         if not isinstance(leaf, Tensor):

@@ -52,7 +52,7 @@ class Origin:
 
     module: str = ""  # "layer1.0.conv1"
     source: str = ""  # "model.py:12"
-    rules: tuple[str, ...] = ()  # "patterns/fold.spq:12 fold_batch_norm", oldest first
+    rules: tuple[str, ...] = ()  # "patterns/algebra/fold.spq:12 fold_batch_norm", oldest first
 
     def after(self, rule: str) -> Origin:
         """The same origin once `rule` has rewritten the node."""
@@ -201,6 +201,10 @@ class Graph:
         self._serials: dict[str, int] = {}
         #: Counts the changes of structure; analyses keep their results as long as it stands still.
         self.version = 0
+        #: The runner that `sparqc.ir.levels.kept` keeps for the graph; a change drops it.
+        self.kept: Any = None
+        #: Whoever wants to know what takes the place of what puts a list here.
+        self.replaced: list[tuple[Value, Value]] | None = None
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -221,6 +225,11 @@ class Graph:
     def constants(self) -> Iterator[Value]:
         """The constants, in the order in which they were added."""
         return (v for v in list(self._values.values()) if v.is_const)
+
+    @property
+    def values(self) -> Iterator[Value]:
+        """Every value: inputs, constants, and what the nodes define."""
+        return iter(self._values.values())
 
     def value(self, name: str) -> Value:
         """The value of that name; KeyError where there is none."""
@@ -319,13 +328,19 @@ class Graph:
             value.outputs += 1
         self.output_names = list(names) if names is not None else [v.name for v in values]
 
+    def _changed(self) -> None:
+        self.version += 1
+        self.kept = None
+
     # -- changing --------------------------------------------------------------------------------
 
     def replace(self, old: Value, new: Value) -> None:
         """Let every reader of `old`, and every graph output it is, take `new` instead."""
         if old is new:
             return
-        self.version += 1
+        self._changed()
+        if self.replaced is not None:
+            self.replaced.append((old, new))
         for node in old.readers:
             for slot, operand in node.operands.items():
                 if operand is old:
@@ -341,7 +356,7 @@ class Graph:
 
     def set_operand(self, node: Node, slot: str, operand: Value | Sequence[Value] | None) -> None:
         """Let one operand of a node take another value (or values, or nothing)."""
-        self.version += 1
+        self._changed()
         for value in _values_of(node.operands.get(slot)):
             value._readers[node] -= 1
             if not value._readers[node]:
@@ -465,7 +480,7 @@ class Graph:
     # -- the linked list -------------------------------------------------------------------------
 
     def _link(self, node: Node, before: Node | None) -> None:
-        self.version += 1
+        self._changed()
         previous = self._last if before is None else before._prev
         node._prev, node._next = previous, before
         if previous is None:
@@ -479,7 +494,7 @@ class Graph:
         self._size += 1
 
     def _unlink(self, node: Node) -> None:
-        self.version += 1
+        self._changed()
         if node._prev is None:
             self._first = node._next
         else:

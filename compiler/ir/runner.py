@@ -14,7 +14,7 @@ Optimize = Literal["none", "basic", "all"]
 #: Takes an observed value and its array.
 Show = Callable[[Value, Array], None]
 #: Takes a value and its array, and gives the array that the value's readers get instead.
-Change = Callable[[Value, Array], Array]
+Edit = Callable[[Value, Array], Array]
 
 
 class Runner(Protocol):
@@ -27,6 +27,13 @@ class Runner(Protocol):
 
         Raises SparqcError where the arrays do not fit the inputs, or a node fails.
         """
+
+
+class KeptRunner(Runner, Protocol):
+    """A runner that may be used again later, by others, on a graph that is still the same."""
+
+    def refresh(self) -> None:
+        """Forget what was computed from constants: their numbers may have been trained since."""
 
 
 @runtime_checkable

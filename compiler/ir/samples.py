@@ -16,7 +16,9 @@ def is_free(inputs: Sequence[Value]) -> bool:
     return len(first) == 1 and isinstance(first.pop(), str)
 
 
-def first_samples(batch: Sequence[Array], inputs: Sequence[Value]) -> Sequence[Array]:
+def first_samples(
+    batch: Sequence[Array], inputs: Sequence[Value], count: int = FEW
+) -> Sequence[Array]:
     """The first samples of a batch, where it is free: each sample is looked at on its own, and to
     run a large network on many costs more than to compile it."""
-    return [array[:FEW] for array in batch] if is_free(inputs) else batch
+    return [array[:count] for array in batch] if is_free(inputs) else batch

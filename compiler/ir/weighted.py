@@ -9,6 +9,7 @@ from typing import cast
 from sparqc.ir.constants import constant_value, is_constant
 from sparqc.ir.graph import Array, Graph, Node, Value
 from sparqc.ir.quantizers import DEQUANTIZE
+from sparqc.ir.vocabulary.onnx_schema import split_name
 from sparqc.ir.vocabulary.table import OperatorTable
 
 
@@ -30,6 +31,33 @@ def weighted(graph: Graph, table: OperatorTable) -> Iterator[Weighted]:
     for node in graph.nodes:
         if found := weight_of(node, table):
             yield found
+
+
+@dataclass(frozen=True)
+class Unread:
+    """An operator with a constant weight in a form that the table does not have: it stays float."""
+
+    node: Node
+    weight: Value
+    reason: str
+
+
+def unread(graph: Graph, table: OperatorTable) -> Iterator[Unread]:
+    """Every ONNX operator that has a weight in other forms, and is not read in this one."""
+    for node in graph.nodes:
+        if table.get(node.op) is not None or not node.op.startswith("onnx."):
+            continue
+        rows = table.for_onnx(*split_name(node.op))
+        weights = [v for v in node.inputs if is_constant(v, table) and len(v.shape or ()) > 1]
+        if weights and any(row.weight is not None for row in rows):
+            yield Unread(node, weights[0], _why_unread(node))
+
+
+def _why_unread(node: Node) -> str:
+    mode = str(node.attributes.get("auto_pad") or "")
+    if mode.startswith("SAME"):
+        return f"auto_pad={mode} with sizes that are not known"
+    return "a form that the operator table does not have"
 
 
 def weight_of(node: Node, table: OperatorTable) -> Weighted | None:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
+from sparqc.base.reading import damaged, read_text
 from sparqc.errors import Span, UsageError, did_you_mean
 from sparqc.ir.graph import Graph, Node
 from sparqc.ir.vocabulary.table import OperatorTable
@@ -51,7 +52,12 @@ def read_layers(path: Path) -> tuple[LayerChoice, ...]:
     Raises UsageError, with file, line and column, for text that is no TOML, a key of the wrong
     type, an unknown `keep`, and a layer that is named twice or not at all.
     """
-    text = _text(path)
+    text = read_text(path, f"--layers {path}")
+    with damaged(f"--layers {path}", error=UsageError):
+        return _layers(text, path)
+
+
+def _layers(text: str, path: Path) -> tuple[LayerChoice, ...]:
     try:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -64,15 +70,6 @@ def read_layers(path: Path) -> tuple[LayerChoice, ...]:
     choices = tuple(_choice(table, i, places) for i, table in enumerate(tables))
     _check_once(choices, places)
     return choices
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text("utf-8")
-    except OSError as error:
-        raise UsageError(f"--layers {path}: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise UsageError(f"--layers {path}: this is no UTF-8 text") from error
 
 
 def _syntax(message: str, text: str, path: Path) -> UsageError:
@@ -234,8 +231,8 @@ def check_kept(choices: Sequence[LayerChoice], facts: Facts) -> None:
 
 def state(layer: str, facts: Facts) -> Keep:
     """How a layer is run by what `prune` and `place` decided."""
-    plan, pruning = facts.get(Placement), facts.get(Pruning)
-    int8 = plan is not None and any(row.name == layer and row.int8 for row in plan.layers)
+    placement, pruning = facts.get(Placement), facts.get(Pruning)
+    int8 = placement is not None and any(row.name == layer and row.int8 for row in placement.layers)
     sparse = pruning is not None and layer in pruning.masks
     if int8:
         return "sparse-int8" if sparse else "int8"
@@ -244,12 +241,12 @@ def state(layer: str, facts: Facts) -> Keep:
 
 def _reasons(choice: LayerChoice, facts: Facts) -> Iterator[str]:
     """Why it is not in INT8, or not sparse, where the choice wanted it."""
-    plan, pruning = facts.get(Placement), facts.get(Pruning)
+    placement, pruning = facts.get(Placement), facts.get(Pruning)
     if "int8" in choice.keep:
-        if plan is None:
+        if placement is None:
             yield "no pass of the pipeline places quantizers"
         else:
-            yield from (r.reason for r in plan.layers if r.name == choice.value and r.reason)
+            yield from (r.reason for r in placement.layers if r.name == choice.value and r.reason)
     if "sparse" in choice.keep:
         if pruning is None:
             yield "no pass of the pipeline prunes"

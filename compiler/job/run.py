@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,7 +19,9 @@ from sparqc.ir.vocabulary.raw import opsets_of
 from sparqc.job.layers import check_kept
 from sparqc.job.open import Job
 from sparqc.job.verify import Difference, check_model, difference
+from sparqc.passes.export import ExportedAlone
 from sparqc.pipeline import run as pipelines
+from sparqc.pipeline.gate import Loss
 from sparqc.rewrite.context import Context
 
 
@@ -32,13 +35,20 @@ class Compiled:
     pipeline: pipelines.Pipeline
     #: Passes of the pipeline that do not apply to this kind of model.
     skipped: tuple[str, ...]
-    #: Operators outside the table, which passed through untouched: name -> how many.
+    #: Operators that the table does not know or cannot write: name -> how many.  Those of an ONNX
+    #: model passed through untouched, those of a PyTorch model were exported by torch.onnx alone.
     opaque: dict[str, int]
     #: Against the model before any pass, on the example inputs; None where there are none.
     difference: Difference | None
     #: What was noted while the model was captured.
     notes: tuple[str, ...] = ()
     files: list[Path] = field(default_factory=list)
+    #: What each pass that may change numbers did to the outputs, on one sample.
+    losses: tuple[Loss, ...] = ()
+    #: How many operators were compared with what they were before a pass.
+    verified: int = 0
+    #: Why none were; "" where they were.
+    unverified: str = ""
 
     def save(self, path: Path | str) -> None:
         """Write the ONNX file, all of it or nothing.  SparqcError where that fails."""
@@ -58,6 +68,9 @@ def run_job(job: Job, expected: list[Array] | None = None) -> Compiled:
     compared = first_samples(context.example, graph.inputs)
     if compared and expected is None:
         expected, _ = open_runner(graph, context.table).run(compared)
+    gate = job.gate
+    if gate is not None and expected is not None:
+        gate.begin(_of_first(expected, compared, gate.sample))
     if any(step.cls.needs_reference for step in fitting.steps):
         context.reference = graph.clone()  # arrays are shared, and replaced rather than changed
     final = pipelines.run(fitting, graph, context)
@@ -78,7 +91,23 @@ def run_job(job: Job, expected: list[Array] | None = None) -> Compiled:
         actual, _ = open_runner(final, context.table, model=model).run(encoded)
         actual = decode(actual, final.output_names, context.scales)
         gap = difference(expected, actual)
-    return Compiled(final, model, context, fitting, skipped, opaque, gap, job.notes)
+        if gate is not None:
+            gate.end(_of_first(actual, compared, gate.sample), final.output_names)
+    if alone := context.facts.get(ExportedAlone):
+        opaque = dict(alone.operators)
+    done = Compiled(final, model, context, fitting, skipped, opaque, gap, job.notes)
+    if gate is not None:
+        done.losses, done.verified = tuple(gate.losses), gate.compared
+        done.unverified = gate.silent
+    return done
+
+
+def _of_first(
+    outputs: Sequence[Array], batch: Sequence[Array], sample: Sequence[Array]
+) -> list[Array]:
+    """The outputs for the sample that a batch begins with, where outputs have its batch size."""
+    size, wanted = (len(given[0]) if given and given[0].ndim else 0 for given in (batch, sample))
+    return [a[:wanted] if a.ndim and len(a) == size else a for a in outputs]
 
 
 def _opset(graph: Graph, target: Profile) -> int:

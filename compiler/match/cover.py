@@ -97,10 +97,12 @@ def precedence(match: Match) -> tuple[int, int, str]:
 
 def _roots_near(node: Node) -> list[Node]:
     """The node, and the operators behind it that could be the root of a match with it inside."""
-    found, front = {node: None}, [node]
+    found, frontier = {node: None}, [node]
     for _ in range(_REACH):
-        front = [r for n in front for v in n.outputs for r in v.readers[:_REACH] if r not in found]
-        found.update(dict.fromkeys(front))
+        frontier = [
+            r for n in frontier for v in n.outputs for r in v.readers[:_REACH] if r not in found
+        ]
+        found.update(dict.fromkeys(frontier))
     return list(found)
 
 

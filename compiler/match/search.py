@@ -17,7 +17,7 @@ from sparqc.ir.constants import is_constant
 from sparqc.ir.graph import Node, Value
 from sparqc.ir.vocabulary.operator import Operator
 from sparqc.lang.ast import AttributePattern, Bind
-from sparqc.match import reasons as words
+from sparqc.match import reasons
 from sparqc.match.constraints import filled_with, match_dims
 from sparqc.match.evaluate import Environment, failing
 from sparqc.match.result import Match, Matched
@@ -109,7 +109,7 @@ class Search:
         elif isinstance(goal, _Finish):
             self._finish(goal, frame, value, rest)
         elif value is None:
-            self._miss(goal.call.span, words.absent, words.head(goal))
+            self._miss(goal.call.span, reasons.absent, reasons.head(goal))
         else:
             self._call(goal, frame, value, rest)
         self._met -= 1
@@ -118,7 +118,7 @@ class Search:
         bind = goal.bind
         mark = len(self._trail)
         if value is None and not bind.optional:
-            return self._miss(bind.span, words.absent, bind.name)
+            return self._miss(bind.span, reasons.absent, bind.name)
         if self._constrained(bind, frame, value):
             if goal.statement is None or bind.name in frame.bindings or value is None:
                 if self._bind(frame, bind.name, value, bind.span):
@@ -131,7 +131,7 @@ class Search:
         if value is not None and filled_with(value, goal.number.value, self.table):
             self._solve(rest)
         else:
-            self._miss(goal.number.span, words.not_number, value, goal.number.value)
+            self._miss(goal.number.span, reasons.not_number, value, goal.number.value)
 
     def _call(
         self, goal: CallGoal, frame: _Frame, value: Value, rest: Todo, index: int = 0
@@ -142,7 +142,7 @@ class Search:
         node = value.producer
         op = None if node is None else node.op
         if not goal.roots.admit(op):
-            return self._miss(goal.call.span, words.not_from, value, words.head(goal))
+            return self._miss(goal.call.span, reasons.not_from, value, reasons.head(goal))
         if node is not None and op in goal.direct and value.index == index:
             self._operator(goal, frame, value, node, rest)
         for plan in goal.spellings:
@@ -161,7 +161,7 @@ class Search:
     ) -> None:
         span, targets = goal.call.span, goal.targets
         if len(targets) > 1 and len(targets) != len(node.outputs):
-            return self._miss(span, words.outputs, node, len(targets))
+            return self._miss(span, reasons.outputs, node, len(targets))
         mark = len(self._trail)
         bound = zip(targets, node.outputs if len(targets) > 1 else (value,), strict=False)
         if all(self._bind(frame, name, output, span) for name, output in bound) and all(
@@ -186,7 +186,7 @@ class Search:
         while extra and extra[-1] is None:
             extra = extra[:-1]
         if extra and not call.open and call.rest is None:
-            return self._miss(call.span, words.unnamed_operand, value, extra[-1])
+            return self._miss(call.span, reasons.unnamed_operand, value, extra[-1])
         mark = len(self._trail)
         if call.rest is None or self._bind(frame, call.rest, extra, call.span):
             if goal is frame.plan.root:
@@ -242,7 +242,7 @@ class Search:
             return True
         failed = failing(decl.where, self._match(frame, self.node, nodes), self.environment)
         if failed is not None:
-            self._miss(failed[0].span, words.plain, f"no {decl.name}: {failed[1]}")
+            self._miss(failed[0].span, reasons.plain, f"no {decl.name}: {failed[1]}")
         return failed is None
 
     # -- operand order ---------------------------------------------------------------------------
@@ -278,7 +278,7 @@ class Search:
             return True
         if same(known, term):  # type: ignore[arg-type]
             return True
-        self._miss(span, words.two_terms, name, known, term)
+        self._miss(span, reasons.two_terms, name, known, term)
         return False
 
     def _undo(self, mark: int) -> None:
@@ -291,14 +291,14 @@ class Search:
         if wanted is None or value is None:
             return True
         if wanted.const and not is_constant(value, self.table):
-            self._miss(bind.span, words.not_constant, value, bind.name)
+            self._miss(bind.span, reasons.not_constant, value, bind.name)
             return False
         if wanted.dtypes and value.type.dtype not in wanted.dtypes:
-            self._miss(bind.span, words.wrong_dtype, value, wanted.dtypes)
+            self._miss(bind.span, reasons.wrong_dtype, value, wanted.dtypes)
             return False
         sizes = match_dims(wanted.dims, value.shape)
         if sizes is None:
-            self._miss(bind.span, words.wrong_shape, value, wanted.dims)
+            self._miss(bind.span, reasons.wrong_shape, value, wanted.dims)
             return False
         return all(self._bind(frame, name, size, bind.span) for name, size in sizes)
 
@@ -310,7 +310,7 @@ class Search:
         found = owner.attributes[pattern.name] if owner is not None else None
         if pattern.bind is None and attributes_equal(found, pattern.literal):
             return True
-        self._miss(pattern.span, words.wrong_attribute, nodes, pattern, found)
+        self._miss(pattern.span, reasons.wrong_attribute, nodes, pattern, found)
         return False
 
     # -- the end of a path -----------------------------------------------------------------------
@@ -320,7 +320,7 @@ class Search:
         if not nodes or nodes[0] is not self.node:
             return  # every `maybe` was left out
         if (value := self._read_outside(nodes)) is not None:
-            self._miss(self.plan.decl.span, words.read_outside, value, nodes)
+            self._miss(self.plan.decl.span, reasons.read_outside, value, nodes)
         else:
             self.found.append(self._match(self._frame, self.node, nodes))
 

@@ -91,8 +91,8 @@ def _depth(goal: Goal, inside: tuple[CallGoal, ...] = ()) -> int:
     if not isinstance(call, CallGoal) or call in inside:
         return 0
     inside = (*inside, call)
-    own = max([1, *(_depth(plan.root, inside) for plan in call.spellings)])
-    return own + max((_depth(operand, inside) for operand in call.operands), default=0)
+    call_depth = max([1, *(_depth(plan.root, inside) for plan in call.spellings)])
+    return call_depth + max((_depth(operand, inside) for operand in call.operands), default=0)
 
 
 def _roots(goal: CallGoal, inside: tuple[CallGoal, ...]) -> Roots:

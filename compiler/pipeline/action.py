@@ -18,6 +18,7 @@ from sparqc.lang.ast import RuleDecl
 from sparqc.match.result import Match
 from sparqc.pipeline.drift import Drift, Word, measure
 from sparqc.pipeline.events import Listener, PassEvent, RuleEvent
+from sparqc.pipeline.gate import Gate
 from sparqc.pipeline.passbase import Pass
 from sparqc.rewrite.apply import Change
 from sparqc.rewrite.context import Context
@@ -57,6 +58,7 @@ class Action:
         skip: Collection[str] = (),
         check: str = "off",
         listeners: Iterable[Listener] = (),
+        gate: Gate | None = None,
     ) -> None:
         if check not in CHECKS:
             hint = did_you_mean(check, CHECKS)
@@ -68,7 +70,10 @@ class Action:
         self.counts: Counter[str] = Counter()
         #: What each pass that was measured did to the outputs, in order.
         self.drift: list[tuple[str, Drift]] = []
+        #: What holds each pass to its word; None where nothing does.
+        self.gate = gate
         self._pass = ""
+        self._applied: list[RuleEvent] = []
         self._known: tuple[Graph, int, list[Array]] | None = None
 
     @property
@@ -99,11 +104,15 @@ class Action:
         before = self._outputs(graph, context) if self.check != "off" else []
         self.applications += 1
         number, size, clock = self.applications, len(graph), _Clock.start()
-        outer, self._pass = self._pass, pass_.name
+        outer, self._pass, self._applied = self._pass, pass_.name, []
+        if self.gate is not None:
+            self.gate.before(pass_, graph, context)
         try:
             after, changes = pass_.transform(graph, context)
         finally:
             self._pass = outer
+        if self.gate is not None:
+            self.gate.after(pass_, graph, after, changes, context, self._applied)
         self.counts[pass_.name] += 1
         drift = self._drift(before, after, context) if self.check != "off" else None
         self._tell_pass(pass_, graph, after, number, changes, clock, drift, "", size)
@@ -161,6 +170,7 @@ class Action:
             module=origin.module, source=origin.source, seconds=seconds, cpu_seconds=cpu,
             drift=drift,
         )  # fmt: skip
+        self._applied.append(event)
         for listener in self.listeners:
             listener.on_rule(event)
         if drift is not None:

@@ -27,6 +27,9 @@ class Pass:
     gives: ClassVar[Level | None] = None
     #: Its word on numbers: "exact" to the bit, "close" to rounding, "lossy" by intent.
     preserves: ClassVar[Literal["exact", "close", "lossy"]] = "exact"
+    #: Where it keeps its word: at every value that keeps its place, or at the outputs alone (a pass
+    #: that scales what layers hand to each other).
+    keeps: ClassVar[Literal["values", "outputs"]] = "values"
     #: Whether it compares with `Context.reference`, the graph before any pass.
     needs_reference: ClassVar[bool] = False
     #: The options of a compile that it alone carries out: "float", "io".

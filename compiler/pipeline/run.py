@@ -100,7 +100,24 @@ def _run(items: Items, graph: Graph, context: Context) -> tuple[Graph, int]:
 
 def _run_step(step: Step, graph: Graph, context: Context) -> tuple[Graph, int]:
     action = cast(Action, context.action)  # rewrites know only the part of it that applies rules
-    return action.pass_(step.make(), graph, context)
+    context.batch = 0
+    try:
+        return action.pass_(step.make(), graph, context)
+    except SparqcError as error:
+        if context.random_calibration and context.batch:
+            raise _on_random_data(error, context.batch) from error
+        raise
+
+
+def _on_random_data(error: SparqcError, batch: int) -> SparqcError:
+    """An error that no real data may give."""
+    cause = (
+        f"this was random calibration data (batch {batch}), which need not be valid for the model: "
+        "calibrate on real inputs, by calibration() of model.py, calibration= in Python, or "
+        "--calibration FILE"
+    )
+    hint = f"{error.hint}\n  {cause}" if error.hint else cause
+    return SparqcError(error.message, span=error.span, hint=hint)
 
 
 def _run_repeat(repeat: Repeat, graph: Graph, context: Context) -> tuple[Graph, int]:

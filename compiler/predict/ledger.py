@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from sparqc.ir.graph import Graph, Node, Value
 from sparqc.ir.quantizers import DEQUANTIZE, QUANTIZE
 from sparqc.ir.vocabulary.table import OperatorTable
-from sparqc.ir.weighted import Weighted, stored_array, weighted
+from sparqc.ir.weighted import Unread, Weighted, stored_array, unread, weighted
 from sparqc.lang.ast import Condition
 from sparqc.match.evaluate import failing
 from sparqc.match.match import Matcher
@@ -24,7 +24,8 @@ UNCOVERED = "no fusion of the target covers it"
 def ledger(
     graph: Graph, units: Units, kernels: dict[Unit, str], matcher: Matcher
 ) -> tuple[LedgerRow, ...]:
-    """A row for each weighted operator, in the order of the graph."""
+    """A row for each weighted operator, in the order of the graph; behind them those in a form
+    that is not read."""
     inside = {node: unit for unit in kernels for node in unit.nodes}
     rows = []
     for found in weighted(graph, units.table):
@@ -32,7 +33,25 @@ def ledger(
         if unit is not None:
             choice = units.cover.owners.get(found.node)
             rows.append(_row(found, unit, choice, kernels[unit], units, matcher))
-    return tuple(rows)
+    others = [u for u in unread(graph, units.table) if u.node in inside]
+    return (*rows, *(_unread_row(u, kernels[inside[u.node]]) for u in others))
+
+
+def _unread_row(found: Unread, kernel: str) -> LedgerRow:
+    no = Verdict(False, found.reason)
+    return LedgerRow(
+        value=found.node.output.name,
+        op=found.node.op,
+        weight=stored_name(found.weight),
+        shape=found.weight.shape or (),
+        kernel=kernel,
+        int8_in=no,
+        int8_out=no,
+        two_four=no,
+        size_rule=no,
+        pays=no,
+        macs=None,
+    )
 
 
 def _row(

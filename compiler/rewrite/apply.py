@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sparqc.errors import PatternError
-from sparqc.ir.graph import Graph, Node, Value
+from sparqc.ir.graph import Graph, Node, TensorType, Value
 from sparqc.lang.ast import RuleDecl
 from sparqc.match.evaluate import Environment
 from sparqc.match.result import Match
@@ -137,14 +137,20 @@ def _commit(builder: NodeBuilder, pairs: Sequence[tuple[Value, Value]]) -> Chang
 
 
 def _take_over(builder: NodeBuilder, old: Value, new: Value) -> None:
-    """A new value has the type of the one it replaces, and its name if it has no better one."""
+    """A new value has the type of the one it replaces, and its name if it has no better one; an
+    old one whose type is not known has that type too."""
     if new.producer not in builder.created:
+        if new.type.dtype == "?" or new.shape is None:
+            new.type = TensorType(
+                old.type.dtype if new.type.dtype == "?" else new.type.dtype,
+                old.shape if new.shape is None else new.shape,
+            )
         return
     if old.shape is not None and old.type.dtype != "?":
         new.type = old.type
-    wishes = builder.wishes.get(new, ())
-    if old.name not in wishes:
-        builder.wishes[new] = (*wishes, old.name)
+    preferred = builder.preferred_names.get(new, ())
+    if old.name not in preferred:
+        builder.preferred_names[new] = (*preferred, old.name)
 
 
 def _may_stand_late(builder: NodeBuilder, old: Value, new: Value) -> bool:
@@ -182,16 +188,17 @@ def _identity(builder: NodeBuilder, old: Value, new: Value) -> Value:
         origin=builder.origin(old.producer),
     )
     builder.created.append(node)
-    builder.wishes = {node.output: (old.name,), **builder.wishes}  # before a constant takes it
+    # In front, before a constant takes the name:
+    builder.preferred_names = {node.output: (old.name,), **builder.preferred_names}
     return node.output
 
 
 def _name(graph: Graph, builder: NodeBuilder) -> None:
-    """Give new values the names that became free, best wish first."""
-    for value, wishes in builder.wishes.items():
+    """Give new values the names that became free, the best one first."""
+    for value, preferred in builder.preferred_names.items():
         if is_alive(graph, value):
-            free = next((w for w in wishes if w not in graph), None)
-            graph.rename(value, free or graph.fresh(wishes[0]))
+            free = next((w for w in preferred if w not in graph), None)
+            graph.rename(value, free or graph.fresh(preferred[0]))
 
 
 def is_alive(graph: Graph, value: Value) -> bool:

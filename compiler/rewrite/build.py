@@ -37,7 +37,7 @@ class NodeBuilder:
         self.names: dict[str, Any] = {}
         self.created: list[Node] = []
         #: The names that new values should have, best first, once the old values are gone.
-        self.wishes: dict[Value, tuple[str, ...]] = {}
+        self.preferred_names: dict[Value, tuple[str, ...]] = {}
         self._constants: list[Value] = []
 
     def run(self) -> None:
@@ -52,10 +52,10 @@ class NodeBuilder:
         for value in self._constants:
             self.graph.drop_constant(value)
 
-    def constant(self, array: Any, wish: str) -> Value:
-        """A new constant, to be named `wish` if that name becomes free."""
-        value = self.graph.constant(np.asarray(array), self.graph.fresh(wish + PROVISIONAL))
-        self.wishes[value] = (wish,)
+    def constant(self, array: Any, name: str) -> Value:
+        """A new constant, to be named `name` if that name becomes free."""
+        value = self.graph.constant(np.asarray(array), self.graph.fresh(name + PROVISIONAL))
+        self.preferred_names[value] = (name,)
         self._constants.append(value)
         return value
 
@@ -140,7 +140,7 @@ class NodeBuilder:
     ) -> Node:
         """Add a node; `old` are the values that its outputs replace, `carried` further names."""
         replaced = [old[i] if i < len(old) else None for i in range(count)]
-        wishes = [
+        preferred = [
             (*carried[i : i + 1], *((value.name,) if value is not None else ()))
             for i, value in enumerate(replaced)
         ]
@@ -150,13 +150,15 @@ class NodeBuilder:
             operands,
             attributes,
             types=[TensorType() if value is None else value.type for value in replaced],
-            names=[wish[0] + PROVISIONAL if wish else short for wish in wishes],
+            names=[given[0] + PROVISIONAL if given else short for given in preferred],
             before=self.match.root,
             origin=self.origin(model),
             raw=model.raw if model is not None and model.op == op else None,
         )
         self.created.append(node)
-        self.wishes.update((v, w) for v, w in zip(node.outputs, wishes, strict=True) if w)
+        self.preferred_names.update(
+            (v, w) for v, w in zip(node.outputs, preferred, strict=True) if w
+        )
         if any(v.type.dtype == "?" or v.shape is None for v in node.outputs):
             infer_types(self.graph, node, self.table)
         return node
@@ -255,7 +257,9 @@ class NodeBuilder:
         term = self._evaluate(expr)
         if term is None or isinstance(term, Value):
             return term
-        value = self.constant(self._array(term, others, expr.span), self._wish(model, slot))
+        value = self.constant(
+            self._array(term, others, expr.span), self._preferred_name(model, slot)
+        )
         if isinstance(expr, Name):
             self.names[expr.id] = value  # a second use is the same constant
         return value
@@ -276,7 +280,7 @@ class NodeBuilder:
             raise self._error(f"the type of the constant {show(term)} is not known", span)
         return np.array(term, NUMPY_DTYPES[dtype])
 
-    def _wish(self, model: Node | None, slot: str) -> str:
+    def _preferred_name(self, model: Node | None, slot: str) -> str:
         """The name of a new constant: of the constant in whose place it stands."""
         model = model or self.match.root
         old = model.operands.get(slot)
@@ -336,6 +340,6 @@ class NodeBuilder:
 
 
 def label(rule: RuleDecl) -> str:
-    """How provenance names a rule: "patterns/fold.spq:12 fold_batch_norm"."""
+    """How provenance names a rule: "patterns/algebra/fold.spq:12 fold_batch_norm"."""
     span = rule.span
     return f"{span.file}:{span.line} {rule.name}" if span else rule.name

@@ -63,6 +63,8 @@ class Context:
     calibration: Callable[[], Iterable[Batch]] | None = None
     #: Where calibration data is random because the user asked for it explicitly.
     random_calibration: bool = False
+    #: The number of the calibration batch that a pass looks at, 0 where it looks at none.
+    batch: int = 0
     #: Structural selectors of operators that stay float (`--exclude`).
     exclude: tuple[str, ...] = ()
     #: Structural selectors of operators whose weights stay dense (`--dense`).

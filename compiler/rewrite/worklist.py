@@ -126,12 +126,12 @@ class _Rewriting:
     def behind(self, values: Iterable[Value]) -> list[Node]:
         """The nodes that a pattern reaches the values from: their readers, and those behind."""
         found: dict[Node, None] = {}
-        front = list(values)
+        frontier = list(values)
         for _ in range(self.reach):
-            readers = dict.fromkeys(r for v in front for r in self.few_readers(v))
+            readers = dict.fromkeys(r for v in frontier for r in self.few_readers(v))
             new = sorted((r for r in readers if r not in found), key=self.ranks.__getitem__)
             found.update(dict.fromkeys(new[: _MOST_AGAIN - len(found)]))
-            front = [v for r in new for v in r.outputs] if len(found) < _MOST_AGAIN else []
+            frontier = [v for r in new for v in r.outputs] if len(found) < _MOST_AGAIN else []
         return list(found)
 
     def few_readers(self, value: Value) -> tuple[Node, ...]:

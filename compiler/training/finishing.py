@@ -15,11 +15,12 @@ from torch.utils import _pytree as pytree
 from sparqc.ir.fx.tensor import array_of, tensor_of
 from sparqc.ir.graph import Array, Graph
 from sparqc.ir.samples import first_samples
+from sparqc.job.batches import Calibration
 from sparqc.job.open import Job
 from sparqc.job.run import Compiled, run_job
 from sparqc.rewrite.context import Batch
 from sparqc.rewrite.worklist import rewrite
-from sparqc.training.prepared import Batches, Prepared, Recipe, prepared_of
+from sparqc.training.prepared import Prepared, Recipe, prepared_of
 from sparqc.training.ranges import recalibrate
 from sparqc.training.trained import settled, tensor_at, trained_graph
 
@@ -28,7 +29,7 @@ FOLDING = "fold_batch_norm"
 
 
 def finish(
-    prepared: nn.Module, path: Path | str | None = None, *, calibration: Batches | None = None
+    prepared: nn.Module, path: Path | str | None = None, *, calibration: Calibration | None = None
 ) -> Compiled:
     """Export a prepared module: fold, export, and the passes behind that; as `sparqc.compile`.
 
@@ -70,7 +71,8 @@ def evaluate(module: Prepared, batch: Batch) -> list[Array] | None:
     copied = copy.deepcopy(module).to("cpu").eval()
     _as_before(copied)
     with torch.no_grad():
-        result = copied(*_arguments(copied, [tensor_of(np.array(x)) for x in batch]))
+        args, kwargs = _arguments(copied, [tensor_of(np.array(x)) for x in batch])
+        result = copied(*args, **kwargs)
     return [array_of(t) for t in pytree.tree_leaves(result) if isinstance(t, torch.Tensor)]
 
 
@@ -83,17 +85,17 @@ def _as_before(module: Prepared) -> None:
         tensor.data = tensor.data.to(tensor_of(data).dtype)
 
 
-def _arguments(module: Prepared, tensors: list[torch.Tensor]) -> list[Any]:
+def _arguments(module: Prepared, tensors: list[torch.Tensor]) -> tuple[list[Any], dict[str, Any]]:
     """The tensors, nested as the module takes them."""
     codegen = module.body.graph._codegen
     spec = getattr(getattr(codegen, "pytree_info", None), "in_spec", None)
     if spec is None:
-        return list(tensors)
+        return list(tensors), {}
     given = iter(tensors)
     native = module.recipe.graph.native
     leaves = [next(given) if _is_input(kind) else kind for _, kind in native.placeholders]
-    args, _ = pytree.tree_unflatten(leaves, spec)
-    return list(args)
+    args, kwargs = pytree.tree_unflatten(leaves, spec)
+    return list(args), dict(kwargs)
 
 
 def _is_input(kind: Any) -> bool:

@@ -5,19 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from torch import nn
+
 from sparqc.errors import UsageError
 from sparqc.ir.graph import Graph, Value
 from sparqc.ir.uncalibrated import is_uncalibrated
 from sparqc.job.open import Job
 from sparqc.pipeline import run as pipelines
 from sparqc.pipeline.run import Item, Pipeline
+from sparqc.training.held_masks import hold_masks, split_masks
 
 
 @dataclass
 class FrontEnd:
-    """A job whose passes are run one by one, up to the export."""
+    """A job whose passes are run one by one, up to the export.
+
+    Masks that the module holds already are operators of the graph from the start.
+    """
 
     job: Job
+    module: nn.Module
     graph: Graph = field(init=False)
     #: The items in front of the export, and those from the export on.
     items: tuple[Item, ...] = field(init=False)
@@ -28,6 +35,7 @@ class FrontEnd:
 
     def __post_init__(self) -> None:
         self.graph = self.job.graph
+        hold_masks(self.graph, self.module, self.job.context.table)
         items = self.job.pipeline.items
         borders = [i for i, item in enumerate(items) if any(s.cls.gives for s in item.steps)]
         at = borders[0] if borders else len(items)
@@ -47,6 +55,7 @@ class FrontEnd:
         """Run the passes; each is given before it runs, with the graph as it is until then."""
         for item in self.items:
             yield item
+            split_masks(self.graph)
             unknown = uncalibrated_scales(self.graph)
             self.graph = pipelines.run(Pipeline((item,)), self.graph, self.job.context)
             known = unknown - uncalibrated_scales(self.graph)

@@ -117,3 +117,9 @@ def quantizer_of(node: Node, table: OperatorTable) -> Node | None:
     value = operand(node, spec.operand) if spec else None
     made = value.producer if value else None
     return made if made is not None and made.op == "q.qdq" else None
+
+
+def batch_norm_behind(node: Node) -> Node | None:
+    """The BatchNorm that folds into a layer: its only reader."""
+    readers = node.output.readers
+    return readers[0] if len(readers) == 1 and readers[0].op == "nn.batch_norm" else None

@@ -95,6 +95,22 @@ def stored_parameters(module: nn.Module) -> dict[str, nn.Parameter]:
     return found
 
 
+def first_name(tensors: Mapping[str, Tensor], name: str) -> str:
+    """The first of the names of a tensor, by which the module's own lists know it."""
+    return next(key for key, tensor in tensors.items() if tensor is tensors[name])
+
+
+def stored_names(module: nn.Module) -> dict[str, str]:
+    """The names of weights by those under which their parameters lie behind a mask."""
+    found: dict[str, str] = {}
+    for name, part in module.named_modules(remove_duplicate=False):
+        for leaf, _ in _masked(part):
+            if len(_chain(part, leaf)) == 1:
+                stored = f"{name}.parametrizations.{leaf}.original".removeprefix(".")
+                found[stored] = f"{name}.{leaf}".removeprefix(".")
+    return found
+
+
 def _chain(part: nn.Module, leaf: str) -> nn.ModuleList:
     return cast(nn.ModuleList, cast(nn.ModuleDict, part.parametrizations)[leaf])
 
@@ -102,11 +118,11 @@ def _chain(part: nn.Module, leaf: str) -> nn.ModuleList:
 def _places(module: nn.Module, name: str) -> Iterator[tuple[nn.Module, str]]:
     """Every module that holds the parameter of that name: tied weights have several."""
     path, _, leaf = name.rpartition(".")
-    parts = dict(module.named_modules())
+    parts = dict(module.named_modules(remove_duplicate=False))
     wanted = _raw(parts[path], leaf) if path in parts else None
     if wanted is None:
         return
-    for part in parts.values():
+    for part in dict.fromkeys(parts.values()):
         if isinstance(part, parametrize.ParametrizationList):
             continue
         for own in [*dict(part.named_parameters(recurse=False)), *_parametrized(part)]:
@@ -160,4 +176,13 @@ def _take_off(part: nn.Module, leaf: str) -> None:
             f"{type(part).__name__}.{leaf} has other parametrizations beside its mask",
             hint="take these off first: torch.nn.utils.parametrize.remove_parametrizations",
         )
+    _own_class(part)
     parametrize.remove_parametrizations(part, leaf, leave_parametrized=True)
+
+
+def _own_class(part: nn.Module) -> None:
+    """A class of its own for a parametrized module: `deepcopy` lets copies share the one that torch
+    made, and taking a property off it would take it off them all."""
+    shared = type(part)
+    members = {k: v for k, v in vars(shared).items() if k not in ("__dict__", "__weakref__")}
+    part.__class__ = type(shared.__name__, shared.__bases__, members)

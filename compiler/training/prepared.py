@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,14 +12,11 @@ import torch
 from torch import Tensor, fx, nn
 
 from sparqc.errors import SparqcError, UsageError
-from sparqc.ir.graph import Array, Graph
+from sparqc.ir.graph import Graph
 from sparqc.pipeline.run import Item, Pipeline
 from sparqc.rewrite.context import Context
 from sparqc.rewrite.facts import Facts
 from sparqc.training.writing import Written
-
-#: Gives the calibration batches anew at each call, each one tensor or array for every input.
-Batches = Callable[[], Iterable[Sequence[Tensor | Array]]]
 
 
 @dataclass(frozen=True)

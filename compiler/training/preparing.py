@@ -14,6 +14,7 @@ from sparqc.errors import SparqcError, UsageError
 from sparqc.ir.constants import constant_value, is_constant
 from sparqc.ir.graph import Array, Graph
 from sparqc.ir.vocabulary.table import OperatorTable
+from sparqc.job.batches import Calibration, Inputs
 from sparqc.job.open import new_job
 from sparqc.job.options import Options, make_options
 from sparqc.passes.place.placement import Placement
@@ -24,7 +25,8 @@ from sparqc.training.fake_quantize import weight_scale
 from sparqc.training.front_end import FrontEnd, uncalibrated_scales
 from sparqc.training.measure import measure_statistics
 from sparqc.training.normalization import Normalization, normalizations, operand
-from sparqc.training.prepared import Batches, Prepared, Recipe
+from sparqc.training.prepared import Prepared, Recipe
+from sparqc.training.provenance import hold_requires_grad, sources
 from sparqc.training.unfold import Unfolding
 from sparqc.training.writing import TrainingWriter, Written
 
@@ -34,9 +36,9 @@ if TYPE_CHECKING:
 
 def prepare(
     module: nn.Module,
-    inputs: tuple[torch.Tensor, ...],
+    inputs: Inputs,
     *,
-    calibration: Batches | None = None,
+    calibration: Calibration | None = None,
     batch_norm: Literal["live", "folded"] = "live",
     learned_scales: bool = False,
     options: Options | None = None,
@@ -75,14 +77,16 @@ def prepare(
         listeners=listeners,
         ranks=ranks,
     )
-    front = FrontEnd(job)
+    front = FrontEnd(job, module)
     front.require_rest()
+    made_of = sources(front.graph, job.context.table)
     seen: dict[str, Normalization] = {}
     for _ in front.run():
         seen |= {found.layer: found for found in normalizations(front.graph, job.context.table)}
     _require_quantized(front)
     models = batch_norm_modules(module) if batch_norm == "live" else {}
     graph, unfolded = _unfolded(front, seen.values(), models)
+    hold_requires_grad(graph, made_of, job.context.table)
     written = _written(graph, front, models, learned_scales)
     made = Prepared(written.module, _recipe(graph, front, written, unfolded))
     weights = next(module.parameters(), None)

@@ -13,15 +13,15 @@ from sparqc.ir.constants import is_constant
 from sparqc.ir.fx.tensor import tensor_of
 from sparqc.ir.graph import Array, Graph
 from sparqc.ir.vocabulary.table import OperatorTable
-from sparqc.job.batches import as_batch
+from sparqc.job.batches import Calibration, given_batches
 from sparqc.pipeline import run as pipelines
 from sparqc.pipeline.run import Item, Pipeline
 from sparqc.training.normalization import operand
-from sparqc.training.prepared import Batches, Recipe, prepared_of
+from sparqc.training.prepared import Recipe, prepared_of
 from sparqc.training.trained import trained_graph
 
 
-def recalibrate(prepared: nn.Module, calibration: Batches) -> None:
+def recalibrate(prepared: nn.Module, calibration: Calibration) -> None:
     """Measure the scales of activations anew, with the pass of the pipeline that measured them.
 
     After long training the ranges are no longer those that `prepare` saw.  Learned scales, and
@@ -35,7 +35,7 @@ def recalibrate(prepared: nn.Module, calibration: Batches) -> None:
         return
     context = replace(
         recipe.context,
-        calibration=lambda: (as_batch(batch) for batch in calibration()),
+        calibration=given_batches(graph, calibration),
         random_calibration=False,
         facts=recipe.context.facts.copy(),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING, TypeVar, cast
 
 import numpy as np
@@ -13,14 +14,14 @@ from torch import Tensor, nn
 from sparqc.errors import SparqcError, UsageError
 from sparqc.ir.fx.tensor import array_of, tensor_of
 from sparqc.ir.graph import Array, Graph
+from sparqc.job.batches import Calibration, Inputs
 from sparqc.job.open import new_job
 from sparqc.job.options import Options, make_options
 from sparqc.passes.masks.pruning import Pruning
 from sparqc.ranks.ranks import ALONE, Ranks
 from sparqc.training.front_end import FrontEnd
 from sparqc.training.normalization import operand
-from sparqc.training.parametrization import apply_masks, stored_parameters
-from sparqc.training.prepared import Batches
+from sparqc.training.parametrization import apply_masks, first_name, stored_parameters
 
 if TYPE_CHECKING:
     from sparqc.rewrite.context import Progress
@@ -52,9 +53,9 @@ def sparsity(module: nn.Module) -> Sparsity:
 
 def sparsify(
     module: M,
-    inputs: tuple[torch.Tensor, ...],
+    inputs: Inputs,
     *,
-    calibration: Batches | None = None,
+    calibration: Calibration | None = None,
     options: Options | None = None,
     progress: Progress | None = None,
     ranks: Ranks = ALONE,
@@ -81,7 +82,7 @@ def sparsify(
         progress=progress,
         ranks=ranks,
     )
-    front = FrontEnd(job)
+    front = FrontEnd(job, module)
     graph, pruning = _masked_graph(front)
     found = {name: mask for name, mask in _masks(graph)}
     dense = {k: m.reason for k, m in pruning.dense.items()}
@@ -95,14 +96,15 @@ def sparsify(
         with torch.no_grad():
             own[name].copy_(tensor_of(np.array(data)))
     removed = {m.weight: m.removed for m in pruning.masks.values()}
-    module.__dict__[_KEY] = Sparsity({n: removed.get(n, 0.0) for n in found}, dense, tuple(changes))
+    masked = {first_name(own, name): removed.get(name, 0.0) for name in found}
+    module.__dict__[_KEY] = Sparsity(masked, dense, tuple(changes))
     return module
 
 
 def _masked_graph(front: FrontEnd) -> tuple[Graph, Pruning]:
     """The graph, and what `prune` decided, before the first pass that leaves the module's form."""
     graph, pruning, count = front.graph.clone(), Pruning(), -1
-    for _ in front.run():
+    for _ in chain(front.run(), [None]):  # in front of each pass, and behind the last one
         norms = sum(node.op == "nn.batch_norm" for node in front.graph.nodes)
         quantized = any(node.op.startswith("q.") for node in front.graph.nodes)
         if quantized or norms < count:

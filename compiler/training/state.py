@@ -7,9 +7,10 @@ from pathlib import Path
 
 import safetensors
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
+from sparqc.base.whole_file import whole_file
 from sparqc.errors import SparqcError
 
 #: How many differences an error lists.
@@ -22,14 +23,12 @@ def save_state(module: nn.Module, path: Path | str) -> None:
     Raises SparqcError where the file cannot be written.
     """
     path = Path(path)
-    partial = path.with_name(f"{path.name}.partial")
     seen: dict[int, Tensor] = {}
     tensors = {name: _own(tensor, seen) for name, tensor in module.state_dict().items()}
     try:
-        save_file(tensors, partial)
-        partial.replace(path)
+        with whole_file(path) as file:
+            file.write(save(tensors))
     except (OSError, safetensors.SafetensorError) as error:
-        partial.unlink(missing_ok=True)
         raise SparqcError(f"{path} cannot be written: {error}") from error
 
 

@@ -44,6 +44,7 @@ class Unfolding:
 
     def put_back(self, found: Iterable[Normalization]) -> None:
         """Put back each BatchNorm that was folded into a layer of the graph."""
+        self._weights |= {id(value.data): value for value in self.graph.constants}
         for one in found:
             layer = self._layer(one)
             if layer is not None:
@@ -87,7 +88,10 @@ class Unfolding:
         self.stale.append(self.made[-1])
 
     def _restore_weight(self, weight: Value, found: Normalization) -> None:
-        """The weight as it was: one constant again, where several layers shared one."""
+        """The weight as it was: one constant again, where several layers shared one.
+
+        One of them may have no BatchNorm, and have kept it.
+        """
         shared = self._weights.setdefault(id(found.weight.data), weight)
         if shared is weight:
             weight.data = found.weight.data

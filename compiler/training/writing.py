@@ -246,4 +246,4 @@ def _fill(module: nn.Module, name: str, tensor: Tensor) -> None:
     with torch.no_grad():
         own.data = tensor.detach().clone()
     if isinstance(own, nn.Parameter):
-        own.requires_grad_(isinstance(tensor, nn.Parameter))
+        own.requires_grad_(tensor.requires_grad)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from sparqc.ir.graph import Graph, Node, Value
-from sparqc.ir.levels.known import constant_results, input_values
+from sparqc.ir.levels.constant_results import constant_results, input_dependent_values
 from sparqc.ir.vocabulary.table import OperatorTable
 from sparqc.ir.weighted import weighted
 from sparqc.passes.adopt.clamps import restore_clamps
@@ -63,7 +63,7 @@ def _fold(
 ) -> dict[Value, Grid]:
     """Compute the weights that are stored as codes or computed from others, such as the product
     with a mask.  Returns the constants that came from codes, with what the codes stood for."""
-    varying = input_values(graph)
+    varying = input_dependent_values(graph)
     wanted: dict[Value, Grid | None] = {}
     for node, grid in grids.items():
         source = data_of(node)

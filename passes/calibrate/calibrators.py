@@ -16,6 +16,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from sparqc.numerics.arrays import Floats
 from sparqc.passes.calibrate.histogram import Histogram
 
 Method = Literal["max", "percentile", "entropy", "mse"]
@@ -26,7 +27,6 @@ _LEVELS = 128
 #: The least range that is tried, in bins.
 _START = 128
 
-Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 

@@ -17,6 +17,8 @@ import onnx
 from sparqc.base.toml_tables import Table, tables
 from sparqc.ir.graph import Graph, Node, Value, dtype_name
 from sparqc.ir.onnx.adapter import opset_of
+from sparqc.ir.onnx.meaning.faults import Fault
+from sparqc.ir.onnx.meaning.numbers import weight_faults
 from sparqc.ir.onnx.order import subgraphs_of
 from sparqc.ir.quantizers import CONVERSIONS, onnx_conversions, runs_in_int8
 from sparqc.ir.weighted import weighted
@@ -61,6 +63,8 @@ class Subject:
     model: onnx.ModelProto
     graph: Graph
     context: Context
+    #: What keeps the model from being computed; its graph is empty then.
+    faults: tuple[Fault, ...] = ()
 
 
 #: What was found: the first outputs of the nodes, and the values of the sentence.
@@ -86,6 +90,16 @@ def file_findings(subject: Subject) -> Iterator[Finding]:
         if check.is_for(subject.context.target.name):
             for nodes, values in _FIND[name](subject):
                 yield check.finding(nodes, values)
+
+
+def _invalid_model(subject: Subject) -> Found:
+    for fault in subject.faults:
+        yield (fault.value,) if fault.value else (), {"fault": fault.message}
+
+
+def _weight_not_finite(subject: Subject) -> Found:
+    for node, what in weight_faults(subject.model):
+        yield tuple(node.output[:1]), {"name": _title(node), "what": what}
 
 
 def _opset(subject: Subject) -> Found:
@@ -126,6 +140,15 @@ def _half_scale(subject: Subject) -> Found:
             yield (node.output[0],), values
 
 
+def _scale_of_one_entry(subject: Subject) -> Found:
+    stored = {t.name: tuple(t.dims) for t in subject.model.graph.initializer}
+    for node in _quantizers(subject.model):
+        value = _value(subject.graph, node.output[0])
+        axis = value.producer.attributes.get("axis") if value and value.producer else None
+        if stored.get(node.input[1]) == (1,) and node.input[0] not in stored and axis is None:
+            yield (node.output[0],), {"name": _title(node), "scale": node.input[1]}
+
+
 def _quantizers(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
     return (n for n in model.graph.node if n.op_type in onnx_conversions() and n.output)
 
@@ -134,9 +157,9 @@ def _quantizers(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
 
 
 def _custom_operator(subject: Subject) -> Found:
-    own = {(f.domain, f.name) for f in subject.model.functions}
+    functions = {(f.domain, f.name) for f in subject.model.functions}
     for node in subject.model.graph.node:
-        if node.domain not in _ONNX_DOMAINS and (node.domain, node.op_type) not in own:
+        if node.domain not in _ONNX_DOMAINS and (node.domain, node.op_type) not in functions:
             values = {"name": _title(node), "op": node.op_type, "domain": node.domain}
             yield tuple(node.output[:1]), values
 
@@ -182,9 +205,11 @@ def _value(graph: Graph, name: str) -> Value | None:
 
 
 _FIND: Mapping[str, Callable[[Subject], Found]] = {
-    "opset": _opset, "missing-axis": _missing_axis, "missing-zero-point": _missing_zero_point,
+    "invalid-model": _invalid_model, "weight-not-finite": _weight_not_finite, "opset": _opset,
+    "missing-axis": _missing_axis, "missing-zero-point": _missing_zero_point,
     "half-scale-opset": _half_scale, "custom-operator": _custom_operator, "subgraph": _subgraph,
-    "unknown-rank": _unknown_rank, "float-remainder": _float_remainder,
+    "scale-of-one-entry": _scale_of_one_entry, "unknown-rank": _unknown_rank,
+    "float-remainder": _float_remainder,
 }  # fmt: skip
 
 

@@ -12,7 +12,8 @@ from sparqc.errors import SparqcError
 from sparqc.ir.graph import Array, Graph, Node, Value
 from sparqc.ir.samples import is_free
 from sparqc.ir.uncalibrated import is_uncalibrated
-from sparqc.passes.correct_bias.mean_error import Floats, MeanError
+from sparqc.numerics.arrays import Floats
+from sparqc.passes.correct_bias.mean_error import MeanError
 from sparqc.passes.correct_bias.site import BiasSite, bias_sites
 from sparqc.passes.on_data.batches import calibration_batches, check_limit, not_finite
 from sparqc.passes.on_data.observe import Observer, size_of

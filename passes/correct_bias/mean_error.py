@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sparqc.ir.graph import Array
-
-Floats = NDArray[np.float64]
+from sparqc.numerics.arrays import Floats
 
 #: Newton steps that a batch may take to its own answer.
 _STEPS = 4

@@ -67,6 +67,7 @@ class Equalize(Pass):
 
     name = "equalize"
     preserves = "close"
+    keeps = "outputs"
     margin: float = 2.0
     batches: int | None = None  # at most so many; none: all
 

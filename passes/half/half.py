@@ -134,13 +134,13 @@ class _Spread:
             self._keep(
                 self.units.get(node, (node,)), f"one kernel with {node.output.name}: {reason}"
             )
-        front = dict.fromkeys(self.units.values())
-        while front:
-            unit = next(iter(front))
-            del front[unit]
+        pending = dict.fromkeys(self.units.values())
+        while pending:
+            unit = next(iter(pending))
+            del pending[unit]
             if not self.reasons.keys() & set(unit) and self._saves(unit):
                 self._keep(unit, "FP32 on both sides: it saves a Cast")
-                front.update((self.units[n], None) for n in _around(unit) if n in self.units)
+                pending.update((self.units[n], None) for n in _around(unit) if n in self.units)
 
     def _units(self) -> dict[Node, Unit]:
         fusions = self.context.rules.fusions("onnx", self.context.target.name)

@@ -137,7 +137,7 @@ class Kept:
                 yield constant, constant.data
         for node in self.graph.nodes:
             fill = node.attributes.get("value")
-            if node.op == "onnx.ConstantOfShape" and isinstance(fill, np.ndarray):
+            if node.op == "nn.constant_of_shape" and isinstance(fill, np.ndarray):
                 yield node.output, fill
 
     def _readers(self, value: Value, reason: str) -> Reasons:
@@ -158,9 +158,9 @@ class Kept:
     def _bound(self, value: Value) -> float:
         """To what a constant may be clamped; 0.0 where it may not."""
         carried: set[Value] = set()
-        front = [value]
-        while front:
-            current = front.pop()
+        pending = [value]
+        while pending:
+            current = pending.pop()
             if current.is_output:
                 return 0.0
             for node in current.readers:
@@ -168,7 +168,7 @@ class Kept:
                     continue
                 if not next(self._family("carries_bound", node), None):
                     return 0.0
-                front += [v for v in node.outputs if v not in carried]
+                pending += [v for v in node.outputs if v not in carried]
                 carried.update(node.outputs)
         self._masks |= carried
         return ADDEND if carried else LARGEST

@@ -10,9 +10,10 @@ import numpy as np
 import onnx
 
 from sparqc.errors import SparqcError
-from sparqc.ir.graph import Array, Attribute, Node, Value
+from sparqc.ir.graph import Array, Node, Value
 from sparqc.ir.onnx.write import write_node
 from sparqc.ir.vocabulary.onnx_schema import CAPTURED, schema_of
+from sparqc.ir.vocabulary.operator import Emitted, OnnxEmitter
 from sparqc.ir.vocabulary.raw import opsets_of
 from sparqc.ir.vocabulary.table import OperatorTable
 
@@ -42,17 +43,17 @@ def signature_of(node: Node, table: OperatorTable) -> Signature:
         return Signature(reason="its subgraphs are left as they are")
     if any(v.type.dtype == "?" for v in (*node.inputs, *node.outputs)):
         return Signature(reason="the types of what it reads or gives are not known")
-    sheet = _Sheet(opsets_of(node.graph))
+    emitter = _SchemaEmitter(opsets_of(node.graph))
     with suppress(SparqcError):
-        write_node(node, table, sheet)
-        return _with_hidden(sheet.signature(), node, sheet)
+        write_node(node, table, emitter)
+        return _with_hidden(emitter.signature(), node, emitter)
     return Signature(reason="it has no form in ONNX")
 
 
-def _with_hidden(signature: Signature, node: Node, sheet: _Sheet) -> Signature:
+def _with_hidden(signature: Signature, node: Node, emitter: _SchemaEmitter) -> Signature:
     """Adds the constants that are written in another layout, as copies: these have the type of what
     the operator gives."""
-    seen = {v for w in sheet.written for v in w.inputs if isinstance(v, Value)}
+    seen = {v for w in emitter.written for v in w.node.inputs if isinstance(v, Value)}
     hidden = {v for v in node.inputs if v.type.dtype == FULL and v.is_const and v not in seen}
     if not signature.results or not hidden:
         return signature
@@ -64,17 +65,15 @@ class _Written:
     """One ONNX operator that was written for a node, with its schema."""
 
     schema: onnx.defs.OpSchema
-    inputs: Sequence[Value | str | None]
-    outputs: Sequence[Value | str]
-    attributes: Mapping[str, Attribute]
+    node: Emitted
 
     def operands(self) -> Iterator[tuple[Value, str]]:
         """Each FP32 operand with the name of its type in the schema."""
-        yield from _typed(self.inputs, self.schema.inputs)
+        yield from _typed(self.node.inputs, self.schema.inputs)
 
     def results(self) -> Iterator[tuple[Value, str]]:
         """Each FP32 result with the name of its type in the schema."""
-        yield from _typed(self.outputs, self.schema.outputs)
+        yield from _typed(self.node.outputs, self.schema.outputs)
 
     def takes_half(self, type_name: str) -> bool:
         """Whether values of a type of the schema may be FP16."""
@@ -99,7 +98,7 @@ def _typed(
 
 
 @dataclass
-class _Sheet:
+class _SchemaEmitter(OnnxEmitter):
     """An `OnnxEmitter` that keeps what is written."""
 
     opsets: Mapping[str, int]
@@ -110,20 +109,13 @@ class _Sheet:
     def __post_init__(self) -> None:
         self.opset = self.opsets[""]
 
-    def emit(
-        self,
-        op_type: str,
-        inputs: Sequence[Value | str | None],
-        attributes: Mapping[str, Attribute] | None = None,
-        *,
-        outputs: Sequence[Value | str],
-        domain: str = "",
-    ) -> None:
+    def add(self, emitted: Emitted) -> None:
+        op_type, domain = emitted.op_type, emitted.domain
         schema = schema_of(op_type, domain, self.opsets.get(domain, 1))
         if schema is None:
             self.unknown = f"{domain}.{op_type} is no operator of ONNX: its types are not known"
         else:
-            self.written.append(_Written(schema, inputs, outputs, attributes or {}))
+            self.written.append(_Written(schema, emitted))
 
     def constant(self, array: Array, hint: str) -> str:
         return hint

@@ -39,8 +39,10 @@ def _descend_block(
     local = hessian[:, start : start + block.shape[1], start : start + block.shape[1]]
     for i in range(0, block.shape[1], width):
         part = slice(i, i + width)
-        own, old = local[:, part, part], block[:, part].clone()
-        new = step(residual[:, part] + own @ old, own, slice(start + i, start + i + width))
+        diagonal, old = local[:, part, part], block[:, part].clone()
+        new = step(
+            residual[:, part] + diagonal @ old, diagonal, slice(start + i, start + i + width)
+        )
         residual -= local[:, :, part] @ (new - old)
         block[:, part] = new
 
@@ -48,11 +50,11 @@ def _descend_block(
 _FIRST, _SECOND = torch.triu_indices(4, 4, offset=1)
 
 
-def best_pair(right: Tensor, own: Tensor, columns: slice) -> Tensor:
+def best_pair(right: Tensor, diagonal: Tensor, columns: slice) -> Tensor:
     """Of four columns the two that lower the error most, at their optimum; the others are 0."""
     p, q = right[:, _FIRST], right[:, _SECOND]  # [G, 6, K]
-    hpp, hqq = own[:, _FIRST, _FIRST, None], own[:, _SECOND, _SECOND, None]
-    hpq = own[:, _FIRST, _SECOND, None]
+    hpp, hqq = diagonal[:, _FIRST, _FIRST, None], diagonal[:, _SECOND, _SECOND, None]
+    hpq = diagonal[:, _FIRST, _SECOND, None]
     determinant = hpp * hqq - hpq * hpq
     wp, wq = (p * hqq - q * hpq) / determinant, (q * hpp - p * hpq) / determinant
     best = (p * wp + q * wq).argmax(1, keepdim=True)
@@ -65,8 +67,8 @@ def nearest_code(mask: Tensor, scale: Tensor, high: int) -> Step:
     """A step for one column: the best multiple of the scale [G, K], 0 outside the mask."""
     kept = mask.transpose(1, 2).contiguous()
 
-    def step(right: Tensor, own: Tensor, columns: slice) -> Tensor:
-        return rounded(right / own, scale[:, None], high) * kept[:, columns]
+    def step(right: Tensor, diagonal: Tensor, columns: slice) -> Tensor:
+        return rounded(right / diagonal, scale[:, None], high) * kept[:, columns]
 
     return step
 

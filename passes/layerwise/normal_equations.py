@@ -37,9 +37,9 @@ class Problem:
         """Aim rows at what `weight` and `bias` give, where that explains less than `least` of what
         they were aimed at."""
         strange = self.errors(weight) >= (1 - least) * self.energy
-        own = weight @ self.hessian
-        self.cross = torch.where(strange[..., None], own, self.cross)
-        self.energy = torch.where(strange, (own * weight).double().sum(-1), self.energy)
+        product = weight @ self.hessian
+        self.cross = torch.where(strange[..., None], product, self.cross)
+        self.energy = torch.where(strange, (product * weight).double().sum(-1), self.energy)
         mean = torch.einsum("gkn,gn->gk", weight.double(), self.x_mean) + bias
         self.y_mean = torch.where(strange, mean, self.y_mean)
 

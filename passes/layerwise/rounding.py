@@ -81,8 +81,8 @@ class Rounding:
         self.mask = self.rows != 0 if held else torch.ones_like(self.rows, dtype=torch.bool)
         scale = tensor_of(cast(Array, layer.scale.data)).float().reshape(-1)
         self.scale = scale.expand(layer.form.groups * layer.form.rows).reshape(self.rows.shape[:2])
-        own = len(layer.scale.readers) == 1
-        self._ranges = ranges and own and layer.quantizer.attributes["axis"] is not None
+        unshared = len(layer.scale.readers) == 1
+        self._ranges = ranges and unshared and layer.quantizer.attributes["axis"] is not None
 
     def task(self, reference: Graph) -> Task:
         """What `repair` is to do."""
@@ -97,8 +97,8 @@ class Rounding:
         share = self.damping or best_share(problem, self.rows, self.mask)
         weight = fit(self.rows, *damped(problem, self.rows, share), self.mask)
         # What rounding loses is made good around these weights, whatever held them.
-        few = max(1.0, self.layer.form.columns / problem.samples)
-        hessian, _ = damped(problem, weight, self.damping or ROUNDING * few)
+        columns_per_sample = max(1.0, self.layer.form.columns / problem.samples)
+        hessian, _ = damped(problem, weight, self.damping or ROUNDING * columns_per_sample)
         if self._ranges:
             self.scale = best_scale(weight, hessian, self.layer.high)
         high, mask = self.layer.high, self.mask

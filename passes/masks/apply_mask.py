@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from sparqc.ir.graph import Array, Graph, Node, Value
 from sparqc.ir.vocabulary.table import OperatorTable
+from sparqc.numerics.two_four import is_two_four
 from sparqc.passes.masks.sparse_layers import SparseLayer
 
 
@@ -23,6 +24,9 @@ def apply_mask(
     zeros.
     """
     data = layer.data(table)
+    held = held_mask(layer.weight)
+    if held is not None:
+        return _tighten(graph, held, layer, mask, data, repaired)
     share = _removed(data, mask)
     weight = layer.weight if repaired is None else _changed(graph, layer.weight, repaired)
     if graph.level == "onnx":
@@ -43,6 +47,35 @@ def apply_mask(
         for slot in reader.slots_of(weight):
             graph.redirect(reader, slot, weight, node.output)
     return share
+
+
+def held_mask(weight: Value) -> Node | None:
+    """The operator that masks a weight already."""
+    made = weight.producer
+    return made if made is not None and made.op == "sparse.mask" else None
+
+
+def _tighten(
+    graph: Graph,
+    held: Node,
+    layer: SparseLayer,
+    mask: NDArray[np.bool_],
+    data: Array,
+    repaired: Array | None,
+) -> float:
+    """Let the mask that a weight has take away what the new one does; one that is 2:4 stays.
+
+    A weight that stays may be zero by now: it is trained further all the same.
+    """
+    stored, known = held.operands["w"], held.operands["mask"]
+    assert isinstance(stored, Value) and isinstance(known, Value) and known.data is not None
+    kept = known.data != 0
+    if not is_two_four(kept, layer.axis):
+        kept = kept & mask
+        graph.set_operand(held, "mask", graph.constant(kept, known.name))
+    if repaired is not None:
+        _changed(graph, stored, repaired)
+    return _removed(data, kept)
 
 
 def _changed(graph: Graph, weight: Value, data: Array) -> Value:

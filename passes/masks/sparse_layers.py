@@ -40,13 +40,20 @@ class SparseLayer:
         return Mask(
             layer=self.node.output.name,
             module=self.node.origin.module,
-            weight=self.weight.name,
+            weight=_stored(self.weight).name,
             shape=self.shape,
             axis=self.axis,
             masked=not self.reason,
             reason=self.reason,
             removed=removed,
         )
+
+
+def _stored(weight: Value) -> Value:
+    """What lies behind a mask that a weight has already."""
+    made = weight.producer
+    inner = made.operands["w"] if made is not None and made.op == "sparse.mask" else None
+    return inner if isinstance(inner, Value) else weight
 
 
 def sparse_layers(graph: Graph, context: Context) -> list[SparseLayer]:

@@ -12,14 +12,12 @@ Source: Ioffe and Szegedy, Batch Normalization, 2015, algorithm 2; ONNX BatchNor
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sparqc.declared.natives import native
 from sparqc.errors import SparqcError
 from sparqc.ir.graph import Array
+from sparqc.numerics.arrays import Floats
 from sparqc.numerics.finite import require_finite
-
-Floats = NDArray[np.float64]
 
 
 @native("fold_batch_norm")

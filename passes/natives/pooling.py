@@ -22,6 +22,19 @@ def pool_window(output: Sequence[int], shape: Shape) -> tuple[int, ...]:
     return tuple(int(n) // m for n, m in zip(sizes, output, strict=True))
 
 
+@native("covers_map")
+def covers_map(
+    kernel: Sequence[int], pads: Sequence[int], before: Shape, after: Shape, ceil_mode: bool
+) -> bool:
+    """Whether one window of an average pool is the whole map, or with `ceil_mode` reaches beyond
+    it, where the mean is of what lies inside; the shapes are [N, C, spatial...]."""
+    sizes = before[-len(kernel) :]
+    if any(pads) or not all(isinstance(n, int) for n in sizes) or set(after[2:]) != {1}:
+        return False
+    pairs = [(k, int(n)) for k, n in zip(kernel, sizes, strict=True)]
+    return all(k == n or (ceil_mode and k > n) for k, n in pairs)
+
+
 @native("all_ones")
 def all_ones(numbers: Sequence[int]) -> bool:
     """Whether every number is 1."""

@@ -77,8 +77,8 @@ class BatchStatistics:
         writer = Writer(graph, table)
         self._inputs = [writer.nodes[value] for value in graph.inputs]
         self._placeholders = list(writer.fx.find_nodes(op="placeholder"))
-        live = {writer.nodes[value]: found for value, found in moments.items()}
-        self._interpreter = _Interpreter(writer.module, live)
+        by_node = {writer.nodes[value]: found for value, found in moments.items()}
+        self._interpreter = _Interpreter(writer.module, by_node)
         self._ranks = ranks
         self._cuttable = _has_free_batch(graph)
 
@@ -114,16 +114,16 @@ class _Interpreter(fx.Interpreter):
     of small batches.
     """
 
-    def __init__(self, module: fx.GraphModule, live: Mapping[fx.Node, Moments]) -> None:
+    def __init__(self, module: fx.GraphModule, moments: Mapping[fx.Node, Moments]) -> None:
         super().__init__(module)
-        self.live = live
+        self.moments = moments
         self.ranks = ALONE
 
     def run_node(self, n: fx.Node) -> Any:
         """Run one node."""
-        if n not in self.live:
+        if n not in self.moments:
             return super().run_node(n)
-        moments = self.live[n]
+        moments = self.moments[n]
         (x, scale, bias, *_, epsilon, _), _ = self.fetch_args_kwargs_from_env(n)
         moments.add(x, self.ranks)
         mean, variance = moments.mean.to(x.dtype), moments.variance.to(x.dtype)

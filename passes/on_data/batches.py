@@ -54,7 +54,9 @@ def calibration_batches(
         _check(graph.inputs, batch, f"calibration batch {number}")
         samples += len(batch[0]) if batch and batch[0].ndim else 1
         context.facts.put(CalibrationSamples(samples))
+        context.batch = number
         yield number, batch
+        context.batch = 0
         context.progress(number, total, "calibration batches")
         if number == limit:
             return
@@ -92,7 +94,7 @@ def _check(inputs: list[Value], batch: Batch, what: str) -> None:
         names = ", ".join(value.name for value in inputs)
         raise SparqcError(
             f"{what} has {len(batch)} arrays, the model takes {len(inputs)}: {names}",
-            hint="each batch is a tuple with one tensor for each input",
+            hint="each batch is a tuple with one tensor for each input, without labels",
         )
     sizes: dict[str, int] = {}
     for value, array in zip(inputs, batch, strict=True):

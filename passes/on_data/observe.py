@@ -8,11 +8,11 @@ over several runs where one image alone is too large.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from sparqc.ir.graph import Array, Graph, Value
+from sparqc.ir.graph import Graph, Value
 from sparqc.ir.levels.execute import open_runner
-from sparqc.ir.runner import Runner, StreamingRunner
+from sparqc.ir.runner import Runner, Show, StreamingRunner
 from sparqc.ir.samples import is_free
 from sparqc.ir.uncalibrated import is_uncalibrated
 from sparqc.ir.vocabulary.table import OperatorTable
@@ -24,7 +24,6 @@ LIMIT = 64 << 20
 #: than once, each time for some of the values.
 RUN_LIMIT = 256 << 20
 
-Show = Callable[[Value, Array], None]
 #: Values of a graph, and the same values of its copy.
 Pairs = list[tuple[Value, Value]]
 
@@ -48,7 +47,7 @@ class Observer:
         chunks = _chunks(found)
         self._runs: list[tuple[Runner, Pairs]] = [
             (
-                open_runner(copy, table, optimize="all") if index else self._runner,
+                open_runner(copy, table, optimize="all", shared=False) if index else self._runner,
                 [(v, copy.value(v.name)) for v in chunk],
             )
             for index, chunk in enumerate(chunks)

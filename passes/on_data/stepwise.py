@@ -12,7 +12,7 @@ from typing import Protocol
 
 from sparqc.ir.graph import Array, Graph, Node, Value
 from sparqc.ir.levels.execute import open_runner
-from sparqc.ir.runner import Change, Runner
+from sparqc.ir.runner import Edit, Runner
 from sparqc.ir.vocabulary.table import OperatorTable
 from sparqc.rewrite.context import Batch
 
@@ -20,8 +20,8 @@ from sparqc.rewrite.context import Batch
 class Stepper(Protocol):
     """A graph that is ready to run in steps."""
 
-    def run(self, batch: Batch, change: Change) -> None:
-        """Run one batch as far as the last of the values; see `sparqc.ir.runner.Change`."""
+    def run(self, batch: Batch, change: Edit) -> None:
+        """Run one batch as far as the last of the values; see `sparqc.ir.runner.Edit`."""
 
 
 def open_stepper(graph: Graph, values: Sequence[Value], table: OperatorTable) -> Stepper:
@@ -40,7 +40,7 @@ class _FxStepper:
 
         self._runner, self._values = FxRunner(graph, table), values
 
-    def run(self, batch: Batch, change: Change) -> None:
+    def run(self, batch: Batch, change: Edit) -> None:
         self._runner.edit(batch, self._values, change)
 
 
@@ -72,7 +72,7 @@ class _Parts:
             part = cut_out(graph, reads, gives)
             self._parts.append(_Part(open_runner(part, table), reads, gives, last, done))
 
-    def run(self, batch: Batch, change: Change) -> None:
+    def run(self, batch: Batch, change: Edit) -> None:
         arrays: dict[Value, Array] = dict(zip(self._inputs, batch, strict=True))
         for part in self._parts:
             found, _ = part.runner.run([arrays[v] for v in part.reads])
@@ -104,12 +104,12 @@ def cut_out(graph: Graph, reads: Sequence[Value], gives: Sequence[Value]) -> Gra
         part.native = None  # it names the inputs and outputs of the whole
     inputs = []
     for value in reads:
-        own = part.value(value.name)
-        if own.producer is not None:
+        copied = part.value(value.name)
+        if copied.producer is not None:
             new = part.add_input(part.fresh(f"{value.name}_in"), value.type)
-            part.replace(own, new)
-            own = new
-        inputs.append(own)
+            part.replace(copied, new)
+            copied = new
+        inputs.append(copied)
     part.inputs = inputs
     part.set_outputs([part.value(v.name) for v in gives])
     part.drop_dead()

@@ -52,11 +52,11 @@ class Ties:
 
     orders: Orders
     node: Node
-    told: set[Axis] = field(default_factory=set)
+    mentioned: set[Axis] = field(default_factory=set)
 
     def same(self, *axes: Axis) -> None:
         """These axes have one order.  An axis of size 1 is stretched, which ties nothing."""
-        self.told.update(axes)
+        self.mentioned.update(axes)
         several = [axis for axis in axes if size_of(axis) != 1]
         layouts = [self.orders.layout(axis) for axis in several]
         known = [layout for layout in layouts if layout is not None]
@@ -69,13 +69,13 @@ class Ties:
 
     def free(self, *axes: Axis) -> None:
         """The result is the same in whichever order these axes are, and so is its meaning."""
-        self.told.update(axes)
+        self.mentioned.update(axes)
         for axis in axes:
             self.orders.layout(axis)
 
     def made_of(self, axis: Axis, parts: Sequence[Layout | None]) -> None:
         """The axis is these parts, one behind the other; None: its size is not known."""
-        self.told.add(axis)
+        self.mentioned.add(axis)
         whole = self.orders.layout(axis)
         known = [piece for part in parts if part is not None for piece in part]
         if whole is None or None in parts:
@@ -85,7 +85,7 @@ class Ties:
 
     def blocks(self, axis: Axis, block: int) -> Layout | None:
         """The layout of an axis each of whose positions is `block` positions elsewhere."""
-        self.told.add(axis)
+        self.mentioned.add(axis)
         layout = self.orders.layout(axis)
         return layout and tuple((segment, stride * block) for segment, stride in layout)
 
@@ -93,7 +93,7 @@ class Ties:
         """Fix the order along every axis that was not mentioned."""
         for value in (*self.node.inputs, *self.node.outputs):
             for axis in axes_of(value):
-                if axis not in self.told:
+                if axis not in self.mentioned:
                     self.orders.pin(axis, self.reason("needs them in this order"))
 
     def reason(self, why: str) -> str:

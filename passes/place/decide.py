@@ -143,13 +143,13 @@ class Decider:
         One fusion that falls back to float can take others with it, hence the repetition; it ends
         because each round but the last sends at least one more to float.
         """
-        light = [d for d in self.decisions if not d.multiplies(self.context.table)]
+        without_products = [d for d in self.decisions if not d.multiplies(self.context.table)]
         changed = True
         while changed:
             changed = self._follow_pairs()
             slots = self.requests()
             wanted, given = self.wanted(slots), self._from_int8(slots)
-            for decision in light:
+            for decision in without_products:
                 if not decision.reason:
                     decision.reason = _float_side(decision, wanted, given, slots)
                     changed |= bool(decision.reason)

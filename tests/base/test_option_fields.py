@@ -91,3 +91,14 @@ def test_what_an_option_takes(given: dict[str, Any], kept: dict[str, Any]) -> No
 )
 def test_what_an_option_does_not_take(given: dict[str, Any], says: str) -> None:
     assert refusal(**given).startswith(says)
+
+
+@pytest.mark.parametrize(
+    "given", [{"spices": ""}, {"spices": ["salt", " "]}, {"recipes": ""}, {"book": ""}]
+)
+def test_an_empty_name_is_refused(given: dict[str, Any]) -> None:
+    assert "is empty\n  leave --" in refusal(**given)
+
+
+def test_one_word_may_be_empty() -> None:
+    assert meal(heat="").heat == "" and meal(spices=()).spices == ()

@@ -43,7 +43,9 @@ def graph_of(
 def _count(row: Operator, sample: Sample) -> int:
     """How many outputs an instance has."""
     if row.outputs != ("y*",):
-        return 1
+        return len(row.outputs)
+    if "xs" in sample.operands:
+        return len(sample.operands["xs"])  # type: ignore[arg-type]
     if "sizes" in sample.attributes:
         return len(sample.attributes["sizes"])  # type: ignore[arg-type]
     return np.shape(sample.operands["x"])[int(sample.attributes["axis"])]  # type: ignore[arg-type]

@@ -91,7 +91,7 @@ def test_a_file_without_layers_is_refused(text: str, tmp_path: Path) -> None:
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     assert "No such file" in error_of(tmp_path / "none.toml")
     (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe")
-    assert "no UTF-8" in error_of(tmp_path / "bytes.toml")
+    assert "not text in UTF-8" in error_of(tmp_path / "bytes.toml")
 
 
 @pytest.mark.parametrize(

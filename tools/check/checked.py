@@ -12,6 +12,7 @@ import onnx
 from sparqc.declared.targets import profiles
 from sparqc.ir.graph import Graph
 from sparqc.ir.onnx.adapter import load_onnx
+from sparqc.ir.onnx.meaning.faults import structure_faults
 from sparqc.job.open import new_job
 from sparqc.job.options import Options
 from sparqc.passes.check.check import Finding, findings_of
@@ -58,19 +59,19 @@ def check_file(path: Path, target: str = "", patterns: Sequence[Path] = ()) -> C
     Raises UsageError for a file that is not there and an unknown target, SparqcError for one that
     is no whole ONNX model.
     """
-    return check_proto(load_onnx(path), target, patterns)
+    return check_proto(load_onnx(path, faulty=True), target, patterns)
 
 
 def check_proto(model: onnx.ModelProto, target: str = "", patterns: Sequence[Path] = ()) -> Checked:
     """As `check_file`, of a model in memory that `load_onnx` read or sparqc wrote."""
     options = Options(passes="", target=target or _recorded(model), patterns=tuple(patterns))
-    job = new_job(model, options=options)
+    faults = structure_faults(model)
+    broken = not all(fault.readable for fault in faults)
+    job = new_job(_without_nodes(model) if broken else model, options=options)
     graph, context = job.graph, job.context
-    found = [
-        *file_findings(Subject(model, graph, context)),
-        *findings_of(graph, context),
-        *lost_layers(graph, context.table),
-    ]
+    found = [*file_findings(Subject(model, graph, context, faults))]
+    if not broken:
+        found += [*findings_of(graph, context), *lost_layers(graph, context.table)]
     rows = layer_rows(graph, context)
     return Checked(
         model=model,
@@ -81,6 +82,12 @@ def check_proto(model: onnx.ModelProto, target: str = "", patterns: Sequence[Pat
         int8_layers=sum(row.int8 for row in rows),
         sparse_layers=sum(row.sparse for row in rows),
     )
+
+
+def _without_nodes(model: onnx.ModelProto) -> onnx.ModelProto:
+    """What can be read of a model whose nodes mean nothing."""
+    graph = onnx.GraphProto(name=model.graph.name)
+    return onnx.helper.make_model(graph, opset_imports=model.opset_import)
 
 
 def _recorded(model: onnx.ModelProto) -> str:

@@ -40,6 +40,18 @@ class Outcome:
 @click.option("-o", "--output", required=True, type=_PATH, help="The ONNX file to write.")
 @takes_debugging_options
 @click.option("--dump", type=_PATH, metavar="DIR", help="Write every graph and event to DIR.")
+@click.option(
+    "--fail-under",
+    type=float,
+    metavar="DB",
+    help="Exit code 1 where the outputs have less signal to noise than so many dB.",
+)
+@click.option(
+    "--fail-under-metric",
+    type=float,
+    metavar="VALUE",
+    help="Exit code 1 where the first metric of evaluate() is below this.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 @click.option("--verbose", is_flag=True, help="Show every layer, whatever their number.")
@@ -50,6 +62,8 @@ def compile_command(
     as_json: bool,
     quiet: bool,
     verbose: bool,
+    fail_under: float | None,
+    fail_under_metric: float | None,
 ) -> None:
     """Compile MODEL into an ONNX file, and report what was done to each layer."""
     outcome = run_compile(request, output, dump, quiet=quiet or as_json)
@@ -60,7 +74,37 @@ def compile_command(
 
         render(outcome.report, stdout_console(), verbose=verbose)
     if outcome.error:
-        raise outcome.error
+        raise _behind_file(outcome.error, output) from outcome.error
+    check_quality(outcome.report, fail_under, fail_under_metric)
+
+
+def _behind_file(error: SparqcError, output: Path) -> SparqcError:
+    """An error of evaluate(), with what became of the file."""
+    written = f"{output} is written and complete: it is its evaluation that failed"
+    hint = f"{error.hint}\n  {written}" if error.hint else written
+    return SparqcError(error.message, span=error.span, hint=hint)
+
+
+def check_quality(report: Report, least_db: float | None, least_metric: float | None) -> None:
+    """Raises SparqcError where the result, which is written, is worse than a person allows."""
+    gap, metrics = report.difference, report.metrics
+    if least_db is not None:
+        if gap is None:
+            raise UsageError(
+                "--fail-under: nothing was compared", hint="give the model example inputs"
+            )
+        if gap.snr_db < least_db:
+            raise SparqcError(f"--fail-under {least_db:g}: the outputs have {gap.snr_db:.1f} dB")
+    if least_metric is not None:
+        if not metrics:
+            raise UsageError(
+                "--fail-under-metric: nothing was evaluated", hint="give the model evaluate(run)"
+            )
+        first = metrics[0]
+        if not first.compiled >= least_metric:
+            raise SparqcError(
+                f"--fail-under-metric {least_metric:g}: {first.name} is {first.compiled:.4g}"
+            )
 
 
 def run_compile(
@@ -169,7 +213,7 @@ class Phases:
 
 
 def _evaluate(opened: Opened, compiled: Compiled) -> tuple[list[Metric], SparqcError | None]:
-    """The metrics, or why there are none; the file is written and good in any case."""
+    """The metrics, or why there are none; the file is written in any case."""
     from sparqc.tools.model.evaluation import compare
 
     loaded = opened.loaded

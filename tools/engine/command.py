@@ -9,6 +9,7 @@ import click
 from rich.console import Console
 
 from sparqc.errors import FAILED, UsageError, did_you_mean
+from sparqc.tools.engine.own_process import in_own_process
 from sparqc.tools.engine.report import EngineReport
 from sparqc.tools.engine.rtx import DEFAULT_SM, compile_rtx
 from sparqc.tools.engine.rtx import TARGET as RTX
@@ -33,18 +34,25 @@ def build_engine(
     """Compile an ONNX file for a target.
 
     `sm` (86 for SM86) is what TensorRT-RTX compiles for; TensorRT takes the GPU that is there.
-    See `rtx.compile_rtx` for the rest.
+    The compiler runs in a process of its own.  See `rtx.compile_rtx` for the rest.
 
     Raises:
-        SparqcError: the compiler or its GPU is missing, or a file cannot be read or written.
+        SparqcError: the compiler or its GPU is missing, or it dies, or a file cannot be read or
+            written.
         UsageError: an unknown target or `sm`, or shapes that do not fit the model.
     """
     out = Path(output) if output else None
     if out and out.absolute() == Path(path).absolute():
         raise UsageError(f"the engine would overwrite the model '{path}'")
     if target == RTX:
-        return compile_rtx(
-            path, sm=sm or DEFAULT_SM, batch=batch, shapes=shapes, sparse=sparse, output=out
+        return in_own_process(
+            compile_rtx,
+            path,
+            sm=sm or DEFAULT_SM,
+            batch=batch,
+            shapes=shapes,
+            sparse=sparse,
+            output=out,
         )
     if target not in TARGETS:
         raise UsageError(
@@ -55,7 +63,9 @@ def build_engine(
             f"--sm is for {RTX}; {target} compiles for the GPU of this machine",
             hint="leave --sm out",
         )
-    return compile_trt(path, target=target, batch=batch, shapes=shapes, sparse=sparse, output=out)
+    return in_own_process(
+        compile_trt, path, target=target, batch=batch, shapes=shapes, sparse=sparse, output=out
+    )
 
 
 @click.command("build")

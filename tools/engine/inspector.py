@@ -13,6 +13,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sparqc.base.reading import damaged
 from sparqc.errors import SparqcError
 from sparqc.tools.engine.kernel import EngineTensor, Kernel, dtype_name, layer_names
 
@@ -34,14 +35,13 @@ def parse_inspector(text: str) -> tuple[Kernel, ...]:
             "the engine lists only the names of its layers",
             hint="build it with detailed profiling verbosity",
         )
-    return tuple(_kernel(layer) for layer in layers if layer.get("Inputs") or layer.get("Outputs"))
+    with damaged("the engine inspector's answer"):
+        return tuple(_kernel(x) for x in layers if x.get("Inputs") or x.get("Outputs"))
 
 
 def _layers(text: str) -> list[Any]:
-    try:
+    with damaged("the engine inspector's answer"):
         return list(json.loads(text)["Layers"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise SparqcError(f"the engine inspector's answer cannot be read: {error}") from error
 
 
 def _kernel(layer: Mapping[str, Any]) -> Kernel:

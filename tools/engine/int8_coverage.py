@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from sparqc.tools.engine.kernel import EngineTensor, Kernel
 from sparqc.tools.engine.onnx_weights import WeightedNode
-from sparqc.tools.engine.report import EngineOperator, Precision
+from sparqc.tools.engine.report import EngineOperator, OperatorPrecision
 
 #: Layer types that multiply and add: `correlation`, `deconv` and `gemm` of Myelin (TensorRT-RTX,
 #: and transformers in TensorRT), `CaskConvolution`, `CaskGemmMatrixMultiply`, ... of TensorRT.
@@ -43,7 +43,7 @@ def _operator(node: WeightedNode, kernels: Sequence[Kernel]) -> EngineOperator:
             node.node, node.op_type, node.weight, "unknown", reason="no kernel names it"
         )
     reason = _why_float(kernel)
-    precision: Precision = "float" if reason else "int8"
+    precision: OperatorPrecision = "float" if reason else "int8"
     return EngineOperator(node.node, node.op_type, node.weight, precision, kernel.name, reason)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from sparqc.base.reading import damaged, read_text
 from sparqc.errors import SparqcError, UsageError
 from sparqc.tools.engine.inspector import parse_inspector
 from sparqc.tools.engine.kernel import EngineTensor, Kernel
@@ -39,17 +40,12 @@ def read_listing(path: Path) -> tuple[Kernel, ...]:
 def _text(path: Path) -> str:
     if not path.is_file():
         raise UsageError(f"there is no file '{path}'")
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SparqcError(f"'{path}' cannot be read: {error}", hint=_KINDS) from error
+    return read_text(path)
 
 
 def _json(text: str, path: Path) -> Mapping[str, Any]:
-    try:
+    with damaged(f"'{path}'", hint=_KINDS):
         data = json.loads(text)
-    except ValueError as error:
-        raise SparqcError(f"'{path}' is no JSON: {error}", hint=_KINDS) from error
     if not isinstance(data, dict) or not {"kernels", "Layers"} & set(data):
         raise SparqcError(f"'{path}' lists no kernels", hint=_KINDS)
     return data
@@ -57,12 +53,8 @@ def _json(text: str, path: Path) -> Mapping[str, Any]:
 
 def _reported(kernels: Any, path: Path) -> tuple[Kernel, ...]:
     """The kernels of `sparqc build --json`."""
-    try:
+    with damaged(f"'{path}' is no report of `sparqc build --json`: it", hint=_KINDS):
         return tuple(map(_kernel, kernels))
-    except (KeyError, TypeError, ValueError) as error:
-        raise SparqcError(
-            f"'{path}' is no report of `sparqc build --json`: {error!r}", hint=_KINDS
-        ) from error
 
 
 def _kernel(data: Mapping[str, Any]) -> Kernel:

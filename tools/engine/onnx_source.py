@@ -14,7 +14,10 @@ from pathlib import Path
 import onnx
 from google.protobuf.message import DecodeError, EncodeError  # type: ignore[import-untyped]
 
+from sparqc.base.reading import damaged
 from sparqc.errors import SparqcError, UsageError
+from sparqc.ir.onnx.external import external_data, tensors_of
+from sparqc.ir.onnx.meaning.faults import require_meaning
 from sparqc.tools.engine.kernel import Kernel
 
 #: What an ONNX graph is given as.
@@ -80,8 +83,14 @@ def read_source(model: Model) -> OnnxSource:
 
     Raises:
         UsageError: where there is no such file.
-        SparqcError: where the file is not ONNX, is cut short, or misses its external data.
+        SparqcError: where the file is not ONNX, is cut short, or its external data are missing or
+            outside of its folder.
     """
+    with damaged("the model" if isinstance(model, onnx.ModelProto) else f"'{model}'"):
+        return _source(model)
+
+
+def _source(model: Model) -> OnnxSource:
     path = None if isinstance(model, onnx.ModelProto) else Path(model)
     proto = model if isinstance(model, onnx.ModelProto) else _load(Path(model))
     _check_external(proto, path)
@@ -109,22 +118,18 @@ def _load(path: Path) -> onnx.ModelProto:
         raise SparqcError(f"'{path}' is not an ONNX file, or it is cut short") from error
     if not (proto.ir_version and proto.opset_import and proto.graph.output):
         raise SparqcError(f"'{path}' is not an ONNX file, or it is cut short")
+    try:
+        require_meaning(proto)
+    except SparqcError as error:
+        raise SparqcError(f"{path}: {error.message}", hint=error.hint) from error
     return proto
 
 
 def _check_external(proto: onnx.ModelProto, path: Path | None) -> None:
-    for tensor in proto.graph.initializer:
-        if tensor.data_location != onnx.TensorProto.EXTERNAL:
-            continue
-        fields = {e.key: e.value for e in tensor.external_data}
-        data = (path.parent if path else Path()) / fields.get("location", "")
-        needed = int(fields.get("offset", 0)) + int(fields.get("length", 0))
-        if not data.is_file() or data.stat().st_size < needed:
-            raise SparqcError(
-                f"the data of weight '{tensor.name}' are missing: "
-                f"file '{data}' should hold at least {needed} bytes",
-                hint="keep the external data file beside the ONNX file",
-            )
+    """The compiler reads external data itself, so they have to be where they may be."""
+    for tensor in tensors_of(proto.graph):
+        if tensor.data_location == onnx.TensorProto.EXTERNAL:
+            external_data(tensor, path.parent if path else Path())
 
 
 def _unique_names(proto: onnx.ModelProto) -> list[str]:

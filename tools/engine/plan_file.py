@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from sparqc.base.whole_file import whole_file
 from sparqc.errors import SparqcError, UsageError
 
 
@@ -32,10 +33,8 @@ def write_plan(path: Path, plan: Any) -> None:
     Raises:
         SparqcError: where the system refuses, for example on a full disk.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        temporary.write_bytes(plan)
-        os.replace(temporary, path)
+        with whole_file(path) as file:
+            file.write(plan)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise SparqcError(f"cannot write the engine '{path}': {error.strerror}") from error

@@ -13,7 +13,7 @@ from sparqc.tools.engine.kernel import EngineTensor, Kernel
 
 __all__ = ["CompilerMessage", "EngineOperator", "EngineReport", "EngineTensor", "Kernel"]
 
-Precision = Literal["int8", "float", "unknown"]
+OperatorPrecision = Literal["int8", "float", "unknown"]
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class EngineOperator:
     node: str
     op_type: str
     weight: str
-    precision: Precision
+    precision: OperatorPrecision
     kernel: str = ""
     reason: str = ""
 
@@ -140,5 +140,5 @@ class EngineReport:
         }
 
 
-def _names(operators: Iterable[EngineOperator], precision: Precision) -> list[str]:
+def _names(operators: Iterable[EngineOperator], precision: OperatorPrecision) -> list[str]:
     return [o.node for o in operators if o.precision == precision]

@@ -37,13 +37,13 @@ def trtexec_line(
     model = Path(model)
     plan = Path(engine) if engine else model.with_suffix(".plan")
     ranges = {_quoted(name): (s.min, s.opt, s.max) for name, s in shapes.items()}
-    line = profile(target).build_command(str(model), str(plan), ranges)
+    command = profile(target).build_command(str(model), str(plan), ranges)
     extra = list(_VERBOSE)
-    if line.startswith("trtexec"):
+    if command.startswith("trtexec"):
         extra.append(_EXPORT.format(model.with_suffix(".layers.json")))
     elif sm:
         extra.append(f"--computeCapabilities={sm}")
-    return f"{line} {shlex.join(extra)}"
+    return f"{command} {shlex.join(extra)}"
 
 
 def _quoted(name: str) -> str:

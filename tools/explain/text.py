@@ -67,8 +67,8 @@ def summary(engine: PredictedEngine, estimates: Sequence[Estimate]) -> Iterator[
         yield _row("estimate", estimate_text(estimate))
     if engine.values:
         groups = len({v.group for v in engine.values})
-        plan = f"{len(engine.values)} values in INT8 with {groups} scales, "
-        yield _row("plan", f"{plan}{len(engine.weights)} weights (--plan shows them)")
+        quantized = f"{len(engine.values)} values in INT8 with {groups} scales, "
+        yield _row("plan", f"{quantized}{len(engine.weights)} weights (--plan shows them)")
     for note in engine.notes:
         yield _row("note", note)
 

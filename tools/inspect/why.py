@@ -28,12 +28,12 @@ def why_command(request: Request, value: str, after: str | None) -> None:
     from sparqc.tools.inspect.stages import END, graph_after
 
     graph, context = graph_after(request, after or END)
-    told: set[str] = set()
-    blocks = ["\n".join(_story(node, context, told)) for node in find_nodes(graph, value)]
+    explained: set[str] = set()
+    blocks = ["\n".join(_story(node, context, explained)) for node in find_nodes(graph, value)]
     click.echo("\n\n".join(blocks))
 
 
-def _story(node: Node, context: Context, told: set[str]) -> Iterator[str]:
+def _story(node: Node, context: Context, explained: set[str]) -> Iterator[str]:
     """The lines on one node; what a rule says stands where it is named first."""
     from sparqc.ir.text.print import print_node
 
@@ -47,9 +47,9 @@ def _story(node: Node, context: Context, told: set[str]) -> Iterator[str]:
         yield "  from no line of the model"
     for rule in origin.rules:
         yield f"  then {rule}"
-        if rule not in told and (meaning := _meaning(rule, context.rules)):
+        if rule not in explained and (meaning := _meaning(rule, context.rules)):
             yield f"       {meaning}"
-        told.add(rule)
+        explained.add(rule)
     if not origin.rules:
         yield "  no rule has touched it"
 

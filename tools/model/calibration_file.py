@@ -14,11 +14,13 @@ from typing import Any
 
 import numpy as np
 
+from sparqc.base.reading import damaged
 from sparqc.errors import SparqcError, UsageError, did_you_mean
 from sparqc.ir.graph import Array, Shape, dtype_name
 
 #: Samples in a batch where the model leaves the batch open and nobody shows a size.
 DEFAULT_BATCH = 8
+_WRITE = "write it with numpy.savez(FILE, NAME=array) or safetensors.numpy.save_file"
 
 
 @dataclass(frozen=True)
@@ -38,10 +40,10 @@ class Slot:
         return f"{self.name!r} ({self.dtype}[{', '.join(map(str, self.shape))}])"
 
 
-Batches = Callable[[], Iterator[list[Array]]]
+ArrayBatches = Callable[[], Iterator[list[Array]]]
 
 
-def file_batches(path: Path, slots: Sequence[Slot], usual: int | None = None) -> Batches:
+def file_batches(path: Path, slots: Sequence[Slot], usual: int | None = None) -> ArrayBatches:
     """The batches in a file, one array for each slot, anew at each call.
 
     A fixed first dimension gives the size of a batch, and samples that do not fill the last batch
@@ -51,7 +53,8 @@ def file_batches(path: Path, slots: Sequence[Slot], usual: int | None = None) ->
         UsageError: where the file does not exist or is of another kind.
         SparqcError: where it is damaged, or does not hold what the inputs need.
     """
-    arrays = _assign(path, read_arrays(path), slots)
+    with damaged(str(path), hint=_WRITE):
+        arrays = _assign(path, read_arrays(path), slots)
     samples = {len(array) for array in arrays}
     if len(samples) > 1:
         sizes = ", ".join(f"{s.name}: {len(a)}" for s, a in zip(slots, arrays, strict=True))
@@ -86,7 +89,12 @@ def read_arrays(path: Path) -> dict[str, Array]:
         )
     if not path.is_file():
         raise UsageError(f"--calibration {path}: there is no such file")
-    return _READERS[path.suffix](path)
+    # In this machine's byte order, whichever the file has.
+    return {name: _native(array) for name, array in _READERS[path.suffix](path).items()}
+
+
+def _native(array: Array) -> Array:
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
 def _read_numpy(path: Path) -> dict[str, Array]:
@@ -102,20 +110,14 @@ def _read_numpy(path: Path) -> dict[str, Array]:
 
 
 def _read_safetensors(path: Path) -> dict[str, Array]:
-    from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
-    try:
+    with damaged(str(path), hint=_WRITE):
         return load_file(path)
-    except (OSError, SafetensorError, ValueError, KeyError) as error:
-        raise _unreadable(path, str(error)) from error
 
 
 def _unreadable(path: Path, reason: str) -> SparqcError:
-    return SparqcError(
-        f"{path} cannot be read: {reason}",
-        hint="write it with numpy.savez(FILE, NAME=array) or safetensors.numpy.save_file",
-    )
+    return SparqcError(f"{path} cannot be read: {reason}", hint=_WRITE)
 
 
 _READERS: Mapping[str, Callable[[Path], dict[str, Array]]] = {

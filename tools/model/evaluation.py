@@ -58,10 +58,10 @@ class Reference:
         self.spec: pytree.TreeSpec | None = None
         self.leaves: list[Any] = []
 
-    def __call__(self, *inputs: torch.Tensor) -> Any:
+    def __call__(self, *inputs: torch.Tensor, **named: torch.Tensor) -> Any:
         """What the module gives."""
         with torch.no_grad():
-            result = self.module(*inputs)
+            result = self.module(*inputs, **named)
         if self.spec is None:
             leaves, self.spec = pytree.tree_flatten(result)
             self.leaves = [None if isinstance(x, torch.Tensor) else x for x in leaves]
@@ -94,9 +94,10 @@ class CompiledModel:
         )
         self.reference = reference
 
-    def __call__(self, *inputs: torch.Tensor) -> Any:
+    def __call__(self, *inputs: torch.Tensor, **named: torch.Tensor) -> Any:
         """What the file gives, as torch tensors; SparqcError where the inputs do not fit."""
         slots = self.session.get_inputs()
+        inputs = (*inputs, *_in_order(named, [slot.name for slot in slots[len(inputs) :]]))
         if len(inputs) != len(slots):
             raise SparqcError(
                 f"evaluate() gave {len(inputs)} inputs; the compiled model takes {len(slots)}: "
@@ -110,6 +111,16 @@ class CompiledModel:
         outputs = self.session.run(None, dict(zip(names, feeds, strict=True)))
         outputs = decode(outputs, [y.name for y in self.session.get_outputs()], self.scales)
         return self.reference.like([torch.from_numpy(y) for y in outputs])
+
+
+def _in_order(named: Mapping[str, torch.Tensor], names: list[str]) -> list[torch.Tensor]:
+    """Inputs by keyword in the order of those that the file takes behind the positional ones."""
+    if named and set(named) != set(names):
+        raise SparqcError(
+            f"evaluate() gave the inputs {', '.join(named)} by keyword; the compiled model takes "
+            + ", ".join(names)
+        )
+    return [named[name] for name in names if name in named]
 
 
 def _end_of(slot: Any) -> tuple[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from sparqc.errors import SparqcError, UsageError
 from sparqc.tools.model.user_code import RandomStream, UserCode, definition_span
 
-Batch = tuple[Tensor, ...]
-Batches = Callable[[], Iterator[Batch]]
+TensorBatch = tuple[Tensor, ...]
+TensorBatches = Callable[[], Iterator[TensorBatch]]
 Evaluate = Callable[[Callable[..., Tensor]], Mapping[str, float]]
 
 _END = object()
@@ -64,18 +64,23 @@ class ModelFunctions:
         hint = f"{where}describe each input: --input x:f32[8,3,224,224]"
         return UsageError(f"{self.code.name} offers no example inputs", hint=hint)
 
-    def example_inputs(self) -> Batch:
-        """The example inputs; SparqcError where they are no tuple of tensors."""
+    def example_inputs(self) -> TensorBatch | dict[str, Tensor]:
+        """The example inputs, by position or by keyword.
+
+        SparqcError where they are neither a tuple nor a dict of tensors.
+        """
         assert self.inputs is not None
         title = f"example_inputs() of {self.code.name}"
         found = self.code.call(self.inputs, title)
+        if isinstance(found, Mapping) and found and _are_tensors(found.values()):
+            return {str(name): tensor for name, tensor in found.items()}
         return _tensors(found, f"{title} returned", self.inputs)
 
-    def calibration(self, count: int) -> Batches | None:
-        """The calibration batches, each checked to hold `count` tensors."""
-        return None if self.batches is None else lambda: self._checked_batches(count)
+    def calibration(self, count: int, names: Sequence[str] = ()) -> TensorBatches | None:
+        """The calibration batches, each checked to hold `count` tensors; dicts go by `names`."""
+        return None if self.batches is None else lambda: self._checked_batches(count, names)
 
-    def _checked_batches(self, count: int) -> Iterator[Batch]:
+    def _checked_batches(self, count: int, names: Sequence[str]) -> Iterator[TensorBatch]:
         assert self.batches is not None
         title = f"calibration() of {self.code.name}"
         stream = RandomStream()
@@ -88,6 +93,7 @@ class ModelFunctions:
             if found is _END:
                 return
             number += 1
+            found = self._in_order(found, names, f"{title} gave as batch {number}")
             batch = _tensors(found, f"{title} gave as batch {number}", self.batches)
             if len(batch) != count:
                 raise SparqcError(
@@ -96,6 +102,18 @@ class ModelFunctions:
                     hint="yield the inputs of the model only, without labels",
                 )
             yield batch
+
+    def _in_order(self, found: object, names: Sequence[str], what: str) -> object:
+        """The tensors of a batch that is a dict, in the order of the inputs."""
+        if not isinstance(found, Mapping):
+            return found
+        if set(found) == set(names):
+            return tuple(found[name] for name in names)
+        raise SparqcError(
+            f"{what} tensors for {', '.join(map(str, found))}; the model takes {', '.join(names)}",
+            span=definition_span(self.batches),
+            hint="yield the inputs of the model only, without labels",
+        )
 
     @property
     def evaluate(self) -> Evaluate | None:
@@ -124,14 +142,18 @@ class ModelFunctions:
         return lambda module: self.code.call(trainer, title, module)
 
 
-def _tensors(found: object, what: str, function: object) -> Batch:
-    if isinstance(found, (tuple, list)) and found and all(isinstance(t, Tensor) for t in found):
+def _tensors(found: object, what: str, function: object) -> TensorBatch:
+    if isinstance(found, (tuple, list)) and found and _are_tensors(found):
         return tuple(found)
     raise SparqcError(
         f"{what} {_described(found)}, not a tuple of tensors",
         span=definition_span(function),
         hint="one input is a tuple too: (images,)",
     )
+
+
+def _are_tensors(items: Iterable[object]) -> bool:
+    return all(isinstance(item, Tensor) for item in items)
 
 
 def _described(found: object) -> str:

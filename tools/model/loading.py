@@ -12,11 +12,12 @@ from torch import nn
 from torch.export import ExportedProgram
 
 from sparqc.errors import UsageError
-from sparqc.tools.model.functions import Batch, Batches, Evaluate, ModelFunctions
+from sparqc.tools.model.functions import Evaluate, ModelFunctions, TensorBatch, TensorBatches
+from sparqc.tools.model.keywords import by_position, positional_names
 from sparqc.tools.model.program_file import read_program
 from sparqc.tools.model.random_inputs import random_inputs
 from sparqc.tools.model.source import open_file, open_package
-from sparqc.tools.model.submodules import find, inputs_of
+from sparqc.tools.model.submodules import Call, find, inputs_of
 from sparqc.tools.model.user_code import shown
 
 _KINDS = (
@@ -39,9 +40,11 @@ class LoadedModel:
     #: The exported program of a `.pt2` file.
     program: ExportedProgram | None = None
     #: Example inputs, in the order of the parameters of `forward`.
-    inputs: Batch | None = None
+    inputs: TensorBatch | None = None
+    #: Their keywords, where `forward` takes one of them by keyword alone.
+    keywords: tuple[str, ...] = ()
     #: Gives the calibration batches anew at each call.
-    calibration: Batches | None = None
+    calibration: TensorBatches | None = None
     #: Takes a function from input tensors to the output, gives figures by name.
     evaluate: Evaluate | None = None
     train: Callable[[nn.Module], object] | None = None
@@ -95,37 +98,40 @@ def _module(
     module = code.make()
     if not inputs and not code.has_inputs:
         raise code.no_inputs()
-    example = random_inputs(inputs, module) if inputs else code.example_inputs()
-    calibration = code.calibration(len(example))
+    given = random_inputs(inputs, module) if inputs else code.example_inputs()
+    example, keywords = by_position(module, given)
+    names = keywords or positional_names(module)[: len(example)]
+    calibration = code.calibration(len(example), names)
     if submodule:
-        part, example, calibration = _part(module, submodule, example, calibration, code)
+        call = Call(module, code.code, keywords)
+        part, example, calibration = _part(call, submodule, example, calibration)
         return LoadedModel(spec, "module", code.path, part, inputs=example, calibration=calibration)
     return LoadedModel(
         spec,
         "module",
         code.path,
         module,
-        None,
-        example,
-        calibration,
-        code.evaluate,
-        code.train,
-        code,
+        inputs=example,
+        keywords=keywords,
+        calibration=calibration,
+        evaluate=code.evaluate,
+        train=code.train,
+        functions=code,
     )
 
 
 def _part(
-    module: nn.Module, path: str, example: Batch, calibration: Batches | None, code: ModelFunctions
-) -> tuple[nn.Module, Batch, Batches | None]:
-    part = find(module, path)
-    first = next(inputs_of(module, path, example, code.code))
+    call: Call, path: str, example: TensorBatch, calibration: TensorBatches | None
+) -> tuple[nn.Module, TensorBatch, TensorBatches | None]:
+    part = find(call.module, path)
+    first = next(inputs_of(call, path, example))
     if calibration is None:
         return part, first, None
     whole = calibration
     return (
         part,
         first,
-        lambda: (seen for batch in whole() for seen in inputs_of(module, path, batch, code.code)),
+        lambda: (seen for batch in whole() for seen in inputs_of(call, path, batch)),
     )
 
 
@@ -136,7 +142,8 @@ def _program(spec: str, submodule: str | None, inputs: Sequence[str]) -> LoadedM
         raise UsageError("an exported program has no submodules any more", hint=hint)
     program = read_program(path)
     module = _module_of(program)
-    example = random_inputs(inputs, module) if inputs else _stored_inputs(program)
+    given = random_inputs(inputs, module) if inputs else _stored_inputs(program)
+    example = tuple(given.values()) if isinstance(given, dict) else given
     if example is None:
         hint = "describe each input: --input x:f32[8,3,224,224]"
         raise UsageError(f"{shown(path)} holds no example inputs", hint=hint)
@@ -151,7 +158,7 @@ def _module_of(program: ExportedProgram) -> nn.Module:
     return module
 
 
-def _stored_inputs(program: ExportedProgram) -> Batch | None:
+def _stored_inputs(program: ExportedProgram) -> TensorBatch | None:
     args, kwargs = program.example_inputs or ((), {})
     return (*args, *kwargs.values()) or None
 

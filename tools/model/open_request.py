@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from sparqc.ir.graph import Array, dtype_name
 from sparqc.ir.onnx.adapter import load_onnx
+from sparqc.job.batches import Inputs
 from sparqc.job.open import Job, new_job
 from sparqc.pipeline.events import Listener
 from sparqc.rewrite.context import Progress
@@ -45,7 +46,9 @@ def open_request(
     loaded = load(request.model, submodule=request.submodule, inputs=request.inputs)
     proto = load_onnx(loaded.path) if loaded.kind == "onnx" and loaded.path else None
     calibration = calibration_of(request, loaded, proto)
-    inputs = loaded.inputs
+    inputs: Inputs | None = loaded.inputs
+    if loaded.keywords:
+        inputs = dict(zip(loaded.keywords, loaded.inputs or (), strict=True))
     if proto is not None and calibration is not None:
         inputs = _tensors(next(iter(calibration())))
     model = proto if proto is not None else loaded.module
@@ -98,7 +101,10 @@ def _module_slots(loaded: LoadedModel, open_batch: bool) -> list[Slot]:
     """The inputs of a module under the names of the parameters of `forward`."""
     assert loaded.module is not None and loaded.inputs is not None
     parameters = list(inspect.signature(loaded.module.forward).parameters)
-    names = [*parameters, *(f"input_{i}" for i in range(len(parameters), len(loaded.inputs)))]
+    names = list(loaded.keywords) or [
+        *parameters,
+        *(f"input_{i}" for i in range(len(parameters), len(loaded.inputs))),
+    ]
     return [
         Slot(name, dtype_name(x.detach().numpy().dtype), _shape(x, open_batch))
         for name, x in zip(names, loaded.inputs, strict=False)

@@ -58,8 +58,11 @@ def parse_input(text: str) -> InputSpec:
     return InputSpec(found["name"] or "", DTYPES[dtype], shape, text)
 
 
-def random_inputs(specs: Sequence[str], module: nn.Module) -> tuple[Tensor, ...]:
-    """A tensor for each `--input`, in the order of the parameters of `module.forward`.
+def random_inputs(
+    specs: Sequence[str], module: nn.Module
+) -> tuple[Tensor, ...] | dict[str, Tensor]:
+    """A tensor for each `--input`, in the order of the parameters of `module.forward`; by name
+    where one of them is taken by keyword alone.
 
     Floating-point tensors are standard normal, all others 0 or 1, which is a valid index, mask and
     token nearly everywhere; they are the same in every run.
@@ -68,9 +71,35 @@ def random_inputs(specs: Sequence[str], module: nn.Module) -> tuple[Tensor, ...]
         UsageError: for a text that describes no input, and for a name or a number of inputs that
             `forward` does not have.
     """
-    ordered = _in_order([parse_input(text) for text in specs], module)
+    parsed = [parse_input(text) for text in specs]
+    if not {spec.name for spec in parsed}.isdisjoint(_keyword_only(module)):
+        with RandomStream().active():
+            return {spec.name: _random(spec) for spec in _named(parsed, module)}
+    ordered = _in_order(parsed, module)
     with RandomStream().active():
         return tuple(_random(spec) for spec in ordered)
+
+
+def _keyword_only(module: nn.Module) -> list[str]:
+    parameters = inspect.signature(module.forward).parameters.values()
+    return [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+
+
+def _named(specs: list[InputSpec], module: nn.Module) -> list[InputSpec]:
+    """The inputs, each of which has a name of its own."""
+    known = [*(_parameters(module) or ()), *_keyword_only(module)]
+    seen: set[str] = set()
+    for spec in specs:
+        if not spec.name:
+            hint = f"write NAME:{spec.text}, as other inputs are given by keyword"
+            raise UsageError(f"--input '{spec.text}' has no name", hint=hint)
+        if spec.name not in known:
+            hint = did_you_mean(spec.name, known)
+            raise UsageError(f"--input '{spec.text}': no input {spec.name!r}", hint=hint)
+        if spec.name in seen:
+            raise UsageError(f"--input '{spec.text}': {spec.name!r} is given twice")
+        seen.add(spec.name)
+    return specs
 
 
 def _random(spec: InputSpec) -> Tensor:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from sparqc.errors import SparqcError, UsageError, did_you_mean
+from sparqc.tools.model.functions import TensorBatch
 from sparqc.tools.model.user_code import UserCode
-
-Batch = tuple[Tensor, ...]
 
 
 def find(module: nn.Module, path: str) -> nn.Module:
@@ -31,20 +31,37 @@ def _children(module: nn.Module) -> list[str]:
     return [name for name, _ in module.named_children()]
 
 
-def inputs_of(module: nn.Module, path: str, batch: Batch, code: UserCode) -> Iterator[Batch]:
+@dataclass(frozen=True)
+class Call:
+    """How a whole model is run on a batch."""
+
+    module: nn.Module
+    code: UserCode
+    #: The keywords of the inputs, where they are given by keyword.
+    keywords: tuple[str, ...] = ()
+
+    def __call__(self, batch: TensorBatch) -> None:
+        """Run it; SparqcError where it fails."""
+        with torch.no_grad(), self.code.running("running the model"):
+            if self.keywords:
+                self.module(**dict(zip(self.keywords, batch, strict=True)))
+            else:
+                self.module(*batch)
+
+
+def inputs_of(call: Call, path: str, batch: TensorBatch) -> Iterator[TensorBatch]:
     """What the submodule is called with while the whole model runs on a batch, call by call.
 
     Raises SparqcError where the model fails, never calls it, or calls it with other things than
     tensors.
     """
     seen: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
-    part = find(module, path)
+    part = find(call.module, path)
     hook = part.register_forward_pre_hook(
         lambda _, args, kwargs: seen.append((args, kwargs)), with_kwargs=True
     )
     try:
-        with torch.no_grad(), code.running("running the model"):
-            module(*batch)
+        call(batch)
     finally:
         hook.remove()
     if not seen:
@@ -52,7 +69,9 @@ def inputs_of(module: nn.Module, path: str, batch: Batch, code: UserCode) -> Ite
     yield from (_tensors(part, path, args, kwargs) for args, kwargs in seen)
 
 
-def _tensors(part: nn.Module, path: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Batch:
+def _tensors(
+    part: nn.Module, path: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> TensorBatch:
     bound = inspect.signature(part.forward).bind(*args, **kwargs)
     if bound.kwargs or not all(isinstance(value, Tensor) for value in bound.args):
         given = ", ".join(type(v).__name__ for v in (*bound.args, *bound.kwargs.values()))

@@ -55,8 +55,8 @@ def adopted_lines(rows: AdoptedRows | None) -> Iterator[str]:
     if rows is None:
         return
     counts = {kind: sum(c.kind == kind for c in rows.changes) for kind in KINDS}
-    told = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
-    yield f"quantizers of another tool: {told or 'removed'}"
+    listed = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
+    yield f"quantizers of another tool: {listed or 'removed'}"
     if rows.taken or rows.measured or rows.computed:
         yield f"its ranges serve {_several(len(rows.taken), 'scale')}"
     if rows.measured:

@@ -14,7 +14,7 @@ from sparqc.ir.constants import is_constant
 from sparqc.ir.graph import Graph, Node, Value
 from sparqc.ir.layer_name import layer_name
 from sparqc.ir.quantizers import is_dequantized, reads_codes_only, runs_in_int8
-from sparqc.ir.weighted import stored_array, weighted
+from sparqc.ir.weighted import Unread, stored_array, unread, weighted
 from sparqc.numerics.two_four import is_two_four
 from sparqc.passes.masks.pruning import Mask, Pruning
 from sparqc.passes.place.placement import Layer, Placement
@@ -56,9 +56,10 @@ class OtherRow:
 
 
 def layer_rows(graph: Graph, context: Context) -> list[LayerRow]:
-    """A row for each weighted operator of the final graph, in its order."""
-    plan = context.facts.get(Placement)
-    placed = {layer.name: layer for layer in plan.layers} if plan else {}
+    """A row for each weighted operator of the final graph, in its order; behind them those in a
+    form that is not read."""
+    placement = context.facts.get(Placement)
+    placed = {layer.name: layer for layer in placement.layers} if placement else {}
     pruning = context.facts.get(Pruning)
     masks = {**pruning.dense, **pruning.masks} if pruning else {}
     rows = []
@@ -77,19 +78,34 @@ def layer_rows(graph: Graph, context: Context) -> list[LayerRow]:
                 weight=_weight_name(weight, layer, mask),
                 shape=tuple(stored.shape),
                 int8=int8,
-                float_reason="" if int8 else _float_reason(layer, planned=plan is not None),
+                float_reason="" if int8 else _float_reason(layer, planned=placement is not None),
                 sparse=sparse,
                 dense_reason="" if sparse else _dense_reason(mask, pruned=pruning is not None),
                 source=node.origin.source or (layer.source if layer else ""),
             )
         )
-    return rows
+    return [*rows, *map(_unread_row, unread(graph, context.table))]
+
+
+def _unread_row(found: Unread) -> LayerRow:
+    return LayerRow(
+        name=found.node.origin.module or found.node.output.name,
+        value=found.node.output.name,
+        op=found.node.op,
+        weight=next(_constants_behind(found.weight)).name,
+        shape=tuple(d for d in found.weight.shape or () if isinstance(d, int)),
+        int8=False,
+        float_reason=found.reason,
+        sparse=False,
+        dense_reason=found.reason,
+        source=found.node.origin.source,
+    )
 
 
 def other_rows(graph: Graph, context: Context) -> list[OtherRow]:
     """A row for each operator without weights that a fusion of the target covers."""
-    plan = context.facts.get(Placement)
-    layers = [layer for layer in plan.layers if layer.weight is None] if plan else []
+    placement = context.facts.get(Placement)
+    layers = [layer for layer in placement.layers if layer.weight is None] if placement else []
     present = [layer for layer in layers if layer.name in graph]
     return [_other(layer, graph.value(layer.name).producer, context) for layer in present]
 

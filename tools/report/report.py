@@ -1,10 +1,10 @@
-"""What one compile did, as plain values: read off the result, shown by `report_text`."""
+"""What one compile did, as plain values: read off the result, shown by `text.py` beside this."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,7 @@ from sparqc.tools.report.layers import (
     residual_adds,
 )
 from sparqc.tools.report.permuted import permuted_notes
+from sparqc.tools.report.quality import Quality, quality_notes, quality_of
 from sparqc.tools.report.ranges import QuantizerRow, quantizer_rows, range_notes
 from sparqc.tools.report.samples import sample_notes
 from sparqc.tools.report.types import OperatorTypes, operator_types
@@ -34,6 +35,7 @@ from sparqc.tools.report.types import OperatorTypes, operator_types
 if TYPE_CHECKING:
     from sparqc.job.run import Compiled
     from sparqc.pipeline.events import PassEvent
+    from sparqc.pipeline.gate import Loss
     from sparqc.tools.model.evaluation import Metric
 
 
@@ -45,7 +47,8 @@ class PassRow:
     changes: int
     seconds: float
     cpu_seconds: float
-    #: Signal-to-noise ratio against the graph before it; None where it was not measured.
+    #: Signal-to-noise ratio of the outputs: of a pass that may change numbers against the model as
+    #: it was read, with --check against the graph before the pass; None where it was not measured.
     snr_db: float | None = None
     #: Why it did not run: "skip" or "limit".
     skipped: str = ""
@@ -110,6 +113,7 @@ class Report:
     quantizers: tuple[QuantizerRow, ...] = ()
     #: None where the model carried no quantizers of another tool.
     adopted: AdoptedRows | None = None
+    quality: Quality = field(default_factory=Quality)
     version: str = field(default_factory=lambda: str(sparqc.__version__))
 
     @property
@@ -140,6 +144,7 @@ class Report:
             "adopted": self.adopted.to_json() if self.adopted else None,
             "passes": [row.to_json() for row in self.passes],
             "difference": self.difference.to_json() if self.difference else None,
+            "quality": self.quality.to_json(),
             "metrics": [metric.to_json() for metric in self.metrics],
             "findings": None
             if self.findings is None
@@ -179,7 +184,7 @@ def report_of(compiled: Compiled, account: Account) -> Report:
         layers=tuple(layer_rows(compiled.graph, context)),
         others=tuple(other_rows(compiled.graph, context)),
         adds=residual_adds(compiled.graph, context),
-        passes=tuple(account.passes),
+        passes=tuple(_with_losses(account.passes, compiled.losses)),
         difference=compiled.difference,
         metrics=tuple(account.metrics),
         findings=found.findings if (found := context.facts.get(Findings)) else None,
@@ -190,6 +195,7 @@ def report_of(compiled: Compiled, account: Account) -> Report:
             *sample_notes(context.facts),
             *permuted_notes(context.facts),
             *range_notes(context.facts),
+            *quality_notes(compiled),
         ),
         sizes=Sizes(sum(p.stat().st_size for p in compiled.files), account.float_bytes),
         files=tuple(compiled.files),
@@ -199,7 +205,19 @@ def report_of(compiled: Compiled, account: Account) -> Report:
         quantizers=quantizer_rows(context.facts),
         adopted=adopted_rows(context.facts),
         cpu_seconds=account.cpu_seconds,
+        quality=quality_of(compiled),
     )
+
+
+def _with_losses(rows: Sequence[PassRow], losses: Sequence[Loss]) -> Iterator[PassRow]:
+    """The passes with what those that may change numbers did to the outputs."""
+    left = list(losses)
+    for row in rows:
+        if left and left[0].pass_ == row.name and row.changes:
+            drift = left.pop(0).drift
+            yield row if row.snr_db is not None else replace(row, snr_db=drift.snr_db)
+        else:
+            yield row
 
 
 def _opaque(compiled: Compiled) -> dict[str, int]:

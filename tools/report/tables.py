@@ -28,26 +28,26 @@ def plain_table(*titles: str) -> Table:
     return table
 
 
-def layer_table(rows: Sequence[LayerRow], verdicts: Sequence[Verdict]) -> Table:
+def layer_table(rows: Sequence[LayerRow], columns: Sequence[LayerColumn]) -> Table:
     """A row for each layer."""
-    table = plain_table("layer", "operator", "weight", *(v.title for v in verdicts))
+    table = plain_table("layer", "operator", "weight", *(c.title for c in columns))
     table.columns[1].no_wrap = table.columns[2].no_wrap = True
     for row in rows:
-        cells = (verdict.of(row) for verdict in verdicts)
+        cells = (column.of(row) for column in columns)
         table.add_row(row.name, operator_text(row.op), shape_text(row.shape), *cells)
     return table
 
 
 @dataclass(frozen=True)
-class Verdict:
+class LayerColumn:
     """A column of the table: what is said of a layer."""
 
     title: str
     of: Callable[[LayerRow], Text]
 
 
-INT8 = Verdict("INT8", lambda r: _yes("INT8") if r.int8 else _no(f"float: {r.float_reason}"))
-SPARSE = Verdict("2:4", lambda r: _yes("2:4") if r.sparse else _no(f"dense: {r.dense_reason}"))
+INT8 = LayerColumn("INT8", lambda r: _yes("INT8") if r.int8 else _no(f"float: {r.float_reason}"))
+SPARSE = LayerColumn("2:4", lambda r: _yes("2:4") if r.sparse else _no(f"dense: {r.dense_reason}"))
 
 
 def _yes(text: str) -> Text:
@@ -58,18 +58,18 @@ def _no(text: str) -> Text:
     return Text(text, style="yellow")
 
 
-def group_table(rows: Sequence[LayerRow], verdicts: Sequence[Verdict]) -> Table:
+def group_table(rows: Sequence[LayerRow], columns: Sequence[LayerColumn]) -> Table:
     """Layers that fared alike in one row, the most common fate first."""
     groups: dict[tuple[str, ...], list[LayerRow]] = {}
     for row in rows:
-        fate = (operator_text(row.op), *(verdict.of(row).plain for verdict in verdicts))
-        groups.setdefault(fate, []).append(row)
-    table = plain_table("", "operator", *(v.title for v in verdicts), "layers")
+        key = (operator_text(row.op), *(column.of(row).plain for column in columns))
+        groups.setdefault(key, []).append(row)
+    table = plain_table("", "operator", *(c.title for c in columns), "layers")
     table.columns[0].justify = "right"
-    for fate, members in sorted(groups.items(), key=lambda item: -len(item[1])):
-        cells = (verdict.of(members[0]) for verdict in verdicts)
+    for key, members in sorted(groups.items(), key=lambda item: -len(item[1])):
+        cells = (column.of(members[0]) for column in columns)
         names = shortened([m.name for m in members])
-        table.add_row(str(len(members)), fate[0], *cells, names)
+        table.add_row(str(len(members)), key[0], *cells, names)
     return table
 
 

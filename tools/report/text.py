@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from rich.padding import Padding
@@ -131,11 +131,23 @@ def _numbers(report: Report, page: _Page) -> None:
             f"({'+' if change >= 0 else ''}{figure(change, metric.original)})",
         )
     page.line("outputs", _difference(report))
+    page.line("verified", _verified(report))
     for note in report.notes:
         page.line("note", note)
-    if report.opaque:
-        names = ", ".join(f"{name} ({count})" for name, count in sorted(report.opaque.items()))
-        page.line("opaque", f"{names}: not in the operator table, passed through as they are")
+    for line in _opaque(report):
+        page.line("opaque", line)
+
+
+def _opaque(report: Report) -> Iterator[str]:
+    """The operators that the table did not write, by what became of them."""
+    names = {name: f"{name} ({count})" for name, count in sorted(report.opaque.items())}
+    passed = [text for name, text in names.items() if name.startswith("onnx.")]
+    if passed:
+        yield f"{', '.join(passed)}: not in the operator table, passed through as they are"
+    alone = [text for name, text in names.items() if not name.startswith("onnx.")]
+    if alone:
+        reason = "no form in the operator table, each exported by torch.onnx alone"
+        yield f"{', '.join(alone)}: {reason}"
 
 
 def _findings(report: Report, page: _Page) -> None:
@@ -214,7 +226,16 @@ def _difference(report: Report) -> str:
     if gap.snr_db == float("inf"):
         return "equal to the original's on the example inputs"
     share = f"{100 * gap.max_relative:.2g} %" if gap.max_relative < 10 else "many times the size"
+    word = f": {report.quality.grade}" if report.quality.grade else ""
     return (
-        f"{gap.snr_db:.1f} dB signal-to-noise against the original on the example inputs; the "
-        f"largest difference is {gap.max_abs:.3g}, {share} of the largest value"
+        f"{gap.snr_db:.1f} dB signal-to-noise against the original on the example inputs{word}; "
+        f"the largest difference is {gap.max_abs:.3g}, {share} of the largest value"
     )
+
+
+def _verified(report: Report) -> str:
+    """What was held to its word."""
+    if report.quality.unverified:
+        return f"not: the graph does not run on a sample ({report.quality.unverified})"
+    count = report.quality.verified
+    return f"{count} operators that passes changed give on a sample what they gave before"

@@ -44,14 +44,14 @@ class Behind:
         self._table = table
         self._runner = open_runner(self._part, table) if self._given else None
 
-    def run(self, live: Mapping[str, Array]) -> list[Array]:
-        """The wanted values; `live` holds at least the `inputs`.
+    def run(self, known: Mapping[str, Array]) -> list[Array]:
+        """The wanted values; `known` holds at least the `inputs`.
 
         Raises SparqcError where an operator fails.
         """
-        found = dict(live)
+        found = dict(known)
         if self._runner is not None:
-            outputs, _ = self._runner.run([live[v.name] for v in self._part.inputs])
+            outputs, _ = self._runner.run([known[v.name] for v in self._part.inputs])
             found |= zip((v.name for v in self._part.outputs), outputs, strict=True)
         return [found[name] for name in self._wanted]
 

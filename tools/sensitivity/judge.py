@@ -68,7 +68,9 @@ class Judge:
         if self._evaluate is not None:
             assert loaded.module is not None and loaded.inputs is not None
             self._reference = Reference(loaded.module)
-            self._reference(*loaded.inputs)  # it learns what results look like
+            named = dict(zip(loaded.keywords, loaded.inputs, strict=False))
+            # It learns what results look like.
+            self._reference(*(() if named else loaded.inputs), **named)
             self._start()
 
     def _fill(self) -> None:

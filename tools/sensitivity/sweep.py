@@ -28,7 +28,7 @@ class Call:
     batch: Batch | None
     #: None where there was no room.
     outputs: list[Array] | None
-    live: dict[str, Array] | None
+    known: dict[str, Array] | None
 
 
 @dataclass
@@ -47,7 +47,7 @@ class Sweep:
     def __post_init__(self) -> None:
         self._nodes = list(self.graph.nodes)
         self._inputs = [v.name for v in self.graph.inputs]
-        self._outputs_kept = self._live_kept = 0
+        self._outputs_kept = self._values_kept = 0
         self._known: frozenset[str] = frozenset()
 
     def add(self, batch: Batch, outputs: list[Array], *, keep: bool) -> None:
@@ -55,13 +55,13 @@ class Sweep:
         size = sum(y.nbytes for y in outputs)
         fits = not self.calls or self._outputs_kept + size <= OUTPUT_ROOM
         self._outputs_kept += size if fits else 0
-        given, live = list(batch), None
+        given, known = list(batch), None
         bytes_given = sum(a.nbytes for a in given)
-        if keep or self._live_kept + bytes_given <= self.room:
-            live = dict(zip(self._inputs, given, strict=True))
-            self._live_kept += bytes_given
+        if keep or self._values_kept + bytes_given <= self.room:
+            known = dict(zip(self._inputs, given, strict=True))
+            self._values_kept += bytes_given
         self.calls.append(
-            Call(digest(batch), given if keep else None, outputs if fits else None, live)
+            Call(digest(batch), given if keep else None, outputs if fits else None, known)
         )
 
     def move_to(self, index: int) -> None:
@@ -73,12 +73,12 @@ class Sweep:
         step = Behind(self.graph, self._known, self.table, needed)
         taken = 0
         for call in self.calls:
-            if call.live is None:
+            if call.known is None:
                 continue
-            call.live = dict(zip(needed, step.run(call.live), strict=True))
-            taken += sum(a.nbytes for a in call.live.values())
+            call.known = dict(zip(needed, step.run(call.known), strict=True))
+            taken += sum(a.nbytes for a in call.known.values())
             if taken > self.room:
-                call.live = None
+                call.known = None
         self.at, self._known = index, known
 
     def behind(self, graph: Graph, wanted: Sequence[str] | None = None) -> Answer:
@@ -99,8 +99,8 @@ class Answer:
     def of(self, call: Call | None, batch: Batch | None = None) -> list[Array]:
         """The wanted values for a call; for a `batch` that is not that of the call all is run."""
         same = call is not None and (batch is None or digest(batch) == call.digest)
-        if call is not None and call.live is not None and same:
-            return self._part.run(call.live)
+        if call is not None and call.known is not None and same:
+            return self._part.run(call.known)
         given = batch if batch is not None or call is None else call.batch
         assert given is not None
         if self._whole is None:

@@ -115,6 +115,12 @@ def _load(order: Order) -> LoadedModel:
             f"{request.model} does not train: tune takes a PyTorch module",
             hint="write a model.py whose model() returns the network",
         )
+    if loaded.keywords:
+        raise UsageError(
+            f"{request.model} takes {', '.join(loaded.keywords)} by keyword: tune gives a network "
+            "its inputs by position",
+            hint="wrap it in a module whose forward takes them by position",
+        )
     return loaded
 
 

@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
 
-from sparqc.errors import SparqcError
+from sparqc.errors import NoForm, SparqcError
 from sparqc.ir.constants import constant_value
+from sparqc.ir.export.mapping import Mapper
+from sparqc.ir.export.regions import Region, in_order, region_of, regions_of
+from sparqc.ir.export.splice import splice
 from sparqc.ir.graph import Array, Graph, Node, Value
-from sparqc.ir.onnx.read import read_written
-from sparqc.ir.onnx.write import write_surgeon
 from sparqc.ir.uncalibrated import is_uncalibrated
 from sparqc.ir.vocabulary.onnx_schema import DEFAULT_OPSET
 from sparqc.ir.vocabulary.table import OperatorTable
+
+if TYPE_CHECKING:
+    from sparqc.ir.export.alone import TorchExporter
+
+
+@dataclass(frozen=True)
+class Exported:
+    """An ONNX graph, and what of it the table did not write."""
+
+    graph: Graph
+    #: How often each operator was exported by torch.onnx, it alone.
+    alone: Mapping[str, int]
 
 
 def to_onnx(
@@ -24,12 +40,26 @@ def to_onnx(
     output_names: Sequence[str] | None = None,
     example: Sequence[Array] = (),
 ) -> Graph:
+    """The graph of `export_graph`."""
+    names = {"input_names": input_names, "output_names": output_names}
+    return export_graph(graph, table, opset, **names, example=example).graph
+
+
+def export_graph(
+    graph: Graph,
+    table: OperatorTable,
+    opset: int = DEFAULT_OPSET,
+    *,
+    input_names: Sequence[str] | None = None,
+    output_names: Sequence[str] | None = None,
+    example: Sequence[Array] = (),
+) -> Exported:
     """The graph in ONNX's operators; the FX graph itself stays as it is.
 
     Quantizers become Q/DQ pairs, masks of constants are folded into these, values keep their
-    names.  Where every operator has an ONNX form in the table, the graph is written straight from
-    these forms.  Otherwise torch.onnx exports it, which takes seconds; `example` then gives the
-    sizes of symbolic dimensions to trace with.
+    names, and weights are the same arrays.  An operator without an ONNX form in the table is
+    exported by torch.onnx, which takes seconds: it alone, so that the others are none the wiser.
+    `example` then gives the sizes of symbolic dimensions to trace with.
 
     Raises SparqcError, naming operator, module and source line, where neither can.
     """
@@ -42,41 +72,46 @@ def to_onnx(
                 "scale yet",
                 hint="calibrate the graph before it is exported",
             )
-    try:
-        return _direct(copy, table, opset)
-    except SparqcError as error:
-        # Both imports are slow, and few models come here.
-        from sparqc.ir.export.through_torch import export_with_torch
-
-        return _direct(export_with_torch(copy, table, opset, example, error), table, opset)
+    return _Export(copy, table, opset, example).run()
 
 
-def _direct(graph: Graph, table: OperatorTable, opset: int) -> Graph:
-    """The ONNX graph of a graph whose operators all have ONNX forms."""
-    exported = read_written(write_surgeon(graph, table, opset=opset), table)
-    exported.name = graph.name
-    _restore_constants(exported, graph)
-    _restore_outputs(exported, graph)
-    return exported
+class _Export:
+    def __init__(
+        self, graph: Graph, table: OperatorTable, opset: int, example: Sequence[Array]
+    ) -> None:
+        self.graph, self.table, self.opset, self.example = graph, table, opset, example
+        self.mapper = Mapper(graph, table, opset)
+        self.alone: Counter[str] = Counter()
 
+    def run(self) -> Exported:
+        regions = regions_of(self.graph, self.table)
+        if len(regions) > 1:
+            self.torch.prepare(regions)
+        for unit in in_order(self.graph, regions):
+            if isinstance(unit, Region):
+                self._export_alone(unit)
+            else:
+                self._write(unit)
+        return Exported(self.mapper.finish(), dict(self.alone))
 
-def _restore_constants(exported: Graph, graph: Graph) -> None:
-    """Give a weight that was written in another layout its own name, where that is free now."""
-    for constant in exported.constants:
-        stem = re.sub(r"_\d+$", "", constant.name)
-        if constant.name not in graph and stem in graph and stem not in exported:
-            exported.rename(constant, stem)
+    def _write(self, node: Node) -> None:
+        try:
+            self.mapper.write(node)
+        except NoForm as reason:
+            self._export_alone(region_of(node), reason)
 
+    def _export_alone(self, region: Region, reason: NoForm | None = None) -> None:
+        piece, exported = self.torch.export(region, reason)
+        splice(self.mapper, exported, piece.inputs, piece.outputs, region.nodes[0].origin)
+        self.alone.update(node.op for node in region.nodes)
 
-def _restore_outputs(exported: Graph, graph: Graph) -> None:
-    """Give the values behind the outputs the names that they had; the outputs keep theirs.
+    @cached_property
+    def torch(self) -> TorchExporter:
+        """What exports the operators outside the table."""
+        # Imports torch, which work on ONNX alone does without.
+        from sparqc.ir.export.alone import TorchExporter
 
-    The file calls a value that is an output by the output's name.  What is known of a layer is
-    known under the value's.
-    """
-    for value, before in zip(exported.outputs, graph.outputs, strict=True):
-        if value.producer is not None and before.name not in exported:
-            exported.rename(value, before.name)
+        return TorchExporter(self.graph, self.table, self.opset, self.example)
 
 
 def _prepared(graph: Graph, table: OperatorTable) -> Graph:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +14,7 @@ from sparqc.ir.vocabulary.operator import Call, Operator, Reading
 from sparqc.ir.vocabulary.table import OperatorTable
 
 
-class CallBuilder:
+class FxCallBuilder:
     """Adds nodes to a graph, in the order of the calls."""
 
     def __init__(self, graph: Graph, table: OperatorTable) -> None:
@@ -59,6 +59,8 @@ class CallBuilder:
         call = Call(name, bind(target, tuple(args), kwargs), types)
         for row in candidates:
             reading = row.fx.read(call) if row.fx else None
+            if reading is not None and _is_open(reading.attributes.values()):
+                continue
             count = len(types) if row.outputs[-1].endswith("*") else len(row.outputs)
             if reading is not None and (count == len(types) or (first_only and count == 1)):
                 return self._row(row, reading, types[:count], origin)
@@ -118,6 +120,15 @@ class CallBuilder:
         for value in made.outputs:
             self.define(value)
         return made
+
+
+def _is_open(attributes: Iterable[object]) -> bool:
+    """Whether an attribute follows the sizes of inputs: a row has fixed ones only."""
+    return any(
+        isinstance(attribute, Value)
+        or (isinstance(attribute, (list, tuple)) and _is_open(attribute))
+        for attribute in attributes
+    )
 
 
 def short_name(op: str) -> str:

@@ -35,6 +35,8 @@ class FxNative:
 
     #: The parameters and buffers of the user's module by full name: whether each was trained.
     tensors: Mapping[str, bool] = field(default_factory=dict)
+    #: Those that are parameters, be they frozen.
+    parameters: frozenset[str] = frozenset()
     #: The placeholders in order: name, and the input's number or the constant a caller must pass.
     placeholders: tuple[tuple[str, Any], ...] = ()
     #: What forward returns, with `Ref("output", i)` for the graph's i-th output; None where it

@@ -12,7 +12,7 @@ from torch import fx
 
 from sparqc.errors import SparqcError
 from sparqc.ir.fx.alias import InPlaceError, changed_input, check_in_place
-from sparqc.ir.fx.calls import CallBuilder, renumber
+from sparqc.ir.fx.calls import FxCallBuilder, renumber
 from sparqc.ir.fx.fold import attribute, compute, foldable
 from sparqc.ir.fx.inline import inlined
 from sparqc.ir.fx.native import FxNative, Ref
@@ -71,11 +71,12 @@ class _Reader:
         self.values: dict[fx.Node, Any] = {}
         self.constants: dict[str, Value] = {}
         self.tensors: dict[str, bool] = {}
+        self.parameters: set[str] = set()
         self.placeholders: list[tuple[str, Any]] = []
         self.symbols = Symbols(
             (n.name, n.meta.get("val")) for n in self.source.nodes if n.op == "placeholder"
         )
-        self.builder = CallBuilder(graph, table)
+        self.builder = FxCallBuilder(graph, table)
 
     def read(self, node: fx.Node) -> None:
         """Read one node."""
@@ -134,6 +135,8 @@ class _Reader:
         if name not in self.constants:
             self.constants[name] = self.graph.constant(array_of(tensor, name), name)
             self.tensors[self.constants[name].name] = tensor.requires_grad
+            if isinstance(tensor, torch.nn.Parameter):
+                self.parameters.add(self.constants[name].name)
         return self.constants[name]
 
     def value(self, node: fx.Node) -> Any:
@@ -213,14 +216,20 @@ class _Reader:
         pytree = getattr(self.source._codegen, "pytree_info", None)
         names = output_names(template, pytree.out_spec if pytree else None)
         self.graph.set_outputs(outputs, names)
-        self.graph.native = FxNative(self.tensors, tuple(self.placeholders), template, pytree)
+        self.graph.native = FxNative(
+            tensors=self.tensors,
+            parameters=frozenset(self.parameters),
+            placeholders=tuple(self.placeholders),
+            output=template,
+            pytree=pytree,
+        )
 
 
 def _check_promotion(node: fx.Node, args: Any) -> None:
     """half.add_(single) stays half, half + single does not."""
-    own, *others = [arg.type for arg in args if isinstance(arg, Value)]
-    if any(other.dtype in FLOATS and other.dtype != own.dtype for other in others):
-        raise InPlaceError(f"{node.target} converts {others[0].dtype} to {own.dtype} in place")
+    first, *others = [arg.type for arg in args if isinstance(arg, Value)]
+    if any(other.dtype in FLOATS and other.dtype != first.dtype for other in others):
+        raise InPlaceError(f"{node.target} converts {others[0].dtype} to {first.dtype} in place")
 
 
 def _functional(node: fx.Node) -> Any:

@@ -15,7 +15,7 @@ from sparqc.ir.fx.schema import map_values
 from sparqc.ir.fx.tensor import array_of, tensor_of
 from sparqc.ir.fx.write import Writer
 from sparqc.ir.graph import Array, Graph, Value
-from sparqc.ir.runner import Change, Show
+from sparqc.ir.runner import Edit, Show
 from sparqc.ir.vocabulary.table import OperatorTable
 
 
@@ -53,6 +53,10 @@ class FxRunner:
         arrays = [self._result(value, results) for value in wanted]
         return arrays[: len(self._graph.outputs)], arrays[len(self._graph.outputs) :]
 
+    def refresh(self) -> None:
+        """Forget what was computed from constants alone."""
+        self._constants.clear()
+
     def stream(self, batch: Sequence[Array], observe: Sequence[Value], show: Show) -> None:
         """Run one batch, and show each observed value when it is there; none of them is kept."""
 
@@ -61,7 +65,7 @@ class FxRunner:
 
         self._walk(batch, set(), {self._writer.nodes[v]: shower(v) for v in observe})
 
-    def edit(self, batch: Sequence[Array], edited: Sequence[Value], change: Change) -> None:
+    def edit(self, batch: Sequence[Array], edited: Sequence[Value], change: Edit) -> None:
         """Run one batch; what `change(value, array)` gives for an edited value is what its readers
         get.  The array is not to be changed itself."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 import re
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -73,8 +74,13 @@ class Writer:
         self._output()
         if self.native.pytree is not None:
             self.fx.set_codegen(fx.graph._PyTreeCodeGen(self.native.pytree))
-        self.module = fx.GraphModule(self.root, self.fx, graph.name)
-        self.module.meta[PLACES] = self.places
+
+    @cached_property
+    def module(self) -> fx.GraphModule:
+        """The graph as a module; to run it node by node none is needed."""
+        module = fx.GraphModule(self.root, self.fx, self.graph.name)
+        module.meta[PLACES] = self.places
+        return module
 
     def attribute(self, place: str) -> Any:
         """The tensor or submodule of a full name."""
@@ -141,7 +147,9 @@ class Writer:
         trained = self.native.tensors.get(value.name)
         if trained is None:
             trained = tensor.is_floating_point() and _is_weight(value, self.table)
-        kept: torch.Tensor = nn.Parameter(tensor) if trained else tensor
+        kept = tensor
+        if trained or value.name in self.native.parameters:
+            kept = nn.Parameter(tensor, requires_grad=trained)
         self.places[value.name] = self._place(value.name, kept)
         return self._attribute(self.places[value.name], kept, value)
 

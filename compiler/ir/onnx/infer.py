@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,11 +13,12 @@ import onnx_graphsurgeon as gs
 from onnx_graphsurgeon.exporters.onnx_exporter import OnnxExporter, dtype_to_onnx
 
 from sparqc.errors import SparqcError
-from sparqc.ir.graph import Array, Attribute, Graph, Node, TensorType, Value, dtype_name
+from sparqc.ir.graph import Array, Graph, Node, TensorType, Value, dtype_name
 from sparqc.ir.onnx.skeleton import SMALL
 from sparqc.ir.onnx.types import merged, proto_of_type, type_of_proto
 from sparqc.ir.onnx.write import attribute_proto, write_node
 from sparqc.ir.vocabulary.onnx_schema import schema_of
+from sparqc.ir.vocabulary.operator import Emitted, OnnxEmitter
 from sparqc.ir.vocabulary.raw import opsets_of
 from sparqc.ir.vocabulary.table import OperatorTable
 
@@ -36,17 +37,17 @@ def infer_types(graph: Graph, node: Node, table: OperatorTable) -> None:
         node.output.type = next(node.inputs).type
         return
     opsets = opsets_of(graph)
-    sheet = _Sheet(opsets)
+    emitter = _InferenceEmitter(opsets)
     types: Mapping[str, TensorType] = {}
     with suppress(SparqcError, *_REFUSALS):
-        write_node(node, table, sheet)
-        types = sheet.infer(list(node.inputs))
+        write_node(node, table, emitter)
+        types = emitter.infer(list(node.inputs))
     for value in node.outputs:
         value.type = types.get(value.name, TensorType())
 
 
 @dataclass
-class _Sheet:
+class _InferenceEmitter(OnnxEmitter):
     """An `OnnxEmitter` that keeps the nodes for single-node inference."""
 
     opsets: Mapping[str, int]
@@ -60,24 +61,9 @@ class _Sheet:
     def __post_init__(self) -> None:
         self.opset = self.opsets[""]
 
-    def emit(
-        self,
-        op_type: str,
-        inputs: Sequence[Value | str | None],
-        attributes: Mapping[str, Attribute] | None = None,
-        *,
-        outputs: Sequence[Value | str],
-        domain: str = "",
-    ) -> None:
-        proto = onnx.NodeProto(op_type=op_type, domain=domain)
-        proto.input.extend(_name(i) for i in inputs)
-        proto.output.extend(_name(o) for o in outputs)
-        self.read.update((i.name, i) for i in inputs if isinstance(i, Value))
-        schema = schema_of(op_type, domain, self.opsets.get(domain, 1))
-        proto.attribute.extend(
-            attribute_proto(k, v, schema) for k, v in (attributes or {}).items() if v is not None
-        )
-        self.nodes.append(proto)
+    def add(self, emitted: Emitted) -> None:
+        self.read.update((i.name, i) for i in emitted.inputs if isinstance(i, Value))
+        self.nodes.append(proto_of_node(emitted, _name, self.opsets))
 
     def constant(self, array: Array, hint: str) -> str:
         name = self.temp(hint)
@@ -122,10 +108,20 @@ class _Sheet:
             yield name, type_of_proto(type_proto, name)
 
 
-def _name(operand: Value | str | None) -> str:
-    if operand is None:
-        return ""
+def _name(operand: Value | str) -> str:
     return operand if isinstance(operand, str) else operand.name
+
+
+def proto_of_node(
+    node: Emitted, name: Callable[[Value | str], str], opsets: Mapping[str, int]
+) -> onnx.NodeProto:
+    """The same as a NodeProto; `name` gives the names of its tensors."""
+    proto = onnx.NodeProto(op_type=node.op_type, domain=node.domain)
+    proto.input.extend("" if i is None else name(i) for i in node.inputs)
+    proto.output.extend(o and name(o) for o in node.outputs)
+    schema = schema_of(node.op_type, node.domain, opsets.get(node.domain, 1))
+    proto.attribute.extend(attribute_proto(k, v, schema) for k, v in node.attributes.items())
+    return proto
 
 
 def complete_types(
@@ -146,26 +142,32 @@ def complete_types(
             _add_constant(graph, node.outputs[0].name, tensor)
         else:
             graph.node.append(OnnxExporter.export_node(node))
-    graph.input.extend(_info(t.name, stated[t.name]) for t in surgeon.inputs)
-    graph.output.extend(_info(t.name, stated.get(t.name, TensorType())) for t in surgeon.outputs)
-    graph.value_info.extend(_info(n, t) for n, t in stated.items() if proto_of_type(t) is not None)
+    graph.input.extend(info_of(t.name, stated[t.name]) for t in surgeon.inputs)
+    graph.output.extend(info_of(t.name, stated.get(t.name, TensorType())) for t in surgeon.outputs)
+    graph.value_info.extend(
+        info_of(n, t) for n, t in stated.items() if proto_of_type(t) is not None
+    )
     for tensor in surgeon.tensors().values():
         if isinstance(tensor, gs.Constant):
             _add_constant(graph, tensor.name, tensor)
     for name in inner.keys() - surgeon.tensors().keys():
         _add_constant(graph, name, gs.Constant(name, inner[name]))
+    found = inferred(graph, opsets)
+    names = dict.fromkeys([*stated, *found])
+    return {n: merged(stated.get(n, TensorType()), found.get(n, TensorType())) for n in names}
+
+
+def inferred(graph: onnx.GraphProto, opsets: Mapping[str, int]) -> dict[str, TensorType]:
+    """The types that ONNX infers for what the nodes of a graph define, by name."""
     imports = [onnx.helper.make_opsetid(d, v) for d, v in opsets.items()]
     model = onnx.helper.make_model(graph, opset_imports=imports)
     found = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
-    inferred = {
-        info.name: type_of_proto(info.type, info.name)
-        for info in [*found.value_info, *found.output]
-    }
-    names = dict.fromkeys([*stated, *inferred])
-    return {n: merged(stated.get(n, TensorType()), inferred.get(n, TensorType())) for n in names}
+    infos = [*found.value_info, *found.output]
+    return {info.name: type_of_proto(info.type, info.name) for info in infos}
 
 
-def _info(name: str, type: TensorType) -> onnx.ValueInfoProto:
+def info_of(name: str, type: TensorType) -> onnx.ValueInfoProto:
+    """A tensor of a graph with its type, as far as it is known."""
     info = onnx.ValueInfoProto(name=name)
     proto: Any = proto_of_type(type)
     if proto is not None:

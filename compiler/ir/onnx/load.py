@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
+from math import prod
 from pathlib import Path
 
 import onnx
@@ -14,10 +13,15 @@ from google.protobuf.message import (  # type: ignore[import-untyped]
     Message,
 )
 
+from sparqc.base.reading import damaged
+from sparqc.base.whole_file import whole_file
 from sparqc.errors import SparqcError, UsageError
+from sparqc.ir.onnx.external import external_data, tensors_of
+from sparqc.ir.onnx.meaning.faults import require_meaning
 from sparqc.ir.onnx.opset import opset_of
-from sparqc.ir.onnx.order import sorted_nodes, subgraphs_of
+from sparqc.ir.onnx.order import sorted_nodes
 from sparqc.ir.onnx.skeleton import copy_fields, skeleton_of
+from sparqc.ir.onnx.stated import open_sizes
 
 #: Opsets below are older than what onnx's version converter starts from.
 LOWEST_OPSET = 7
@@ -26,25 +30,40 @@ LARGEST = (1 << 31) - (1 << 20)
 #: Tensors of fewer bytes stay in the model when the others go to a file beside it.
 EXTERNAL_FROM = 1024
 
+#: Types of which several numbers stand in a byte.
+_BITS = {
+    number: 2 if name.endswith("INT2") else 4
+    for name, number in onnx.TensorProto.DataType.items()
+    if name in ("FLOAT4E2M1", "UINT4", "INT4", "UINT2", "INT2")
+}
 _DATA_TYPES = frozenset(onnx.TensorProto.DataType.values()) - {onnx.TensorProto.UNDEFINED}
 _AGAIN = "export the model anew, or copy the file again"
 
 
-def load_onnx(path: str | os.PathLike[str]) -> onnx.ModelProto:
-    """The model in a file, with its external data, checked to be whole.
+def load_onnx(path: str | os.PathLike[str], *, faulty: bool = False) -> onnx.ModelProto:
+    """The model in a file, with its external data, checked to be whole and to mean something.
 
+    With `faulty` a model that means nothing is given all the same: `faults_of` says what is wrong.
     Raises UsageError where there is no such file, and SparqcError where it is no ONNX model,
     truncated, too new, inconsistent, or keeps its data outside its own folder.
     """
     path = Path(path)
+    with damaged(str(path), hint=_AGAIN):
+        return _loaded(path, faulty)
+
+
+def _loaded(path: Path, faulty: bool) -> onnx.ModelProto:
     model = _parsed(path)
     _require_readable(model, path)
     try:
         _load_external(model, path.parent)
+        open_sizes(model)
         sorted_nodes(model.graph)
         skeleton = skeleton_of(model)
         _require_text(skeleton)
         onnx.checker.check_model(_in_order(skeleton))
+        if not faulty:
+            require_meaning(model)
     except onnx.checker.ValidationError as error:
         raise SparqcError(f"{path}: {_sentence(error)}", hint=_AGAIN) from error
     except UnicodeDecodeError as error:  # wherever a name is handled first
@@ -118,7 +137,7 @@ def _sentence(error: Exception) -> str:
 
 
 def _load_external(model: onnx.ModelProto, folder: Path) -> None:
-    for tensor in _tensors(model.graph):
+    for tensor in tensors_of(model.graph):
         if tensor.data_type not in _DATA_TYPES:
             raise SparqcError(f"the constant {tensor.name!r} has no known type", hint=_AGAIN)
         if any(dim < 0 for dim in tensor.dims):
@@ -126,60 +145,26 @@ def _load_external(model: onnx.ModelProto, folder: Path) -> None:
             raise SparqcError(f"the constant {tensor.name!r} has the shape {shape}", hint=_AGAIN)
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
             _load_tensor(tensor, folder)
+        if tensor.HasField("raw_data"):
+            _require_size(tensor)
+
+
+def _require_size(tensor: onnx.TensorProto) -> None:
+    """SparqcError where the shape of a tensor says something else than the number of its bytes."""
+    bits = _BITS.get(tensor.data_type)
+    bits = bits or onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize * 8
+    if (prod(tensor.dims) * bits + 7) // 8 != len(tensor.raw_data):
+        shape = list(tensor.dims)
+        raise SparqcError(
+            f"the constant {tensor.name!r} of the shape {shape} holds {len(tensor.raw_data)} bytes",
+            hint=_AGAIN,
+        )
 
 
 def _load_tensor(tensor: onnx.TensorProto, folder: Path) -> None:
-    entries = {e.key: e.value for e in tensor.external_data}
-    location = entries.get("location", "")
-    file = folder / location
-    if not location or not _inside(file, folder):
-        raise SparqcError(
-            f"the data of {tensor.name!r} is said to be in {location!r}, outside of the model's "
-            "folder",
-            hint="external data is only read from the folder of the model",
-        )
-    if not file.is_file():
-        raise SparqcError(
-            f"the data of {tensor.name!r} is missing: there is no file {location!r} beside the "
-            "model",
-            hint="copy the data file together with the model",
-        )
-    offset, length = _range(entries, tensor.name)
-    with file.open("rb") as stream:
-        stream.seek(offset)
-        data = stream.read(length)
-    if length >= 0 and len(data) != length:
-        raise SparqcError(
-            f"the data of {tensor.name!r} is cut off: {location!r} is too short", hint=_AGAIN
-        )
-    tensor.raw_data = data
+    tensor.raw_data = external_data(tensor, folder).read()
     tensor.ClearField("external_data")
     tensor.data_location = onnx.TensorProto.DEFAULT
-
-
-def _range(entries: dict[str, str], name: str) -> tuple[int, int]:
-    try:
-        offset, length = int(entries.get("offset", 0)), int(entries.get("length", -1))
-    except ValueError:
-        offset, length = -1, -1
-    if offset < 0 or length < -1:
-        raise SparqcError(f"the place of the data of {name!r} is damaged", hint=_AGAIN)
-    return offset, length
-
-
-def _inside(file: Path, folder: Path) -> bool:
-    return file.resolve().is_relative_to(folder.resolve()) and not Path(file.name).is_absolute()
-
-
-def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
-    yield from graph.initializer
-    for node in graph.node:
-        for attribute in node.attribute:
-            if attribute.HasField("t"):
-                yield attribute.t
-            yield from attribute.tensors
-            for inner in subgraphs_of(attribute):
-                yield from _tensors(inner)
 
 
 # -- writing -------------------------------------------------------------------------------------
@@ -211,17 +196,9 @@ def save_onnx(model: onnx.ModelProto, path: str | os.PathLike[str]) -> tuple[Pat
 
 
 def _write_whole(path: Path, chunks: Iterator[bytes]) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            for chunk in chunks:
-                stream.write(chunk)
-        os.chmod(name, 0o666 & ~_umask())
-        os.replace(name, path)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(name)
-        raise
+    with whole_file(path) as stream:
+        for chunk in chunks:
+            stream.write(chunk)
 
 
 def _serialized(model: onnx.ModelProto) -> Iterator[bytes]:
@@ -252,12 +229,6 @@ def _prefix(field: int, size: int) -> bytes:
         size >>= 7
     prefix.append(size)
     return bytes(prefix)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _moved_out(model: onnx.ModelProto, location: str) -> Iterator[bytes]:

@@ -24,11 +24,11 @@ def subgraphs_of(attribute: onnx.AttributeProto) -> Sequence[onnx.GraphProto]:
 
 def captured_names(graph: onnx.GraphProto) -> list[str]:
     """The names a subgraph reads and does not define, each once, in order."""
-    own = {i.name for i in graph.input} | {t.name for t in graph.initializer}
-    own |= {name for node in graph.node for name in node.output}
+    defined = {i.name for i in graph.input} | {t.name for t in graph.initializer}
+    defined |= {name for node in graph.node for name in node.output}
     read = [name for node in graph.node for name in names_read(node)]
     read += [o.name for o in graph.output]
-    return [name for name in dict.fromkeys(read) if name not in own]
+    return [name for name in dict.fromkeys(read) if name not in defined]
 
 
 def sorted_nodes(graph: onnx.GraphProto) -> list[int]:
@@ -140,8 +140,8 @@ def renamed_captures(graph: onnx.GraphProto, names: Mapping[str, str]) -> onnx.G
         return graph
     copy = onnx.GraphProto()
     copy.CopyFrom(graph)
-    own = set(captured_names(graph))
-    _rename(copy, {old: new for old, new in changed.items() if old in own})
+    captured = set(captured_names(graph))
+    _rename(copy, {old: new for old, new in changed.items() if old in captured})
     return copy
 
 

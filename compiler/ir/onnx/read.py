@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,24 +14,17 @@ import onnx.inliner
 import onnx_graphsurgeon as gs
 from onnx_graphsurgeon.logger import G_LOGGER
 
+from sparqc.base.reading import damaged
 from sparqc.errors import SparqcError
 from sparqc.ir.graph import Attribute, Graph, Origin, TensorType, Value
+from sparqc.ir.onnx.calls import OnnxCall, OnnxCallBuilder
 from sparqc.ir.onnx.infer import complete_types
-from sparqc.ir.onnx.native import OnnxNative, OnnxRaw
+from sparqc.ir.onnx.names import Names
+from sparqc.ir.onnx.native import OnnxNative
 from sparqc.ir.onnx.opset import convert_opset
 from sparqc.ir.onnx.order import captured_names, describe, domains_of, sorted_nodes, subgraphs_of
-from sparqc.ir.onnx.types import is_complete, tensor_type
-from sparqc.ir.onnx.write import Written
-from sparqc.ir.vocabulary.onnx_schema import (
-    CAPTURED,
-    DEFAULT_OPSET,
-    OLDEST_OPSET,
-    Signature,
-    plain,
-    raw_name,
-    signature_of,
-)
-from sparqc.ir.vocabulary.operator import Call, Operator, Reading, Required
+from sparqc.ir.onnx.types import is_complete, is_open, tensor_type
+from sparqc.ir.vocabulary.onnx_schema import DEFAULT_OPSET, OLDEST_OPSET, Signature, plain
 from sparqc.ir.vocabulary.table import OperatorTable
 
 
@@ -45,18 +37,12 @@ def read_onnx(model: onnx.ModelProto | gs.Graph, table: OperatorTable) -> Graph:
     Raises SparqcError where the model is damaged or uses what graphsurgeon cannot carry.
     """
     if isinstance(model, onnx.ModelProto):
-        return _read_proto(model, table)
+        with damaged("the model"):
+            return _read_proto(model, table)
     if any(True for _ in model.subgraphs()):
         # As protos subgraphs can be carried without a change.
         return _read_proto(gs.export_onnx(model), table)
     return _Reader(model, table, OnnxNative(_opsets(model.import_domains, model.opset))).read()
-
-
-def read_written(written: Written, table: OperatorTable) -> Graph:
-    """The graph of what `write_surgeon` wrote, without a model in between."""
-    opsets = _opsets(written.surgeon.import_domains, written.surgeon.opset)
-    native = OnnxNative(opsets, written.native.metadata, written.native.doc)
-    return _Reader(written.surgeon, table, native, written.captured).read()
 
 
 def _read_proto(model: onnx.ModelProto, table: OperatorTable) -> Graph:
@@ -94,6 +80,7 @@ def _opsets(imports: Any, opset: int) -> dict[str, int]:
     return {"": opset, **found}
 
 
+_QUANTIZERS = frozenset({"QuantizeLinear", "DequantizeLinear"})
 _CARRIED = {"FLOAT", "INT", "STRING", "TENSOR", "GRAPH", "FLOATS", "INTS", "STRINGS"}
 
 
@@ -138,8 +125,8 @@ def _exporters_origin(known: Mapping[str, str]) -> Origin:
     """Module path and source line as torch's exporter notes them."""
     scopes = re.findall(r"'([^']*)'", known["pkg.torch.onnx.name_scopes"])
     frames = _FRAME.findall(known.get("pkg.torch.onnx.stack_trace", ""))
-    own = [f"{Path(file).name}:{line}" for file, line in frames if "/torch/" not in file]
-    return Origin(scopes[-2] if len(scopes) > 1 else "", own[-1] if own else "")
+    user_frames = [f"{Path(file).name}:{line}" for file, line in frames if "/torch/" not in file]
+    return Origin(scopes[-2] if len(scopes) > 1 else "", user_frames[-1] if user_frames else "")
 
 
 @dataclass
@@ -150,34 +137,42 @@ class _Reader:
     #: The constants that only subgraphs read.
     inner: Mapping[str, np.ndarray[Any, Any]] = field(default_factory=dict)
     graph: Graph = field(init=False)
+    builder: OnnxCallBuilder = field(init=False)
     values: dict[str, Value] = field(default_factory=dict)
-    #: The place of each value in the order of definition, for operands that commute.
-    places: dict[Value, int] = field(default_factory=dict)
-    taken: set[str] = field(default_factory=set)
+    names: Names = field(init=False)
     output_names: frozenset[str] = frozenset()
     types: Mapping[str, TensorType] = field(default_factory=dict)
 
     def read(self) -> Graph:
         self.graph = Graph("onnx", self.surgeon.name or "graph", native=self.native)
-        self.taken = {*self.surgeon.tensors(), *self.inner}
+        self.names = Names({*self.surgeon.tensors(), *self.inner})
+        fresh = self.names.fresh
+        self.builder = OnnxCallBuilder(self.graph, self.table, self.native.opsets, fresh)
         self.output_names = frozenset(t.name for t in self.surgeon.outputs)
         self.types = self.known_types()
         for tensor in self.surgeon.inputs:
-            self.define(tensor.name, self.graph.add_input(tensor.name, self.type(tensor)))
+            value = self.graph.add_input(tensor.name, self.type(tensor))
+            self.values[tensor.name] = self.builder.define(value)
         for node in self.surgeon.nodes:
-            if node.op == "Constant" and node.domain in (None, "", "ai.onnx"):
-                self.constant(node.outputs[0].name, _constant_data(node))
-            else:
-                self.node(node)
+            with damaged(f"{node.op} {node.name!r}"):
+                self.line(node)
         outputs = self.surgeon.outputs
         self.graph.set_outputs([self.value(t) for t in outputs], [t.name for t in outputs])
         self.graph.drop_dead()
         return self.graph
 
+    def line(self, node: gs.Node) -> None:
+        if node.op == "Constant" and node.domain in (None, "", "ai.onnx"):
+            tensor = node.outputs[0]
+            self.constant(tensor.name, self.squeezed(tensor, _constant_data(node)))
+        else:
+            self.node(node)
+
     # -- values ----------------------------------------------------------------------------------
 
     def known_types(self) -> Mapping[str, TensorType]:
-        """The types the model states; those of whole-graph inference where one is missing."""
+        """The types the model states; those of whole-graph inference where one, or the size of a
+        dimension that has no name, is missing."""
         stated = {
             t.name: tensor_type(t)
             for t in self.surgeon.tensors().values()
@@ -185,116 +180,73 @@ class _Reader:
         }
         nodes = [n for n in self.surgeon.nodes if n.op != "Constant"]
         outputs = [t.name for n in nodes for t in n.outputs if not t.is_empty()]
-        if all(is_complete(stated[name]) for name in outputs):
+        if all(is_complete(stated[name]) and not is_open(stated[name]) for name in outputs):
             return stated
         return complete_types(self.surgeon, stated, self.native.opsets, self.inner)
 
     def type(self, tensor: gs.Tensor) -> TensorType:
         return self.types.get(tensor.name, TensorType())
 
-    def define(self, name: str, value: Value) -> Value:
-        self.values[name] = value
-        self.places[value] = len(self.places)
-        return value
-
     def constant(self, name: str, data: np.ndarray[Any, Any]) -> Value:
-        return self.define(name, self.graph.constant(data, name))
+        self.values[name] = self.builder.constant(name, data)
+        return self.values[name]
 
     def value(self, tensor: gs.Tensor) -> Value:
         if tensor.name not in self.values:
             if not isinstance(tensor, gs.Constant):
                 raise SparqcError(f"the tensor {tensor.name!r} is defined nowhere")
-            self.constant(tensor.name, _loaded(tensor))
+            self.constant(tensor.name, self.squeezed(tensor, _loaded(tensor)))
         return self.values[tensor.name]
 
-    def unused(self, hint: str) -> str:
-        """A name like `hint` that no tensor of the model has."""
-        name, count = hint, 0
-        while name in self.taken:
-            count += 1
-            name = f"{hint}_{count}"
-        self.taken.add(name)
-        return name
+    def squeezed(self, tensor: gs.Tensor, data: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """The scale or zero point of a whole tensor as a scalar: what targets fuse with."""
+        if data.shape != (1,) or not tensor.outputs:
+            return data
+        return (
+            data.reshape(()) if all(self.is_of_tensor(n, tensor) for n in tensor.outputs) else data
+        )
+
+    def is_of_tensor(self, node: gs.Node, parameter: gs.Tensor) -> bool:
+        """Whether it is a quantizer's for a whole tensor, not for the one entry of an axis."""
+        if node.op not in _QUANTIZERS or node.inputs[0] is parameter:
+            return False
+        shape, axis = self.type(node.inputs[0]).shape, int(node.attrs.get("axis", 1))
+        if isinstance(node.inputs[0], gs.Constant):
+            shape = tuple(node.inputs[0].shape)
+        return shape is not None and (not -len(shape) <= axis < len(shape) or shape[axis] != 1)
 
     # -- nodes -----------------------------------------------------------------------------------
 
     def node(self, node: gs.Node) -> None:
         domain = "" if node.domain in (None, "ai.onnx") else node.domain
-        signature = signature_of(node.op, domain, self.native.opsets.get(domain, 1))
-        outputs = self.seen_outputs(node, signature)
+        outputs = self.seen_outputs(node, self.builder.signature(node.op, domain))
         if not outputs:
             return
-        names = [t.name or self.unused("omitted") for t in outputs]
-        types = [self.type(t) for t in outputs]
-        operator, reading, raw = self.reading(node, domain, signature, types)
-        created = self.graph.create(
-            operator.name if operator else raw_name(node.op, domain),
-            self.operands(operator, reading, names[0]),
-            _attributes(operator, reading),
-            types=types,
-            names=names,
-            origin=getattr(node, "origin", None),
-            raw=raw,
-        )
-        for name, value in zip(names, created.outputs, strict=True):
-            self.define(name, value)
-
-    def reading(
-        self, node: gs.Node, domain: str, signature: Signature | None, types: Sequence[TensorType]
-    ) -> tuple[Operator | None, Reading, OnnxRaw | None]:
-        """The row that takes the call, or none and the call as it stands."""
+        names = [t.name or self.names.fresh("omitted") for t in outputs]
         subgraphs = _subgraphs_of(node)
-        inputs, attributes = self.arguments(node, signature)
-        if node.op == "Reshape" and signature is not None:
-            inputs |= self.static_shape(inputs, types[0], node.outputs[0].name)
-        omitted = frozenset(i for i, t in enumerate(node.outputs[: len(types)]) if t.is_empty())
-        if signature is not None and not subgraphs and not omitted:
-            call = Call(node.op, {**attributes, **inputs}, types, self.native.opsets[""])
-            for row in self.table.for_onnx(node.op, domain):
-                reading = row.onnx.read(call) if row.onnx else None
-                if reading is not None and _outputs_fit(row, len(types)):
-                    return row, reading, None
-        raw = OnnxRaw(omitted=omitted) if omitted else None
-        if subgraphs:
-            captured, raw = self.captured(subgraphs, omitted)
-            inputs = {**inputs, CAPTURED: captured}
-            attributes |= {k: f"#{_digest(g)}" for k, g in subgraphs.items()}
-        return None, Reading(inputs, attributes), raw
+        created = self.builder.call(
+            OnnxCall(
+                node.op,
+                domain,
+                [None if t.is_empty() else self.value(t) for t in node.inputs],
+                {k: _attribute(node, k, v) for k, v in node.attrs.items() if not _is_graph(v)},
+                [(name, self.type(t)) for name, t in zip(names, outputs, strict=True)],
+                omitted=frozenset(i for i, t in enumerate(outputs) if t.is_empty()),
+                captured=self.captured(subgraphs),
+                subgraphs=subgraphs,
+                origin=getattr(node, "origin", None),
+            )
+        )
+        self.values.update(zip(names, created.outputs, strict=True))
 
-    def arguments(
-        self, node: gs.Node, signature: Signature | None
-    ) -> tuple[dict[str, Any], dict[str, Attribute]]:
-        """Inputs and attributes by the schema's names, what is left out filled in."""
-        inputs = [None if t.is_empty() else self.value(t) for t in node.inputs]
-        given = {k: _attribute(node, k, v) for k, v in node.attrs.items() if not _is_graph(v)}
-        if signature is None:
-            return {f"i{index}": value for index, value in enumerate(inputs)}, given
-        defaults = {k: v for k, v in signature.attributes.items() if not isinstance(v, Required)}
-        return _by_name(inputs, signature), {**defaults, **given}
-
-    def static_shape(
-        self, inputs: Mapping[str, Any], type: TensorType, output: str
-    ) -> dict[str, Value]:
-        """The shape operand of a Reshape as a constant, though the model computes it, where all
-        dimensions but one are known: the one that varies is -1."""
-        shape = inputs.get("shape")
-        if not isinstance(shape, Value) or shape.is_const or type.shape is None:
-            return {}
-        dims = [d if isinstance(d, int) else -1 for d in type.shape]
-        if dims.count(-1) > 1 or 0 in dims:
-            return {}
-        return {"shape": self.constant(self.unused(f"{output}_shape"), np.array(dims, np.int64))}
-
-    def captured(
-        self, subgraphs: Mapping[str, onnx.GraphProto], omitted: frozenset[int]
-    ) -> tuple[tuple[Value, ...], OnnxRaw]:
+    def captured(self, subgraphs: Mapping[str, onnx.GraphProto]) -> dict[str, Value]:
         names = dict.fromkeys(n for g in subgraphs.values() for n in captured_names(g))
         for name in names:
             if name in self.inner and name not in self.values:
                 self.constant(name, self.inner[name])
             elif name not in self.values:  # an initializer that a later node reads too
                 self.value(self.surgeon.tensors()[name])
-        return tuple(map(self.values.__getitem__, names)), OnnxRaw(subgraphs, tuple(names), omitted)
+        return {name: self.values[name] for name in names}
 
     def seen_outputs(self, node: gs.Node, signature: Signature | None) -> list[gs.Tensor]:
         """The outputs up to the last that is there and, where it is optional, read."""
@@ -311,62 +263,14 @@ class _Reader:
             kept.pop()
         return kept
 
-    def operands(
-        self, operator: Operator | None, reading: Reading, output: str
-    ) -> dict[str, Value | Sequence[Value] | None]:
-        """The operands as values, in the table's order, commuting ones in canonical order."""
-        given = {
-            slot: self.constant(self.unused(f"{output}_{slot}"), operand)
-            if isinstance(operand, np.ndarray)
-            else operand
-            for slot, operand in reading.operands.items()
-        }
-        if operator is None:
-            return given
-        operands = {o.name: given.get(o.name) for o in operator.operands}
-        for first, second in operator.commutes:
-            a, b = operands[first], operands[second]
-            if isinstance(a, Value) and isinstance(b, Value) and self.place(b) < self.place(a):
-                operands[first], operands[second] = b, a
-        return operands
-
-    def place(self, value: Value) -> tuple[bool, int, str]:
-        """Constants stand last, by name, and what is defined earlier stands first."""
-        return (True, 0, value.name) if value.is_const else (False, self.places[value], "")
-
-
-def _outputs_fit(row: Operator, count: int) -> bool:
-    return row.outputs[-1].endswith("*") or count <= len(row.outputs)
-
-
-def _attributes(operator: Operator | None, reading: Reading) -> dict[str, Attribute]:
-    if operator is None:
-        return dict(reading.attributes)
-    defaults = {k: v for k, v in operator.attributes.items() if not isinstance(v, Required)}
-    return {k: reading.attributes.get(k, defaults.get(k)) for k in operator.attributes}
-
-
-def _by_name(inputs: Sequence[Value | None], signature: Signature) -> dict[str, Any]:
-    named: dict[str, Any] = {}
-    rest = list(inputs)
-    for spec in signature.operands:
-        if spec.name == CAPTURED and spec.variadic:
-            continue
-        if spec.variadic:
-            named[spec.name], rest = tuple(v for v in rest if v is not None), []
-        else:
-            named[spec.name] = rest.pop(0) if rest else None
-    return named | {f"i{len(named) + index}": value for index, value in enumerate(rest)}
-
 
 def _is_graph(attribute: Any) -> bool:
     return isinstance(attribute, gs.Graph | onnx.GraphProto)
 
 
 def _subgraphs_of(node: gs.Node) -> Mapping[str, onnx.GraphProto]:
-    """As they stood in the model that was read, or as `write_surgeon` put them."""
-    written = {k: v for k, v in node.attrs.items() if isinstance(v, onnx.GraphProto)}
-    read: Mapping[str, onnx.GraphProto] = getattr(node, "protos", written)
+    """As they stood in the model that was read."""
+    read: Mapping[str, onnx.GraphProto] = getattr(node, "protos", {})
     return read
 
 
@@ -407,7 +311,3 @@ def _constant_data(node: gs.Node) -> np.ndarray[Any, Any]:
     if others:
         raise SparqcError(f"Constant {node.outputs[0].name!r} has several values")
     return _loaded(value) if name == "value" else np.array(value, _CONSTANT_DTYPES[name])
-
-
-def _digest(graph: onnx.GraphProto) -> str:
-    return hashlib.sha256(graph.SerializeToString(deterministic=True)).hexdigest()[:12]

@@ -77,6 +77,9 @@ class OnnxRunner:
         known |= {v: feeds[v.name] for v in self.graph.inputs}
         return outputs, [known[v] if v.data is None else v.data for v in observe]
 
+    def refresh(self) -> None:
+        """Nothing: the arrays of constants are replaced, not changed, on this level."""
+
     def _feeds(self, batch: Sequence[Array]) -> dict[str, Array]:
         inputs = self.graph.inputs
         if len(batch) != len(inputs):

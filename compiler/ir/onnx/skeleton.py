@@ -7,6 +7,7 @@ above 2 GB.  On the skeleton they cost nothing, as large initializers stand ther
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from math import prod
 from typing import Any
 
 import onnx
@@ -67,7 +68,11 @@ def large_constant(node: onnx.NodeProto) -> onnx.TensorProto | None:
 
 
 def _is_large(tensor: onnx.TensorProto) -> bool:
-    return tensor.ByteSize() > SMALL or tensor.data_location == onnx.TensorProto.EXTERNAL
+    # Told from the shape: protobuf cannot tell the size of a tensor above 2 GB.
+    if tensor.data_type == onnx.TensorProto.STRING:
+        return bool(tensor.ByteSize() > SMALL)
+    size = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize * prod(tensor.dims)
+    return size > SMALL or tensor.data_location == onnx.TensorProto.EXTERNAL
 
 
 def _input_of(name: str, tensor: onnx.TensorProto) -> onnx.ValueInfoProto:

@@ -45,7 +45,13 @@ def shape_of(dims: Sequence[int | str | None], name: str) -> Shape:
     An unknown dimension gets a name of its own, made from the tensor's: two of them never compare
     equal, and none is written to a model.
     """
-    return tuple(f"?{name}.{i}" if d in (None, "") else d for i, d in enumerate(dims))
+    known = map(_named_or_known, dims)
+    return tuple(f"?{name}.{i}" if d is None else d for i, d in enumerate(known))
+
+
+def _named_or_known(dim: int | str | None) -> int | str | None:
+    """None where a dimension has neither name nor size; runtimes read -1 as free, too."""
+    return None if dim is None or dim == "" or (isinstance(dim, int) and dim < 0) else dim
 
 
 def known_dims(shape: Shape) -> list[int | str | None]:
@@ -78,9 +84,21 @@ def proto_of_type(type: TensorType) -> onnx.TypeProto | None:
     return onnx.helper.make_tensor_type_proto(number, dims)
 
 
+def settled(type: TensorType, name: str) -> TensorType:
+    """The type as a model states it for the tensor `name`: what is no tensor's is unknown."""
+    dtype = numpy_dtype(type.dtype) if element_type(type.dtype) else None
+    shape = None if type.shape is None else shape_of(known_dims(type.shape), name)
+    return TensorType("?" if dtype is None else dtype_name(dtype), shape)
+
+
 def is_complete(type: TensorType) -> bool:
     """Whether dtype and rank are known."""
     return type.dtype != "?" and (type.shape is not None or type.dtype == "list")
+
+
+def is_open(type: TensorType) -> bool:
+    """Whether a dimension has neither size nor name, which inference may find."""
+    return any(str(d).startswith("?") for d in type.shape or ())
 
 
 def tensor_type(tensor: Any) -> TensorType:

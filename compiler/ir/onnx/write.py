@@ -14,15 +14,22 @@ import onnx_graphsurgeon as gs
 from onnx_graphsurgeon.ir.tensor import LazyValues
 from onnx_graphsurgeon.logger import G_LOGGER
 
-from sparqc.errors import SparqcError
+from sparqc.errors import NoForm, SparqcError
 from sparqc.ir.graph import Array, Attribute, Graph, Node, Origin, TensorType, Value
+from sparqc.ir.onnx.names import Names
 from sparqc.ir.onnx.native import OnnxNative, OnnxRaw
 from sparqc.ir.onnx.order import captured_names, domains_of, renamed_captures
 from sparqc.ir.onnx.skeleton import SMALL
 from sparqc.ir.onnx.types import element_type, known_dims, numpy_dtype
 from sparqc.ir.uncalibrated import is_uncalibrated, source
-from sparqc.ir.vocabulary.onnx_schema import CAPTURED, schema_of, signature_of, split_name
-from sparqc.ir.vocabulary.operator import OnnxEmitter
+from sparqc.ir.vocabulary.onnx_schema import (
+    CAPTURED,
+    plain,
+    schema_of,
+    signature_of,
+    split_name,
+)
+from sparqc.ir.vocabulary.operator import Emitted, OnnxEmitter
 from sparqc.ir.vocabulary.raw import opsets_of
 from sparqc.ir.vocabulary.table import OperatorTable
 
@@ -107,11 +114,11 @@ def write_node(node: Node, table: OperatorTable, emitter: OnnxEmitter) -> None:
         raise no_form(node)
 
 
-def no_form(node: Node) -> SparqcError:
+def no_form(node: Node) -> NoForm:
     """The error for an operator that ONNX cannot spell: what, where in the user's model."""
     at = [f"in {node.origin.module}" * bool(node.origin.module), node.origin.source]
     place = " at ".join(part for part in at if part)
-    return SparqcError(
+    return NoForm(
         f"{node.op} has no form in ONNX" + (f" ({place})" if place else ""),
         hint="replace it in the model, or add a row for it to the operator table",
     )
@@ -131,20 +138,19 @@ def _write_raw(node: Node, emitter: OnnxEmitter) -> None:
 
 
 @dataclass
-class _Writer:
+class _Writer(OnnxEmitter):
     """An `OnnxEmitter` into a graphsurgeon graph."""
 
     opsets: dict[str, int]
     #: The operator sets for which raw operators were read.
     read_with: dict[str, int]
     names: dict[Value, str] = field(default_factory=dict)
-    taken: set[str] = field(default_factory=set)
+    free: Names = field(default_factory=Names)
     tensors: dict[str, gs.Tensor] = field(default_factory=dict)
     nodes: list[gs.Node] = field(default_factory=list)
     captured: dict[str, Array] = field(default_factory=dict)
     #: The node that is being written.
     node: Node | None = None
-    serials: dict[str, int] = field(default_factory=dict)
     opset: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -155,46 +161,31 @@ class _Writer:
     def name_values(self, graph: Graph) -> None:
         """Inputs have their own names, outputs the names the graph gives them, and the others
         theirs where these are still free."""
-        self.taken = {*graph.output_names, *(v.name for v in graph.inputs)}
-        self.taken |= {n for node in graph.nodes for n in _inner_names(node)}
+        taken = {*graph.output_names, *(v.name for v in graph.inputs)}
+        taken |= {n for node in graph.nodes for n in _inner_names(node)}
+        self.free = Names(taken)
         self.names = {v: v.name for v in graph.inputs}
         for value, name in zip(graph.outputs, graph.output_names, strict=True):
             if value.producer is not None:
                 self.names.setdefault(value, name)
         for value in [*graph.constants, *(v for n in graph.nodes for v in n.outputs)]:
             if value not in self.names:
-                self.names[value] = self.temp(value.name)
+                self.names[value] = self.free.fresh(value.name)
 
     def temp(self, hint: str) -> str:
-        name = hint
-        while name in self.taken:
-            self.serials[hint] = self.serials.get(hint, 0) + 1
-            name = f"{hint}_{self.serials[hint]}"
-        self.taken.add(name)
-        return name
+        return self.free.fresh(hint)
 
     # -- what writers call -----------------------------------------------------------------------
 
-    def emit(
-        self,
-        op_type: str,
-        inputs: Sequence[Value | str | None],
-        attributes: Mapping[str, Attribute] | None = None,
-        *,
-        outputs: Sequence[Value | str],
-        domain: str = "",
-    ) -> None:
+    def add(self, emitted: Emitted) -> None:
+        op_type, domain = emitted.op_type, emitted.domain
         schema = schema_of(op_type, domain, self.opsets.get(domain, 1))
-        defined = [self.tensor(o) for o in outputs]
+        defined = [self.tensor(o) for o in emitted.outputs]
         node = gs.Node(
             op_type,
             name=next((t.name for t in defined if t.name), op_type),
-            attrs={
-                k: surgeon_attribute(v, k, schema)
-                for k, v in (attributes or {}).items()
-                if v is not None
-            },
-            inputs=[gs.Variable.empty() if i is None else self.tensor(i) for i in inputs],
+            attrs={k: surgeon_attribute(v, k, schema) for k, v in emitted.attributes.items()},
+            inputs=[gs.Variable.empty() if i is None else self.tensor(i) for i in emitted.inputs],
             outputs=defined,
             domain=domain or None,
         )
@@ -227,23 +218,11 @@ class _Writer:
     def write(self, node: Node, table: OperatorTable) -> None:
         self.node = node
         if table.get(node.op) is None and node.op.startswith("onnx."):
-            self.require_same_schema(node)
+            require_same_schema(node, self.read_with, self.opsets)
         write_node(node, table, self)
         if isinstance(node.raw, OnnxRaw) and node.raw.subgraphs:
             self.add_subgraphs(node, node.raw)
         self.node = None
-
-    def require_same_schema(self, node: Node) -> None:
-        """Refuse to write a raw operator in an opset in which it may mean something else."""
-        op_type, domain = split_name(node.op)
-        before = signature_of(op_type, domain, self.read_with.get(domain, 1))
-        after = signature_of(op_type, domain, self.opsets.get(domain, 1))
-        if before and (after is None or after.since != before.since):
-            raise SparqcError(
-                f"{node.op} {node.output.name!r} is of opset {self.read_with.get(domain)} and "
-                f"cannot be written in opset {self.opset}",
-                hint="ask for the opset of the model, or convert the model first",
-            )
 
     def add_subgraphs(self, node: Node, raw: OnnxRaw) -> None:
         operand = node.operands.get(CAPTURED)
@@ -301,6 +280,21 @@ class _Writer:
         return {d for g in graphs for d in domains_of(g)}
 
 
+def require_same_schema(
+    node: Node, read_with: Mapping[str, int], opsets: Mapping[str, int]
+) -> None:
+    """Refuse to write a raw operator in opsets in which it may mean something else."""
+    op_type, domain = split_name(node.op)
+    before = signature_of(op_type, domain, read_with.get(domain, 1))
+    after = signature_of(op_type, domain, opsets.get(domain, 1))
+    if before and (after is None or after.since != before.since):
+        raise SparqcError(
+            f"{node.op} {node.output.name!r} is of opset {read_with.get(domain)} and "
+            f"cannot be written in opset {opsets.get(domain)}",
+            hint="ask for the opset of the model, or convert the model first",
+        )
+
+
 def _inner_names(node: Node) -> set[str]:
     """The names inside a node's subgraphs, which nothing around them may have."""
     if not isinstance(node.raw, OnnxRaw):
@@ -335,6 +329,17 @@ def surgeon_attribute(value: Attribute, name: str, schema: Any) -> Any:
     if isinstance(value, int) and _kind(name, schema) == "FLOAT":
         return float(value)
     return value
+
+
+def plain_attribute(value: Attribute, name: str, schema: Any) -> Attribute:
+    """An attribute as it is read back from a model."""
+    if isinstance(value, np.ndarray):
+        return value
+    if isinstance(value, tuple):
+        return tuple(plain(v) for v in _floats(value, _kind(name, schema)))
+    if isinstance(value, int) and _kind(name, schema) == "FLOAT":
+        return plain(float(value))
+    return plain(value)
 
 
 def attribute_proto(name: str, value: Attribute, schema: Any) -> onnx.AttributeProto:

@@ -18,6 +18,7 @@ from sparqc.ir.vocabulary.forms import (
     sample_x,
     tensor,
     unary,
+    written_as_others,
 )
 from sparqc.ir.vocabulary.operator import (
     Call,
@@ -80,8 +81,8 @@ def _write_hardsigmoid(node: Node) -> FxCall:
     x, alpha, beta = tensor(node, "x"), node.attributes["alpha"], node.attributes["beta"]
     if (alpha, beta) == (SIXTH, 0.5):
         return fx_call("aten.hardsigmoid.default", x)
-    line = fx_call("aten.add.Tensor", fx_call("aten.mul.Tensor", x, alpha), beta)
-    return fx_call("aten.clamp.default", line, 0.0, 1.0)
+    affine = fx_call("aten.add.Tensor", fx_call("aten.mul.Tensor", x, alpha), beta)
+    return fx_call("aten.clamp.default", affine, 0.0, 1.0)
 
 
 def _read_gelu(call: Call) -> Reading | None:
@@ -154,11 +155,6 @@ def _plain(packet: str, *, inplace: bool = True) -> FxForm:
 
     targets = (f"aten.{packet}.default",) + ((f"aten.{packet}_.default",) if inplace else ())
     return FxForm(targets, read, write)
-
-
-def _never(call: Call) -> Reading | None:
-    """For what ONNX has no operator of its own: it is read as its parts."""
-    return None
 
 
 def _write_silu(node: Node, emitter: OnnxEmitter) -> None:
@@ -269,11 +265,11 @@ OPERATORS = (
     ),
     Operator(
         "nn.silu", "x * sigmoid(x).", X, sample=sample_x, fx=_plain("silu"),
-        onnx=OnnxForm((), _never, _write_silu),
+        onnx=written_as_others(_write_silu),
     ),
     Operator(
         "nn.rsqrt", "1 / sqrt(x).", X, fx=_plain("rsqrt"),
-        onnx=OnnxForm((), _never, _write_rsqrt),
+        onnx=written_as_others(_write_rsqrt),
         sample=lambda rng: Sample({"x": np.abs(normal(rng, 2, 3)) + np.float32(0.1)}),
     ),
     Operator(

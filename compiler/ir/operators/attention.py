@@ -6,15 +6,22 @@ import math
 
 import numpy as np
 
-from sparqc.errors import SparqcError
+from sparqc.errors import NoForm
 from sparqc.ir.graph import Node, Value
-from sparqc.ir.vocabulary.forms import NUMPY_DTYPES, Rng, fx_call, normal, optional_tensor, tensor
+from sparqc.ir.vocabulary.forms import (
+    NUMPY_DTYPES,
+    Rng,
+    fx_call,
+    normal,
+    optional_tensor,
+    tensor,
+    written_as_others,
+)
 from sparqc.ir.vocabulary.operator import (
     Call,
     FxCall,
     FxForm,
     OnnxEmitter,
-    OnnxForm,
     OperandSpec,
     Operator,
     Reading,
@@ -70,7 +77,7 @@ def _scale(node: Node, q: Value) -> float:
         return float(scale)
     size = q.shape[-1] if q.shape else None
     if not isinstance(size, int):
-        raise SparqcError(f"{node.output.name}: the head size of the attention is unknown")
+        raise NoForm(f"{node.output.name}: the head size of the attention is unknown")
     return 1 / math.sqrt(size)
 
 
@@ -95,7 +102,7 @@ def _causal(node: Node, emitter: OnnxEmitter) -> str:
     q, k = tensor(node, "q"), tensor(node, "k")
     rows, columns = (v.shape[-2] if v.shape else None for v in (q, k))
     if not isinstance(rows, int) or not isinstance(columns, int):
-        raise SparqcError(
+        raise NoForm(
             f"{node.output.name}: causal attention over a symbolic number of tokens",
             hint="export with a fixed sequence length",
         )
@@ -103,11 +110,6 @@ def _causal(node: Node, emitter: OnnxEmitter) -> str:
     allowed = np.tril(np.ones((rows, columns), bool))
     mask = np.where(allowed, 0, -np.inf).astype(dtype)
     return emitter.constant(mask, f"{node.output.name}_causal")
-
-
-def _never(call: Call) -> Reading | None:
-    """ONNX spells it with several nodes; each is read as what it is."""
-    return None
 
 
 def _sample(rng: Rng) -> Sample:
@@ -128,6 +130,6 @@ OPERATORS = (
         "1 / sqrt(head size) where it is none.",
         OPERANDS, {"scale": None, "is_causal": False}, sample=_sample,
         fx=FxForm(("aten.scaled_dot_product_attention.default",), _read, _write),
-        onnx=OnnxForm((), _never, _write_onnx),
+        onnx=written_as_others(_write_onnx),
     ),
 )  # fmt: skip

@@ -14,6 +14,7 @@ from sparqc.ir.vocabulary.forms import (
     onnx_inputs,
     tensor,
     tensor_operand,
+    written_as_others,
 )
 from sparqc.ir.vocabulary.operator import (
     Call,
@@ -64,11 +65,6 @@ def _write_not_equal(node: Node, emitter: OnnxEmitter) -> None:
     a, b, equal = tensor(node, "a"), tensor(node, "b"), emitter.temp(f"{node.output.name}_equal")
     emitter.emit("Equal", [a, b], outputs=[equal])
     emitter.emit("Not", [equal], outputs=node.outputs)
-
-
-def _never(call: Call) -> Reading | None:
-    """ONNX spells it with several nodes; each is read as what it is."""
-    return None
 
 
 def _sample(rng: Rng) -> Sample:
@@ -122,7 +118,7 @@ OPERATORS = (
         "nn.not_equal", "Whether a and b differ.", AB, commutes=_SWAP, sample=_sample,
         fx=FxForm(("aten.ne.Tensor", "aten.ne.Scalar"), _read_comparison, lambda n: fx_call(
             "aten.ne.Tensor", tensor(n, "a"), tensor(n, "b"))),
-        onnx=OnnxForm((), _never, _write_not_equal),
+        onnx=written_as_others(_write_not_equal),
     ),
     _logic("and", "And", "Whether a and b both hold.", name="and"),
     _logic("or", "Or", "Whether a or b holds.", name="or"),

@@ -60,6 +60,9 @@ def _read_identity_onnx(call: Call) -> Reading | None:
     given = call.arguments
     if call.target == "Identity":
         return Reading({"x": given["input"]})
+    if call.target == "Slice":  # of no axis
+        starts = call.constant("starts")
+        return Reading({"x": given["data"]}) if starts is not None and not starts.size else None
     training = call.constant("training_mode")
     computed = given.get("training_mode") is not None and training is None
     if len(call.types) > 1 or computed or (training is not None and training.any()):
@@ -99,7 +102,8 @@ def _sample_cast(rng: Rng) -> Sample:
     return Sample(sample_x(rng).operands, {"to": str(rng.choice(["f64", "f16", "i64", "bool"]))})
 
 
-_CASTS = ("aten.to.dtype", "aten._to_copy.default", "aten.to.dtype_layout", "aten.type_as.default")
+_CASTS = ("aten.to.dtype", "aten._to_copy.default", "aten.to.dtype_layout", "aten.type_as.default",
+          "aten.to.device", "aten.to.other")  # fmt: skip
 
 OPERATORS = (
     Operator(
@@ -113,11 +117,11 @@ OPERATORS = (
              "aten.alpha_dropout.default", "aten.alpha_dropout_.default",
              "aten.feature_alpha_dropout.default", "aten.feature_alpha_dropout_.default",
              "aten.lift_fresh_copy.default", "aten.native_dropout.default",
-             "aten.slice.Tensor", "aten.to.device", "aten.pad.default",
+             "aten.slice.Tensor", "aten.pad.default",
              "aten.constant_pad_nd.default",
              "aten.adaptive_avg_pool2d.default", *_CASTS),
             _read_identity, lambda n: fx_call("aten.alias.default", tensor(n, "x"))),
-        onnx=OnnxForm(("Identity", "Dropout"), _read_identity_onnx,
+        onnx=OnnxForm(("Identity", "Dropout", "Slice"), _read_identity_onnx,
                       lambda n, e: emit_one("Identity", n, e, "x")),
     ),
     Operator(

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from sparqc.ir.graph import Node, Value
+from sparqc.ir.vocabulary.auto_pad import auto_pad, split, window_pads
 from sparqc.ir.vocabulary.forms import (
     Rng,
     emit_one,
@@ -160,7 +161,10 @@ def _read_onnx(call: Call) -> Reading | None:
         return None
     dilations = tuple(given.get("dilations") or (1,) * rank)
     strides = tuple(given.get("strides") or (1,) * rank)
-    pads = _onnx_pads(call, strides, dilations, rank)
+    kernel = _static(given["W"].shape)
+    if kernel is None and auto_pad(call).startswith("SAME"):
+        return None
+    pads = window_pads(call, kernel[2:] if kernel else (0,) * rank, strides, dilations)
     if pads is None:
         return None
     attributes = {
@@ -169,31 +173,43 @@ def _read_onnx(call: Call) -> Reading | None:
     return Reading({"x": given["X"], "w": given["W"], "b": given.get("B")}, attributes)
 
 
-def _onnx_pads(
-    call: Call, strides: tuple[int, ...], dilations: tuple[int, ...], rank: int
-) -> tuple[int, ...] | None:
-    mode = call.arguments.get("auto_pad") or "NOTSET"
-    if mode == "NOTSET":
-        return tuple(call.arguments.get("pads") or (0,) * (2 * rank))
-    if mode == "VALID":
-        return (0,) * (2 * rank)
-    kernel = _static(call.arguments["W"].shape)
-    if mode != "SAME_UPPER" or kernel is None or set(strides) != {1}:
-        return None  # depends on the input's size, or crops in another order
-    return same_padding(kernel[2:], dilations)
-
-
 def _read_onnx_transpose(call: Call) -> Reading | None:
-    rank = spatial_rank(call.arguments["W"])
-    if call.arguments.get("output_shape") or (call.arguments.get("auto_pad") or "").startswith(
-        "SAME"
-    ):
+    given = call.arguments
+    rank, kernel = spatial_rank(given["W"]), _static(given["W"].shape)
+    if rank is None or given.get("output_shape"):
         return None
-    reading = _read_onnx(call)
-    if reading is None or rank is None:
+    dilations = tuple(given.get("dilations") or (1,) * rank)
+    strides = tuple(given.get("strides") or (1,) * rank)
+    output_padding = tuple(given.get("output_padding") or (0,) * rank)
+    pads = tuple(given.get("pads") or (0,) * (2 * rank))
+    if (mode := auto_pad(call)) != "NOTSET":
+        cropped = _cropped(mode, kernel, strides, dilations, output_padding)
+        if cropped is None:
+            return None
+        pads = cropped
+    attributes = {
+        "strides": strides, "pads": pads, "dilations": dilations, "groups": given["group"],
+        "output_padding": output_padding,
+    }  # fmt: skip
+    return Reading({"x": given["X"], "w": given["W"], "b": given.get("B")}, attributes)
+
+
+def _cropped(
+    mode: str,
+    kernel: tuple[int, ...] | None,
+    strides: tuple[int, ...],
+    dilations: tuple[int, ...],
+    output_padding: tuple[int, ...],
+) -> tuple[int, ...] | None:
+    """What SAME crops of a transposed convolution, so that it gives stride times the size; None
+    where the kernel is shorter than the stride, and nothing can be cropped."""
+    if mode == "VALID":
+        return (0,) * (2 * len(strides))
+    if kernel is None:
         return None
-    output_padding = tuple(call.arguments.get("output_padding") or (0,) * rank)
-    return Reading(reading.operands, {**reading.attributes, "output_padding": output_padding})
+    each = zip(kernel[2:], strides, dilations, output_padding, strict=True)
+    totals = [(k - 1) * d + 1 + o - s for k, s, d, o in each]
+    return None if min(totals) < 0 else split(totals, mode)
 
 
 def _write_onnx(node: Node, emitter: OnnxEmitter) -> None:

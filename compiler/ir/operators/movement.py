@@ -21,6 +21,7 @@ from sparqc.ir.vocabulary.forms import (
     tensor,
     tensors,
     wrap,
+    written_as_others,
 )
 from sparqc.ir.vocabulary.operator import (
     REQUIRED,
@@ -37,11 +38,6 @@ from sparqc.ir.vocabulary.operator import (
 
 #: "To the end": the largest i64, as both torch and ONNX write it.
 END = 2**63 - 1
-
-
-def _never(call: Call) -> Reading | None:
-    """ONNX spells it with several nodes; each is read as what it is."""
-    return None
 
 
 # -- concat --------------------------------------------------------------------------------------
@@ -135,7 +131,8 @@ def _read_slice(call: Call) -> Reading | None:
 
 def _slice(x: Value, ranges: list[tuple[int, int, int, int]]) -> Reading:
     settled = [settle(r, x.shape[r[2]] if x.shape else None) for r in ranges]
-    starts, ends, axes, steps = zip(*settled, strict=True)
+    # No range at all is a slice of everything.
+    starts, ends, axes, steps = zip(*settled, strict=True) if settled else ((),) * 4
     attributes = {"starts": starts, "ends": ends, "axes": axes, "steps": steps}
     return Reading({"x": x}, attributes)
 
@@ -162,8 +159,8 @@ def _read_slice_onnx(call: Call) -> Reading | None:
     given, x = call.arguments, call.arguments["data"]
     starts, ends = axes_of(call, "starts"), axes_of(call, "ends")
     rank = rank_of(x)
-    if starts is None or ends is None or rank is None:
-        return None
+    if not starts or ends is None or rank is None:
+        return None  # without an axis it is an identity
     axes = axes_of(call) if given.get("axes") is not None else tuple(range(len(starts)))
     steps = axes_of(call, "steps") if given.get("steps") is not None else (1,) * len(starts)
     if axes is None or steps is None:
@@ -291,7 +288,8 @@ OPERATORS = (
         "nn.split", "x cut along an axis into pieces of these sizes.", X,
         {"sizes": REQUIRED, "axis": 0}, outputs=("y*",), sample=_sample_split,
         fx=FxForm(("aten.split_with_sizes.default", "aten.split.Tensor", "aten.split.sizes",
-                   "aten.chunk.default"), _read_split, _write_split),
+                   "aten.chunk.default", "aten.tensor_split.indices", "aten.tensor_split.sections"),
+                  _read_split, _write_split),
         onnx=OnnxForm(("Split",), _read_split_onnx, _write_split_onnx),
     ),
     Operator(
@@ -306,19 +304,19 @@ OPERATORS = (
         (OperandSpec("xs", variadic=True),), {"axis": 0}, sample=_sample_stack,
         fx=FxForm(("aten.stack.default",), _read_stack, lambda n: fx_call(
             "aten.stack.default", list(tensors(n, "xs")), n.attributes["axis"])),
-        onnx=OnnxForm((), _never, _write_stack_onnx),
+        onnx=written_as_others(_write_stack_onnx),
     ),
     Operator(
         "nn.unbind", "The slices of x along an axis, without that axis.", X, {"axis": 0},
         outputs=("y*",), sample=_sample_unbind,
         fx=FxForm(("aten.unbind.int",), _read_unbind, lambda n: fx_call(
             "aten.unbind.int", tensor(n, "x"), n.attributes["axis"])),
-        onnx=OnnxForm((), _never, _write_unbind_onnx),
+        onnx=written_as_others(_write_unbind_onnx),
     ),
     Operator(
         "nn.roll", "x moved along axes; what falls off one end comes in at the other.", X,
         {"shifts": REQUIRED, "axes": REQUIRED}, sample=_sample_roll,
         fx=FxForm(("aten.roll.default",), _read_roll, _write_roll),
-        onnx=OnnxForm((), _never, _write_roll_onnx),
+        onnx=written_as_others(_write_roll_onnx),
     ),
 )  # fmt: skip

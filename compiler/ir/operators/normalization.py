@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from sparqc.errors import SparqcError
+from sparqc.errors import NoForm
 from sparqc.ir.graph import Node, Value
 from sparqc.ir.vocabulary.forms import (
     NUMPY_DTYPES,
@@ -58,7 +58,7 @@ def channels(node: Node) -> int:
         size = shape[axis] if shape is not None and len(shape) > axis else None
         if isinstance(size, int):
             return size
-    raise SparqcError(f"{node.output.name}: the number of channels of {node.op} is unknown")
+    raise NoForm(f"{node.output.name}: the number of channels of {node.op} is unknown")
 
 
 def _affine(node: Node, emitter: OnnxEmitter, shape: tuple[int, ...]) -> list[Value | str | None]:
@@ -155,7 +155,7 @@ def normalized_shape(node: Node) -> tuple[int, ...]:
         return ints(node, "normalized_shape")
     sizes = static_ints((tensor(node, "x").shape or (None,))[integer(node, "axis") :])
     if sizes is None:
-        raise SparqcError(f"{node.output.name}: the sizes that {node.op} goes over are unknown")
+        raise NoForm(f"{node.output.name}: the sizes that {node.op} goes over are unknown")
     return sizes
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sparqc.ir.graph import Node
+from sparqc.ir.vocabulary.auto_pad import auto_pad, window_pads
 from sparqc.ir.vocabulary.forms import (
     Rng,
     X,
@@ -96,15 +97,16 @@ def _write_max(node: Node) -> FxCall:
 def _read_window_onnx(call: Call) -> dict[str, Any] | None:
     given = call.arguments
     kernel = tuple(given["kernel_shape"])
-    mode = given.get("auto_pad") or "NOTSET"
-    if len(call.types) > 1 or mode not in ("NOTSET", "VALID"):
-        return None  # the indices, and pads that depend on the size of x, are not in the vocabulary
-    pads = given.get("pads") if mode == "NOTSET" else None
+    strides = tuple(given.get("strides") or (1,) * len(kernel))
+    pads = window_pads(call, kernel, strides, given.get("dilations") or (1,) * len(kernel))
+    if len(call.types) > 1 or pads is None:
+        return None  # the indices, and pads that depend on a size not known, have no attribute
+    same = auto_pad(call).startswith("SAME")
     return {
         "kernel_shape": kernel,
-        "strides": tuple(given.get("strides") or (1,) * len(kernel)),
-        "pads": tuple(pads or (0,) * 2 * len(kernel)),
-        "ceil_mode": bool(given.get("ceil_mode")),
+        "strides": strides,
+        "pads": pads,
+        "ceil_mode": bool(given.get("ceil_mode")) and not same,  # the pads give all outputs
     }
 
 

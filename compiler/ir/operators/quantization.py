@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 
 from sparqc.errors import SparqcError
 from sparqc.ir.graph import Array, Node, Value
+from sparqc.ir.vocabulary.channel_shape import channel_shape
 from sparqc.ir.vocabulary.forms import (
     NUMPY_DTYPES,
     Rng,
@@ -19,6 +21,7 @@ from sparqc.ir.vocabulary.forms import (
     optional_tensor,
     tensor,
     wrap,
+    written_as_others,
 )
 from sparqc.ir.vocabulary.operator import (
     Call,
@@ -40,24 +43,25 @@ INTEGERS = {(-128, 127): "i8", (-127, 127): "i8", (0, 255): "u8"}
 # -- reference semantics -------------------------------------------------------------------------
 
 
-def along(parameter: Array, axis: int | None, rank: int) -> Array:
-    """A scale or zero point, shaped so that it broadcasts along the channel axis."""
-    if axis is None:
-        return parameter.reshape(())
-    shape = [1] * rank
-    shape[axis] = -1
-    return parameter.reshape(shape)
+def _require_fitting(x: Array, scale: Array, axis: int | None) -> None:
+    if axis is not None and not (axis < x.ndim and scale.size in (1, x.shape[axis])):
+        raise SparqcError(
+            f"{scale.size} scales do not fit axis {axis} of a tensor of the shape {list(x.shape)}",
+            hint="give one scale, or one for each entry of the axis",
+        )
 
 
 def codes_of(
     x: Array, scale: Array, zero_point: Array | None, axis: int | None, low: int, high: int
 ) -> Array:
     """clamp(round_half_even(x / scale) + zero_point, low, high), as f32."""
-    step = along(scale, axis, x.ndim).astype(np.float32)
+    _require_fitting(x, scale, axis)
+    shape = channel_shape(axis, x.ndim)
+    step = scale.reshape(shape).astype(np.float32)
     with np.errstate(invalid="ignore"):
         codes = np.rint(x.astype(np.float32) / step)
     if zero_point is not None:
-        codes = codes + along(zero_point, axis, x.ndim).astype(np.float32)
+        codes = codes + zero_point.reshape(shape).astype(np.float32)
     clipped: Array = np.clip(codes, low, high)
     return clipped
 
@@ -66,9 +70,10 @@ def _evaluate_qdq(operands: Mapping[str, Any], attributes: Mapping[str, Any]) ->
     x, scale, zero_point = operands["x"], operands["scale"], operands.get("zero_point")
     axis = attributes["axis"]
     codes = codes_of(x, scale, zero_point, axis, attributes["low"], attributes["high"])
-    step = along(scale, axis, x.ndim).astype(np.float32)
+    shape = channel_shape(axis, x.ndim)
+    step = scale.reshape(shape).astype(np.float32)
     if zero_point is not None:
-        codes = codes - along(zero_point, axis, x.ndim).astype(np.float32)
+        codes = codes - zero_point.reshape(shape).astype(np.float32)
     return (np.where(np.isnan(step), x, (codes * step).astype(x.dtype)),)
 
 
@@ -88,10 +93,12 @@ def _evaluate_dequantize(
     operands: Mapping[str, Any], attributes: Mapping[str, Any]
 ) -> Sequence[Array]:
     x, scale, zero_point = operands["x"], operands["scale"], operands.get("zero_point")
-    step = along(scale, attributes["axis"], x.ndim)
+    _require_fitting(x, scale, attributes["axis"])
+    shape = channel_shape(attributes["axis"], x.ndim)
+    step = scale.reshape(shape)
     codes = x.astype(np.float32)
     if zero_point is not None:
-        codes = codes - along(zero_point, attributes["axis"], x.ndim).astype(np.float32)
+        codes = codes - zero_point.reshape(shape).astype(np.float32)
     return ((codes * step.astype(np.float32)).astype(scale.dtype),)
 
 
@@ -159,7 +166,12 @@ def emit_parameters(
         return typed, zero_point
     shape = tuple(d for d in scale.shape or () if isinstance(d, int))
     hint = f"{node.output.name}_zero_point"
-    return typed, emitter.constant(np.zeros(shape, NUMPY_DTYPES[dtype]), hint)
+    return typed, emitter.constant(np.zeros(shape, _integers(dtype)), hint)
+
+
+def _integers(dtype: str) -> np.dtype[Any]:
+    """The numpy dtype of codes, of 4 bits too."""
+    return NUMPY_DTYPES.get(dtype) or np.dtype(getattr(ml_dtypes, dtype))
 
 
 def _in_type_of_data(node: Node, emitter: OnnxEmitter, scale: Value) -> Value | str:
@@ -201,7 +213,7 @@ def limited_data(node: Node) -> tuple[Array | None, bool]:
         return data, False
     if codes_of(data, scale.data, None, axis, -(1 << 24), 127).min() >= -127:
         return data, False
-    return np.maximum(data, -127 * along(scale.data, axis, data.ndim)), True
+    return np.maximum(data, -127 * scale.data.reshape(channel_shape(axis, data.ndim))), True
 
 
 def limited(node: Node, emitter: OnnxEmitter, x: Value) -> Value | str:
@@ -213,7 +225,7 @@ def limited(node: Node, emitter: OnnxEmitter, x: Value) -> Value | str:
     if data is not None:
         return emitter.constant(data, x.name) if clipped else x
     output = emitter.temp(f"{node.output.name}_clipped")
-    bound = -127 * along(scale.data, axis, x.type.rank or 0)
+    bound = -127 * scale.data.reshape(channel_shape(axis, x.type.rank or 0))
     emitter.emit("Max", [x, emitter.constant(bound, f"{output}_low")], outputs=[output])
     return output
 
@@ -292,11 +304,6 @@ def _write_mask_onnx(node: Node, emitter: OnnxEmitter) -> None:
     emitter.emit("Mul", [w, product], outputs=node.outputs)
 
 
-def _never(call: Call) -> Reading | None:
-    """ONNX spells it with several nodes; each is read as what it is."""
-    return None
-
-
 # -- samples -------------------------------------------------------------------------------------
 
 
@@ -341,7 +348,7 @@ OPERATORS = (
         QUANTIZED, {"axis": None, "low": -128, "high": 127},
         constant_expression=True, evaluate=_evaluate_qdq, sample=_sample_qdq,
         fx=FxForm(("sparqc.qdq.default",), _read_qdq, _write_qdq),
-        onnx=OnnxForm((), _never, _write_qdq_onnx),
+        onnx=written_as_others(_write_qdq_onnx),
     ),
     Operator(
         "q.quantize", "round_half_even(x / scale) + zero_point, saturated to the integers of `to`.",
@@ -362,6 +369,6 @@ OPERATORS = (
         fx=FxForm(("sparqc.mask.default",),
                   lambda c: Reading({"w": c.arguments["w"], "mask": c.arguments["mask"]}),
                   lambda n: fx_call("sparqc.mask.default", tensor(n, "w"), tensor(n, "mask"))),
-        onnx=OnnxForm((), _never, _write_mask_onnx),
+        onnx=written_as_others(_write_mask_onnx),
     ),
 )  # fmt: skip

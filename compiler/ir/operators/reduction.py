@@ -32,7 +32,7 @@ from sparqc.ir.vocabulary.operator import (
 )
 
 
-def _axes(axes: Any, rank: int | None) -> tuple[int, ...] | None:
+def axes_from_front(axes: Any, rank: int | None) -> tuple[int, ...] | None:
     """Axes counted from the front, in order; all of them where none are named."""
     if rank is None or isinstance(axes, Value):
         return None
@@ -46,7 +46,7 @@ def _read(call: Call) -> Reading | None:
     given, x = call.arguments, call.arguments["self"]
     if given.get("ord", 2) != 2:
         return None
-    axes = _axes(given.get("dim"), rank_of(x))
+    axes = axes_from_front(given.get("dim"), rank_of(x))
     if axes is None or x.type.dtype != call.types[0].dtype:
         return None
     return Reading({"x": x}, {"axes": axes, "keepdims": bool(given.get("keepdim"))})
@@ -73,7 +73,7 @@ def _reduce(
         axes = axes_of(call)
         if not axes and given.get("noop_with_empty_axes"):
             return None
-        axes = _axes(axes, rank_of(x))
+        axes = axes_from_front(axes, rank_of(x))
         if axes is None:
             return None
         return Reading({"x": x}, {"axes": axes, "keepdims": bool(given["keepdims"])})
@@ -99,55 +99,15 @@ def _sample(rng: Rng) -> Sample:
     return Sample(sample_x(rng).operands, {"axes": axes, "keepdims": bool(rng.integers(2))})
 
 
-# -- argmax --------------------------------------------------------------------------------------
-
-
-def _read_argmax(call: Call) -> Reading | None:
-    given, rank = call.arguments, rank_of(call.arguments["self"])
-    if given["dim"] is None or rank is None:
-        return None
-    axis = wrap(given["dim"], rank)
-    return Reading({"x": given["self"]}, {"axis": axis, "keepdims": given["keepdim"]})
-
-
-def _write_argmax(node: Node) -> FxCall:
-    axis, keepdims = node.attributes["axis"], node.attributes["keepdims"]
-    return fx_call("aten.argmax.default", tensor(node, "x"), axis, keepdims)
-
-
-def _read_argmax_onnx(call: Call) -> Reading | None:
-    given, rank = call.arguments, rank_of(call.arguments["data"])
-    if given.get("select_last_index") or (rank is None and given["axis"] < 0):
-        return None
-    axis = wrap(given["axis"], rank or 0)
-    return Reading({"x": given["data"]}, {"axis": axis, "keepdims": bool(given["keepdims"])})
-
-
-def _write_argmax_onnx(node: Node, emitter: OnnxEmitter) -> None:
-    keepdims = int(bool(node.attributes["keepdims"]))
-    emit_one("ArgMax", node, emitter, "x", axis=node.attributes["axis"], keepdims=keepdims)
-
-
-def _sample_argmax(rng: Rng) -> Sample:
-    attributes = {"axis": int(rng.integers(3)), "keepdims": bool(rng.integers(2))}
-    return Sample(sample_x(rng).operands, attributes)
-
-
 OPERATORS = (
     _reduce("nn.reduce_mean", "The mean along axes.", "ReduceMean",
             ("aten.mean.dim", "aten.mean.default"), input_since=18),
     _reduce("nn.reduce_sum", "The sum along axes.", "ReduceSum",
             ("aten.sum.dim_IntList", "aten.sum.default"), input_since=13),
     _reduce("nn.reduce_max", "The largest number along axes.", "ReduceMax",
-            ("aten.amax.default", "aten.max.default"), input_since=18),
+            ("aten.amax.default", "aten.max.default", "aten.max.dim"), input_since=18),
     _reduce("nn.reduce_min", "The smallest number along axes.", "ReduceMin",
-            ("aten.amin.default", "aten.min.default"), input_since=18),
+            ("aten.amin.default", "aten.min.default", "aten.min.dim"), input_since=18),
     _reduce("nn.reduce_l2", "The square root of the sum of squares along axes.", "ReduceL2",
             ("aten.linalg_vector_norm.default",), input_since=18),
-    Operator(
-        "nn.argmax", "The index of the first largest number along an axis.", X,
-        {"axis": 0, "keepdims": True}, sample=_sample_argmax,
-        fx=FxForm(("aten.argmax.default",), _read_argmax, _write_argmax),
-        onnx=OnnxForm(("ArgMax",), _read_argmax_onnx, _write_argmax_onnx),
-    ),
 )  # fmt: skip

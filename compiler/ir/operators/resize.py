@@ -20,6 +20,7 @@ from sparqc.ir.vocabulary.forms import (
     rank_of,
     static_ints,
     tensor,
+    written_as_others,
 )
 from sparqc.ir.vocabulary.operator import (
     REQUIRED,
@@ -100,7 +101,7 @@ def _read_resize_onnx(call: Call) -> Reading | None:
     if given.get("cubic_coeff_a", -0.75) != -0.75 and given["mode"] == "cubic":
         return None
     factors = _spatial(call, "scales", x)
-    sizes = None if factors is not None else _spatial(call, "sizes", x)
+    sizes = None if factors is not None else _spatial(call, "sizes", x) or _inferred_sizes(call, x)
     if factors is None and sizes is None:
         return None
     attributes = {
@@ -124,6 +125,18 @@ def _spatial(call: Call, name: str, x: Value) -> tuple[float, ...] | None:
     if len(array) != len(shape) or tuple(array[:2].tolist()) != kept:
         return None
     return tuple(float(v) for v in array[2:])
+
+
+def _inferred_sizes(call: Call, x: Value) -> tuple[float, ...] | None:
+    """The sizes that a model puts together of the Shape of a tensor, where inference knows them:
+    torch.onnx writes them so for the batch's sake."""
+    sizes, before, after = call.arguments.get("sizes"), x.shape or (), call.types[0].shape or ()
+    if not isinstance(sizes, Value) or call.arguments.get("axes") or len(before) != len(after):
+        return None
+    batch = before[:1] == after[:1] or isinstance(after[0], str)
+    spatial = [float(d) for d in after[2:] if isinstance(d, int)]
+    fits = batch and before[1] == after[1] and len(spatial) == len(after) - 2 > 0
+    return tuple(spatial) if fits else None
 
 
 def _write_resize_onnx(node: Node, emitter: OnnxEmitter) -> None:
@@ -165,11 +178,11 @@ def _full_sizes(node: Node, emitter: OnnxEmitter, x: Value) -> str:
     kept = static_ints((x.shape or (None,))[:2])
     if kept is not None:
         return emitter.constant(np.array([*kept, *spatial], np.int64), hint)
-    shape, front, full = (emitter.temp(hint) for _ in range(3))
+    shape, leading, full = (emitter.temp(hint) for _ in range(3))
     emitter.emit("Shape", [x], outputs=[shape])
     bounds = [emitter.constant(np.array([b], np.int64), f"{hint}_bound") for b in (0, 2)]
-    emitter.emit("Slice", [shape, *bounds], outputs=[front])
-    emitter.emit("Concat", [front, emitter.constant(spatial, hint)], {"axis": 0}, outputs=[full])
+    emitter.emit("Slice", [shape, *bounds], outputs=[leading])
+    emitter.emit("Concat", [leading, emitter.constant(spatial, hint)], {"axis": 0}, outputs=[full])
     return full
 
 
@@ -234,11 +247,6 @@ def _unshuffle_any_size(node: Node, emitter: OnnxEmitter) -> None:
     emitter.emit("Gather", [blocks, indices], {"axis": 1}, outputs=node.outputs)
 
 
-def _never(call: Call) -> Reading | None:
-    """ONNX has it in another order of channels; there it is read as what it is written as."""
-    return None
-
-
 # -- samples -------------------------------------------------------------------------------------
 
 
@@ -291,6 +299,6 @@ OPERATORS = (
         X, {"blocksize": REQUIRED}, sample=_sample_unshuffle,
         fx=FxForm(("aten.pixel_unshuffle.default",), _read_unshuffle, lambda n: fx_call(
             "aten.pixel_unshuffle.default", tensor(n, "x"), n.attributes["blocksize"])),
-        onnx=OnnxForm((), _never, _write_unshuffle_onnx),
+        onnx=written_as_others(_write_unshuffle_onnx),
     ),
 )  # fmt: skip

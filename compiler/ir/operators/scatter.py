@@ -6,8 +6,9 @@ from math import prod
 
 import numpy as np
 
-from sparqc.errors import SparqcError
+from sparqc.errors import NoForm
 from sparqc.ir.graph import Node, Value
+from sparqc.ir.operators.filling import emit_filled, number_of
 from sparqc.ir.operators.movement import END, settle
 from sparqc.ir.vocabulary.forms import (
     NUMPY_DTYPES,
@@ -19,7 +20,9 @@ from sparqc.ir.vocabulary.forms import (
     rank_of,
     static_ints,
     tensor,
+    torch_dtype,
     wrap,
+    written_as_others,
 )
 from sparqc.ir.vocabulary.operator import (
     REQUIRED,
@@ -27,7 +30,6 @@ from sparqc.ir.vocabulary.operator import (
     FxCall,
     FxForm,
     OnnxEmitter,
-    OnnxForm,
     OperandSpec,
     Operator,
     Reading,
@@ -37,11 +39,6 @@ from sparqc.ir.vocabulary.operator import (
 #: Up to so many numbers a filled tensor is stored as it is.
 SMALL = 1 << 16
 PARTS = (OperandSpec("x"), OperandSpec("part"))
-
-
-def _never(call: Call) -> Reading | None:
-    """ONNX spells it with several nodes; each is read as what it is."""
-    return None
 
 
 # -- slice_scatter -------------------------------------------------------------------------------
@@ -137,40 +134,45 @@ def _sample_select(rng: Rng) -> Sample:
 
 def _read_full(call: Call) -> Reading | None:
     """zeros_like, ones_like, full_like, and zero_ and fill_ as they are read."""
-    given, x = call.arguments, call.arguments["self"]
+    given, x, dtype = call.arguments, call.arguments["self"], call.types[0].dtype
     packet = call.target.split(".")[1].rstrip("_")
-    value = {"zero": 0, "zeros_like": 0, "ones_like": 1}.get(packet)
+    value = {"zero": 0, "zeros_like": 0, "ones_like": 1, "empty_like": 0}.get(packet)
     value = given.get("fill_value", given.get("value")) if value is None else value
     if isinstance(value, Value):
         value = value.data.item() if value.data is not None and value.data.ndim == 0 else None
-    if value is None or x.type.dtype != call.types[0].dtype or rank_of(x) is None:
+    filled = number_of(value, dtype)
+    if filled is None or x.type.dtype not in NUMPY_DTYPES or rank_of(x) is None:
         return None
-    return Reading({"x": x}, {"value": float(value)})
+    return Reading({"x": x}, {"value": filled, "dtype": None if dtype == x.type.dtype else dtype})
 
 
 def _write_full(node: Node) -> FxCall:
-    return fx_call("aten.full_like.default", tensor(node, "x"), node.attributes["value"])
+    x, value, dtype = tensor(node, "x"), node.attributes["value"], node.attributes["dtype"]
+    more = {} if dtype is None else {"dtype": torch_dtype(str(dtype))}
+    return fx_call("aten.full_like.default", x, value, **more)
 
 
 def _write_full_onnx(node: Node, emitter: OnnxEmitter) -> None:
     x, shape = tensor(node, "x"), emitter.temp(f"{node.output.name}_shape")
-    if x.type.dtype not in NUMPY_DTYPES:
-        raise SparqcError(f"{node.output.name}: the type of the tensor to fill is unknown")
-    value = np.array([node.attributes["value"]]).astype(NUMPY_DTYPES[x.type.dtype])
-    sizes = static_ints(x.shape)
+    dtype, value = str(node.attributes["dtype"] or x.type.dtype), node.attributes["value"]
+    if dtype not in NUMPY_DTYPES:
+        raise NoForm(f"{node.output.name}: the type of the tensor to fill is unknown")
+    array, sizes = np.array([value]).astype(NUMPY_DTYPES[dtype]), static_ints(x.shape)
     if sizes is not None and prod(sizes) <= SMALL:
-        filled = emitter.constant(np.broadcast_to(value, sizes).copy(), node.output.name)
+        filled = emitter.constant(np.broadcast_to(array, sizes).copy(), node.output.name)
         emitter.emit("Identity", [filled], outputs=node.outputs)
         return
     emitter.emit("Shape", [x], outputs=[shape])
-    emitter.emit("ConstantOfShape", [shape], {"value": value}, outputs=node.outputs)
+    emit_filled(shape, array, emitter, node.output)
 
 
 def _sample_full(rng: Rng) -> Sample:
-    return Sample({"x": normal(rng, 2, 3)}, {"value": float(rng.choice([0, 1, -2.5]))})
+    value, dtype = float(rng.choice([0, 1, -2.5])), [None, "f64"][int(rng.integers(2))]
+    return Sample({"x": normal(rng, 2, 3)}, {"value": value, "dtype": dtype})
 
 
 _FULL = ("aten.full_like.default", "aten.zeros_like.default", "aten.ones_like.default",
+         "aten.empty_like.default",
          "aten.zero.default", "aten.zero_.default", "aten.fill.Scalar", "aten.fill_.Scalar",
          "aten.fill.Tensor", "aten.fill_.Tensor")  # fmt: skip
 
@@ -179,17 +181,17 @@ OPERATORS = (
         "nn.slice_scatter", "x with x[start:end] on an axis replaced by the part.", PARTS,
         {"axis": 0, "start": 0, "end": END}, sample=_sample_slice,
         fx=FxForm(("aten.slice_scatter.default",), _read_slice, _write_slice),
-        onnx=OnnxForm((), _never, _write_slice_onnx),
+        onnx=written_as_others(_write_slice_onnx),
     ),
     Operator(
         "nn.select_scatter", "x with x[index] on an axis replaced by the part.", PARTS,
         {"axis": 0, "index": REQUIRED}, sample=_sample_select,
         fx=FxForm(("aten.select_scatter.default",), _read_select, _write_select),
-        onnx=OnnxForm((), _never, _write_select_onnx),
+        onnx=written_as_others(_write_select_onnx),
     ),
     Operator(
-        "nn.full_like", "A tensor of the shape and type of x that holds one number everywhere.",
-        X, {"value": REQUIRED}, sample=_sample_full,
-        fx=FxForm(_FULL, _read_full, _write_full), onnx=OnnxForm((), _never, _write_full_onnx),
+        "nn.full_like", "A tensor of the shape of x that holds one number everywhere, in the type "
+        "of x or another one.", X, {"value": REQUIRED, "dtype": None}, sample=_sample_full,
+        fx=FxForm(_FULL, _read_full, _write_full), onnx=written_as_others(_write_full_onnx),
     ),
 )  # fmt: skip

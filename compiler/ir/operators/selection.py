@@ -39,14 +39,18 @@ def _read_gather(call: Call) -> Reading | None:
         operands, axis = {"x": given["weight"], "indices": given["indices"]}, 0
     elif packet == "index":
         return _read_index(call)
+    elif packet == "repeat_interleave":
+        return _read_repeated(call)
     else:
         rank = rank_of(given["self"])
         if rank is None or not isinstance(given["index"], int | Value):
             return None
         operands, axis = {"x": given["self"], "indices": given["index"]}, wrap(given["dim"], rank)
-    operands["indices"] = tensor_operand(operands["indices"], "i64")
+    indices = operands["indices"]
+    if not (isinstance(indices, Value) and indices.type.dtype == "i32"):
+        operands["indices"] = tensor_operand(indices, "i64")
     if operands["indices"] is None:
-        return None  # i32 indices, which torch takes too, and symbolic ones
+        return None  # symbolic ones
     return Reading(operands, {"axis": axis})
 
 
@@ -54,10 +58,21 @@ def _read_index(call: Call) -> Reading | None:
     """x[:, :, i]: one tensor of indices; several at once, and masks, are another operator."""
     indices = call.arguments["indices"]
     tensors = [(axis, i) for axis, i in enumerate(indices) if i is not None]
-    if len(tensors) != 1 or tensors[0][1].type.dtype != "i64":
+    if len(tensors) != 1 or tensors[0][1].type.dtype not in ("i64", "i32"):
         return None
     axis, index = tensors[0]
     return Reading({"x": call.arguments["self"], "indices": index}, {"axis": axis})
+
+
+def _read_repeated(call: Call) -> Reading | None:
+    """repeat_interleave: every index several times, where it is known how many there are."""
+    x, rank = call.arguments["self"], rank_of(call.arguments["self"])
+    axis, times = call.arguments["dim"], call.arguments["repeats"]
+    size = x.shape[axis] if rank and isinstance(axis, int) else None
+    if not isinstance(size, int) or not isinstance(times, int):
+        return None
+    operands = {"x": x, "indices": np.repeat(np.arange(size), times)}
+    return Reading(operands, {"axis": wrap(axis, rank or 0)})
 
 
 def _write_gather(node: Node) -> FxCall:
@@ -80,7 +95,8 @@ def _read_gather_onnx(call: Call) -> Reading | None:
 def _sample_gather(rng: Rng) -> Sample:
     axis = int(rng.integers(2))
     shape: tuple[int, ...] = [(), (3,), (2, 2)][int(rng.integers(3))]
-    indices = np.asarray(rng.integers(0, 4, shape), np.int64)
+    dtype = str(rng.choice(["int64", "int32"])) if shape else "int64"
+    indices = np.asarray(rng.integers(0, 4, shape), dtype)
     operands = {"x": normal(rng, 4, 5), "indices": indices}
     return Sample(operands, {"axis": axis}, frozenset({"indices"}))
 
@@ -130,7 +146,8 @@ OPERATORS = (
         "nn.gather", "The slices of x at these indices along an axis; an embedding is one.",
         (OperandSpec("x"), OperandSpec("indices")), {"axis": 0}, sample=_sample_gather,
         fx=FxForm(("aten.select.int", "aten.index_select.default", "aten.embedding.default",
-                   "aten.index.Tensor"), _read_gather, _write_gather),
+                   "aten.index.Tensor", "aten.repeat_interleave.self_int"),
+                  _read_gather, _write_gather),
         onnx=OnnxForm(("Gather",), _read_gather_onnx, lambda n, e: emit_one(
             "Gather", n, e, "x", "indices", axis=n.attributes["axis"])),
     ),

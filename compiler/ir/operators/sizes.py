@@ -7,7 +7,7 @@ need none of this: they are constants with a -1.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from sparqc.ir.vocabulary.forms import (
     tensor,
     tensors,
     wrap,
+    written_as_others,
 )
 from sparqc.ir.vocabulary.operator import (
     REQUIRED,
@@ -30,7 +31,6 @@ from sparqc.ir.vocabulary.operator import (
     FxCall,
     FxForm,
     OnnxEmitter,
-    OnnxForm,
     OperandSpec,
     Operator,
     Reading,
@@ -39,11 +39,6 @@ from sparqc.ir.vocabulary.operator import (
 
 AB = (OperandSpec("a"), OperandSpec("b"))
 XSIZES = (OperandSpec("x"), OperandSpec("sizes", variadic=True))
-
-
-def _never(call: Call) -> Reading | None:
-    """ONNX spells it with several nodes; each is read as what it is."""
-    return None
 
 
 # -- the size of an axis -------------------------------------------------------------------------
@@ -69,11 +64,17 @@ def _write_size_onnx(node: Node, emitter: OnnxEmitter) -> None:
 # -- arithmetic ----------------------------------------------------------------------------------
 
 
-def _sized(item: Any) -> Any:
+def sized(item: Any) -> Any:
     """A size as an operand: a symbolic one as it is, a number as a constant."""
     if isinstance(item, bool) or not isinstance(item, int | Value):
         return None
     return np.array(item, np.int64) if isinstance(item, int) else item
+
+
+def sized_list(items: Any) -> list[Any] | None:
+    """Sizes as operands; None where one is no size."""
+    operands = [sized(item) for item in items] if isinstance(items, list | tuple) else [None]
+    return None if any(o is None for o in operands) else operands
 
 
 def _plain(node: Node, slot: str) -> Any:
@@ -87,7 +88,7 @@ def _arithmetic(
     """A row for one operator of Python's integers."""
 
     def read(call: Call) -> Reading | None:
-        operands = {slot: _sized(call.arguments[slot]) for slot in ("a", "b")}
+        operands = {slot: sized(call.arguments[slot]) for slot in ("a", "b")}
         return None if any(o is None for o in operands.values()) else Reading(operands)
 
     def write(node: Node) -> FxCall:
@@ -99,7 +100,7 @@ def _arithmetic(
 
     return Operator(
         f"sym.{name}", doc, AB, commutes=(("a", "b"),) if swaps else (), sample=_sample_pair,
-        fx=FxForm((f"sym.{name}",), read, write), onnx=OnnxForm((), _never, write_onnx),
+        fx=FxForm((f"sym.{name}",), read, write), onnx=written_as_others(write_onnx),
     )  # fmt: skip
 
 
@@ -107,32 +108,27 @@ def _arithmetic(
 
 
 def _read_to_sizes(call: Call) -> Reading | None:
-    sizes = call.arguments.get("size", call.arguments.get("shape"))
-    operands = [_sized(size) for size in sizes]
-    if any(o is None for o in operands):
-        return None
-    return Reading({"x": call.arguments["self"], "sizes": operands})
+    sizes = sized_list(call.arguments.get("size", call.arguments.get("shape")))
+    return None if sizes is None else Reading({"x": call.arguments["self"], "sizes": sizes})
 
 
-def _sizes(node: Node) -> list[Value]:
-    sizes = tensors(node, "sizes")
-    return list(sizes)
+def plain_sizes(sizes: Sequence[Value]) -> list[Any]:
+    """Sizes as a torch call takes them: the constant ones as numbers."""
+    return [s if s.data is None else int(s.data) for s in sizes]
 
 
 def _writes(target: str) -> Callable[[Node], FxCall]:
     def write(node: Node) -> FxCall:
-        sizes = [s if s.data is None else int(s.data) for s in _sizes(node)]
-        return fx_call(target, tensor(node, "x"), sizes)
+        return fx_call(target, tensor(node, "x"), plain_sizes(tensors(node, "sizes")))
 
     return write
 
 
-def _shape_of_sizes(node: Node, emitter: OnnxEmitter, keep: int) -> str:
+def size_vector(sizes: Sequence[Value], emitter: OnnxEmitter, hint: str, keep: int = -1) -> str:
     """The sizes as one i64 vector, in which `keep` stands for -1."""
-    hint = f"{node.output.name}_sizes"
     axis = emitter.constant(np.array([0], np.int64), f"{hint}_axis")
     parts: list[Value | str | None] = []
-    for size in _sizes(node):
+    for size in sizes:
         if size.data is not None:
             kept = keep if size.data == -1 else int(size.data)
             parts.append(emitter.constant(np.array([kept], np.int64), hint))
@@ -146,10 +142,20 @@ def _shape_of_sizes(node: Node, emitter: OnnxEmitter, keep: int) -> str:
 
 def _writes_onnx(op_type: str, keep: int) -> Callable[[Node, OnnxEmitter], None]:
     def write(node: Node, emitter: OnnxEmitter) -> None:
-        x = tensor(node, "x")
-        emitter.emit(op_type, [x, _shape_of_sizes(node, emitter, keep)], outputs=node.outputs)
+        x, sizes = tensor(node, "x"), tensors(node, "sizes")
+        shape = size_vector(sizes, emitter, f"{node.output.name}_sizes", keep)
+        emitter.emit(op_type, [x, shape], outputs=node.outputs)
 
     return write
+
+
+# -- shaping by another tensor --------------------------------------------------------------------
+
+
+def _write_reshape_as_onnx(node: Node, emitter: OnnxEmitter) -> None:
+    x, like, shape = tensor(node, "x"), tensor(node, "like"), emitter.temp(node.output.name)
+    emitter.emit("Shape", [like], outputs=[shape])
+    emitter.emit("Reshape", [x, shape], outputs=node.outputs)
 
 
 # -- samples -------------------------------------------------------------------------------------
@@ -178,7 +184,7 @@ OPERATORS = (
     Operator(
         "sym.size", "The size of an axis of x.", X, {"axis": REQUIRED}, sample=_sample_size,
         fx=FxForm(("aten.sym_size.int",), _read_size, _write_size),
-        onnx=OnnxForm((), _never, _write_size_onnx),
+        onnx=written_as_others(_write_size_onnx),
     ),
     _arithmetic("add", operator.add, "Add", "The sum of two sizes.", swaps=True),
     _arithmetic("sub", operator.sub, "Sub", "The difference of two sizes."),
@@ -188,13 +194,22 @@ OPERATORS = (
         "nn.expand_to", "x broadcast to sizes, some of them symbolic; -1 keeps what is there.",
         XSIZES, sample=_sample_sizes(3, -1),
         fx=FxForm(("aten.expand.default",), _read_to_sizes, _writes("aten.expand.default")),
-        onnx=OnnxForm((), _never, _writes_onnx("Expand", 1)),
+        onnx=written_as_others(_writes_onnx("Expand", 1)),
     ),
     Operator(
         "nn.reshape_to", "The numbers of x in a shape of several symbolic sizes.", XSIZES,
         sample=_sample_sizes(3, -1),
         fx=FxForm(("aten.view.default", "aten.reshape.default", "aten._unsafe_view.default"),
                   _read_to_sizes, _writes("aten.reshape.default")),
-        onnx=OnnxForm((), _never, _writes_onnx("Reshape", -1)),
+        onnx=written_as_others(_writes_onnx("Reshape", -1)),
+    ),
+    Operator(
+        "nn.reshape_as", "The numbers of x in the shape of another tensor, of several symbolic "
+        "sizes.", (OperandSpec("x"), OperandSpec("like")),
+        sample=lambda rng: Sample({"x": normal(rng, 2, 6), "like": normal(rng, 3, 4)}),
+        fx=FxForm(("aten.reshape_as.default", "aten.view_as.default"),
+                  lambda c: Reading({"x": c.arguments["self"], "like": c.arguments["other"]}),
+                  lambda n: fx_call("aten.reshape_as.default", tensor(n, "x"), tensor(n, "like"))),
+        onnx=written_as_others(_write_reshape_as_onnx),
     ),
 )  # fmt: skip

@@ -56,7 +56,8 @@ type: dtype ["[" dimensions "]"]
 dimensions: (dimension ("," dimension)*)?
 ?dtype: NAME -> unknown
     | unknown
-?dimension: number | name | unknown
+?dimension: size | name | unknown
+size: NUMBER
 unknown: UNKNOWN
 ?word: name
 name: NAME
@@ -203,7 +204,7 @@ class _Reader(lark.Transformer[lark.Token, Any]):
         if not items:
             return {}
         others = zip(items[1::2], items[2::2], strict=True)
-        return {"": int(items[0]), **{domain.text: int(version) for domain, version in others}}
+        return {"": _version(items[0]), **{domain.text: _version(v) for domain, v in others}}
 
     def input(self, name: Word, type: TensorType) -> InputLine:
         return InputLine(name, type)
@@ -277,16 +278,24 @@ class _Reader(lark.Transformer[lark.Token, Any]):
         return False
 
     def number(self, token: lark.Token) -> int | float:
-        return int(token) if token.lstrip("-").isdigit() else float(token)
+        try:
+            return int(token) if token.lstrip("-").isdigit() else float(token)
+        except ValueError:
+            raise _Mistake(token, "a number of so many digits") from None
 
     def string(self, token: lark.Token) -> str:
-        return str(json.loads(token))
+        return _quoted(token)
 
     def type(self, dtype: str, shape: Any) -> TensorType:
         return TensorType(dtype, shape)
 
     def dimensions(self, *dimensions: Any) -> tuple[int | str, ...]:
-        return tuple(d if isinstance(d, int) else _text(d) for d in dimensions)
+        return tuple(d if isinstance(d, int | str) else d.text for d in dimensions)
+
+    def size(self, token: lark.Token) -> int:
+        if not token.isdigit() or len(token) > len(str(_LARGEST_SIZE)):
+            raise _Mistake(token, "a dimension is a whole number, a name, or a name in quotes")
+        return int(token)
 
     def unknown(self, token: lark.Token) -> str:
         return str(token)
@@ -295,7 +304,7 @@ class _Reader(lark.Transformer[lark.Token, Any]):
         return Word(str(token), token.line or 1, token.column or 1, len(token))
 
     def quoted(self, token: lark.Token) -> Word:
-        return Word(str(json.loads(token)), token.line or 1, token.column or 1, len(token))
+        return Word(_quoted(token), token.line or 1, token.column or 1, len(token))
 
 
 @dataclass(frozen=True)
@@ -309,8 +318,29 @@ class _Keyword:
         return isinstance(items[0], Word)
 
 
-def _text(word: Word | str) -> str:
-    return word.text if isinstance(word, Word) else word
+class _Mistake(Exception):
+    """A word that fits the grammar and still means nothing."""
+
+    def __init__(self, token: lark.Token, message: str) -> None:
+        super().__init__(message)
+        self.token, self.message = token, message
+
+
+#: Versions of operator sets are C integers in onnx, sizes 64-bit integers.
+_LARGEST_VERSION, _LARGEST_SIZE = 2**31 - 1, 2**63 - 1
+
+
+def _version(token: lark.Token) -> int:
+    if not (token.isdigit() and len(token) <= 10 and int(token) <= _LARGEST_VERSION):
+        raise _Mistake(token, "the version of an operator set is a whole number, such as 17")
+    return int(token)
+
+
+def _quoted(token: lark.Token) -> str:
+    try:
+        return str(json.loads(token, strict=False))
+    except ValueError:
+        raise _Mistake(token, "this text in quotes has an escape that JSON does not know") from None
 
 
 @cache
@@ -327,6 +357,10 @@ def parse_text(text: str, file: str) -> GraphText:
         return _parser().parse(text.rstrip() + "\n")  # type: ignore[return-value]
     except lark.UnexpectedInput as error:
         raise _explained(error, text, file) from None
+    except _Mistake as mistake:
+        word = mistake.token
+        span = span_of(text, file, word.line or 1, word.column or 1, len(word))
+        raise PatternError(mistake.message, span=span) from None
 
 
 def span_of(text: str, file: str, line: int, column: int, width: int = 1) -> Span:

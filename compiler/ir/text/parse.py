@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from sparqc.base.reading import damaged
 from sparqc.errors import PatternError, did_you_mean
 from sparqc.ir.graph import Array, Attribute, Graph, Level, Node, TensorType, Value
 from sparqc.ir.levels.infer import infer_types
@@ -55,7 +56,8 @@ def parse_graph(
     builder = _GraphBuilder(tree, text, file, table or default_table(), weights or {})
     if len(tree.headers) != 1:
         raise builder.error(_first_word(tree), "a graph starts with one line `graph name on …`")
-    return builder.whole(tree.headers[0])
+    with damaged(file, error=PatternError):
+        return builder.whole(tree.headers[0])
 
 
 def parse_statements(
@@ -84,7 +86,8 @@ def parse_statements(
     builder = _GraphBuilder(tree, shifted, file, table or default_table(), {}, dict(inputs or {}))
     if tree.headers:
         raise builder.error(_first_word(tree), "statements have no `graph` line")
-    return builder.statements(level, opset)
+    with damaged(file, error=PatternError):
+        return builder.statements(level, opset)
 
 
 @dataclass

@@ -191,8 +191,7 @@ def emit_one(
         inputs.extend(operand if isinstance(operand, tuple) else [operand])
     while inputs and inputs[-1] is None:
         inputs.pop()
-    given = {name: value for name, value in attributes.items() if value is not None}
-    emitter.emit(op_type, inputs, given, outputs=node.outputs)
+    emitter.emit(op_type, inputs, attributes, outputs=node.outputs)
 
 
 def axes_of(call: Call, name: str = "axes") -> tuple[int, ...] | None:
@@ -201,6 +200,12 @@ def axes_of(call: Call, name: str = "axes") -> tuple[int, ...] | None:
     if isinstance(argument, Value):
         return None if argument.data is None else tuple(int(i) for i in argument.data.reshape(-1))
     return static_ints(argument)
+
+
+def written_as_others(write: Callable[[Node, OnnxEmitter], None]) -> OnnxForm:
+    """The form of what ONNX has no operator of its own for: it is written as other operators, and
+    each of these is read as itself."""
+    return OnnxForm((), lambda call: None, write)
 
 
 # -- types ---------------------------------------------------------------------------------------

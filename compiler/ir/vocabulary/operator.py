@@ -9,9 +9,10 @@ operator by name.  The rows stand in `sparqc.ir.operators`, one file for each ki
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -96,7 +97,19 @@ class FxForm:
     write: Callable[[Node], FxCall]
 
 
-class OnnxEmitter(Protocol):
+@dataclass(frozen=True)
+class Emitted:
+    """One ONNX node as a writer asked for it; a `str` names a tensor that the emitter made, "" one
+    that is left out."""
+
+    op_type: str
+    domain: str
+    inputs: tuple[Value | str | None, ...]
+    attributes: Mapping[str, Attribute]
+    outputs: tuple[Value | str, ...]
+
+
+class OnnxEmitter(ABC):
     """What a writer may do to the ONNX graph that is being written."""
 
     opset: int
@@ -110,18 +123,33 @@ class OnnxEmitter(Protocol):
         outputs: Sequence[Value | str],
         domain: str = "",
     ) -> None:
-        """Append one ONNX node; a `str` is the name of a tensor made by `constant` or `temp`."""
+        """Append one ONNX node; a `str` is the name of a tensor made by `constant` or `temp`.
 
+        An attribute that is None is left out.
+        """
+        given = {k: v for k, v in (attributes or {}).items() if v is not None}
+        self.add(Emitted(op_type, domain, tuple(inputs), given, tuple(outputs)))
+
+    @abstractmethod
+    def add(self, emitted: Emitted) -> None:
+        """Append the node that `emit` was asked for."""
+
+    @abstractmethod
     def constant(self, array: Array, hint: str) -> str:
         """Add an initializer under a fresh name like `hint` and return the name."""
 
+    @abstractmethod
     def temp(self, hint: str) -> str:
         """A fresh name for an intermediate tensor."""
 
 
 @dataclass(frozen=True)
 class OnnxForm:
-    """How an operator is spelled in ONNX; most write exactly one node."""
+    """How an operator is spelled in ONNX; most write exactly one node.
+
+    A writer raises `sparqc.errors.NoForm` for a use that it cannot spell, which torch.onnx may;
+    every other error of it ends the compile.
+    """
 
     op_types: tuple[str, ...]
     read: Callable[[Call], Reading | None]

@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sparqc.ir.vocabulary.channel_shape import channel_shape
+
 LIBRARY = torch.library.Library("sparqc", "DEF")  # type: ignore[no-untyped-call]
 for schema in (
     "qdq(Tensor x, Tensor scale, int? axis, int low, int high) -> Tensor",
@@ -19,22 +21,14 @@ for schema in (
     LIBRARY.define(schema)  # type: ignore[no-untyped-call]
 
 
-def _along(scale: Tensor, axis: int | None, rank: int) -> Tensor:
-    """The scale, shaped so that it broadcasts along the channel axis."""
-    if axis is None:
-        return scale.reshape(())
-    shape = [1] * rank
-    shape[axis] = -1
-    return scale.reshape(shape)
-
-
 def _qdq(x: Tensor, scale: Tensor, axis: int | None, low: int, high: int) -> Tensor:
     """clamp(round_half_even(x / scale), low, high) * scale, in at least f32; x where scale is NaN.
 
     A true division, as in ONNX's QuantizeLinear: a product with 1 / scale rounds other values up.
     """
-    step = _along(scale, axis, x.dim()).to(torch.promote_types(scale.dtype, torch.float32))
-    codes = torch.clamp(torch.round(x.to(step.dtype) / step), low, high)
+    dtype = torch.promote_types(scale.dtype, torch.float32)
+    step = scale.reshape(channel_shape(axis, x.dim())).to(dtype)
+    codes = torch.clamp(torch.round(x.to(dtype) / step), low, high)
     return torch.where(torch.isnan(step), x, (codes * step).to(x.dtype))
 
 
@@ -59,7 +53,7 @@ class _QdqGradient:
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, scale = ctx.saved_tensors
-        step = _along(scale, ctx.axis, x.dim()).to(x.dtype)
+        step = scale.reshape(channel_shape(ctx.axis, x.dim())).to(x.dtype)
         ratio = x / step
         passes = ((ratio >= ctx.low) & (ratio <= ctx.high)) | torch.isnan(step)
         return gradient * passes.to(gradient.dtype), None, None, None, None

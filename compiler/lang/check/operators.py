@@ -7,7 +7,15 @@ from dataclasses import replace
 
 from sparqc.errors import PatternError, Span, did_you_mean
 from sparqc.ir.vocabulary.operator import Operator
-from sparqc.lang.ast import Bind, CallPattern, Declaration, MatchStatement, Number, OpDecl
+from sparqc.lang.ast import (
+    Bind,
+    BuildCall,
+    CallPattern,
+    Declaration,
+    MatchStatement,
+    Number,
+    OpDecl,
+)
 from sparqc.lang.check.findings import Findings
 from sparqc.lang.check.scope import Scope, calls_of, roots_of
 from sparqc.lang.check.vocabulary import Vocabulary
@@ -48,11 +56,18 @@ def count(number: int, names: Sequence[str]) -> str:
     return f"{number or 'no'} operand{'' if number == 1 else 's'}{listed}"
 
 
-def signature(operator: Operator) -> tuple[list[str], int | None]:
-    """The operands that must be there, and how many there may be (None: any number)."""
-    required = [o.name for o in operator.operands if not o.optional and not o.variadic]
-    variadic = any(o.variadic for o in operator.operands)
-    return required, None if variadic else len(operator.operands)
+def required_operands(operator: Operator) -> list[str]:
+    """The names of the operands that must be there."""
+    return [o.name for o in operator.operands if not o.optional and not o.variadic]
+
+
+def surplus_operands(name: str, call: CallPattern | BuildCall, operator: Operator) -> Findings:
+    """The finding that a call has more operands than its operator takes."""
+    most, given = len(operator.operands), len(call.operands)
+    if given > most and not any(o.variadic for o in operator.operands):
+        takes = count(most, operator.operand_names)
+        span = call.operands[most].span or call.span
+        yield PatternError(f"{name} takes {takes}, not {given}", span=span)
 
 
 def _operands(head: str, call: CallPattern, vocabulary: Vocabulary) -> Findings:
@@ -60,13 +75,9 @@ def _operands(head: str, call: CallPattern, vocabulary: Vocabulary) -> Findings:
     if operator is None:
         yield from _family_operands(head, call, vocabulary)
         return
-    required, most = signature(operator)
-    given = len(call.operands)
-    if most is not None and given > most:
-        takes = count(most, operator.operand_names)
-        span = call.operands[most].span or call.span
-        yield PatternError(f"{head} takes {takes}, not {given}", span=span)
-    elif given < len(required) and not call.open and call.rest is None:
+    yield from surplus_operands(head, call, operator)
+    required = required_operands(operator)
+    if len(call.operands) < len(required) and not call.open and call.rest is None:
         message = f"{head} always has {count(len(required), required)}, so this matches nothing"
         hint = "name them, or end the operands in `...`"
         yield PatternError(message, span=call.span, hint=hint)

@@ -19,7 +19,12 @@ from sparqc.lang.ast import (
 )
 from sparqc.lang.check.expressions import check_expression
 from sparqc.lang.check.findings import Findings, PatternWarning
-from sparqc.lang.check.operators import count, most_outputs, signature, unknown
+from sparqc.lang.check.operators import (
+    most_outputs,
+    required_operands,
+    surplus_operands,
+    unknown,
+)
 from sparqc.lang.check.scope import IGNORED, VALUES, Scope, calls_of, roots_of
 from sparqc.lang.check.vocabulary import Vocabulary
 from sparqc.lang.walk import walk
@@ -174,13 +179,9 @@ def _is_plain(operand: Expr | BuildCall) -> bool:
 
 
 def _operands(call: BuildCall, operator: Operator) -> Findings:
-    required, most = signature(operator)
-    given = len(call.operands)
-    if most is not None and given > most:
-        takes = count(most, operator.operand_names)
-        span = call.operands[most].span or call.span
-        yield PatternError(f"{call.op} takes {takes}, not {given}", span=span)
-    elif given < len(required) and call.rest is None:
+    yield from surplus_operands(call.op, call, operator)
+    required, given = required_operands(operator), len(call.operands)
+    if given < len(required) and call.rest is None:
         missing = ", ".join(required[given:])
         yield PatternError(f"{call.op} lacks its operand {missing}", span=call.span)
 

@@ -63,8 +63,8 @@ class Vocabulary:
     def _attributes(self, name: str, inside: frozenset[str]) -> frozenset[str] | None:
         operator = self.operator(name)
         if operator is not None:
-            own = frozenset(operator.attributes)
-            return own | self._spelled(name, inside) if name in self._families else own
+            direct = frozenset(operator.attributes)
+            return direct | self._spelled(name, inside) if name in self._families else direct
         return self._spelled(name, inside) if self.family(name) else None
 
     def _spelled(self, name: str, inside: frozenset[str]) -> frozenset[str]:

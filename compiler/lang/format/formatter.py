@@ -81,7 +81,7 @@ class _Declaration:
         if d.where:
             yield Printed(1, "where:", self.number("where"))
             yield from _conditions(d.where)
-        yield from self.own()
+        yield from self.kind_specific()
         for position, example in enumerate(d.examples):
             yield from self.example(example, position)
 
@@ -106,7 +106,7 @@ class _Declaration:
         for statement in d.match:
             yield _code(depth, format_match(statement), statement.span)
 
-    def own(self) -> Iterator[Printed]:
+    def kind_specific(self) -> Iterator[Printed]:
         """The blocks that only this kind of declaration has."""
         d = self.declaration
         if isinstance(d, RuleDecl):

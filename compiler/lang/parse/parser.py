@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sparqc.errors import ErrorGroup, PatternError, Span, UsageError, did_you_mean
+from sparqc.base.reading import damaged, read_text
+from sparqc.errors import ErrorGroup, PatternError, Span, did_you_mean
 from sparqc.lang.ast import Declaration, Example, PatternFile, Template
 from sparqc.lang.parse.builder import Header
 from sparqc.lang.parse.declare import Parts, check_header, declare
@@ -43,14 +44,7 @@ def parse_file(path: str | Path) -> PatternFile:
     Raises `PatternError` or an `ErrorGroup` of them where its text is wrong, `UsageError` where it
     cannot be read.
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        message = f"{path} is not text in UTF-8 (byte {error.start})"
-        raise UsageError(message, hint="a pattern file is plain text in UTF-8") from error
-    return parse_text(text, str(path))
+    return parse_text(read_text(Path(path), encoding="utf-8-sig"), str(path))
 
 
 def parse_text(text: str, file: str = "<string>") -> PatternFile:
@@ -60,7 +54,8 @@ def parse_text(text: str, file: str = "<string>") -> PatternFile:
     """
     layout = read_layout(text, file)
     reader = _FileReader(layout)
-    declarations = [d for line in layout.lines if (d := reader.declaration(line)) is not None]
+    with damaged(file, error=PatternError):
+        declarations = [d for line in layout.lines if (d := reader.declaration(line)) is not None]
     raise_all([*layout.errors, *reader.errors])
     return PatternFile(file, tuple(declarations), text, reader.doc)
 

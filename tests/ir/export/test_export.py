@@ -1,4 +1,4 @@
-"""From FX to ONNX, straight from the table and through torch.onnx."""
+"""From FX to ONNX through the operator table."""
 
 from collections import Counter
 
@@ -8,9 +8,7 @@ import pytest
 import torch
 
 from sparqc.errors import SparqcError
-from sparqc.ir.export import direct
 from sparqc.ir.export.direct import to_onnx
-from sparqc.ir.export.through_torch import export_with_torch
 from sparqc.ir.fx.adapter import read_fx
 from sparqc.ir.graph import TensorType
 from sparqc.ir.levels.execute import open_runner
@@ -23,29 +21,8 @@ TABLE = default_table()
 INPUT = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 
 
-class Odd(Quantized):
-    """With an operator that the table does not have and torch.onnx has."""
-
-    def after(self, x):
-        return torch.special.entr(x + 1)
-
-
-class Impossible(Quantized):
-    """With an operator that has no form in ONNX at all."""
-
-    def after(self, x):
-        return torch.special.bessel_j0(x)
-
-
 def captured(model):
     return read_fx(exported(model, INPUT), TABLE, name="net")
-
-
-def through_torch(graph, opset=20):
-    prepared = direct._prepared(graph, TABLE)
-    return direct._direct(
-        export_with_torch(prepared, TABLE, opset, (), SparqcError("no reason")), TABLE, opset
-    )
 
 
 def run(graph, x):
@@ -95,6 +72,27 @@ def test_values_weights_and_origins_carry_over(fx_graph, exported_graph):
     origin = exported_graph.value("conv").producer.origin
     assert origin.module == "stem"
     assert origin.source.startswith("models.py:")
+
+
+def test_what_stands_between_layers_has_a_type_too(exported_graph):
+    """The MatMul of a linear layer, codes, and sizes: no value of the FX graph tells these."""
+    values = [v for n in exported_graph.nodes for v in n.outputs]
+    assert all(v.type.dtype != "?" and v.shape is not None for v in values)
+    (product,) = (n.output for n in exported_graph.nodes if n.op == "nn.matmul")
+    assert product.type == TensorType("f32", ("batch", 64, 8))
+
+
+def test_sizes_that_are_computed_have_types():
+    class Shaped(torch.nn.Module):
+        def forward(self, x):
+            return x.reshape(x.shape[0], x.shape[2] * 3, -1, x.shape[0] // x.shape[0])
+
+    sizes = {0: torch.export.Dim("batch"), 2: torch.export.Dim("height")}
+    program = torch.export.export(Shaped(), (INPUT,), dynamic_shapes=(sizes,), strict=False)
+    graph = to_onnx(read_fx(program.module(check_guards=False), TABLE), TABLE, 20)
+    made = [v for n in graph.nodes for v in n.outputs if not v.is_output]
+    assert made and {v.type.dtype for v in made} == {"i64"}
+    assert {v.type.rank for v in made} == {0, 1}
 
 
 def test_every_quantizer_is_a_pair_and_masks_are_folded(exported_graph):
@@ -150,66 +148,3 @@ def test_a_quantizer_without_a_scale_is_not_exported():
     model.scale.fill_(float("nan"))
     with pytest.raises(SparqcError, match="has no scale yet"):
         to_onnx(captured(model), TABLE, 20)
-
-
-# -- through torch.onnx --------------------------------------------------------------------------
-
-
-def test_both_roads_agree(fx_graph, exported_graph):
-    """torch.onnx folds the BatchNorm on its way; everything else is the same."""
-    other = through_torch(fx_graph)
-    other.verify()
-    count = Counter(n.op for n in exported_graph.nodes)
-    assert count - Counter(n.op for n in other.nodes) == {"nn.batch_norm": 1}
-    assert Counter(n.op for n in other.nodes) - count == {}
-    for size in (2, 5):
-        x = torch.randn(size, 3, 8, 8)
-        assert np.allclose(run(other, x), run(exported_graph, x), atol=1e-5)
-    assert [v.type for v in other.inputs] == [v.type for v in exported_graph.inputs]
-    assert other.output_names == exported_graph.output_names
-
-
-def test_an_operator_outside_the_table_takes_the_other_road():
-    graph = captured(Odd())
-    with pytest.raises(SparqcError, match="has no form in ONNX"):
-        direct._direct(direct._prepared(graph, TABLE), TABLE, 20)
-    onnx_graph = to_onnx(graph, TABLE, 20)
-    for count in (2, 5):
-        x = torch.randn(count, 3, 8, 8)
-        assert np.allclose(run(onnx_graph, x), run(graph, x), atol=1e-5)
-
-
-def test_an_operator_that_nothing_can_write_is_named_with_its_place():
-    with pytest.raises(SparqcError) as caught:
-        to_onnx(captured(Impossible()), TABLE, 20)
-    message = str(caught.value)
-    assert "aten.special_bessel_j0.default has no form in ONNX" in message
-    assert "(models.py:" in message
-    assert "torch.onnx cannot export it" in message
-
-
-class Crossed(torch.nn.Module):
-    """Linear layers, and an operator that sends the graph through torch.onnx."""
-
-    def __init__(self):
-        super().__init__()
-        self.layers = torch.nn.ModuleList(torch.nn.Linear(8, 8) for _ in range(3))
-
-    def forward(self, x):
-        for layer in self.layers:
-            x = torch.special.entr(layer(x).relu())
-        return x
-
-
-def test_layers_keep_names_that_torch_would_give_to_others():
-    graph = captured(Crossed())
-    layers = [n for n in graph.nodes if n.op == "nn.linear"]
-    names = [n.output.name for n in layers]
-    weights = [n.operands["w"].name for n in layers]
-    for node in layers:
-        graph.rename(node.output, f"{node.output.name}.moved")
-    for node, name in zip(layers, [*names[1:], names[0]], strict=True):
-        graph.rename(node.output, name)
-    out = export_with_torch(graph, TABLE, 20, (), SparqcError("no reason"))
-    found = {n.operands["w"].name: n.output.name for n in out.nodes if n.op == "nn.linear"}
-    assert [found[w] for w in weights] == [*names[1:], names[0]]

@@ -120,6 +120,33 @@ def test_random_calibration_of_whole_numbers(shell: Shell) -> None:
     assert [row["int8"] for row in report["layers"]] == [True]
 
 
+def test_inputs_by_keyword(shell: Shell) -> None:
+    Path("named.py").write_text(
+        "import torch\nfrom torch import nn\n"
+        "class Net(nn.Module):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.conv = nn.Conv2d(3, 16, 3)\n"
+        "    def forward(self, x, *, mask):\n"
+        "        return self.conv(x * mask)\n"
+        "def model():\n"
+        "    return Net()\n"
+        "def example_inputs():\n"
+        "    return {'mask': torch.ones(2, 1, 8, 8), 'x': torch.randn(2, 3, 8, 8)}\n"
+        "def calibration():\n"
+        "    yield example_inputs()\n"
+        "def evaluate(run):\n"
+        "    inputs = example_inputs()\n"
+        "    named, mixed = run(**inputs), run(inputs['x'], mask=inputs['mask'])\n"
+        "    assert torch.equal(named, mixed)\n"
+        "    return {'mean': named.mean().item()}\n"
+    )
+    report = shell.json("named.py --passes int8")
+    assert [metric["name"] for metric in report["metrics"]] == ["mean"]
+    names = [i.name for i in onnxruntime.InferenceSession("out.onnx").get_inputs()]
+    assert names == ["x", "mask"]
+
+
 def test_a_submodule_alone(shell: Shell) -> None:
     report = shell.json("model.py --submodule head --passes float")
     assert [row["op"] for row in report["layers"]] == ["nn.linear"]
@@ -151,6 +178,22 @@ def test_quiet_prints_nothing(shell: Shell) -> None:
     assert shell.compile("model.py --quiet") == ""
     assert shell.err.err == ""
     assert Path("out.onnx").exists()
+
+
+@pytest.mark.parametrize("options", ["", " --quiet", " --json"])
+def test_an_evaluation_that_fails_says_what_became_of_the_file(shell: Shell, options: str) -> None:
+    text = small_models.MODEL.replace('return {"mean"', "return int('many')\n    return {\"mean\"")
+    Path("model.py").write_text(text)
+    shell.compile(f"model.py{options}", code=1)
+    onnx.checker.check_model(onnx.load("out.onnx"))
+    assert "out.onnx is written and complete" in shell.err.err and "'many'" in shell.err.err
+
+
+@pytest.mark.parametrize("option", ["--exclude", "--dense", "--skip", "--knob", "--submodule"])
+def test_an_empty_selector_is_refused(shell: Shell, option: str) -> None:
+    shell.compile(f'model.py {option} ""', code=2)
+    assert f'{option} ""' in shell.err.err and "is empty" in shell.err.err
+    assert not Path("out.onnx").exists()
 
 
 def test_an_evaluation_that_fails_leaves_the_report_and_the_file(shell: Shell) -> None:

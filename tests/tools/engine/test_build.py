@@ -8,6 +8,7 @@ from click.testing import CliRunner
 
 from sparqc.errors import SparqcError, UsageError
 from sparqc.tools.engine.command import build, build_engine
+from sparqc.tools.engine.rtx import compile_rtx
 from tests.engine_models import Net, float_conv, quantized_conv
 
 
@@ -95,7 +96,7 @@ def test_a_disk_that_refuses_leaves_nothing(model, tmp_path, monkeypatch):
 
     monkeypatch.setattr("os.replace", full)
     with pytest.raises(SparqcError, match="No space left on device"):
-        build_engine(model, output=tmp_path / "engine.plan")
+        compile_rtx(model, output=tmp_path / "engine.plan")
     assert [f.name for f in tmp_path.iterdir()] == ["model.onnx"]
 
 

@@ -153,3 +153,30 @@ def quantized_conv_named(name: str) -> onnx.ModelProto:
     for index, node in enumerate(model.graph.node):
         node.name = f"{name}{index}"
     return model
+
+
+def strided(size: int | str) -> onnx.ModelProto:
+    """A strided convolution on images of a size, its half added to a second one, pooled."""
+    net = Net(("batch", 16, size, size))
+    first = net.op("Relu", net.conv("x", "conv1"))
+    small = net.op("MaxPool", first, kernel_shape=[2, 2], strides=[2, 2])
+    second = net.op("Relu", net.op("Add", net.conv(small, "conv2"), net.qdq(small)))
+    return net.model(net.op("GlobalAveragePool", second))
+
+
+@pytest.mark.parametrize("sizes", [("side", "side"), ("height", "width"), (-1, -1), (None, None)])
+def test_given_shapes_win_over_symbols_that_are_stored(
+    explain: Explain, sizes: tuple[str | int | None, ...]
+) -> None:
+    """`explain` stores what onnx infers: a symbol for each size that the model leaves open."""
+    known = as_json(explain, strided(12), "--batch", "4")
+    symbolic = strided("side")
+    dims = symbolic.graph.input[0].type.tensor_type.shape.dim[2:]
+    for dim, size in zip(dims, sizes, strict=True):
+        dim.Clear()
+        if size is not None:
+            setattr(dim, "dim_param" if isinstance(size, str) else "dim_value", size)
+    given = as_json(explain, symbolic, "--shape", "x:4x16x12x12")
+    for figure in ("kernels", "macs", "traffic", "ledger"):
+        assert given[figure] == known[figure]
+    assert known["ledger"][0]["macs"] == 4 * 16 * 12 * 12 * 16 * 9

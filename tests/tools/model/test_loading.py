@@ -345,3 +345,60 @@ def test_options_that_do_not_fit_the_kind(write: Write) -> None:
     name = write("", "net.onnx")
     assert "--submodule is for PyTorch models" in str(refusal(name, submodule="head"))
     assert "--input is for PyTorch models" in str(refusal(name, inputs=["8x3"]))
+
+
+# -- inputs by keyword -------------------------------------------------------------------------
+
+KEYWORDS = """
+    import torch
+    from torch import nn
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = nn.Linear(3, 4)
+
+        def forward(self, x, *, factor):
+            return self.inner(x * factor)
+
+    def model():
+        return Net()
+
+    def example_inputs():
+        return {"factor": torch.ones(5, 1), "x": torch.randn(5, 3)}
+
+    def calibration():
+        yield {"x": torch.zeros(2, 3), "factor": torch.ones(2, 1)}
+        yield torch.zeros(2, 3), torch.ones(2, 1)
+"""
+
+
+def test_inputs_by_keyword_stand_in_the_order_of_forward(write: Write) -> None:
+    loaded = load(write(KEYWORDS))
+    assert loaded.keywords == ("x", "factor")
+    assert [tuple(x.shape) for x in loaded.inputs] == [(5, 3), (5, 1)]
+    assert [[tuple(x.shape) for x in batch] for batch in loaded.calibration()] == [
+        [(2, 3), (2, 1)]
+    ] * 2
+    part = load("model.py", submodule="inner")
+    assert part.keywords == () and tuple(part.inputs[0].shape) == (5, 3)
+
+
+def test_a_dict_that_needs_no_keywords_is_a_tuple(write: Write) -> None:
+    loaded = load(write(GOOD.replace("(torch.randn(5, 3),)", '{"x": torch.randn(5, 3)}')))
+    assert loaded.keywords == () and tuple(loaded.inputs[0].shape) == (5, 3)
+
+
+def test_a_batch_with_other_names_is_refused(write: Write) -> None:
+    text = KEYWORDS.replace('yield {"x"', 'yield {"labels"')
+    with pytest.raises(SparqcError, match="tensors for labels, factor; the model takes x, factor"):
+        list(load(write(text)).calibration())
+    message = str(refusal(write(KEYWORDS.replace('"x": torch.r', '"y": torch.r'))))
+    assert "does not take the example inputs factor, y by keyword" in message
+
+
+def test_an_input_of_noise_by_keyword(write: Write) -> None:
+    given = ["factor:f32[5,1]", "x:f32[5,3]"]
+    loaded = load(write(KEYWORDS), inputs=given)
+    assert loaded.keywords == ("x", "factor") and tuple(loaded.inputs[1].shape) == (5, 1)
+    assert "has no name" in str(refusal("model.py", inputs=["5x3", "factor:f32[5,1]"]))

@@ -122,7 +122,7 @@ def test_batches_that_find_no_room_run_through_all_layers_with_the_same_result(
     judge = Judge(network, found.loaded, MetricChoice())
     judge.calibration.room = 0
     again = {row.layer.title: row for row in measure(network, judge)}
-    assert all(call.live is None for call in judge.calibration.calls)
+    assert all(call.known is None for call in judge.calibration.calls)
     assert {n: r.both for n, r in again.items()} == {n: r.both for n, r in rows.items()}
 
 

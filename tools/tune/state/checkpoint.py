@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from sparqc.base.reading import damaged
+from sparqc.base.whole_file import whole_file
 from sparqc.errors import SparqcError
 
 #: The key of the header, and what the file says it is.
@@ -43,56 +44,35 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     state = json.dumps(checkpoint.state, sort_keys=True)
     head = {"format": _FORMAT, "state": state, "hash": _hash(tensors, state)}
     data = save(tensors, {_KEY: json.dumps(head)})
-    new = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
-        _write(new, data)
-        new.replace(path)
-        _sync(path.parent)
+        with whole_file(path, lasting=True) as file:
+            file.write(data)
     except OSError as error:
-        new.unlink(missing_ok=True)
         raise SparqcError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
     """The checkpoint in a file; SparqcError where it is damaged or is none."""
-    try:
+    with damaged(str(path)):
         with safe_open(path, "pt") as file:
             header = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
-        raise SparqcError(f"{path} is damaged: {error}") from error
-    head = _head(header, path)
-    if head["hash"] != _hash(tensors, head["state"]):
-        raise SparqcError(f"{path} is damaged: its contents are not those that were written")
-    return Checkpoint(tensors, json.loads(head["state"]))
+        head = _head(header, path)
+        if head["hash"] != _hash(tensors, head["state"]):
+            raise SparqcError(f"{path} is damaged: its contents are not those that were written")
+        return Checkpoint(tensors, json.loads(head["state"]))
 
 
 def _head(header: Mapping[str, str], path: Path) -> dict[str, str]:
     try:
         head = json.loads(header.get(_KEY, ""))
-    except ValueError:
+    except (ValueError, RecursionError):
         head = None
     if not (isinstance(head, dict) and {k for k, v in head.items() if isinstance(v, str)} == _HEAD):
         raise SparqcError(f"{path} is no checkpoint of sparqc tune")
     if head["format"] != _FORMAT:
         raise SparqcError(f"{path} is a {head['format']!r}, which this version does not read")
     return head
-
-
-def _write(path: Path, data: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    """Let the rename, too, survive that the machine stops."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def tensor_hash(tensor: Tensor) -> str:

@@ -1,4 +1,4 @@
-"""What a graph computes from its constants alone."""
+"""Results that a graph computes from its constants alone: which they are, and their arrays."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sparqc.ir.vocabulary.table import OperatorTable
 _RANDOM = ("onnx.Random", "onnx.Bernoulli", "onnx.Multinomial")
 
 
-def input_values(graph: Graph) -> set[Value]:
+def input_dependent_values(graph: Graph) -> set[Value]:
     """The graph's inputs, and every value that depends on one of them."""
     found = set(graph.inputs)
     for node in graph.nodes:
@@ -23,9 +23,9 @@ def input_values(graph: Graph) -> set[Value]:
     return found
 
 
-def gives_the_same(node: Node) -> bool:
-    """Whether an operator gives the same for the same operands, as far as can be seen: neither
-    random numbers nor subgraphs."""
+def is_deterministic(node: Node) -> bool:
+    """Whether an operator gives the same results for the same operands, as far as can be seen: it
+    draws no random numbers and has no subgraphs."""
     if isinstance(node.raw, OnnxRaw) and node.raw.subgraphs:
         return False
     if node.op.startswith("aten."):

@@ -1,0 +1,1 @@
+"""What is wrong in an ONNX model that onnx's checker passes."""

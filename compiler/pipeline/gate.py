@@ -1,0 +1,209 @@
+"""Holds every pass of a compile to its word: what it promised to keep is computed before and after.
+
+Unlike `--check`, which compares the outputs of the whole graph on all example inputs, the gate
+compares operator by operator on one sample, and computes only what a pass changed.  So it is cheap
+enough to be always on, and tells which operator departs.  Of passes that may change numbers it
+measures what they did to the outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from sparqc.errors import SparqcError
+from sparqc.ir.boundary import decode, encode, ends_of
+from sparqc.ir.graph import Array, Graph, Value
+from sparqc.ir.levels.execute import open_runner
+from sparqc.pipeline.drift import Drift, measure
+from sparqc.pipeline.events import RuleEvent
+from sparqc.pipeline.passbase import Pass
+from sparqc.rewrite.context import Context
+from sparqc.validation.compare import after_export, after_pass, is_unchanged
+from sparqc.validation.departure import Departure
+from sparqc.validation.reference import Reference
+
+#: So many operators that depart are named.
+NAMED = 5
+#: What whole outputs may move by, relative to their largest magnitude, where a pass keeps no more
+#: than these: the rounding of many operators.
+CLOSE_OUTPUTS = 1e-3
+#: The side in pixels to which images are cut where the network takes any size: operators are
+#: compared one by one, and do the same on every pixel.
+SIDE = 64
+
+
+@dataclass(frozen=True)
+class Loss:
+    """The outputs behind one pass that may change numbers."""
+
+    pass_: str
+    #: Against those of the model as it was read.
+    drift: Drift
+
+
+@dataclass
+class Gate:
+    """Compares the graph with itself before each pass, on one sample."""
+
+    #: Gives the sample: one array for each input, in the types that the model was read with.
+    draw: Callable[[], Sequence[Array]]
+    #: What each pass that may change numbers did to the outputs, in order.
+    losses: list[Loss] = field(default_factory=list)
+    #: How many operators were compared with what they were.
+    compared: int = 0
+    #: Why nothing is compared (any more); "" where all is.
+    silent: str = ""
+    #: The outputs on the whole sample before any pass, and in front of the pass that is pending.
+    _original: Sequence[Array] | None = None
+    _outputs: Sequence[Array] | None = None
+    _pending: Pass | None = None
+    _known: tuple[Graph, Reference] | None = None
+    _cut: bool = True
+
+    @cached_property
+    def sample(self) -> Sequence[Array]:
+        """What is compared on."""
+        return self.draw()
+
+    def begin(self, outputs: Sequence[Array]) -> None:
+        """What the model gives for the sample before any pass."""
+        self._original = self._outputs = outputs
+
+    def before(self, pass_: Pass, graph: Graph, context: Context) -> None:
+        """Compute what the graph's values are, unless that is known, and follow its changes."""
+        if self.silent:
+            return
+        if self._known is not None and self._known[0] is not graph:
+            self._known = None
+        if self._known is None and not _may_lose(pass_):
+            self._take(graph, context)
+        if _may_lose(pass_) and (self._pending or self._outputs is None):
+            outputs = self._run(graph, context)
+            if outputs is not None:
+                self.end(outputs, graph.output_names)
+        graph.replaced = []
+
+    def after(
+        self,
+        pass_: Pass,
+        before: Graph,
+        graph: Graph,
+        changes: int,
+        context: Context,
+        rules: Sequence[RuleEvent],
+    ) -> None:
+        """Hold a pass that has run to its word; SparqcError with what it broke.
+
+        `before` is the graph that it was given, `graph` the one that it gave; where it changed it
+        in place they are the same.  `rules` are the applications among its changes.
+        """
+        replaced, before.replaced = before.replaced or [], None
+        if self.silent:
+            return
+        if self._known is not None and graph is before and is_unchanged(graph, self._known[1]):
+            return
+        if _may_lose(pass_):
+            if changes:
+                self._known, self._pending = None, pass_
+            return
+        assert self._known is not None
+        known, sample, table = self._known[1], self._sample(graph, context), context.table
+        try:
+            if graph is before:
+                reference, departures = after_pass(graph, known, replaced, sample, table)
+            else:
+                exported = exported_values(before, graph)
+                reference, departures = after_export(graph, known, exported, sample, table)
+        except SparqcError as error:  # the parts that changed do not run on the sample
+            self._known, self.silent = None, f"behind {pass_.name}: {error.message}"
+            return
+        if departures:
+            raise _broken(pass_, departures, rules)
+        self.compared += reference.compared
+        self._known = graph, reference
+
+    def _take(self, graph: Graph, context: Context) -> None:
+        try:
+            reference = Reference.of(graph, self._sample(graph, context), context.table)
+        except SparqcError as error:
+            if self._cut:  # the network takes images of one size only
+                self._cut = False
+                self._take(graph, context)
+                return
+            self.silent = error.message
+        else:
+            self._known = graph, reference
+
+    def _sample(self, graph: Graph, context: Context) -> Sequence[Array]:
+        """The sample in the types that the inputs have now."""
+        sample = [_cut(array) for array in self.sample] if self._cut else self.sample
+        return encode(sample, ends_of(graph), context.scales)
+
+    def end(self, outputs: Sequence[Array], names: Sequence[str]) -> None:
+        """What the graph gives for the sample now: measures the last pass that may lose.
+
+        Raises SparqcError where that pass promised to keep the outputs, and did not.
+        """
+        pass_, before = self._pending, self._outputs
+        self._outputs, self._pending = outputs, None
+        if self._original is None:
+            self._original = outputs
+        if pass_ is None or before is None:
+            return
+        self.losses.append(Loss(pass_.name, measure(self._original, outputs, names)))
+        drift = measure(before, outputs, names)
+        if pass_.preserves != "lossy" and not drift.relative <= CLOSE_OUTPUTS:
+            raise SparqcError(
+                f"the pass {pass_.name} promises {pass_.preserves} results, but the output "
+                f"{drift.worst} moves: {drift}",
+                hint=f"report it together with the model; --skip {pass_.name} does without it",
+            )
+
+    def _run(self, graph: Graph, context: Context) -> list[Array] | None:
+        """The outputs on the whole sample; None where the graph does not run on it."""
+        try:
+            batch = encode(self.sample, ends_of(graph), context.scales)
+            outputs, _ = open_runner(graph, context.table).run(batch)
+        except SparqcError as error:
+            self.silent = error.message
+            return None
+        return decode(outputs, graph.output_names, context.scales)
+
+
+def _may_lose(pass_: Pass) -> bool:
+    """Whether the values inside of the graph may be others afterwards."""
+    return pass_.preserves == "lossy" or pass_.keeps == "outputs"
+
+
+def _cut(array: Array) -> Array:
+    """The middle of a batch of images, [batch, channels, height, width]."""
+    if array.ndim != 4 or min(array.shape[2:]) <= SIDE:
+        return array
+    top, left = ((size - SIDE) // 2 for size in array.shape[2:])
+    return array[:, :, top : top + SIDE, left : left + SIDE]
+
+
+def exported_values(before: Graph, graph: Graph) -> dict[Value, Value]:
+    """Which value of a graph of another level each value became: they keep their names."""
+    found = {v: graph.value(v.name) for n in before.nodes for v in n.outputs if v.name in graph}
+    return {old: new for old, new in found.items() if not new.is_const}
+
+
+def _broken(
+    pass_: Pass, departures: Sequence[Departure], rules: Sequence[RuleEvent]
+) -> SparqcError:
+    first = departures[0]
+    names = {v.name for v in first.node.outputs}
+    rule = next((e for e in reversed(rules) if names.intersection(e.after)), None)
+    by = f", made by the rule {rule.rule} ({rule.span})" if rule else ""
+    more = [str(d) for d in departures[1:NAMED]]
+    if len(departures) > NAMED:
+        more.append(f"and {len(departures) - NAMED} more")
+    lines = "".join(f"\n  then {text}" for text in more)
+    return SparqcError(
+        f"the pass {pass_.name} promises {pass_.preserves} results, but {first}{by}{lines}",
+        hint=f"report it together with the model; --skip {rule.rule if rule else pass_.name} "
+        "does without it",
+    )

@@ -1,0 +1,184 @@
+"""A graph against what its values were before a pass, operator by operator from equal inputs.
+
+Only what the pass changed is computed again.  Each operator reads what its operands were before,
+not what the new graph makes of them: nothing amplifies on its way, and the first operator that
+departs is the one that is wrong.  What is new in the graph, and stands for nothing that was there,
+is computed and read as it is.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+
+from sparqc.ir.graph import Array, Graph, Node, TensorType, Value
+from sparqc.ir.levels.constant_results import is_deterministic
+from sparqc.ir.levels.execute import open_runner
+from sparqc.ir.onnx.types import numpy_dtype
+from sparqc.ir.vocabulary.table import OperatorTable
+from sparqc.validation.departure import Departure, gap
+from sparqc.validation.reference import Reference, is_tensor, signatures, unchanged
+
+#: The old value and the one that took its place, in the order in which that happened.
+Replaced = Iterable[tuple[Value, Value]]
+
+
+def is_unchanged(graph: Graph, before: Reference) -> bool:
+    """Whether every node stands as it stood."""
+    return sum(1 for _ in unchanged(graph, before, before.arrays)) == len(graph)
+
+
+def after_pass(
+    graph: Graph,
+    before: Reference,
+    replaced: Replaced,
+    sample: Sequence[Array],
+    table: OperatorTable,
+) -> tuple[Reference, list[Departure]]:
+    """The reference for the graph as it is now, and the operators that depart, in order.
+
+    `replaced` is what the pass put in the place of what; `sample` an array for each input, in the
+    type that the input has now.
+    """
+    known = {v: a for v, a in before.arrays.items() if v.name in graph and graph.value(v.name) is v}
+    stands_for = dict(before.arrays)
+    for old, new in replaced:
+        if old in stands_for and not new.is_const:
+            stands_for.setdefault(new, stands_for[old])
+            known.setdefault(new, stands_for[new])
+    placed = [*_pass_through(graph, before, known)]
+    known |= dict(zip(graph.inputs, sample, strict=True))
+    same = {*placed, *unchanged(graph, before, known)}
+    return _compare(graph, before, known, same, sample, table)
+
+
+def _pass_through(graph: Graph, before: Reference, known: dict[Value, Array]) -> Iterable[Node]:
+    """New quantizers, each taken for what it shall be but for its rounding: what it reads."""
+    codes: dict[Value, Value] = {}
+    for node in graph.nodes:
+        x = node.operands.get("x")
+        if node in before.nodes or not node.op.startswith("q.") or not isinstance(x, Value):
+            continue
+        if node.op == "q.dequantize" and x not in codes:
+            continue  # the codes were there before, and so was their rounding
+        real = codes.get(x, x)
+        array = known.get(real, real.data)
+        if node.op == "q.quantize":
+            codes[node.output] = real
+        elif array is not None:
+            known[node.output] = array
+        yield node
+
+
+def after_export(
+    graph: Graph,
+    before: Reference,
+    exported: Mapping[Value, Value],
+    sample: Sequence[Array],
+    table: OperatorTable,
+) -> tuple[Reference, list[Departure]]:
+    """The same behind a pass that gave a graph of another level.
+
+    `exported` is the value of the new graph that each old one became.
+    """
+    known = {new: before.arrays[old] for old, new in exported.items() if old in before.arrays}
+    return _compare(graph, before, known, set(), sample, table)
+
+
+def _compare(
+    graph: Graph,
+    before: Reference,
+    known: dict[Value, Array],
+    same: set[Node],
+    sample: Sequence[Array],
+    table: OperatorTable,
+) -> tuple[Reference, list[Departure]]:
+    known |= dict(zip(graph.inputs, sample, strict=True))
+    for value, array in zip(graph.outputs, before.outputs, strict=True):
+        if not value.is_const:
+            known.setdefault(value, array)
+    known = {v: fitting for v, a in known.items() if (fitting := _as_type(a, v)) is not None}
+    changed = [n for n in graph.nodes if n not in same and any(map(is_tensor, n.outputs))]
+    computed = _computed(graph, changed, known, table)
+    departures, compared = [], 0
+    has_half = any(map(_is_half, graph.nodes))  # scales may have been rounded on their way
+    for node in changed:
+        rounds = node.op.startswith("q.")
+        half = has_half if rounds else _is_half(node)
+        gaps = [
+            gap(known[v], computed[v], rounds=rounds, half=half)
+            for v in node.outputs
+            if v in known and v in computed and is_deterministic(node)
+        ]
+        compared += bool(gaps)
+        if any(gaps):
+            departures.append(Departure(node, max(gaps)))
+    arrays = {**computed, **known}
+    return Reference(arrays, before.outputs, signatures(graph, arrays), compared), departures
+
+
+def _is_half(node: Node) -> bool:
+    return any(v.type.dtype in ("f16", "bf16") for v in (*node.inputs, *node.outputs))
+
+
+def _as_type(array: Array, value: Value) -> Array | None:
+    """An array in the type that its value has now: another float, where a pass changed it.
+
+    None where floats became codes, or the other way round: these are other numbers.
+    """
+    wanted = numpy_dtype(value.type.dtype)
+    if wanted is None or wanted == array.dtype:
+        return array
+    return array.astype(wanted) if {wanted.kind, array.dtype.kind} <= {"f", "V"} else None
+
+
+def _computed(
+    graph: Graph, changed: Sequence[Node], known: Mapping[Value, Array], table: OperatorTable
+) -> dict[Value, Array]:
+    """What the changed nodes give where each reads known arrays."""
+    gives = [v for node in changed for v in node.outputs if is_tensor(v)]
+    if not gives:
+        return {}
+    part, given = _cut_out(graph, gives, known)
+    results, _ = open_runner(part, table).run([known[v] for v in given])
+    return dict(zip(gives, results, strict=True))
+
+
+def _cut_out(
+    graph: Graph, gives: Sequence[Value], known: Mapping[Value, Array]
+) -> tuple[Graph, list[Value]]:
+    """A graph that computes some values from known ones, and the known ones that it takes."""
+    part = graph.clone()
+    results = [part.value(v.name) for v in gives]
+    inputs: dict[Value, Value] = {}
+    for value in [*graph.inputs, *(v for n in graph.nodes for v in n.outputs)]:
+        own = part.value(value.name)
+        if value in known and (own.reader_count or value.is_input):
+            inputs[value] = part.add_input(f"given_{len(inputs)}", value.type)
+            part.replace(own, inputs[value])
+    part.set_outputs(results)
+    part.inputs = list(inputs.values())
+    part.drop_dead()
+    read = {value: own for value, own in inputs.items() if own.reader_count}
+    part.inputs = list(read.values())
+    part.native = _plain(part)
+    _forget_sizes(part)
+    return part, list(read)
+
+
+def _forget_sizes(part: Graph) -> None:
+    """Let images have any size: the sample may be a part of those that the graph was made for."""
+    for index, value in enumerate([*part.inputs, *(v for n in part.nodes for v in n.outputs)]):
+        shape = value.type.shape
+        if shape is not None and len(shape) == 4:
+            sizes = (f"height_{index}", f"width_{index}")
+            value.type = TensorType(value.type.dtype, (*shape[:2], *sizes))
+
+
+def _plain(part: Graph) -> object:
+    """The adapter's data without what belongs to the inputs and outputs of the whole graph."""
+    if part.level == "onnx":
+        return dataclasses.replace(part.native, metadata=()) if part.native else part.native
+    from sparqc.ir.fx.native import FxNative  # comes with torch, which the ONNX level does without
+
+    return FxNative(part.native.tensors if isinstance(part.native, FxNative) else {})

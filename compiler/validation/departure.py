@@ -1,0 +1,90 @@
+"""Whether two arrays agree, and how far they lie apart where they do not."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from sparqc.ir.graph import Array, Node
+
+Word = Literal["exact", "close", "lossy"]
+#: What one operator may be off by, relative to the largest magnitude of its result, where it is
+#: computed from equal inputs: another library adds up in another order.
+CLOSE = 1e-4
+#: The same for results in FP16 and BF16.
+CLOSE_HALF = 2e-2
+#: One code, relative to the largest magnitude of what a quantizer gives: at least half of the codes
+#: of one sign are used.
+CODE = 1 / 64
+#: The share of a quantizer's elements that may lie on such a tie.
+TIES = 1e-3
+
+
+@dataclass(frozen=True)
+class Departure:
+    """An operator that gives other numbers than it did before, from equal inputs."""
+
+    node: Node
+    #: The largest difference by the largest magnitude; infinite where shapes or NaNs differ.
+    relative: float
+
+    def __str__(self) -> str:
+        where = [f"of {self.node.origin.module}" * bool(self.node.origin.module)]
+        where += [f"at {self.node.origin.source}" * bool(self.node.origin.source)]
+        place = " ".join(["", *filter(None, where)])
+        name = f"{self.node.op} {self.node.output.name!r}{place}"
+        if math.isinf(self.relative):
+            return f"{name} gives another shape, or numbers where there were none"
+        return f"{name} is off by {self.relative:.2g} of its largest magnitude"
+
+
+def gap(expected: Array, actual: Array, *, rounds: bool = False, half: bool = False) -> float:
+    """How much further two results lie apart than rounding explains: 0.0 where they agree, else
+    the largest difference by the largest magnitude.
+
+    With `rounds` the operator rounds to codes: a few elements may be the next code.  With `half` it
+    reads or writes numbers of eleven bits or fewer.
+    """
+    if expected.shape != actual.shape:
+        return math.inf
+    if not expected.size:
+        return 0.0
+    relative = _relative(expected, actual)
+    if relative <= (0.0 if expected.dtype.kind in "iub" else CLOSE_HALF if half else CLOSE):
+        return 0.0
+    return 0.0 if rounds and _rounds_alike(expected, actual, half) else relative
+
+
+def _rounds_alike(expected: Array, actual: Array, half: bool) -> bool:
+    """Whether two results of a quantizer differ by ties only: by one code, in few elements.
+
+    A scale that is itself rounded to FP16 moves more of them by one code.
+    """
+    off = np.abs(_wide(expected) - _wide(actual))
+    codes = expected.dtype.kind in "iu"
+    step = 1.0 if codes else CODE * _largest(_wide(expected))
+    moved = np.count_nonzero(off > (0.0 if codes else CLOSE * step / CODE))
+    return float(off.max()) <= step and (half or moved <= max(1, TIES * off.size))
+
+
+def _relative(a: Array, b: Array) -> float:
+    x, y = _wide(a), _wide(b)
+    with np.errstate(invalid="ignore"):  # inf - inf, which is no difference
+        difference = np.abs(x - y)
+    difference = np.where((x == y) | (np.isnan(x) & np.isnan(y)), 0.0, difference)
+    worst = float(difference.max())
+    if not worst:
+        return 0.0
+    largest = _largest(x)
+    return worst / largest if math.isfinite(worst) and largest else math.inf
+
+
+def _largest(array: Array) -> float:
+    return float(np.max(np.abs(array), where=np.isfinite(array), initial=0.0))
+
+
+def _wide(array: Array) -> Array:
+    return np.asarray(array, np.float32 if array.dtype.itemsize < 4 else None)

@@ -1,0 +1,92 @@
+"""How good the numbers of a compile are, which pass lost most, and what to try."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sparqc.base.text import shortened
+from sparqc.passes.calibrate.calibrate import CalibratedRanges
+from sparqc.passes.masks.pruning import Pruning
+from sparqc.rewrite.facts import Facts
+
+if TYPE_CHECKING:
+    from sparqc.job.run import Compiled
+    from sparqc.pipeline.gate import Loss
+
+#: From so many dB of signal to noise on a result is good, and below the other it is ruined: noise
+#: has 3 % of the outputs' power at 15 dB, and a third of it at 5 dB.
+GOOD, RUINED = 15.0, 5.0
+#: So many layers are named.
+NAMED = 5
+
+_TO_TRY = {
+    "prune": "--passes one-shot repairs the weights that stay, `sparqc sensitivity` says which "
+    "layers to leave dense, `sparqc tune` trains",
+    "calibrate": "`sparqc sensitivity` says which layers to leave in float, `sparqc tune` trains, "
+    "more calibration data may help",
+}
+
+
+@dataclass(frozen=True)
+class Quality:
+    """What holding the passes to their word has shown."""
+
+    #: "good", "poor" or "ruined"; "" where nothing was compared.
+    grade: str = ""
+    #: How many operators were compared with what they were before a pass.
+    verified: int = 0
+    #: Why none were.
+    unverified: str = ""
+
+    def to_json(self) -> dict[str, object]:
+        """Plain data."""
+        return dict(vars(self))
+
+
+def grade(snr_db: float) -> str:
+    """The word for a signal-to-noise ratio."""
+    return "good" if snr_db >= GOOD else "poor" if snr_db >= RUINED else "ruined"
+
+
+def quality_of(compiled: Compiled) -> Quality:
+    """The quality of a finished compile."""
+    gap = compiled.difference
+    word = "" if gap is None else grade(gap.snr_db)
+    return Quality(word, compiled.verified, compiled.unverified)
+
+
+def quality_notes(compiled: Compiled) -> Iterator[str]:
+    """Where the result is not good: the pass that lost most, its layers, and what to try."""
+    gap = compiled.difference
+    if gap is None or grade(gap.snr_db) == "good":
+        return
+    limits = f"good from {GOOD:g} dB on, ruined below {RUINED:g}"
+    yield f"the outputs are {grade(gap.snr_db)} ({limits})"
+    if worst := worst_loss(compiled.losses):
+        layers = shortened(_worst_layers(worst.pass_, compiled.context.facts), NAMED)
+        yield (
+            f"{worst.pass_} lost most: {worst.drift.snr_db:.1f} dB behind it"
+            + (f"; its worst layers are {layers}" if layers else "")
+        )
+        if way := _TO_TRY.get(worst.pass_):
+            yield f"to try: {way}"
+
+
+def worst_loss(losses: Sequence[Loss]) -> Loss | None:
+    """The pass that added most noise to the outputs."""
+    noise = [10 ** (-loss.drift.snr_db / 10) for loss in losses]
+    added = [after - before for before, after in zip([0.0, *noise], noise, strict=False)]
+    return losses[added.index(max(added))] if added and max(added) > 0 else None
+
+
+def _worst_layers(pass_: str, facts: Facts) -> list[str]:
+    """The layers that a pass served worst, each with its figure."""
+    if pass_ == "prune":
+        masks = facts.get(Pruning, Pruning()).masks.values()
+        by_loss = sorted(masks, key=lambda m: (-m.removed, m.layer))
+        return [f"{m.module or m.layer} ({100 * m.removed:.0f} % removed)" for m in by_loss]
+    ranges = facts.get(CalibratedRanges, CalibratedRanges()).ranges
+    known = [(r.snr_db, r.value) for r in ranges if r.snr_db is not None]
+    return [f"{value} ({snr:.1f} dB)" for snr, value in sorted(known)]
