@@ -170,8 +170,8 @@ def emit_parameters(
 
 
 def _integers(dtype: str) -> np.dtype[Any]:
-    """The numpy dtype of codes, of 4 bits too."""
-    return NUMPY_DTYPES.get(dtype) or np.dtype(getattr(ml_dtypes, dtype))
+    """The numpy dtype of codes, of 4 and 16 bits too."""
+    return NUMPY_DTYPES.get(dtype) or np.dtype(getattr(ml_dtypes, dtype, dtype))
 
 
 def _in_type_of_data(node: Node, emitter: OnnxEmitter, scale: Value) -> Value | str:
