@@ -22,6 +22,8 @@ LONGEST = 72
 #: these letters all the same are listed.
 NOT_IMPERATIVE = re.compile(r"(the|a|an|some|all|now|\w+ed|\w+[^s]s|\w+ing)", re.IGNORECASE)
 IMPERATIVE = {"embed", "feed", "need", "seed", "shed", "speed", "bring", "string", "focus", "bias"}
+#: The part that a commit is about, which may stand in front: "docs: Say how".
+PREFIX = re.compile(r"[a-z]+(\([\w-]+\))?: ")
 #: What git itself writes.
 BY_GIT = re.compile(r"(Merge|Revert|fixup!|squash!|amend!) ")
 
@@ -35,7 +37,7 @@ def faults(message: str) -> Iterator[str]:
         yield f"the subject has {len(subject)} characters, at most {LONGEST} are allowed"
     if subject.endswith("."):
         yield "the subject ends on a full stop"
-    first = re.split(r"\W", subject.partition(": ")[2] or subject)[0]
+    first = re.split(r"\W", PREFIX.sub("", subject))[0]
     if not first or (NOT_IMPERATIVE.fullmatch(first) and first.lower() not in IMPERATIVE):
         yield f"the subject begins with {first!r}, not with a verb in the imperative (Add, Fold)"
     if rest and rest[0]:
