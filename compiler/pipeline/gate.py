@@ -112,7 +112,10 @@ class Gate:
         known, sample, table = self._known[1], self._sample(graph, context), context.table
         try:
             if graph is before:
-                reference, departures = after_pass(graph, known, replaced, sample, table)
+                places = pass_.places_quantizers
+                reference, departures = after_pass(
+                    graph, known, replaced, sample, table, places_quantizers=places
+                )
             else:
                 exported = exported_values(before, graph)
                 reference, departures = after_export(graph, known, exported, sample, table)

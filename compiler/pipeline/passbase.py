@@ -30,6 +30,8 @@ class Pass:
     #: Where it keeps its word: at every value that keeps its place, or at the outputs alone (a pass
     #: that scales what layers hand to each other).
     keeps: ClassVar[Literal["values", "outputs"]] = "values"
+    #: Whether it puts quantizers into the graph, whose rounding is no breach of its word.
+    places_quantizers: ClassVar[bool] = False
     #: Whether it compares with `Context.reference`, the graph before any pass.
     needs_reference: ClassVar[bool] = False
     #: The options of a compile that it alone carries out: "float", "io".

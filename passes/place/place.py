@@ -40,6 +40,7 @@ class Place(Pass):
 
     name = "place"
     preserves = "exact"  # an uncalibrated quantizer passes its input through
+    places_quantizers = True
     #: Whether a masked layer that no INT8 layer reads gets a quantizer behind it all the same:
     #: sparse kernels want INT8 out, but the float reader then pays for a conversion.
     masked_outputs: bool = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 import click
@@ -41,9 +42,15 @@ def whynot_command(request: Request, rule: str, node: str | None, after: str | N
     from sparqc.tools.inspect.find_nodes import find_nodes
     from sparqc.tools.inspect.stages import graph_before
 
-    # An unknown rule is said before the model is read, which takes longer.
-    decl = rulebook([read_user_file(path) for path in request.options.patterns]).find(rule)
-    graph, context = graph_before(request, lambda step: _uses(step, decl), after)
+    @cache
+    def declared() -> Declaration:
+        return rulebook([read_user_file(path) for path in request.options.patterns]).find(rule)
+
+    if not request.options.patterns:
+        declared()  # an unknown rule is said before the model is read, which takes longer
+    # A person's own file may call natives that their model imports.
+    graph, context = graph_before(request, lambda step: _uses(step, declared()), after)
+    decl = declared()
     matcher = Matcher(context.rules, context.table, context.target.name)
     roots = matcher.roots(decl)
     if node is not None:

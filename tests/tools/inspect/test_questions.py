@@ -119,3 +119,21 @@ def test_whynot_names_the_fusion_that_was_faster(ask: Ask) -> None:
 def test_an_unknown_rule_gets_a_suggestion(ask: Ask) -> None:
     said = ask("whynot model.py fold_batchnorm", code=2)
     assert "no rule is named 'fold_batchnorm'" in said and "'fold_batch_norm'" in said
+
+
+def test_whynot_asks_a_rule_of_mine_that_calls_a_native_of_my_model(
+    ask: Ask, tmp_path: Path
+) -> None:
+    (tmp_path / "own.py").write_text(
+        small_models.MODEL
+        + "\nfrom sparqc.extend import native\n\n\n@native('never_true_here')\n"
+        + "def never_true_here(rank: int) -> bool:\n    return False\n"
+    )
+    (tmp_path / "whynot_mine.spq").write_text(
+        '"Mine."\n\nrule never_here on fx preserves exact:\n    "Never."\n    match:\n'
+        "        y = nn.relu(x)\n    where:\n"
+        '        @never_true_here(x.rank)  else "never here"\n'
+        "    rewrite:\n        y = x\n"
+    )
+    told = ask("whynot own.py never_here --patterns whynot_mine.spq --after fold")
+    assert "never here" in told
