@@ -37,6 +37,7 @@ __all__ = [
     "BiasCorrection",
     "BoundaryEnds",
     "CalibratedRanges",
+    "CalibrationSamples",
     "Call",
     "Context",
     "Equalization",
@@ -149,6 +150,7 @@ HOMES = {
     "sparqc.passes.half.half": ("HalfConversion",),
     "sparqc.passes.masks.pruning": ("Pruning",),
     "sparqc.passes.permute.permutation": ("Permutations",),
+    "sparqc.passes.on_data.batches": ("CalibrationSamples",),
     "sparqc.passes.place.placement": ("Placement",),
     "sparqc.passes.reestimate": ("Reestimation",),
     "sparqc.passes.round_weights": ("WeightRounding",),
@@ -221,6 +223,7 @@ if TYPE_CHECKING:
     from sparqc.passes.export import ExportedAlone, RequestedOpset
     from sparqc.passes.half.half import HalfConversion
     from sparqc.passes.masks.pruning import Pruning
+    from sparqc.passes.on_data.batches import CalibrationSamples
     from sparqc.passes.permute.permutation import Permutations
     from sparqc.passes.place.placement import Placement
     from sparqc.passes.reestimate import Reestimation

@@ -48,4 +48,6 @@ class Export(Pass):
             context.facts.put(RequestedOpset(self.opset))
         exported = export_graph(graph, context.table, opset, example=context.example)
         context.facts.put(ExportedAlone(exported.alone))
+        if graph.replaced is not None:
+            graph.replaced += exported.became.items()
         return exported.graph, len(exported.graph)

@@ -203,7 +203,8 @@ class Graph:
         self.version = 0
         #: The runner that `sparqc.ir.levels.kept` keeps for the graph; a change drops it.
         self.kept: Any = None
-        #: Whoever wants to know what takes the place of what puts a list here.
+        #: Whoever wants to know what takes the place of what puts a list here; an export, what the
+        #: values become in the graph that it makes.
         self.replaced: list[tuple[Value, Value]] | None = None
 
     # -- reading ---------------------------------------------------------------------------------

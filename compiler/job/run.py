@@ -92,7 +92,7 @@ def run_job(job: Job, expected: list[Array] | None = None) -> Compiled:
         actual = decode(actual, final.output_names, context.scales)
         gap = difference(expected, actual)
         if gate is not None:
-            gate.end(_of_first(actual, compared, gate.sample), final.output_names)
+            gate.end(_of_first(actual, compared, gate.sample), final)
     if alone := context.facts.get(ExportedAlone):
         opaque = dict(alone.operators)
     done = Compiled(final, model, context, fitting, skipped, opaque, gap, job.notes)

@@ -8,15 +8,17 @@ measures what they did to the outputs.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from sparqc.errors import SparqcError
 from sparqc.ir.boundary import decode, encode, ends_of
-from sparqc.ir.graph import Array, Graph, Value
+from sparqc.ir.graph import Array, Graph
 from sparqc.ir.levels.execute import open_runner
-from sparqc.pipeline.drift import Drift, measure
+from sparqc.ir.uncalibrated import is_uncalibrated
+from sparqc.pipeline.drift import CLOSE_HALF, Drift, measure
 from sparqc.pipeline.events import RuleEvent
 from sparqc.pipeline.passbase import Pass
 from sparqc.rewrite.context import Context
@@ -75,15 +77,20 @@ class Gate:
         """Compute what the graph's values are, unless that is known, and follow its changes."""
         if self.silent:
             return
-        if self._known is not None and self._known[0] is not graph:
+        if self._known is not None and not self._is_known(graph):
             self._known = None
         if self._known is None and not _may_lose(pass_):
             self._take(graph, context)
         if _may_lose(pass_) and (self._pending or self._outputs is None):
             outputs = self._run(graph, context)
             if outputs is not None:
-                self.end(outputs, graph.output_names)
+                self.end(outputs, graph)
         graph.replaced = []
+
+    def _is_known(self, graph: Graph) -> bool:
+        """Whether the graph still is what the reference was taken of: others change it too."""
+        assert self._known is not None
+        return self._known[0] is graph and is_unchanged(graph, self._known[1])
 
     def after(
         self,
@@ -117,8 +124,8 @@ class Gate:
                     graph, known, replaced, sample, table, places_quantizers=places
                 )
             else:
-                exported = exported_values(before, graph)
-                reference, departures = after_export(graph, known, exported, sample, table)
+                became = dict(replaced)
+                reference, departures = after_export(graph, known, became, sample, table)
         except SparqcError as error:  # the parts that changed do not run on the sample
             self._known, self.silent = None, f"behind {pass_.name}: {error.message}"
             return
@@ -144,11 +151,13 @@ class Gate:
         sample = [_cut(array) for array in self.sample] if self._cut else self.sample
         return encode(sample, ends_of(graph), context.scales)
 
-    def end(self, outputs: Sequence[Array], names: Sequence[str]) -> None:
+    def end(self, outputs: Sequence[Array], graph: Graph) -> None:
         """What the graph gives for the sample now: measures the last pass that may lose.
 
-        Raises SparqcError where that pass promised to keep the outputs, and did not.
+        Raises SparqcError where that pass promised to keep the outputs, and did not.  Where the
+        graph rounds to codes that is not judged: one code of another value moves all behind it.
         """
+        names = graph.output_names
         pass_, before = self._pending, self._outputs
         self._outputs, self._pending = outputs, None
         if self._original is None:
@@ -157,7 +166,7 @@ class Gate:
             return
         self.losses.append(Loss(pass_.name, measure(self._original, outputs, names)))
         drift = measure(before, outputs, names)
-        if pass_.preserves != "lossy" and not drift.relative <= CLOSE_OUTPUTS:
+        if pass_.preserves != "lossy" and not drift.relative <= _limit(graph):
             raise SparqcError(
                 f"the pass {pass_.name} promises {pass_.preserves} results, but the output "
                 f"{drift.worst} moves: {drift}",
@@ -175,6 +184,14 @@ class Gate:
         return decode(outputs, graph.output_names, context.scales)
 
 
+def _limit(graph: Graph) -> float:
+    """What outputs may move by, relative to their largest magnitude, by rounding alone."""
+    if any(node.op.startswith("q.") and not is_uncalibrated(node) for node in graph.nodes):
+        return math.inf
+    half = any(v.type.dtype in ("f16", "bf16") for node in graph.nodes for v in node.outputs)
+    return CLOSE_HALF if half else CLOSE_OUTPUTS
+
+
 def _may_lose(pass_: Pass) -> bool:
     """Whether the values inside of the graph may be others afterwards."""
     return pass_.preserves == "lossy" or pass_.keeps == "outputs"
@@ -186,12 +203,6 @@ def _cut(array: Array) -> Array:
         return array
     top, left = ((size - SIDE) // 2 for size in array.shape[2:])
     return array[:, :, top : top + SIDE, left : left + SIDE]
-
-
-def exported_values(before: Graph, graph: Graph) -> dict[Value, Value]:
-    """Which value of a graph of another level each value became: they keep their names."""
-    found = {v: graph.value(v.name) for n in before.nodes for v in n.outputs if v.name in graph}
-    return {old: new for old, new in found.items() if not new.is_const}
 
 
 def _broken(

@@ -76,15 +76,15 @@ def _pass_through(graph: Graph, before: Reference, known: dict[Value, Array]) ->
 def after_export(
     graph: Graph,
     before: Reference,
-    exported: Mapping[Value, Value],
+    became: Mapping[Value, Value],
     sample: Sequence[Array],
     table: OperatorTable,
 ) -> tuple[Reference, list[Departure]]:
     """The same behind a pass that gave a graph of another level.
 
-    `exported` is the value of the new graph that each old one became.
+    `became` has for old values those of the new graph that they became.
     """
-    known = {new: before.arrays[old] for old, new in exported.items() if old in before.arrays}
+    known = {new: before.arrays[old] for old, new in became.items() if old in before.arrays}
     return _compare(graph, before, known, set(), sample, table)
 
 

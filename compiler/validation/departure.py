@@ -14,7 +14,10 @@ Word = Literal["exact", "close", "lossy"]
 #: What one operator may be off by, relative to the largest magnitude of its result, where it is
 #: computed from equal inputs: another library adds up in another order.
 CLOSE = 1e-4
-#: The same for results in FP16 and BF16.
+#: What is no difference for results of any size: the step of float32 at 1.  Functions such as the
+#: sigmoid are approximated to that, however small their results.
+SMALLEST = 1.2e-7
+#: What FP16 and BF16 may be off by, relative as `CLOSE`.
 CLOSE_HALF = 2e-2
 #: One code, relative to the largest magnitude of what a quantizer gives: at least half of the codes
 #: of one sign are used.
@@ -53,6 +56,8 @@ def gap(expected: Array, actual: Array, *, rounds: bool = False, half: bool = Fa
     if not expected.size:
         return 0.0
     relative = _relative(expected, actual)
+    if relative * _largest(_wide(expected)) <= SMALLEST:
+        return 0.0
     if relative <= (0.0 if expected.dtype.kind in "iub" else CLOSE_HALF if half else CLOSE):
         return 0.0
     return 0.0 if rounds and _rounds_alike(expected, actual, half) else relative

@@ -63,6 +63,7 @@ class Half(Pass):
     name = "half"
     level = "onnx"
     preserves = "close"
+    keeps = "outputs"  # a mask of the least float32 becomes that of FP16, as softmax allows
     carries_out = ("float",)
     keep: tuple[str, ...] = ()
     largest: float = 16384.0

@@ -15,7 +15,7 @@ def test_an_lstm():
     net = Function(lambda m, x: m.b(m.lstm(m.a(x))[0]), a=nn.Linear(32, 32), b=nn.Linear(32, 32),
                    lstm=nn.LSTM(32, 32, batch_first=True))  # fmt: skip
     roads = hold(net, torch.randn(2, 5, 32),
-                 reads={"x": "linear_matmul", "getitem": "linear_1_matmul"})  # fmt: skip
+                 reads={"x": "linear_matmul", "lstm": "linear_1_matmul"})  # fmt: skip
     (lstm,) = roads.fx.graph.of("LSTM")
     assert roads.fx.graph.dequantized_inputs(lstm) == 0
 

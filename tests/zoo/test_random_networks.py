@@ -131,6 +131,7 @@ def calibrated(net, passes, target):
     """The FX graph behind calibration, run on the example input: the fake-quantized reference."""
     options = api.make_options(passes=passes, target=target, random_calibration=True)
     job = api.new_job(net, (net.x,), options=options)
+    job.context.reference = job.graph.clone()
     steps = [str(s) for s in job.pipeline.steps]
     head = pipeline.parse(", ".join(steps[: steps.index("export")]))
     graph = pipeline.run(head, job.graph, job.context)

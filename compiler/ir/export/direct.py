@@ -29,6 +29,8 @@ class Exported:
     graph: Graph
     #: How often each operator was exported by torch.onnx, it alone.
     alone: Mapping[str, int]
+    #: What the values of the FX graph that operators define became, as far as they are there.
+    became: Mapping[Value, Value]
 
 
 def to_onnx(
@@ -64,6 +66,8 @@ def export_graph(
     Raises SparqcError, naming operator, module and source line, where neither can.
     """
     copy = _prepared(graph, table)
+    made = (v for node in graph.nodes for v in node.outputs)
+    twins = {copy.value(v.name): v for v in made if v.name in copy}
     _rename(copy, input_names, output_names)
     for node in copy.nodes:
         if is_uncalibrated(node):
@@ -72,7 +76,18 @@ def export_graph(
                 "scale yet",
                 hint="calibrate the graph before it is exported",
             )
-    return _Export(copy, table, opset, example).run()
+    export = _Export(copy, table, opset, example)
+    result = export.run()
+    became = {
+        value: new
+        for twin, value in twins.items()
+        if (new := export.mapper.values.get(twin)) and not new.is_const and _stands_in(new, result)
+    }
+    return Exported(result, dict(export.alone), became)
+
+
+def _stands_in(value: Value, graph: Graph) -> bool:
+    return value.name in graph and graph.value(value.name) is value
 
 
 class _Export:
@@ -83,7 +98,7 @@ class _Export:
         self.mapper = Mapper(graph, table, opset)
         self.alone: Counter[str] = Counter()
 
-    def run(self) -> Exported:
+    def run(self) -> Graph:
         regions = regions_of(self.graph, self.table)
         if len(regions) > 1:
             self.torch.prepare(regions)
@@ -92,7 +107,7 @@ class _Export:
                 self._export_alone(unit)
             else:
                 self._write(unit)
-        return Exported(self.mapper.finish(), dict(self.alone))
+        return self.mapper.finish()
 
     def _write(self, node: Node) -> None:
         try:

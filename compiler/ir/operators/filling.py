@@ -84,8 +84,15 @@ def _value(node: Node) -> Array:
 
 def _write_filled(sizes: Any, node: Node) -> FxCall:
     value = _value(node)
-    dtype = torch_dtype(dtype_name(value.dtype))
-    return fx_call("aten.full.default", sizes, value.item(), dtype=dtype)
+    return _made("aten.full.default", sizes, value.item(), dtype=dtype_name(value.dtype))
+
+
+def _made(target: str, *args: Any, dtype: str) -> FxCall:
+    """A call that makes a tensor.  It names its device, so that a module that moves to another one
+    can tell it so."""
+    import torch  # which work on ONNX does without
+
+    return fx_call(target, *args, dtype=torch_dtype(dtype), device=torch.device("cpu"))
 
 
 def _read_constant_of_shape_onnx(call: Call) -> Reading | None:
@@ -141,8 +148,7 @@ def _write_range(node: Node) -> FxCall:
     bounds = [
         tensor(node, slot) if n is None else n for slot, n in zip(_BOUNDS, given, strict=True)
     ]
-    dtype = torch_dtype(_range_dtype(node))
-    return fx_call("aten.arange.start_step", *bounds, dtype=dtype)
+    return _made("aten.arange.start_step", *bounds, dtype=_range_dtype(node))
 
 
 def _read_range_onnx(call: Call) -> Reading | None:
