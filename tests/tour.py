@@ -20,6 +20,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "tour.md"
 BLOCK = re.compile(r"^```(python|sh|text)\n(.*?)^```\n", re.DOTALL | re.MULTILINE)
@@ -59,7 +61,9 @@ class Tour:
         if file := FILE.match(code):
             Path(file.group(1)).write_text(code)
             return ""
-        with contextlib.redirect_stdout(io.StringIO()) as printed:
+        # Libraries that other tests import set how arrays print, for the whole process.
+        plain = np.printoptions(precision=8, linewidth=75, suppress=False, formatter=None)
+        with plain, contextlib.redirect_stdout(io.StringIO()) as printed:
             exec(compile("\n" * line + code, "tour.md", "exec"), self.names)
         return printed.getvalue()
 

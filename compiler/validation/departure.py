@@ -14,9 +14,9 @@ Word = Literal["exact", "close", "lossy"]
 #: What one operator may be off by, relative to the largest magnitude of its result, where it is
 #: computed from equal inputs: another library adds up in another order.
 CLOSE = 1e-4
-#: What is no difference for results of any size: the step of float32 at 1.  Functions such as the
+#: What is no difference for results of any size: four steps of float32 at 1.  Functions such as the
 #: sigmoid are approximated to that, however small their results.
-SMALLEST = 1.2e-7
+SMALLEST = 5e-7
 #: What FP16 and BF16 may be off by, relative as `CLOSE`.
 CLOSE_HALF = 2e-2
 #: One code, relative to the largest magnitude of what a quantizer gives: at least half of the codes
