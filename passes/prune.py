@@ -64,8 +64,8 @@ class Prune(Pass):
         masks: dict[str, Mask] = {}
         dense: dict[str, Mask] = {}
         for layer in layers:
-            share = 0.0 if layer.reason else removed.pop(layer.weight, 0.0)
-            (dense if layer.reason else masks)[layer.node.output.name] = layer.mask(share)
+            row = layer.mask(0.0 if layer.reason else removed.pop(layer.weight, 0.0))
+            (dense if layer.reason else masks)[row.layer] = row
         context.facts.put(Pruning(masks, dense, tuple(repaired)))
         return len(sparse)
 

@@ -126,7 +126,8 @@ class Node:
     """One application of an operator.  Compared by identity, hashable.
 
     `operands` maps operand names to what they take, in the table's order; `attributes` holds every
-    attribute of the operator, defaults filled in.  `raw` belongs to the adapter.
+    attribute of the operator, defaults filled in.  `layers` is what passes call what the node
+    computes (`sparqc.ir.layer_identity`).  `raw` belongs to the adapter.
     """
 
     __slots__ = (
@@ -135,6 +136,7 @@ class Node:
         "attributes",
         "graph",
         "id",
+        "layers",
         "op",
         "operands",
         "origin",
@@ -148,6 +150,7 @@ class Node:
         self.attributes: dict[str, Attribute] = {}
         self.outputs: tuple[Value, ...] = ()
         self.origin = Origin()
+        self.layers: tuple[str, ...] = ()
         self.raw: Any = None
         self._prev: Node | None = None
         self._next: Node | None = None
@@ -516,7 +519,7 @@ def _copy_node(node: Node, graph: Graph, values: Mapping[Value, Value]) -> Node:
         copied = tuple(values[v] for v in _values_of(operand))
         copy.operands[slot] = next(iter(copied), None) if one else copied
     copy.attributes = dict(node.attributes)
-    copy.origin, copy.raw = node.origin, node.raw
+    copy.origin, copy.layers, copy.raw = node.origin, node.layers, node.raw
     copy.outputs = tuple(values[v] for v in node.outputs)
     for value in copy.outputs:
         value.producer = copy

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sparqc.errors import PatternError
 from sparqc.ir.graph import Graph, Node, TensorType, Value
+from sparqc.ir.weighted import weight_of
 from sparqc.lang.ast import RuleDecl
 from sparqc.match.evaluate import Environment
 from sparqc.match.result import Match
@@ -131,6 +132,7 @@ def _commit(builder: NodeBuilder, pairs: Sequence[tuple[Value, Value]]) -> Chang
     _name(graph, builder)
     touched = [*(new for _, new in pairs), *(v for v in frontier if is_alive(graph, v))]
     created = tuple(n for n in builder.created if is_alive(graph, n.output))
+    _keep_layers(builder, created)
     after = [*(new for _, new in pairs), *(v for node in created for v in node.outputs)]
     names = tuple(dict.fromkeys(v.name for v in after))
     return Change(builder.rule, before, names, created, tuple(dict.fromkeys(touched)))
@@ -191,6 +193,18 @@ def _identity(builder: NodeBuilder, old: Value, new: Value) -> Value:
     # In front, before a constant takes the name:
     builder.preferred_names = {node.output: (old.name,), **builder.preferred_names}
     return node.output
+
+
+def _keep_layers(builder: NodeBuilder, created: Sequence[Node]) -> None:
+    """What was known as a layer and is gone lives on in what took its place: in the new operator
+    with a weight, where there is one."""
+    gone = (n for n in builder.match.nodes if n.outputs and not is_alive(builder.graph, n.output))
+    known = {name for node in created for name in node.layers}
+    lost = [name for node in gone for name in node.layers if name not in known]
+    if lost and created:
+        multiply = [n for n in created if weight_of(n, builder.table)]
+        heir = [*created, *multiply][-1]
+        heir.layers = tuple(dict.fromkeys((*heir.layers, *lost)))
 
 
 def _name(graph: Graph, builder: NodeBuilder) -> None:

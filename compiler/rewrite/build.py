@@ -155,6 +155,7 @@ class NodeBuilder:
             origin=self.origin(model),
             raw=model.raw if model is not None and model.op == op else None,
         )
+        node.layers = model.layers if model is not None else ()
         self.created.append(node)
         self.preferred_names.update(
             (v, w) for v, w in zip(node.outputs, preferred, strict=True) if w

@@ -8,7 +8,7 @@ from typing import cast
 
 from sparqc.errors import SparqcError
 from sparqc.ir.graph import Graph
-from sparqc.ir.layer_name import layer_name
+from sparqc.ir.layer_identity import layers_of
 from sparqc.ir.weighted import stored_array, weighted
 from sparqc.lang.ast import CheckDecl
 from sparqc.match.evaluate import render
@@ -92,12 +92,15 @@ _PYTHON_FIXES = {
 
 def _broken_masks(graph: Graph, context: Context) -> Iterator[Finding]:
     """Masked layers whose stored codes (or floats) are no longer 2:4, or that are gone."""
-    masks = dict(context.facts.get(Pruning, Pruning()).masks)
-    known = set(masks)
+    masks = context.facts.get(Pruning, Pruning()).masks
+    gone = dict(masks)
     for found in weighted(graph, context.table):
-        mask = masks.pop(layer_name(found.node, known), None)
-        if mask is None:
+        carried = [name for name in layers_of(found.node) if name in masks]
+        if not carried:
             continue
+        for name in carried:
+            gone.pop(name, None)
+        mask = masks[carried[0]]
         stored = stored_array(found.weight, context.table)
         assert stored is not None
         if broken := two_four_violations(stored, found.reduction_axis):
@@ -109,7 +112,7 @@ def _broken_masks(graph: Graph, context: Context) -> Iterator[Finding]:
                 "non-zero values",
                 "find the pass that changed it with --check pass",
             )
-    for mask in masks.values():
+    for mask in gone.values():
         yield Finding(
             "mask-gone",
             "error",

@@ -12,7 +12,7 @@ from sparqc.passes.layerwise.repaired import Repaired
 class Mask:
     """What was decided for the weight of one layer."""
 
-    layer: str  # name of the value that the weighted operator defines
+    layer: str  # as the weighted operator is marked: `sparqc.ir.layer_identity`
     module: str
     weight: str
     shape: tuple[int | str, ...]

@@ -10,6 +10,7 @@ import numpy as np
 
 from sparqc.ir.constants import constant_value
 from sparqc.ir.graph import Array, Graph, Node, Value
+from sparqc.ir.layer_identity import mark_layer
 from sparqc.ir.vocabulary.table import OperatorTable
 from sparqc.ir.weighted import Weighted, weighted
 from sparqc.lang.ast import FusionDecl
@@ -38,7 +39,7 @@ class SparseLayer:
     def mask(self, removed: float) -> Mask:
         """The decision as data; `removed` is the share of the squared norm that was masked."""
         return Mask(
-            layer=self.node.output.name,
+            layer=mark_layer(self.node),
             module=self.node.origin.module,
             weight=_stored(self.weight).name,
             shape=self.shape,

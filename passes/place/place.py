@@ -10,6 +10,7 @@ from networkx.utils import UnionFind
 
 from sparqc.errors import SparqcError
 from sparqc.ir.graph import Graph, Node, Value
+from sparqc.ir.layer_identity import layers_of, mark_layer
 from sparqc.ir.quantizers import QUANTIZERS
 from sparqc.ir.weighted import Weighted, weight_of, weighted
 from sparqc.lang.ast import FusionDecl
@@ -158,7 +159,7 @@ class _Insertion:
         found: dict[Value, Decision] = {}
         for decision in self.decider.decisions:
             value = decision.match.root.output
-            layers = {v.name for n in decision.match.nodes for v in n.outputs}
+            layers = {name for n in decision.match.nodes for name in layers_of(n)}
             quantized = value in slots or value in wanted  # by its readers, or behind a move
             if decision.reason or quantized or value.is_output or not layers & masks.keys():
                 continue
@@ -223,7 +224,7 @@ def _layers(graph: Graph, decider: Decider, context: Context) -> Iterable[Layer]
         ):
             continue
         yield Layer(
-            name=node.output.name,
+            name=mark_layer(node),
             op=node.op,
             module=node.origin.module,
             source=node.origin.source,

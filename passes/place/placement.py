@@ -20,7 +20,7 @@ class Quantizer:
 class Layer:
     """What was decided for one operator that a kernel could run in INT8."""
 
-    name: str  # of the value that the operator defines
+    name: str  # as the operator is marked: `sparqc.ir.layer_identity`
     op: str
     module: str
     source: str

@@ -12,7 +12,7 @@ from typing import Any
 
 from sparqc.ir.constants import is_constant
 from sparqc.ir.graph import Graph, Node, Value
-from sparqc.ir.layer_name import layer_name
+from sparqc.ir.layer_identity import carriers, decided
 from sparqc.ir.quantizers import is_dequantized, reads_codes_only, runs_in_int8
 from sparqc.ir.weighted import Unread, stored_array, unread, weighted
 from sparqc.numerics.two_four import is_two_four
@@ -59,14 +59,13 @@ def layer_rows(graph: Graph, context: Context) -> list[LayerRow]:
     """A row for each weighted operator of the final graph, in its order; behind them those in a
     form that is not read."""
     placement = context.facts.get(Placement)
-    placed = {layer.name: layer for layer in placement.layers} if placement else {}
+    placed = {row.name: row for row in placement.layers if row.weight} if placement else {}
     pruning = context.facts.get(Pruning)
     masks = {**pruning.dense, **pruning.masks} if pruning else {}
     rows = []
     for found in weighted(graph, context.table):
         node, weight = found.node, found.weight
-        layer = placed.get(layer_name(node, set(placed)))
-        mask = masks.get(layer_name(node, set(masks)))
+        layer, mask = decided(node, placed), decided(node, masks)
         stored = stored_array(weight, context.table)
         assert stored is not None
         int8, sparse = runs_in_int8(node), is_two_four(stored, found.reduction_axis)
@@ -106,12 +105,12 @@ def other_rows(graph: Graph, context: Context) -> list[OtherRow]:
     """A row for each operator without weights that a fusion of the target covers."""
     placement = context.facts.get(Placement)
     layers = [layer for layer in placement.layers if layer.weight is None] if placement else []
-    present = [layer for layer in layers if layer.name in graph]
-    return [_other(layer, graph.value(layer.name).producer, context) for layer in present]
+    found = carriers(graph)
+    return [_other(row, found[row.name], context) for row in layers if row.name in found]
 
 
-def _other(layer: Layer, node: Node | None, context: Context) -> OtherRow:
-    int8 = node is not None and reads_codes_only(node, context.table)
+def _other(layer: Layer, node: Node, context: Context) -> OtherRow:
+    int8 = reads_codes_only(node, context.table)
     reason = "" if int8 else layer.reason or "its input reaches it in float"
     return OtherRow(layer.name, layer.op, int8, reason)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sparqc.errors import SparqcError
-from sparqc.ir.graph import Graph, Node, Origin, TensorType, Value
+from sparqc.ir.graph import Graph, Node, TensorType, Value
 from sparqc.ir.onnx.calls import OnnxCall, OnnxCallBuilder
 from sparqc.ir.onnx.names import Names
 from sparqc.ir.onnx.native import OnnxNative
@@ -70,7 +70,7 @@ class Mapper:
         types = sheet.types(self._name, self._type, self.opsets)
         made: dict[str, Value] = {}
         for emitted in sheet.nodes:
-            self._add(emitted, sheet, types, made, node.origin)
+            self._add(emitted, sheet, types, made, node)
 
     def _name(self, item: Value | str) -> str:
         return item if isinstance(item, str) else self.names[item]
@@ -85,7 +85,7 @@ class Mapper:
         sheet: Sheet,
         types: Mapping[str, TensorType],
         made: dict[str, Value],
-        origin: Origin,
+        source: Node,
     ) -> None:
         """Add one ONNX node; `made` holds the tensors of the sheet that have a value by now."""
         op_type, domain = emitted.op_type, emitted.domain
@@ -105,9 +105,10 @@ class Mapper:
                 [None if i is None else self._read(i, sheet, made) for i in emitted.inputs],
                 {k: plain_attribute(v, k, schema) for k, v in emitted.attributes.items()},
                 [(name, types[name]) for name in names],
-                origin=origin,
+                origin=source.origin,
             )
         )
+        created.layers = source.layers
         for output, value in zip(outputs, created.outputs, strict=True):
             if isinstance(output, Value):
                 self.values[output] = value
