@@ -8,9 +8,9 @@ is computed and read as it is.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 
+from sparqc.ir.cut_out import cut_out, read_for
 from sparqc.ir.graph import Array, Graph, Node, TensorType, Value
 from sparqc.ir.levels.constant_results import is_deterministic
 from sparqc.ir.levels.execute import open_runner
@@ -142,31 +142,11 @@ def _computed(
     gives = [v for node in changed for v in node.outputs if is_tensor(v)]
     if not gives:
         return {}
-    part, given = _cut_out(graph, gives, known)
-    results, _ = open_runner(part, table).run([known[v] for v in given])
-    return dict(zip(gives, results, strict=True))
-
-
-def _cut_out(
-    graph: Graph, gives: Sequence[Value], known: Mapping[Value, Array]
-) -> tuple[Graph, list[Value]]:
-    """A graph that computes some values from known ones, and the known ones that it takes."""
-    part = graph.clone()
-    results = [part.value(v.name) for v in gives]
-    inputs: dict[Value, Value] = {}
-    for value in [*graph.inputs, *(v for n in graph.nodes for v in n.outputs)]:
-        own = part.value(value.name)
-        if value in known and (own.reader_count or value.is_input):
-            inputs[value] = part.add_input(f"given_{len(inputs)}", value.type)
-            part.replace(own, inputs[value])
-    part.set_outputs(results)
-    part.inputs = list(inputs.values())
-    part.drop_dead()
-    read = {value: own for value, own in inputs.items() if own.reader_count}
-    part.inputs = list(read.values())
-    part.native = _plain(part)
+    reads = read_for(gives, known.keys())
+    part = cut_out(graph, reads, gives)
     _forget_sizes(part)
-    return part, list(read)
+    results, _ = open_runner(part, table).run([known[v] for v in reads])
+    return dict(zip(gives, results, strict=True))
 
 
 def _forget_sizes(part: Graph) -> None:
@@ -176,12 +156,3 @@ def _forget_sizes(part: Graph) -> None:
         if shape is not None and len(shape) == 4:
             sizes = (f"height_{index}", f"width_{index}")
             value.type = TensorType(value.type.dtype, (*shape[:2], *sizes))
-
-
-def _plain(part: Graph) -> object:
-    """The adapter's data without what belongs to the inputs and outputs of the whole graph."""
-    if part.level == "onnx":
-        return dataclasses.replace(part.native, metadata=()) if part.native else part.native
-    from sparqc.ir.fx.native import FxNative  # comes with torch, which the ONNX level does without
-
-    return FxNative(part.native.tensors if isinstance(part.native, FxNative) else {})

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sparqc.ir.constants import is_constant
+from sparqc.ir.cut_out import cut_out
 from sparqc.ir.graph import Array, Graph, Node, Origin, Value
 from sparqc.ir.levels.execute import open_runner
 from sparqc.ir.runner import Runner
@@ -24,7 +25,6 @@ from sparqc.passes.equalize.reference import product
 from sparqc.passes.on_data.batches import calibration_batches
 from sparqc.passes.on_data.held_out import held_back
 from sparqc.passes.on_data.observe import Observer
-from sparqc.passes.on_data.stepwise import cut_out
 from sparqc.passes.place.insert_quantizers import Slot, insert_quantizer
 from sparqc.rewrite.context import Context
 

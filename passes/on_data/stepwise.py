@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from sparqc.ir.cut_out import cut_out
 from sparqc.ir.graph import Array, Graph, Node, Value
 from sparqc.ir.levels.execute import open_runner
 from sparqc.ir.runner import Edit, Runner
@@ -95,22 +96,3 @@ def _stretches(graph: Graph, values: set[Value]) -> list[list[Node]]:
 def _needs(stretch: Sequence[Node]) -> dict[Value, None]:
     """What the nodes read that is not constant, in order."""
     return {v: None for node in stretch for v in node.inputs if not v.is_const}
-
-
-def cut_out(graph: Graph, reads: Sequence[Value], gives: Sequence[Value]) -> Graph:
-    """A graph from some values to others."""
-    part = graph.clone()
-    if part.level == "fx":
-        part.native = None  # it names the inputs and outputs of the whole
-    inputs = []
-    for value in reads:
-        copied = part.value(value.name)
-        if copied.producer is not None:
-            new = part.add_input(part.fresh(f"{value.name}_in"), value.type)
-            part.replace(copied, new)
-            copied = new
-        inputs.append(copied)
-    part.inputs = inputs
-    part.set_outputs([part.value(v.name) for v in gives])
-    part.drop_dead()
-    return part
