@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
@@ -15,7 +16,7 @@ from sparqc.passes.on_data.held_out import FEW, held_back, to_fit
 from sparqc.passes.on_data.judged_statistics import best_share, blended
 from sparqc.pipeline.passbase import Pass
 from sparqc.pipeline.registry import register
-from sparqc.rewrite.context import Context
+from sparqc.rewrite.context import Batch, Context
 
 if TYPE_CHECKING:
     from sparqc.passes.on_data.batch_statistics import Moments
@@ -57,8 +58,9 @@ class Reestimate(Pass):
 
     Few images measure worse than training did on many: the new statistics, or half and half, are
     taken only where they bring the outputs nearer to those of the model as it was read, on a
-    quarter of each batch.  With fewer than 64 images that quarter is left out of what judges it;
-    with too few for a quarter, the old statistics stay.  `always` takes the new ones untried.
+    quarter of each batch, at most 64 images.  With fewer than 64 images altogether, statistics
+    without that quarter are judged; with too few for a quarter, the old ones stay.  `always` takes
+    the new ones untried.
     """
 
     name = "reestimate"
@@ -79,16 +81,16 @@ class Reestimate(Pass):
         # Repaired weights give what the dense network gave: the old statistics fit better.
         if not groups or not (self.always or (pruning.is_lossy and not pruning.repaired)):
             return 0
-        rows: list[Statistics] = []
-        measured, samples = _measure(graph, groups, context, self.batches)
-        for nodes in groups.values():
-            _require_several(measured[nodes[0].output], nodes[0])
-        share = self._share(graph, groups, measured, samples, context)
+        measured = _Measurement(graph, groups, context)
+        judged = not self.always and context.reference is not None
+        measured.take(calibration_batches(graph, context, self.batches), hold=judged)
+        share = measured.share(context) if judged else 1.0
+        context.facts.put(Reestimation(share=share))
         if not share:
-            context.facts.put(Reestimation(share=share))
             return 0
+        rows: list[Statistics] = []
         for (mean, var), nodes in groups.items():
-            moments = measured[nodes[0].output]
+            moments = measured.moments[nodes[0].output]
             before = cast(Array, mean.data), cast(Array, var.data)
             found = blended(before, _found(moments), share)
             _replace(graph, nodes, "mean", mean, found[0])
@@ -96,29 +98,6 @@ class Reestimate(Pass):
             rows += [_statistics(node, moments.count, before, found) for node in nodes]
         context.facts.put(Reestimation(tuple(rows), share))
         return sum(map(len, groups.values()))
-
-    def _share(
-        self,
-        graph: Graph,
-        groups: _Groups,
-        measured: dict[Value, Moments],
-        samples: int,
-        context: Context,
-    ) -> float:
-        """How much of the measured statistics to take; all where nothing can tell."""
-        if self.always or context.reference is None:
-            return 1.0
-        held = (
-            part
-            for number, batch in calibration_batches(graph, context, self.batches)
-            if (part := held_back(graph, number, batch)) is not None
-        )
-        if samples < FEW:
-            measured, fitted = _measure(graph, groups, context, self.batches, hold=True)
-            if not 0 < fitted < samples:
-                return 0.0
-        statistics = {at: _found(measured[nodes[0].output]) for at, nodes in groups.items()}
-        return best_share(graph, context.reference, statistics, held, context.table)
 
 
 #: The BatchNorms of each pair of mean and variance.
@@ -140,32 +119,61 @@ def _groups(graph: Graph) -> _Groups:
     return groups
 
 
-def _measure(
-    graph: Graph,
-    groups: _Groups,
-    context: Context,
-    batches: int | None,
-    hold: bool = False,
-) -> tuple[dict[Value, Moments], int]:
-    """The statistics of the input of each BatchNorm, by the value that it defines, and of how many
-    samples; with `hold` without those that are held back."""
-    # Only here is torch needed, which takes seconds to import.
-    from sparqc.passes.on_data.batch_statistics import BatchStatistics, Moments
+class _Measurement:
+    """The statistics of the input of each BatchNorm, by the value that it defines."""
 
-    moments: dict[Value, Moments] = {}
-    for nodes in groups.values():
-        moments |= dict.fromkeys((node.output for node in nodes), Moments())
-    statistics = BatchStatistics(graph, context.table, moments, context.ranks)
-    samples = 0
-    for number, batch in calibration_batches(graph, context, batches):
-        part = to_fit(graph, number, batch) if hold else batch
-        if part is None:
-            continue
-        samples += len(part[0])
-        statistics.run(part)
+    def __init__(self, graph: Graph, groups: _Groups, context: Context) -> None:
+        # Only here is torch needed, which takes seconds to import.
+        from sparqc.passes.on_data.batch_statistics import BatchStatistics, Moments
+
+        self.graph, self.groups = graph, groups
+        self.moments: dict[Value, Moments] = {}
         for nodes in groups.values():
-            _require_finite(moments[nodes[0].output], nodes[0], number)
-    return moments, samples
+            self.moments |= dict.fromkeys((node.output for node in nodes), Moments())
+        self._live = BatchStatistics(graph, context.table, self.moments, context.ranks)
+        #: What judges, at most a few samples, and what of it the statistics do not know.
+        self._held: list[Batch] = []
+        self._waiting: list[tuple[int, Batch]] = []
+        self._fitted = 0
+
+    def take(self, batches: Iterable[tuple[int, Batch]], *, hold: bool) -> None:
+        """Measure; with `hold` a part of each batch judges, and waits while samples are few."""
+        samples = held = 0
+        for number, batch in batches:
+            samples += len(batch[0])
+            rest = held_back(self.graph, number, batch) if hold else None
+            if rest is not None and held < FEW:
+                held += len(rest[0])
+                self._held.append(rest)
+            if not hold or samples >= FEW:
+                self._run(*self._waiting, (number, batch))
+                self._waiting.clear()
+                continue
+            if (part := to_fit(self.graph, number, batch)) is not None:
+                self._run((number, part))
+            if rest is not None:
+                self._waiting.append((number, rest))
+        for nodes in self.groups.values():
+            _require_several(self.moments[nodes[0].output], nodes[0])
+
+    def share(self, context: Context) -> float:
+        """How much of the statistics to take; where it is any, what waited is measured too."""
+        reference = context.reference
+        assert reference is not None
+        if not (self._held and self._fitted):
+            return 0.0
+        found = {at: _found(self.moments[nodes[0].output]) for at, nodes in self.groups.items()}
+        share = best_share(self.graph, reference, found, self._held, context.table)
+        if share:
+            self._run(*self._waiting)
+        return share
+
+    def _run(self, *parts: tuple[int, Batch]) -> None:
+        for number, part in parts:
+            self._fitted += len(part[0])
+            self._live.run(part)
+            for nodes in self.groups.values():
+                _require_finite(self.moments[nodes[0].output], nodes[0], number)
 
 
 def _require_finite(moments: Moments, node: Node, number: int) -> None:

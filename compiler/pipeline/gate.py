@@ -9,7 +9,7 @@ measures what they did to the outputs.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -62,6 +62,8 @@ class Gate:
     _outputs: Sequence[Array] | None = None
     _pending: Pass | None = None
     _known: tuple[Graph, Reference] | None = None
+    #: The graph in front of a pass that may lose, and the scales of its inputs and outputs.
+    _in_front: tuple[Graph, Mapping[str, float]] | None = None
     _cut: bool = True
 
     @cached_property
@@ -82,9 +84,8 @@ class Gate:
         if self._known is None and not _may_lose(pass_):
             self._take(graph, context)
         if _may_lose(pass_) and (self._pending or self._outputs is None):
-            outputs = self._run(graph, context)
-            if outputs is not None:
-                self.end(outputs, graph)
+            # Run only if the pass changes something: of most compiles `half` does not.
+            self._in_front = graph.clone(), dict(context.scales)
         graph.replaced = []
 
     def _is_known(self, graph: Graph) -> bool:
@@ -107,12 +108,15 @@ class Gate:
         in place they are the same.  `rules` are the applications among its changes.
         """
         replaced, before.replaced = before.replaced or [], None
+        in_front, self._in_front = self._in_front, None
         if self.silent:
             return
         if self._known is not None and graph is before and is_unchanged(graph, self._known[1]):
             return
         if _may_lose(pass_):
             if changes:
+                if in_front is not None:
+                    self._end_in_front(*in_front, context)
                 self._known, self._pending = None, pass_
             return
         assert self._known is not None
@@ -173,15 +177,15 @@ class Gate:
                 hint=f"report it together with the model; --skip {pass_.name} does without it",
             )
 
-    def _run(self, graph: Graph, context: Context) -> list[Array] | None:
-        """The outputs on the whole sample; None where the graph does not run on it."""
+    def _end_in_front(self, graph: Graph, scales: Mapping[str, float], context: Context) -> None:
+        """What the pending pass made of the outputs; silent where the graph does not run."""
         try:
-            batch = encode(self.sample, ends_of(graph), context.scales)
+            batch = encode(self.sample, ends_of(graph), scales)
             outputs, _ = open_runner(graph, context.table).run(batch)
         except SparqcError as error:
             self.silent = error.message
-            return None
-        return decode(outputs, graph.output_names, context.scales)
+            return
+        self.end(decode(outputs, graph.output_names, scales), graph)
 
 
 def _limit(graph: Graph) -> float:

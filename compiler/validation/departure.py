@@ -76,6 +76,8 @@ def _rounds_alike(expected: Array, actual: Array, half: bool) -> bool:
 
 
 def _relative(a: Array, b: Array) -> float:
+    if np.array_equal(a, b):  # most weights, and much cheaper than what follows
+        return 0.0
     x, y = _wide(a), _wide(b)
     with np.errstate(invalid="ignore"):  # inf - inf, which is no difference
         difference = np.abs(x - y)

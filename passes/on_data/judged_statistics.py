@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -32,21 +32,27 @@ def best_share(
     graph: Graph,
     reference: Graph,
     measured: Mapping[Places, Statistics],
-    batches: Iterable[Batch],
+    batches: Sequence[Batch],
     table: OperatorTable,
 ) -> float:
     """The share with which the outputs are nearest to those of the model as it was read."""
-    wanted = open_runner(reference, table)
-    runners = [open_runner(_with(graph, measured, share), table) for share in SHARES]
-    errors = np.zeros(len(SHARES))
-    for batch in batches:
-        expected, _ = wanted.run(batch)
-        errors += [_distance(runner.run(batch)[0], expected) for runner in runners]
+    wanted = _outputs(reference, batches, table)
+    errors = []
+    for share in SHARES:  # one after the other: a runner keeps weights of its own
+        found = _outputs(_with(graph, measured, share), batches, table)
+        errors.append(sum(map(_distance, found, wanted)))
     return SHARES[int(np.argmin(errors))]
 
 
+def _outputs(graph: Graph, batches: Sequence[Batch], table: OperatorTable) -> list[list[Array]]:
+    runner = open_runner(graph, table)
+    return [runner.run(batch)[0] for batch in batches]
+
+
 def _with(graph: Graph, measured: Mapping[Places, Statistics], share: float) -> Graph:
-    """A copy with a share of the measured statistics."""
+    """The graph with a share of the measured statistics: a copy, where it changes."""
+    if not share:
+        return graph
     copy = graph.clone()
     for places, new in measured.items():
         old = tuple(np.asarray(v.data, np.float64) for v in places)
@@ -70,5 +76,5 @@ def _distance(found: Sequence[Array], expected: Sequence[Array]) -> float:
 
 def _angle(found: Array, expected: Array) -> float:
     f, e = (x.astype(np.float64).ravel() for x in (found, expected))
-    sizes = float(f @ f) * float(e @ e)
-    return 1 - float(f @ e) ** 2 / sizes if sizes else float(bool(f.any()) != bool(e.any()))
+    sizes = float((f * f).sum() * (e * e).sum())
+    return 1 - float((f * e).sum()) ** 2 / sizes if sizes else float(f.any() != e.any())
