@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sparqc.ir.graph import Array, Node, Value
+from sparqc.ir.graph import Array, Graph, Node, Value
 from sparqc.ir.vocabulary.operator import Operator
 from sparqc.ir.vocabulary.table import OperatorTable
 
@@ -16,6 +16,17 @@ def is_constant(value: Value, table: OperatorTable) -> bool:
     Only the rows marked `constant_expression` count: masks, Q/DQ of weights, re-layouts.
     """
     return _order(value, table) is not None
+
+
+def constant_expressions(graph: Graph, table: OperatorTable) -> set[Value]:
+    """The results of all nodes for which `is_constant` holds."""
+    found: set[Value] = set()
+    for node in graph.nodes:
+        if _keeps_constant(table.get(node.op)) and all(
+            v.is_const or v in found for v in node.inputs
+        ):
+            found.update(node.outputs)
+    return found
 
 
 def constant_value(value: Value, table: OperatorTable) -> Array | None:

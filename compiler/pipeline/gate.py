@@ -128,6 +128,7 @@ class Gate:
                     graph, known, replaced, sample, table, places_quantizers=places
                 )
             else:
+                before.kept = None  # a runner with weights of its own, and nobody runs that again
                 became = dict(replaced)
                 reference, departures = after_export(graph, known, became, sample, table)
         except SparqcError as error:  # the parts that changed do not run on the sample

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from sparqc.ir.constants import constant_value
 from sparqc.ir.cut_out import cut_out, read_for
 from sparqc.ir.graph import Array, Graph, Node, TensorType, Value
 from sparqc.ir.levels.constant_results import is_deterministic
@@ -17,7 +18,7 @@ from sparqc.ir.levels.execute import open_runner
 from sparqc.ir.onnx.types import numpy_dtype
 from sparqc.ir.vocabulary.table import OperatorTable
 from sparqc.validation.departure import Departure, gap
-from sparqc.validation.reference import Reference, is_tensor, signatures, unchanged
+from sparqc.validation.reference import Reference, is_tensor, signatures, tensors, unchanged
 
 #: The old value and the one that took its place, in the order in which that happened.
 Replaced = Iterable[tuple[Value, Value]]
@@ -49,28 +50,29 @@ def after_pass(
         if old in stands_for and not new.is_const:
             stands_for.setdefault(new, stands_for[old])
             known.setdefault(new, stands_for[new])
-    placed = [*_pass_through(graph, before, known)] if places_quantizers else []
+    placed = _placed(graph, before) if places_quantizers else {}
+    known |= {v: known[real] for v, real in placed.items() if real in known}
     known |= dict(zip(graph.inputs, sample, strict=True))
-    same = {*placed, *unchanged(graph, before, known)}
+    same = {*unchanged(graph, before, known, placed)}
+    same |= {v.producer for v in placed if v.producer is not None}
+    for value, real in placed.items():  # what an operator reads that is computed again
+        if value not in known and not same.issuperset(value.readers):
+            array = constant_value(real, table)
+            known |= {} if array is None else {value: array}
     return _compare(graph, before, known, same, sample, table)
 
 
-def _pass_through(graph: Graph, before: Reference, known: dict[Value, Array]) -> Iterable[Node]:
-    """New quantizers, each taken for what it shall be but for its rounding: what it reads."""
-    codes: dict[Value, Value] = {}
+def _placed(graph: Graph, before: Reference) -> dict[Value, Value]:
+    """What new quantizers give -> what it shall be but for its rounding: what they read."""
+    found: dict[Value, Value] = {}
     for node in graph.nodes:
         x = node.operands.get("x")
         if node in before.nodes or not node.op.startswith("q.") or not isinstance(x, Value):
             continue
-        if node.op == "q.dequantize" and x not in codes:
+        if node.op == "q.dequantize" and x not in found:
             continue  # the codes were there before, and so was their rounding
-        real = codes.get(x, x)
-        array = known.get(real, real.data)
-        if node.op == "q.quantize":
-            codes[node.output] = real
-        elif array is not None:
-            known[node.output] = array
-        yield node
+        found[node.output] = found.get(x, x)
+    return found
 
 
 def after_export(
@@ -101,8 +103,9 @@ def _compare(
         if not value.is_const:
             known.setdefault(value, array)
     known = {v: fitting for v, a in known.items() if (fitting := _as_type(a, v)) is not None}
-    changed = [n for n in graph.nodes if n not in same and any(map(is_tensor, n.outputs))]
-    computed = _computed(graph, changed, known, table)
+    looked_at = set(tensors(graph, table))
+    changed = [n for n in graph.nodes if n not in same and not looked_at.isdisjoint(n.outputs)]
+    computed = _computed(graph, [v for n in changed for v in n.outputs], known, table)
     departures, compared = [], 0
     has_half = any(map(_is_half, graph.nodes))  # scales may have been rounded on their way
     for node in changed:
@@ -116,7 +119,7 @@ def _compare(
         compared += bool(gaps)
         if any(gaps):
             departures.append(Departure(node, max(gaps)))
-    arrays = {**computed, **known}
+    arrays = {v: a for v, a in {**computed, **known}.items() if v.is_input or v in looked_at}
     return Reference(arrays, before.outputs, signatures(graph, arrays), compared), departures
 
 
@@ -136,10 +139,10 @@ def _as_type(array: Array, value: Value) -> Array | None:
 
 
 def _computed(
-    graph: Graph, changed: Sequence[Node], known: Mapping[Value, Array], table: OperatorTable
+    graph: Graph, values: Iterable[Value], known: Mapping[Value, Array], table: OperatorTable
 ) -> dict[Value, Array]:
-    """What the changed nodes give where each reads known arrays."""
-    gives = [v for node in changed for v in node.outputs if is_tensor(v)]
+    """What the nodes behind some values give where each reads known arrays."""
+    gives = [v for v in values if is_tensor(v)]
     if not gives:
         return {}
     reads = read_for(gives, known.keys())

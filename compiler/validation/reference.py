@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import numpy as np
 
+from sparqc.ir.constants import constant_expressions
 from sparqc.ir.graph import Array, Attribute, Graph, Node, Value
 from sparqc.ir.levels.execute import open_runner
 from sparqc.ir.vocabulary.table import OperatorTable
@@ -25,11 +27,15 @@ class Signature:
     operands: tuple[tuple[str, object], ...]
 
     @classmethod
-    def of(cls, node: Node, arrays: Mapping[Value, Array]) -> Signature:
-        """The signature of a node as it stands."""
+    def of(
+        cls, node: Node, arrays: Mapping[Value, Array], stands_for: Mapping[Value, Value]
+    ) -> Signature:
+        """The signature of a node as it stands; `stands_for` says of some values which others
+        their readers may take them for."""
         slots = node.operands.items()
         read = [(s, v) for s, o in slots for v in (o if isinstance(o, tuple) else (o,))]
-        return cls(node.op, dict(node.attributes), tuple((s, _read(v, arrays)) for s, v in read))
+        found = [(s, _read(v and stands_for.get(v, v), arrays)) for s, v in read]
+        return cls(node.op, dict(node.attributes), tuple(found))
 
     def same(self, other: Signature) -> bool:
         """Whether two are equal; arrays are replaced, never changed, so that identity tells."""
@@ -63,8 +69,9 @@ def _same(one: Attribute, other: Attribute) -> bool:
 class Reference:
     """The arrays of a graph's values on one sample.
 
-    `arrays` holds those of tensors that are no constants, `outputs` those of the graph outputs, in
-    order; `nodes` how each node stood.
+    `arrays` holds those of tensors that depend on the sample: what follows from constants alone,
+    such as the codes of a weight, is judged by what the operators that read it make of it.
+    `outputs` holds those of the graph outputs, in order; `nodes` how each node stood.
     """
 
     arrays: dict[Value, Array] = field(default_factory=dict)
@@ -76,7 +83,7 @@ class Reference:
     @classmethod
     def of(cls, graph: Graph, sample: Sequence[Array], table: OperatorTable) -> Reference:
         """Run the graph; SparqcError where it does not run on the sample."""
-        values = [*tensors(graph)]
+        values = [*tensors(graph, table)]
         outputs, arrays = open_runner(graph, table).run(sample, values)
         found = dict(zip(values, arrays, strict=True))
         found |= dict(zip(graph.inputs, sample, strict=True))
@@ -85,12 +92,14 @@ class Reference:
 
 def signatures(graph: Graph, arrays: Mapping[Value, Array]) -> dict[Node, Signature]:
     """How each node of a graph stands."""
-    return {node: Signature.of(node, arrays) for node in graph.nodes}
+    return {node: Signature.of(node, arrays, {}) for node in graph.nodes}
 
 
-def tensors(graph: Graph) -> Iterator[Value]:
-    """The results of nodes that are tensors."""
-    return (v for node in graph.nodes for v in node.outputs if is_tensor(v))
+def tensors(graph: Graph, table: OperatorTable) -> Iterator[Value]:
+    """The results of nodes that are tensors and not constant expressions."""
+    constant = constant_expressions(graph, table)
+    made = (v for node in graph.nodes for v in node.outputs)
+    return (v for v in made if is_tensor(v) and v not in constant)
 
 
 def is_tensor(value: Value) -> bool:
@@ -98,9 +107,18 @@ def is_tensor(value: Value) -> bool:
     return value.type.dtype not in _NO_TENSOR
 
 
-def unchanged(graph: Graph, before: Reference, known: Mapping[Value, Array]) -> Iterator[Node]:
-    """The nodes that stand as they stood, and read the arrays that they read."""
+def unchanged(
+    graph: Graph,
+    before: Reference,
+    known: Mapping[Value, Array],
+    stands_for: Mapping[Value, Value] = MappingProxyType({}),
+) -> Iterator[Node]:
+    """The nodes that stand as they stood, and read what they read."""
+    moved: set[Value] = set()  # other than they were, and no array tells
     for node in graph.nodes:
         was = before.nodes.get(node)
-        if was is not None and was.same(Signature.of(node, known)):
+        same = was is not None and was.same(Signature.of(node, known, stands_for))
+        if same and moved.isdisjoint(node.inputs):
             yield node
+        else:
+            moved.update(v for v in node.outputs if v not in known and v not in stands_for)

@@ -10,7 +10,7 @@ import torch
 from torch import fx
 
 from sparqc.errors import SparqcError
-from sparqc.ir.constants import is_constant
+from sparqc.ir.constants import constant_expressions
 from sparqc.ir.fx.schema import map_values
 from sparqc.ir.fx.tensor import array_of, tensor_of
 from sparqc.ir.fx.write import Writer
@@ -33,10 +33,11 @@ class FxRunner:
         #: What follows from constants alone (masked weights), computed at the first run.
         self._constant = {
             self._writer.nodes[v]
-            for node in graph.nodes
-            for v in node.outputs
-            if v in self._writer.nodes and is_constant(v, table)
+            for v in constant_expressions(graph, table)
+            if v in self._writer.nodes
         }
+        #: What of it is read on the way to it only: it is not kept, and not computed again.
+        self._inner = {n for n in self._constant if n.users and self._constant.issuperset(n.users)}
         self._constants: dict[fx.Node, Any] = {}
 
     def run(
@@ -89,7 +90,10 @@ class FxRunner:
             self._writer.nodes[value]: tensor_of(np.asarray(array))
             for value, array in zip(self._graph.inputs, batch, strict=True)
         }
+        known = bool(self._constants) and self._inner.isdisjoint((*kept, *shown))
         for node in self._order:
+            if known and node in self._inner:
+                continue
             if node.op == "get_attr":
                 results[node] = self._writer.attribute(str(node.target))
             elif node.op == "call_function":
@@ -107,7 +111,7 @@ class FxRunner:
             return self._constants[node]
         with torch.no_grad():
             result = _call(node, results)
-        if node in self._constant:
+        if node in self._constant and node not in self._inner:
             self._constants[node] = result
         return result
 

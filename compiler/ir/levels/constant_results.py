@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 
+from sparqc.ir.cut_out import cut_out
 from sparqc.ir.graph import Array, Graph, Node, Value
 from sparqc.ir.levels.execute import open_runner
 from sparqc.ir.onnx.native import OnnxRaw
@@ -44,15 +44,4 @@ def _is_random(op: str) -> bool:
 
 def constant_results(graph: Graph, values: Sequence[Value], table: OperatorTable) -> list[Array]:
     """The arrays of values that depend on no input; SparqcError where an operator fails."""
-    copy = graph.clone()
-    copy.set_outputs([copy.value(v.name) for v in values])
-    copy.drop_dead()
-    copy.inputs.clear()
-    if copy.level == "fx":
-        from sparqc.ir.fx.native import FxNative
-
-        tensors = copy.native.tensors if isinstance(copy.native, FxNative) else {}
-        copy.native = FxNative(tensors)
-    else:
-        copy.native = dataclasses.replace(copy.native, metadata=())
-    return open_runner(copy, table).run([])[0]
+    return open_runner(cut_out(graph, [], values), table).run([])[0]
