@@ -1,8 +1,10 @@
 """The masks that a module holds already, as operators of its graph.
 
-`sparsify` multiplies a weight by its mask in front of every reader.  Captured, that is a product of
-two constants like any other, which folding would make one constant, a new weight without a mask.
-As `sparse.mask` on the user's own parameter it trains as that parameter does, whatever passes run.
+`sparsify`, torch.nn.utils.prune and torch.ao.pruning multiply a weight by its mask in front of
+every reader.  Captured, that is a product of two constants like any other, which folding would make
+one constant, a new weight without a mask.  ASP of Apex multiplies in its optimizer, and the graph
+does not show it.  As `sparse.mask` on the user's own parameter it trains as that parameter does,
+whatever passes run.
 """
 
 from __future__ import annotations
@@ -12,34 +14,82 @@ from dataclasses import replace
 
 import numpy as np
 from torch import nn
+from torch.nn.utils.prune import BasePruningMethod
 
+from sparqc.capture.masks import masks as masks_beside
 from sparqc.ir.fx.native import FxNative
+from sparqc.ir.fx.tensor import array_of
 from sparqc.ir.graph import Graph, Node, Value
 from sparqc.ir.vocabulary.table import OperatorTable
 from sparqc.training.normalization import batch_norm_behind
-from sparqc.training.parametrization import stored_names
+from sparqc.training.parametrization import parametrized, stored_names
 
-_PRODUCT = "aten.mul.Tensor"
+#: A product with a bool mask, and one with a mask in floats.
+_PRODUCTS = ("aten.mul.Tensor", "nn.mul")
+#: What stands between a mask and its product: torch.nn.utils.prune gives it the weight's type.
+_CONVERSIONS = ("nn.identity", "nn.cast")
 
 
 def hold_masks(graph: Graph, module: nn.Module, table: OperatorTable) -> int:
-    """Make each product of a masked parameter and its mask a `sparse.mask`; returns how many.
+    """Make each product of a masked parameter and its mask a `sparse.mask`, and put one behind
+    each parameter that ASP masks; returns how many.
 
     The parameter gets the name of the weight: conv.weight, as before it was masked.  Layers that
     share a parameter and have equal masks share the masked weight too.
     """
-    names = stored_names(module)
+    names = _pruned_names(module) | stored_names(module)
     made: dict[Value, list[Node]] = {}
     for node, weight, mask in list(_products(graph, names, table)):
         alike = next((m for m in made.get(weight, ()) if _is_masked_by(m, mask)), None)
         if alike is None:
-            alike = _masked(graph, node, weight, mask)
+            alike = _masked(graph, node, weight, _as_bool(graph, mask))
             made.setdefault(weight, []).append(alike)
         graph.replace(node.output, alike.output)
     graph.drop_dead()
+    made |= _beside(graph, module, table)
     for weight, nodes in made.items():
-        _name(graph, weight, names[weight.name], nodes)
+        _name(graph, weight, names.get(weight.name, weight.name), nodes)
     return len(made)
+
+
+def _pruned_names(module: nn.Module) -> dict[str, str]:
+    """The names of weights by those under which other tools keep their parameters:
+    torch.nn.utils.prune, and any parametrization, such as those of torch.ao.pruning."""
+    found: dict[str, str] = {}
+    for name, part in module.named_modules(remove_duplicate=False):
+        for hook in part._forward_pre_hooks.values():
+            if isinstance(hook, BasePruningMethod):
+                weight = f"{name}.{hook._tensor_name}".removeprefix(".")
+                found[f"{weight}_orig"] = weight
+        for leaf in parametrized(part):
+            weight = f"{name}.{leaf}".removeprefix(".")
+            found[f"{name}.parametrizations.{leaf}.original".removeprefix(".")] = weight
+    return found
+
+
+def _beside(graph: Graph, module: nn.Module, table: OperatorTable) -> dict[Value, list[Node]]:
+    """A mask behind each parameter with one that lies beside it, in front of all its layers."""
+    made: dict[Value, list[Node]] = {}
+    for name, _, _, mask in masks_beside(module):
+        weight = graph.value(name) if name in graph else None
+        if weight is None or not weight.is_const or weight in made:
+            continue
+        readers = [r for r in weight.readers if _is_weight(weight, r, table)]
+        if not readers or len(readers) < weight.reader_count:
+            continue
+        held = graph.constant(array_of(mask != 0, name), f"{name}.mask")
+        node = _masked(graph, next(n for n in graph.nodes if n in set(readers)), weight, held)
+        for reader in readers:
+            for slot in reader.slots_of(weight):
+                graph.redirect(reader, slot, weight, node.output)
+        made[weight] = [node]
+    return made
+
+
+def _as_bool(graph: Graph, mask: Value) -> Value:
+    """A mask as `sparse.mask` takes it."""
+    assert mask.data is not None
+    return mask if mask.data.dtype == np.bool_ else graph.constant(mask.data != 0, mask.name)
 
 
 def split_masks(graph: Graph) -> None:
@@ -69,13 +119,26 @@ def _products(
 ) -> Iterator[tuple[Node, Value, Value]]:
     """The products in which nothing but the weights of layers are masked."""
     for node in graph.nodes:
-        given = list(node.inputs)
-        if node.op != _PRODUCT or len(given) != 2 or not all(v.is_const for v in given):
+        if node.op not in _PRODUCTS:
             continue
-        weight, mask = sorted(given, key=lambda value: value.type.dtype == "bool")
-        masked = weight.name in names and mask.type.dtype == "bool" and mask.shape == weight.shape
+        given = [_behind_conversions(value) for value in node.inputs]
+        if len(given) != 2 or not all(v.is_const for v in given):
+            continue
+        weight, mask = sorted(given, key=lambda value: value.name not in names)
+        masked = weight.name in names and mask.shape == weight.shape and _is_mask(mask)
         if masked and all(_is_weight(node.output, reader, table) for reader in node.output.readers):
             yield node, weight, mask
+
+
+def _behind_conversions(value: Value) -> Value:
+    while value.producer is not None and value.producer.op in _CONVERSIONS:
+        value = next(value.producer.inputs)
+    return value
+
+
+def _is_mask(value: Value) -> bool:
+    data = value.data
+    return data is not None and (data.dtype == np.bool_ or bool(((data == 0) | (data == 1)).all()))
 
 
 def _is_weight(value: Value, reader: Node, table: OperatorTable) -> bool:
@@ -88,7 +151,7 @@ def _is_weight(value: Value, reader: Node, table: OperatorTable) -> bool:
 def _is_masked_by(node: Node, mask: Value) -> bool:
     known = node.operands["mask"]
     assert isinstance(known, Value) and known.data is not None and mask.data is not None
-    return np.array_equal(known.data, mask.data)
+    return np.array_equal(known.data, mask.data != 0)
 
 
 def _masked(graph: Graph, product: Node, weight: Value, mask: Value) -> Node:

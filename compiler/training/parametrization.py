@@ -74,7 +74,7 @@ def bake(module: nn.Module) -> nn.Module:
 def _masked(part: nn.Module) -> Iterator[tuple[str, Masked]]:
     if not parametrize.is_parametrized(part):
         return
-    for leaf in _parametrized(part):
+    for leaf in parametrized(part):
         for one in _chain(part, leaf):
             if isinstance(one, Masked):
                 yield leaf, one
@@ -125,12 +125,13 @@ def _places(module: nn.Module, name: str) -> Iterator[tuple[nn.Module, str]]:
     for part in dict.fromkeys(parts.values()):
         if isinstance(part, parametrize.ParametrizationList):
             continue
-        for own in [*dict(part.named_parameters(recurse=False)), *_parametrized(part)]:
+        for own in [*dict(part.named_parameters(recurse=False)), *parametrized(part)]:
             if _raw(part, own) is wanted:
                 yield part, own
 
 
-def _parametrized(part: nn.Module) -> list[str]:
+def parametrized(part: nn.Module) -> list[str]:
+    """The tensors of a module that are made from parameters of another name."""
     if not parametrize.is_parametrized(part):
         return []
     return list(cast(nn.ModuleDict, part.parametrizations))
@@ -138,7 +139,7 @@ def _parametrized(part: nn.Module) -> list[str]:
 
 def _raw(part: nn.Module, leaf: str) -> nn.Parameter | None:
     """The parameter itself, behind a parametrization."""
-    if leaf in _parametrized(part):
+    if leaf in parametrized(part):
         return cast("nn.Parameter | None", getattr(_chain(part, leaf), "original", None))
     return part._parameters.get(leaf)
 

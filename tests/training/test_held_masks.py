@@ -7,9 +7,11 @@ import onnx
 import pytest
 import torch
 from torch import nn
+from torch.ao.pruning.sparsifier.utils import FakeSparsity
+from torch.nn.utils import parametrize, prune
 
 import sparqc
-from sparqc.numerics.two_four import is_two_four
+from sparqc.numerics.two_four import is_two_four, two_four_mask
 from tests.networks_of_training import calibration, example, network, train
 
 PRESETS = ["default", "int8", "int8-accurate", "one-shot"]
@@ -226,3 +228,46 @@ def test_masks_of_a_persons_own_are_held_on_any_layer(passes, batch_norm):
     for name, mask in prepared.masks.items():
         assert not prepared.get_parameter(f"body.{name}").detach()[~mask].any()
     assert sparqc.finish(prepared).difference.max_relative < 1e-4
+
+
+# -- masks of other tools ------------------------------------------------------------------------
+
+
+def by_prune(layer: nn.Conv2d, mask: torch.Tensor) -> None:
+    prune.custom_from_mask(layer, "weight", mask)
+
+
+def by_pruning_twice(layer: nn.Conv2d, mask: torch.Tensor) -> None:
+    prune.custom_from_mask(layer, "weight", mask)
+    prune.l1_unstructured(layer, "weight", amount=4)
+
+
+def by_torch_ao(layer: nn.Conv2d, mask: torch.Tensor) -> None:
+    parametrize.register_parametrization(layer, "weight", FakeSparsity(mask.float()))
+
+
+def by_asp(layer: nn.Conv2d, mask: torch.Tensor) -> None:
+    layer.register_buffer("__weight_mma_mask", mask)
+    with torch.no_grad():
+        layer.weight.mul_(mask)
+
+
+@pytest.mark.parametrize("passes", PRESETS)
+@pytest.mark.parametrize("tool", [by_prune, by_pruning_twice, by_torch_ao, by_asp])
+def test_masks_of_another_tool_are_held_to_the_file(tool, passes):
+    module = network()
+    for layer in (module.block.conv1, module.block.conv2):
+        tool(layer, torch.from_numpy(two_four_mask(layer.weight.detach().numpy(), 1)))
+    prepared = sparqc.prepare(module, example(), calibration=calibration, passes=passes)
+    assert prepared.masks.keys() == {"block.conv1.weight", "block.conv2.weight"}
+    optimizer = torch.optim.SGD(prepared.parameters(), lr=0.01, momentum=0.9, weight_decay=1e-3)
+    train(prepared, optimizer, 3)
+    assert two_four_layers(sparqc.finish(prepared)) == 2
+
+
+def test_a_product_with_numbers_is_no_mask():
+    module = network()
+    factors = torch.full_like(module.block.conv1.weight, 0.5)
+    parametrize.register_parametrization(module.block.conv1, "weight", FakeSparsity(factors))
+    prepared = sparqc.prepare(module, example(), calibration=calibration, passes="int8")
+    assert not prepared.masks
