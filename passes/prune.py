@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sparqc.ir.graph import Graph, Value
+from sparqc.ir.quantizers import require_float
 from sparqc.numerics.two_four import two_four_mask
 from sparqc.passes.layerwise.options import check_options
 from sparqc.passes.layerwise.repaired import Repaired
@@ -47,7 +48,11 @@ class Prune(Pass):
         check_options(self.damping, self.batches)
 
     def run(self, graph: Graph, context: Context) -> int:
-        """Mask the eligible weights; returns how many."""
+        """Mask the eligible weights; returns how many.
+
+        Raises SparqcError on a graph with quantizers: their scales are those of other weights.
+        """
+        require_float(graph, self.name)
         layers = sparse_layers(graph, context)
         sparse = list(_one_for_each_weight(layers))
         if self.permute or self.method == "permuted":

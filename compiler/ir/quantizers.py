@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from functools import cache
 from types import MappingProxyType
 
-from sparqc.ir.graph import Node, Value
+from sparqc.errors import SparqcError
+from sparqc.ir.graph import Graph, Node, Value
 from sparqc.ir.vocabulary.table import OperatorTable, default_table
 
 #: Floats to codes and back at once, floats to codes, and codes to floats.
@@ -26,6 +27,18 @@ def onnx_conversions() -> Mapping[str, str]:
     rows = [default_table().require(name) for name in sorted(CONVERSIONS)]
     types = {t: row.name for row in rows if row.onnx for t in row.onnx.op_types}
     return MappingProxyType(types)
+
+
+def require_float(graph: Graph, name: str) -> None:
+    """SparqcError where quantizers stand in the graph that the pass of that name is given."""
+    for node in graph.nodes:
+        if node.op in QUANTIZERS:
+            raise SparqcError(
+                f"the model already carries quantizers ({node.output.name} is a {node.op}); {name} "
+                "needs a float model",
+                hint=f"let {name} run in front of `place`; where another tool quantized the model, "
+                "put `adopt` in front, which takes the ranges over",
+            )
 
 
 def is_dequantized(value: Value) -> bool:

@@ -78,14 +78,27 @@ def _check_preset(step: Step, inside: tuple[str, ...]) -> None:
 
 
 def run(pipeline: Pipeline, graph: Graph, context: Context) -> Graph:
-    """The graph after all passes that are meant for one of its level.
+    """The graph after all passes that are meant for one of its level; those that conclude run once
+    more where a pass behind them changed it.
 
     Raises UsageError before anything runs where `Pipeline.check` does, and SparqcError where a
     `repeat` finds no fixed point.
     """
     plan, _ = pipeline.for_level(graph.level)
     plan.check(graph.level)
-    graph, _ = _run(plan.items, graph, context)
+    stale: list[Step] = []  # concluded by now, and the graph is another one since
+    concluded: list[Step] = []
+    for item in plan.items:
+        version = graph.version
+        graph, changes = _run((item,), graph, context)
+        concluding = [step for step in item.steps if step.cls.concludes]
+        if not concluding and (changes or graph.version != version):
+            stale += concluded
+            concluded.clear()
+        concluded += concluding
+        stale = [step for step in stale if step not in concluding]
+    for step in stale:
+        graph, _ = _run_step(step, graph, context)
     return graph
 
 

@@ -8,7 +8,8 @@ from typing import cast
 
 from sparqc.errors import SparqcError
 from sparqc.ir.graph import Graph
-from sparqc.ir.layer_identity import layers_of
+from sparqc.ir.layer_identity import decided, layers_of
+from sparqc.ir.quantizers import runs_in_int8
 from sparqc.ir.weighted import stored_array, weighted
 from sparqc.lang.ast import CheckDecl
 from sparqc.match.evaluate import render
@@ -18,6 +19,7 @@ from sparqc.passes.check.finding import Finding, Findings, Grade
 from sparqc.passes.check.shared_ranges import far_apart
 from sparqc.passes.check.symmetric import SYMMETRIC
 from sparqc.passes.masks.pruning import Pruning
+from sparqc.passes.place.placement import Placement
 from sparqc.pipeline.passbase import Pass
 from sparqc.pipeline.registry import register
 from sparqc.rewrite.context import Context
@@ -36,11 +38,16 @@ class Check(Pass):
     name = "check"
     level = "onnx"
     preserves = "exact"
+    concludes = True
     strict: bool = True
 
     def run(self, graph: Graph, context: Context) -> int:
         """Collect the findings into the report; changes nothing."""
-        findings = [*findings_of(graph, context), *_broken_masks(graph, context)]
+        findings = [
+            *findings_of(graph, context),
+            *_broken_masks(graph, context),
+            *_lost_pairs(graph, context),
+        ]
         findings += far_apart(context)
         context.facts.put(Findings(tuple(findings)))
         errors = [f for f in findings if f.grade == "error"]
@@ -120,3 +127,19 @@ def _broken_masks(graph: Graph, context: Context) -> Iterator[Finding]:
             f"{mask.weight} was masked 2:4, but no layer of the ONNX graph carries it",
             "inspect the graph after export with --dump",
         )
+
+
+def _lost_pairs(graph: Graph, context: Context) -> Iterator[Finding]:
+    """Layers that `place` put into INT8 and that compute in float by now."""
+    placement = context.facts.get(Placement, Placement())
+    placed = {row.name: row for row in placement.layers if row.weight and row.int8}
+    for found in weighted(graph, context.table):
+        if decided(found.node, placed) and not runs_in_int8(found.node):
+            yield Finding(
+                "int8-lost",
+                "error",
+                (found.node.output.name,),
+                f"{found.node.output.name} was placed in INT8, but its operands no longer come "
+                "straight from INT8 codes",
+                "let passes that change weights, or take quantizers away, run in front of `place`",
+            )

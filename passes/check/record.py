@@ -49,6 +49,7 @@ class Record(Pass):
     name = "record"
     level = "onnx"
     preserves = "exact"
+    concludes = True
 
     def run(self, graph: Graph, context: Context) -> int:
         """Replace the entries of an earlier run; returns how many entries changed."""

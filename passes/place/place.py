@@ -8,10 +8,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from networkx.utils import UnionFind
 
-from sparqc.errors import SparqcError
 from sparqc.ir.graph import Graph, Node, Value
 from sparqc.ir.layer_identity import layers_of, mark_layer
-from sparqc.ir.quantizers import QUANTIZERS
+from sparqc.ir.quantizers import require_float
 from sparqc.ir.weighted import Weighted, weight_of, weighted
 from sparqc.lang.ast import FusionDecl
 from sparqc.passes.adopt.adopted import adoption
@@ -50,7 +49,7 @@ class Place(Pass):
 
     def run(self, graph: Graph, context: Context) -> int:
         """Insert the quantizers; returns how many."""
-        _refuse_quantized(graph)
+        require_float(graph, self.name)
         taken = adoption(context)
         if taken is not None:
             taken.settle(graph, context)
@@ -239,15 +238,3 @@ def _layers(graph: Graph, decider: Decider, context: Context) -> Iterable[Layer]
 def _uncovered(node: Node, decider: Decider) -> str:
     miss = decider.cover.why_not_covered(node)
     return miss.reason if miss else "no fusion of the target covers it"
-
-
-def _refuse_quantized(graph: Graph) -> None:
-    """A second quantizer on top of the first would round twice, with two scales."""
-    for node in graph.nodes:
-        if node.op in QUANTIZERS:
-            raise SparqcError(
-                f"the model already carries quantizers ({node.output.name} is a {node.op}); place "
-                "needs a float model",
-                hint="put `adopt` in front, which takes their ranges over; or start from the float "
-                "model",
-            )
