@@ -17,6 +17,7 @@ from sparqc.lang.check.overlap import check_overlap
 from sparqc.lang.check.rewrites import check_rewrite
 from sparqc.lang.check.scope import scope_of
 from sparqc.lang.check.termination import check_termination
+from sparqc.lang.check.unused import check_unused
 from sparqc.lang.check.vocabulary import Vocabulary
 
 __all__ = ["PatternWarning", "check_file", "failures"]
@@ -66,6 +67,7 @@ def check_declaration(
         findings += check_rewrite(rule, scope, vocabulary, natives)
         # What a rule does in the end can be asked only where it makes sense in itself.
         findings += () if failures(findings) else check_termination(rule, vocabulary)
+    findings += () if failures(findings) else check_unused(declaration, scope, vocabulary)
     yield from findings
 
 

@@ -7,9 +7,16 @@ from collections.abc import Iterable, Iterator
 from sparqc.errors import PatternError, Span, did_you_mean
 from sparqc.lang.ast import Declaration, FusionDecl, MatchStatement, OpDecl, RuleDecl, ShareDecl
 from sparqc.lang.check.findings import Findings
-from sparqc.lang.check.scope import IGNORED, KIND_NAMES, VALUES, Scope, calls_of, reads, roots_of
-
-_NUMBERS = frozenset({"attribute", "dimension"})
+from sparqc.lang.check.scope import (
+    IGNORED,
+    KIND_NAMES,
+    NUMBERS,
+    VALUES,
+    Scope,
+    calls_of,
+    reads,
+    roots_of,
+)
 
 
 def check_names(declaration: Declaration, scope: Scope) -> Findings:
@@ -57,7 +64,7 @@ def _mixed_kinds(scope: Scope) -> Findings:
     for binding in scope.bindings:
         first = scope.kinds[binding.name]
         kinds = {binding.kind, first}
-        if len(kinds) > 1 and not kinds <= _NUMBERS and not kinds <= VALUES:
+        if len(kinds) > 1 and not kinds <= NUMBERS and not kinds <= VALUES:
             is_one, and_another = KIND_NAMES[first], KIND_NAMES[binding.kind]
             message = f"{binding.name!r} is {is_one} and cannot be {and_another} too"
             yield PatternError(message, span=binding.span, hint="take two names")
@@ -164,6 +171,6 @@ def _value(name: str, scope: Scope, span: Span | None, block: str) -> Findings:
     if kind is None:
         hint = did_you_mean(name, scope.kinds)
         yield PatternError(f"{block}: the match binds no {name!r}", span=span, hint=hint)
-    elif kind in _NUMBERS:
+    elif kind in NUMBERS:
         message = f"{block}: {name!r} is {KIND_NAMES[kind]}, not a value"
         yield PatternError(message, span=span)

@@ -21,6 +21,7 @@ KIND_NAMES: dict[Kind, str] = {
     "dimension": "a dimension",
 }
 VALUES: frozenset[Kind] = frozenset({"result", "operand"})
+NUMBERS: frozenset[Kind] = frozenset({"attribute", "dimension"})
 IGNORED = "_"
 
 

@@ -47,7 +47,7 @@ def _shrinks(rule: RuleDecl) -> bool:
 
 def _dies(rule: RuleDecl) -> list[bool]:
     """For each call of the match that is surely there: whether the rewrite leaves it unread."""
-    kept = _kept(rule)
+    kept = kept_results(rule)
     fates = []
     for statement in rule.match:
         alive = statement.shared or bool(kept.intersection(statement.targets))
@@ -55,7 +55,7 @@ def _dies(rule: RuleDecl) -> list[bool]:
     return fates
 
 
-def _kept(rule: RuleDecl) -> set[str]:
+def kept_results(rule: RuleDecl) -> set[str]:
     """The results that the rewrite goes on reading, and what these read."""
     statements = {t: s for s in rule.match for t in s.targets}
     assigned = {t for s in rule.rewrite for t in s.targets}
