@@ -12,6 +12,8 @@ from sparqc.errors import PatternError, Span, SparqcError
 from sparqc.ir.constants import constant_value
 from sparqc.ir.graph import Value
 from sparqc.ir.vocabulary.table import OperatorTable
+from sparqc.lang.ast import NativeCall
+from sparqc.lang.format.printer import format_expr
 from sparqc.match.terms import Term, Undetermined, Unknown, show
 
 
@@ -20,9 +22,14 @@ class NativeFailure(SparqcError):
 
 
 def call_native(
-    native: Native, arguments: Sequence[Term], table: OperatorTable, rule: str, span: Span | None
+    native: Native,
+    call: NativeCall,
+    arguments: Sequence[Term],
+    table: OperatorTable,
+    rule: str,
+    span: Span | None,
 ) -> Any:
-    """The result of `@native(arguments)`; lists come as tuples.
+    """The result of `@native(arguments)`, which a rule writes as `call`; lists come as tuples.
 
     Raises Undetermined where an argument is not known or not constant, PatternError for the wrong
     number of arguments, NativeFailure where the native breaks off, and the SparqcError with which
@@ -33,7 +40,10 @@ def call_native(
             f"{rule}: @{native.name} takes {_counts(native)} arguments, not {len(arguments)}",
             span=span,
         )
-    given = [_convert(a, native.parameter(i), table) for i, a in enumerate(arguments)]
+    given = [
+        _convert(term, native.parameter(index), format_expr(call.arguments[index]), table)
+        for index, term in enumerate(arguments)
+    ]
     try:
         result = native.function(*given)
     except SparqcError:
@@ -53,24 +63,25 @@ def _counts(native: Native) -> str:
     return str(native.most) if native.least == native.most else f"{native.least}-{native.most}"
 
 
-def _convert(term: Term, parameter: Parameter, table: OperatorTable) -> Any:
+def _convert(term: Term, parameter: Parameter, written: str, table: OperatorTable) -> Any:
+    """An argument as its parameter takes it; `written` is what the rule says in its place."""
     if isinstance(term, Unknown):
         raise Undetermined(repr(term))
     if isinstance(term, tuple):
-        return tuple(_convert(item, parameter, table) for item in term)
+        return tuple(_convert(item, parameter, written, table) for item in term)
     if parameter.kind == "array":
-        return _array(term, parameter, table)
+        return _array(term, parameter, written, table)
     if term is None and parameter.kind == "value" and not parameter.optional:
-        raise Undetermined(f"the operand for {parameter.name!r} is absent")
+        raise Undetermined(f"{written} is absent")
     return term
 
 
-def _array(term: Any, parameter: Parameter, table: OperatorTable) -> Any:
+def _array(term: Any, parameter: Parameter, written: str, table: OperatorTable) -> Any:
     if isinstance(term, Value):
         array = constant_value(term, table)
         if array is None:  # not none: the native would take the operand for absent
             raise Undetermined(f"{show(term)} is not constant")
         return array
     if term is None and not parameter.optional:
-        raise Undetermined(f"the operand for {parameter.name!r} is absent")
+        raise Undetermined(f"{written} is absent")
     return None if term is None else np.asarray(term)

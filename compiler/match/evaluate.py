@@ -24,6 +24,7 @@ from sparqc.lang.ast import (
     Template,
     Unary,
 )
+from sparqc.lang.format.printer import format_expr
 from sparqc.lang.parse.keywords import KNOB
 from sparqc.match.call import NativeFailure, call_native
 from sparqc.match.terms import Symbol, Term, Undetermined, Unknown, dimensions, equal, show
@@ -178,7 +179,7 @@ class _Evaluation:
             return owner
         if not isinstance(owner, tuple):
             raise self.error(f"{show(owner)} is no list", expr.span)
-        where = self.number(position, expr.span)
+        where = self.number(position, expr.index)
         if not isinstance(where, int):
             raise self.error(f"{show(position)} is no position in a list", expr.span)
         if not -len(owner) <= where < len(owner):
@@ -192,12 +193,13 @@ class _Evaluation:
             raise self.error(f"unknown function @{expr.name}", expr.span, hint)
         arguments = [self.of(argument) for argument in expr.arguments]
         where = expr.span or self.match.decl.span
-        return call_native(native, arguments, self.environment.table, self.match.decl.name, where)
+        table, rule = self.environment.table, self.match.decl.name
+        return call_native(native, expr, arguments, table, rule, where)
 
     def unary(self, expr: Unary) -> Any:
         if expr.op == "not":
             return not self.truth(expr.operand)
-        return -self.number(self.of(expr.operand), expr.span)
+        return -self.number(self.of(expr.operand), expr.operand)
 
     def binary(self, expr: Binary) -> Term:
         if expr.op in ("and", "or"):
@@ -242,22 +244,22 @@ class _Evaluation:
     def calculate(self, expr: Binary, left: Term, right: Term) -> Term:
         if expr.op not in _OPERATORS:
             raise self.error(f"unknown operator {expr.op!r}", expr.span)
-        a, b = self.number(left, expr.span), self.number(right, expr.span)
+        a, b = self.number(left, expr.left), self.number(right, expr.right)
         try:
             return _OPERATORS[expr.op](a, b)  # type: ignore[no-any-return]
         except ZeroDivisionError as error:
             raise Undetermined("a division by zero") from error
 
-    def number(self, term: Term, span: Span | None) -> Any:
-        """A term as a number; Undetermined for sizes that are not known."""
+    def number(self, term: Term, expr: Expr) -> Any:
+        """What an expression gave, as a number; Undetermined for sizes that are not known."""
         if isinstance(term, (Unknown, Symbol)):
             raise _undecided(term)
         if term is None:
-            raise Undetermined("there is no such number: an operand or an attribute is absent")
+            raise Undetermined(f"{format_expr(expr)} is absent")
         if isinstance(term, (np.generic, np.ndarray)) and term.size == 1:
             return term.item()
         if not isinstance(term, (int, float)):
-            raise self.error(f"{show(term)} is no number", span)
+            raise self.error(f"{show(term)} is no number", expr.span)
         return term
 
 

@@ -161,10 +161,10 @@ class RuleBook:
         """The declaration of that name, or the first spelling; UsageError where there is none."""
         found = self._named.get(name) or next(iter(self._spellings.get(name, ())), None)
         if found is None:
-            raise UsageError(
-                f"no rule is named {name!r}",
-                hint=did_you_mean(name, [*self._named, *self._spellings]),
-            )
+            close = did_you_mean(name, [*self._named, *self._spellings])
+            own = "a rule of your own is found in the file that --patterns FILE names"
+            hint = f"{close}\n  {own}" if close else own
+            raise UsageError(f"no rule is named {name!r}", hint=hint)
         return self._complete(found)
 
     def _complete(self, declaration: Declaration) -> Declaration:

@@ -81,7 +81,9 @@ def test_conditions_that_do_not_hold(condition):
         ("x.shape == [4, 3, 8, 8]", "unknown dimension 'h'"),
         ("w.shape[9] == 1", "[16, 3, 3, 3] has no entry 9"),
         ("w.shape[0] / (w.shape[1] - 3) > 1", "a division by zero"),
-        ("c.zoom > 1", "absent"),
+        ("c.zoom > 1", "c.zoom is absent"),
+        ("-c.zoom[0] > 1", "c.zoom[0] is absent"),
+        ("w.shape[c.zoom] > 1", "c.zoom is absent"),
     ],
 )
 def test_what_depends_on_the_unknown_does_not_hold(condition, reason):
@@ -155,6 +157,19 @@ def test_natives_take_lists_of_values():
     matcher, rule = pattern("y = nn.concat(*xs)", where="@widths(xs) == 5", widths=widths)
     graph = graph_of("x: f32[2]\nz: f32[3]\ny = nn.concat(x, z, axis=0)")
     assert matcher.first(rule, graph.value("y").producer) is not None
+
+
+def test_an_absent_operand_is_called_as_the_rule_calls_it():
+    def size(number: Array, node: Value) -> bool:
+        return True
+
+    block = "y = nn.linear(x, w, b?)"
+    graph = graph_of("x: f32[1, 4]\nw: const f32[4, 4]\ny = nn.linear(x, w)")
+    for condition in ("@size(b, y)", "@size(w, b)", "@size(y.scales, y)"):
+        matcher, rule = pattern(block, where=condition, size=size)
+        (match,) = matcher.matches(rule, graph.value("y").producer)
+        _, reason = failing(rule.where, match, matcher)
+        assert reason == f"{'y.scales' if 'scales' in condition else 'b'} is absent"
 
 
 def test_an_operand_that_is_not_constant_is_no_array():

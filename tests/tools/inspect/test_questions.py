@@ -119,6 +119,7 @@ def test_whynot_names_the_fusion_that_was_faster(ask: Ask) -> None:
 def test_an_unknown_rule_gets_a_suggestion(ask: Ask) -> None:
     said = ask("whynot model.py fold_batchnorm", code=2)
     assert "no rule is named 'fold_batchnorm'" in said and "'fold_batch_norm'" in said
+    assert "in the file that --patterns FILE names" in said
 
 
 def test_whynot_asks_a_rule_of_mine_that_calls_a_native_of_my_model(
