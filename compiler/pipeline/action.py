@@ -211,7 +211,7 @@ class Action:
     def _insist(self, drift: Drift, word: Word, what: str, span: Span | None) -> None:
         if not drift.keeps(word):
             raise SparqcError(
-                f"{what} promises {word} results, but the output {drift.worst} moves: {drift}",
+                f"{what} promises {word} results, but the output {drift.worst!r} moves: {drift}",
                 span=span,
                 hint="leave it out with --skip, and report it together with the model",
             )

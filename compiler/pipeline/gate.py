@@ -174,7 +174,7 @@ class Gate:
         if pass_.preserves != "lossy" and not drift.relative <= _limit(graph):
             raise SparqcError(
                 f"the pass {pass_.name} promises {pass_.preserves} results, but the output "
-                f"{drift.worst} moves: {drift}",
+                f"{drift.worst!r} moves: {drift}",
                 hint=f"report it together with the model; --skip {pass_.name} does without it",
             )
 

@@ -139,15 +139,15 @@ def data_fault(value: Value, codes: Flow, table: OperatorTable) -> str:
     """In words, why a value that an INT8 kernel would read is no codes."""
     node = value.producer
     if node is None:
-        return f"its data {value.name} are an input of the graph in float"
+        return f"its data {value.name!r} are an input of the graph in float"
     if node.op == DEQUANTIZE:
         return f"{value.name}: {fault_of(node, table)}"
     before = [v for v in node.inputs if v in codes.codes]
     kind = node.op.rpartition(".")[2]
     if not before:
-        return f"its data {value.name} arrive in float from {kind}"
+        return f"its data {value.name!r} arrive in float from {kind}"
     if node in codes.movements:
-        return f"the inputs of {value.name} ({kind}) have different scales, or some are float"
+        return f"the inputs of {value.name!r} ({kind}) have different scales, or some are float"
     return f"{value.name} ({kind}) stands between the DequantizeLinear and it"
 
 

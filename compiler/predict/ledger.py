@@ -117,7 +117,7 @@ def int8_out(unit: Unit, units: Units) -> Verdict:
 
 def _float_output(value: Value, units: Units) -> str:
     if value.is_output:
-        return f"it writes the graph output {value.name} in float"
+        return f"it writes {value.name!r}, an output of the graph, in float"
     kinds = [_reader(r, units) for r in value.readers if r.op != QUANTIZE]
     names = list(dict.fromkeys(kinds))
     if not names:

@@ -240,7 +240,7 @@ def test_a_rule_is_held_to_its_word(word, factor, broken):
     with pytest.raises(SparqcError) as error:
         rewrite(one, context.rules.rules(), context)
     assert f"the rule scale at e (application 1) promises {word} results" in str(error.value)
-    assert "the output f moves" in str(error.value)
+    assert "the output 'f' moves" in str(error.value)
     assert error.value.span.line == 8
 
 
@@ -248,7 +248,7 @@ def test_a_pass_is_held_to_its_word():
     context = context_of(rules(), check="pass", example=EXAMPLE)
     one, _ = context.action.pass_(Raise(by=0.0), graph(), context)
     with pytest.raises(
-        SparqcError, match="the pass raise promises exact results, but the output f"
+        SparqcError, match="the pass raise promises exact results, but the output 'f'"
     ):
         context.action.pass_(Raise(), one, context)
     assert [drift.exact for _, drift in context.action.drift] == [True, False]

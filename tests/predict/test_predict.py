@@ -129,7 +129,13 @@ def test_a_float_network_says_what_is_missing():
     engine = predicted(float_conv())
     assert (engine.int8_nodes, engine.float_nodes) == ([], ["conv_0"])
     reason = engine.ledger[0].int8_in.reason
-    assert reason == "its data x are an input of the graph in float; its weight is float"
+    assert reason == "its data 'x' are an input of the graph in float; its weight is float"
+
+
+def test_a_sentence_quotes_names_that_read_like_a_part_of_it():
+    row = predicted(quantized_conv()).ledger[0]
+    name = row.value
+    assert row.int8_out.reason == f"it writes '{name}', an output of the graph, in float"
 
 
 @pytest.mark.parametrize(

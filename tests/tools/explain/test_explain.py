@@ -97,7 +97,7 @@ def test_one_node(explain: Explain) -> None:
 
 def test_why_a_node_is_float(explain: Explain) -> None:
     text = explain(float_conv(), "--node", "conv")
-    assert "INT8 in    no: its data x are an input of the graph in float" in text
+    assert "INT8 in    no: its data 'x' are an input of the graph in float" in text
 
 
 def test_a_node_that_is_not_there(explain: Explain) -> None:
