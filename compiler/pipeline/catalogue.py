@@ -27,9 +27,16 @@ def find(name: str, span: Span | None = None, others: Iterable[str] = ()) -> typ
     """The pass of that name; UsageError where there is none, with `others` among the guesses."""
     known = passes()
     if name not in known:
-        hint = did_you_mean(name, [*known, *others]) or "list them with: sparqc passes"
+        hint = unknown_pass_hint(name, [*known, *others])
         raise UsageError(f"there is no pass {name!r}", span=span, hint=hint)
     return known[name]
+
+
+def unknown_pass_hint(name: str, known: Iterable[str]) -> str:
+    """What to do where there is no pass of that name: the nearest, and how one becomes known."""
+    close = did_you_mean(name, known) or "list them with: sparqc passes"
+    own = "one of your own is known once model.py, --import FILE.py or a plug-in imports it"
+    return f"{close}\n  {own}; that of a pattern file, with --patterns FILE"
 
 
 def make(name: str, options: Mapping[str, OptionValue] = MappingProxyType({})) -> Pass:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from itertools import count
 
 from sparqc.errors import Span, UsageError, did_you_mean
+from sparqc.pipeline.catalogue import passes
 from sparqc.pipeline.parse import Insert, Remove
 from sparqc.pipeline.steps import Items, Step, mapped
 
@@ -40,6 +41,15 @@ def insert(items: Items, edit: Insert, new: Items) -> Items:
 def _occurrences(items: Items, name: str, span: Span | None) -> int:
     present = [step.name for item in items for step in item.steps]
     if name not in present:
-        hint = did_you_mean(name, present)
+        exists = name in passes()
+        hint = _how_to_put_before(name) if exists else did_you_mean(name, present)
         raise UsageError(f"no pass {name!r} stands before this edit", span=span, hint=hint)
     return present.count(name)
+
+
+def _how_to_put_before(name: str) -> str:
+    """A pass that exists, but not in front of the edit: that of a pattern file is often meant."""
+    return (
+        f"an edit works on the passes in front of it, so name it there: {name}, default, …; "
+        "a file of --patterns runs by itself only where the pipeline does not name its pass"
+    )

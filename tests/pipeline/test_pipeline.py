@@ -181,16 +181,26 @@ def test_a_mistake_is_shown_with_its_place(text: str, place: int, says: str) -> 
 
 
 def test_a_mistake_in_a_later_line() -> None:
-    assert str(refusal("toy-fold,\n  toy-flod{limit=1},\n toy-train")) == (
+    assert str(refusal("toy-fold,\n  toy-flod{limit=1},\n toy-train")).startswith(
         "--passes:2:3: there is no pass 'toy-flod'\n"
         "    toy-flod{limit=1},\n"
         "    ^^^^^^^^\n"
-        "  did you mean 'toy-fold'?"
+        "  did you mean 'toy-fold'?\n"
     )
 
 
+def test_a_pass_that_nobody_imported_is_said_to_need_an_import() -> None:
+    assert "known once model.py, --import FILE.py or a plug-in imports it" in refusal("own").hint
+
+
+def test_an_edit_beside_a_pass_that_the_pipeline_lacks_says_where_to_name_it() -> None:
+    error = refusal("toy-fold, +toy-fold@after=toy-train")
+    assert error.message == "no pass 'toy-train' stands before this edit"
+    assert "so name it there: toy-train, default, …" in error.hint
+
+
 def test_a_preset_counts_where_a_name_is_guessed() -> None:
-    assert refusal("defualt").hint == "did you mean 'default'?"
+    assert refusal("defualt").hint.startswith("did you mean 'default'?\n")
 
 
 # -- presets and edits -----------------------------------------------------------------------------

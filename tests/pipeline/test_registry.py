@@ -154,7 +154,7 @@ def test_options_that_a_pass_does_not_take(options: dict[str, object], says: str
 def test_an_unknown_pass() -> None:
     with pytest.raises(UsageError) as caught:
         make("exprot")
-    assert str(caught.value) == "there is no pass 'exprot'\n  did you mean 'export'?"
+    assert str(caught.value).startswith("there is no pass 'exprot'\n  did you mean 'export'?\n")
 
 
 def test_a_pass_without_options_says_so() -> None:

@@ -10,6 +10,7 @@ import click
 
 from sparqc.errors import FAILED, UsageError
 from sparqc.tools.terminal.console import show, stdout_console
+from sparqc.tools.terminal.options import import_option, patterns_option
 
 if TYPE_CHECKING:
     from sparqc.tools.check.checked import Checked
@@ -27,13 +28,8 @@ FAIL_ON = {"error": {"error"}, "slow": {"error", "slow"}, "note": {"error", "slo
     metavar="NAME",
     help="See `sparqc targets`; by default the one that the file was compiled for.",
 )
-@click.option(
-    "--patterns",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="A pattern file of your own, whose checks are held against the model too.",
-)
+@patterns_option("A pattern file of your own, whose checks are held against the model too.")
+@import_option
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 @click.option(
     "--fail-on",

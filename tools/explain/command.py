@@ -10,6 +10,7 @@ import click
 
 from sparqc.errors import UsageError
 from sparqc.tools.terminal.console import show, stdout_console
+from sparqc.tools.terminal.options import import_option, patterns_option
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -49,13 +50,8 @@ _PATH = click.Path(path_type=Path)
     metavar="NAME:SHAPE",
     help="An input's shape: x:8x3x224x224.  Repeat it for each input.",
 )
-@click.option(
-    "--patterns",
-    multiple=True,
-    type=_PATH,
-    metavar="FILE",
-    help="A pattern file of your own, whose fusions count too.",
-)
+@patterns_option("A pattern file of your own, whose fusions count too.")
+@import_option
 @click.option("--verbose", is_flag=True, help="Show every kernel and operator.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 def explain_command(

@@ -21,6 +21,7 @@ from sparqc.rewrite.context import Progress
 from sparqc.tools.engine.onnx_source import read_source
 from sparqc.tools.model.calibration_file import Slot, file_batches
 from sparqc.tools.model.loading import LoadedModel, load
+from sparqc.tools.model.own_modules import import_own
 from sparqc.tools.model.request import Request
 
 
@@ -43,6 +44,7 @@ def open_request(
 
     Raises SparqcError or UsageError for everything that is wrong with what a person gave.
     """
+    import_own(request.imports)
     loaded = load(request.model, submodule=request.submodule, inputs=request.inputs)
     proto = load_onnx(loaded.path) if loaded.kind == "onnx" and loaded.path else None
     calibration = calibration_of(request, loaded, proto)

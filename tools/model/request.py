@@ -12,7 +12,7 @@ import click
 
 from sparqc.base.option_fields import OptionField, option, option_fields, read_options
 from sparqc.job.options import Options
-from sparqc.tools.terminal.options import add_options
+from sparqc.tools.terminal.options import IMPORT_HELP, add_options
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,8 @@ class Request:
         flag="--input",
     )
     submodule: str | None = option(None, "Compile this part of the model only.", metavar="NAME")
+
+    imports: tuple[str, ...] = option((), IMPORT_HELP, metavar="MODULE", flag="--import")
 
     def __post_init__(self) -> None:
         read_options(self)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import importlib
-import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -12,7 +10,8 @@ from typing import Any
 
 from sparqc.errors import SparqcError, UsageError, did_you_mean
 from sparqc.tools.model.functions import ModelFunctions
-from sparqc.tools.model.user_code import UserCode, shown, syntax_span
+from sparqc.tools.model.own_modules import compiled, import_module
+from sparqc.tools.model.user_code import UserCode, shown
 
 #: Modules beside the last model.py, which must not answer the imports of another one.
 _beside: set[str] = set()
@@ -53,10 +52,7 @@ def open_package(name: str, attribute: str) -> ModelFunctions:
         SparqcError: where importing it fails.
         UsageError: where there is no such module, or nothing of that name in it.
     """
-    root = name.partition(".")[0]
-    code = UserCode(name, _folder_of(root), Path.cwd(), first=False)
-    with code.running(f"importing {name}"):
-        module = _import(name, root)
+    module, code = import_module(name)
     maker: Any = module
     # Looking up an attribute may import: packages such as transformers load their parts on demand.
     with code.running(f"looking up {attribute} in {name}"):
@@ -69,15 +65,7 @@ def open_package(name: str, attribute: str) -> ModelFunctions:
 
 
 def _run(path: Path, title: str, code: UserCode) -> ModuleType:
-    try:
-        compiled = compile(path.read_bytes(), str(path), "exec")
-    except OSError as error:
-        raise SparqcError(f"{title} cannot be read: {error.strerror or error}") from error
-    except SyntaxError as error:
-        span = syntax_span(error) if error.lineno else None
-        raise SparqcError(f"{title} is no Python: {error.msg}", span=span) from error
-    except ValueError as error:
-        raise SparqcError(f"{title} is no Python: {error}") from error
+    program = compiled(path, title)
     module = ModuleType(f"sparqc_model_{path.stem}")
     module.__file__ = str(path)
     # Dataclasses and pickle look the module of a class up here.
@@ -86,7 +74,7 @@ def _run(path: Path, title: str, code: UserCode) -> ModuleType:
     before = set(sys.modules)
     try:
         with code.running(f"running {title}"):
-            exec(compiled, module.__dict__)
+            exec(program, module.__dict__)
     finally:
         _beside.update(n for n in set(sys.modules) - before if _lies_in(n, path.parent))
     return module
@@ -130,30 +118,3 @@ def _attribute(owner: Any, name: str, title: str, hint: str = "") -> Any:
         f"{title} has no {name!r}",
         hint=did_you_mean(name, known) if close or not hint else hint,
     )
-
-
-# -- a module ----------------------------------------------------------------------------------
-
-
-def _folder_of(root: str) -> Path:
-    """Where the lines of a package are looked for: its folder, or the file of a single module."""
-    try:
-        spec = importlib.util.find_spec(root)
-    except (ImportError, ValueError):
-        spec = None
-    if spec is None:
-        return Path.cwd()
-    places = [*(spec.submodule_search_locations or ()), spec.origin or "."]
-    return Path(places[0]).resolve()
-
-
-def _import(name: str, root: str) -> ModuleType:
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name == root:
-            hint = f"install it where sparqc is installed: pip install {root}"
-            raise UsageError(f"the package {root!r} is not installed", hint=hint) from error
-        if error.name is not None and f"{name}.".startswith(f"{error.name}."):
-            raise UsageError(f"there is no module {error.name!r}") from error
-        raise

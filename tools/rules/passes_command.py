@@ -9,20 +9,16 @@ import click
 from rich.table import Table
 
 from sparqc.base.options import describe, spell
-from sparqc.errors import UsageError, did_you_mean
+from sparqc.errors import UsageError
 from sparqc.pipeline.passbase import Pass
 from sparqc.tools.terminal.console import show, stdout_console
+from sparqc.tools.terminal.options import import_option, patterns_option
 
 
 @click.command("passes")
 @click.argument("name", required=False)
-@click.option(
-    "--patterns",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="A pattern file of your own, whose rules make one more pass.",
-)
+@patterns_option("A pattern file of your own, whose rules make one more pass.")
+@import_option
 def passes_command(name: str | None, patterns: tuple[Path, ...]) -> None:
     """List the passes and presets, or explain the pass NAME and its options."""
     from sparqc.pipeline.catalogue import passes
@@ -64,10 +60,11 @@ def _presets() -> Table:
 
 
 def _show_preset(name: str, known: Mapping[str, type[Pass]]) -> None:
+    from sparqc.pipeline.catalogue import unknown_pass_hint
     from sparqc.pipeline.presets import presets
 
     if name not in presets():
-        hint = did_you_mean(name, [*known, *presets()])
+        hint = unknown_pass_hint(name, [*known, *presets()])
         raise UsageError(f"there is no pass or preset {name!r}", hint=hint)
     preset = presets()[name]
     click.echo(f"{name} (preset): {preset.help}\n\n  {preset.passes}")

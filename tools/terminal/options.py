@@ -14,6 +14,41 @@ from sparqc.base.option_fields import OptionField
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+#: What `--import` is for, on every command that has it.
+IMPORT_HELP = (
+    "Python of your own, imported first: a file or a module, whose natives and passes are then "
+    "known."
+)
+
+
+def import_option(command: F) -> F:
+    """Give a click command `--import`; what it names is imported before the command runs."""
+    return click.option(
+        "--import",
+        "imports",
+        multiple=True,
+        metavar="MODULE",
+        expose_value=False,
+        is_eager=True,
+        callback=_import,
+        help=IMPORT_HELP,
+    )(command)
+
+
+def _import(context: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> None:
+    if given:
+        from sparqc.tools.model.own_modules import import_own  # brings torch
+
+        import_own(given)
+
+
+def patterns_option(help: str) -> Callable[[F], F]:
+    """The decorator that gives a click command `--patterns`; it gets the files as `patterns`."""
+    return click.option(
+        "--patterns", multiple=True, type=click.Path(path_type=Path), metavar="FILE", help=help
+    )
+
+
 def add_options(command: F, declared: Iterable[OptionField]) -> F:
     """Give a click command these options, above those that it has; it gets them by field names."""
     for option in reversed(list(declared)):

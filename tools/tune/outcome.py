@@ -19,6 +19,7 @@ from sparqc.tools.compile.command import Phases, check_output
 from sparqc.tools.model.evaluation import Metric
 from sparqc.tools.model.loading import LoadedModel, load
 from sparqc.tools.model.open_request import calibration_of, data_notes, float_bytes_of
+from sparqc.tools.model.own_modules import import_own
 from sparqc.tools.report.report import Account, PassRow, Report, report_of
 from sparqc.tools.report.text import render as render_report
 from sparqc.tools.terminal.console import show, stdout_console
@@ -109,6 +110,7 @@ def _tune(order: Order, ranks: Ranks, device: torch.device) -> Outcome | None:
 def _load(order: Order) -> LoadedModel:
     request = order.request
     check_output(order.output, request.model)
+    import_own(request.imports)
     loaded = load(request.model, submodule=request.submodule, inputs=request.inputs)
     if loaded.kind != "module" or loaded.module is None:
         raise UsageError(
