@@ -9,14 +9,14 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from sparqc.errors import Span, SparqcError, UsageError, did_you_mean
 from sparqc.ir.boundary import decode, encode, ends_of
 from sparqc.ir.graph import Array, Graph
 from sparqc.lang.ast import RuleDecl
 from sparqc.match.result import Match
-from sparqc.pipeline.drift import Drift, Word, measure
+from sparqc.pipeline.drift import Drift, Word, drift_of
 from sparqc.pipeline.events import Listener, PassEvent, RuleEvent
 from sparqc.pipeline.gate import Gate
 from sparqc.pipeline.passbase import Pass
@@ -203,10 +203,7 @@ class Action:
         return outputs
 
     def _drift(self, before: list[Array], graph: Graph, context: Context) -> Drift:
-        drift = measure(before, self._execute(graph, context), graph.output_names)
-        half = any(v.type.dtype == "f16" for node in graph.nodes for v in node.outputs)
-        rounds = any(node.op.startswith("q.") for node in graph.nodes)
-        return replace(drift, rounds=rounds, half=half)
+        return drift_of(before, self._execute(graph, context), graph.output_names, graph)
 
     def _insist(self, drift: Drift, word: Word, what: str, span: Span | None) -> None:
         if not drift.keeps(word):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sparqc.ir.graph import Array
+from sparqc.ir.graph import Array, Graph
 
 Word = Literal["exact", "close", "lossy"]
 #: What "close" allows, relative to the largest magnitude of an output.
@@ -69,6 +69,15 @@ def measure(before: Sequence[Array], after: Sequence[Array], names: Sequence[str
     exact = all(_equal(a, b) for a, b in zip(before, after, strict=True))
     name = names[worst] if worst < len(names) else ""
     return Drift(exact, max(relative, default=0.0), _snr(before, after), name)
+
+
+def drift_of(
+    before: Sequence[Array], after: Sequence[Array], names: Sequence[str], graph: Graph
+) -> Drift:
+    """The drift of a graph's outputs, with what its operators allow for."""
+    half = any(v.type.dtype == "f16" for node in graph.nodes for v in node.outputs)
+    rounds = any(node.op.startswith("q.") for node in graph.nodes)
+    return replace(measure(before, after, names), rounds=rounds, half=half)
 
 
 def _equal(a: Array, b: Array) -> bool:

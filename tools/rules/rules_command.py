@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 from rich.table import Table
 
-from sparqc.errors import FAILED, SparqcError
+from sparqc.errors import FAILED
+from sparqc.tools.rules.examples.command import test_command
+from sparqc.tools.rules.static import KINDS, kind_of, report_findings
 from sparqc.tools.terminal.console import show, stdout_console
+from sparqc.tools.terminal.options import import_option, patterns_option
 from sparqc.tools.terminal.text_file import write_text
 
 if TYPE_CHECKING:
     from sparqc.lang.ast import Declaration
     from sparqc.match.rulebook import RuleBook
 
-KINDS = ("op", "rule", "fusion", "share", "check")
-
-_patterns = click.option(
-    "--patterns",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="A pattern file of your own, beside the installed ones.",
-)
+_patterns = patterns_option("A pattern file of your own, beside the installed ones.")
 _files = click.argument(
     "files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE…"
 )
@@ -33,13 +28,17 @@ _files = click.argument(
 
 @click.group("rules")
 def rules_group() -> None:
-    """List, show, check and format the rules of pattern files."""
+    """List, show, check, test and format the rules of pattern files."""
+
+
+rules_group.add_command(test_command)
 
 
 @rules_group.command("list")
 @click.option("--kind", type=click.Choice(KINDS), help="Only declarations of this kind.")
 @click.option("--target", help="Only what holds for this target.")
 @_patterns
+@import_option
 def list_command(kind: str | None, target: str | None, patterns: tuple[Path, ...]) -> None:
     """List every declaration: rules, fusions, shares, checks and spellings (op)."""
     table = Table(box=None, pad_edge=False)
@@ -58,6 +57,7 @@ def list_command(kind: str | None, target: str | None, patterns: tuple[Path, ...
 @rules_group.command("show")
 @click.argument("name")
 @_patterns
+@import_option
 def show_command(name: str, patterns: tuple[Path, ...]) -> None:
     """Show the text of the declaration NAME, and where it stands."""
     from sparqc.lang.format.formatter import format_declaration
@@ -84,53 +84,32 @@ def knobs_command() -> None:
 
 @rules_group.command("check")
 @_files
+@import_option
 def check_command(files: tuple[Path, ...]) -> None:
-    """Check pattern files: the grammar, every name, and what can never fire."""
+    """Check pattern files: the grammar, every name, and what can never fire.
+
+    `sparqc rules test` does the same and runs the examples too.
+    """
     worst = 0
     for path in files:
-        found = list(_findings_in(path))
-        for finding in found:
-            click.echo(str(finding), err=True)
-        wrong = [e for e in found if not _is_warning(e)]
-        worst = max([worst, *(e.exit_code for e in wrong)])
-        if not wrong:
+        found = report_findings(path)
+        worst = max(worst, found)
+        if not found:
             click.echo(f"{path}: {_summary(path)}")
     if worst:
         raise click.exceptions.Exit(worst)
 
 
-def _findings_in(path: Path) -> Iterator[SparqcError]:
-    """What is wrong with a file, and what is worth a warning."""
-    from sparqc.base.plugins import PASSES, load_group
-    from sparqc.declared.natives import natives
-    from sparqc.ir.vocabulary.table import default_table
-    from sparqc.lang.check.checks import check_file
-    from sparqc.lang.parse.parser import parse_file
-    from sparqc.pipeline.library import installed
-
-    load_group(PASSES)  # brings the natives
-    try:
-        file = parse_file(path)
-    except SparqcError as error:
-        yield error
-        return
-    others = [known for known in installed() if known.path != file.path]
-    yield from check_file(file, default_table(), natives(), others)
-
-
-def _is_warning(error: SparqcError) -> bool:
-    from sparqc.lang.check.findings import PatternWarning
-
-    return isinstance(error, PatternWarning)
-
-
 def _summary(path: Path) -> str:
-    """`3 rules, 1 op`."""
+    """`3 rules, 1 op, 2 examples, run by: sparqc rules test mine.spq`."""
     from sparqc.lang.parse.parser import parse_file
 
-    kinds = [kind_of(d) for d in parse_file(path).declarations]
+    declarations = parse_file(path).declarations
+    kinds = [kind_of(d) for d in declarations]
     counts = {kind: kinds.count(kind) for kind in KINDS}
-    return ", ".join(f"{n} {kind}{'s' if n > 1 else ''}" for kind, n in counts.items() if n)
+    counts["example"] = sum(len(d.examples) for d in declarations)
+    text = ", ".join(f"{n} {kind}{'s' if n > 1 else ''}" for kind, n in counts.items() if n)
+    return f"{text}, run by: sparqc rules test {path}" if counts["example"] else text
 
 
 @rules_group.command("docs")
@@ -181,8 +160,3 @@ def _selected(book: RuleBook, kind: str | None, target: str | None) -> Iterable[
     if target:
         profile(target)  # an unknown one is an error, not an empty list
     return (d for d in book.declarations if kind in (None, kind_of(d)) and is_for(d, None, target))
-
-
-def kind_of(declaration: Declaration) -> str:
-    """The word that begins the declaration: "rule", "fusion", …"""
-    return type(declaration).__name__.removesuffix("Decl").lower()

@@ -303,6 +303,12 @@ def _native(level: Level, opsets: Mapping[str, int]) -> OnnxNative | None:
     return OnnxNative(opsets or {"": DEFAULT_OPSET}) if level == "onnx" else None
 
 
+def is_made_up(constant: Value) -> bool:
+    """Whether a constant of `parse_statements` was declared without its numbers."""
+    data = constant.data
+    return data is not None and np.array_equal(data, _random(constant.name, data.dtype, data.shape))
+
+
 def _random(name: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Array:
     """Random content for a declared constant: the same for the same name and type."""
     rng = np.random.default_rng(zlib.crc32(f"{name} {dtype} {shape}".encode()))

@@ -1,0 +1,1 @@
+"""`sparqc rules test`: the examples of pattern files, run."""

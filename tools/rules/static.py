@@ -1,0 +1,54 @@
+"""What can be said of a pattern file without a graph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from sparqc.errors import SparqcError
+
+if TYPE_CHECKING:
+    from sparqc.lang.ast import Declaration
+
+KINDS = ("op", "rule", "fusion", "share", "check")
+
+
+def report_findings(path: Path) -> int:
+    """Print what is wrong with a file, and what is worth a warning; returns the exit code that the
+    worst of it asks for, 0 where the file can be used."""
+    worst = 0
+    for finding in _findings_in(path):
+        click.echo(str(finding), err=True)
+        worst = max(worst, 0 if _is_warning(finding) else finding.exit_code)
+    return worst
+
+
+def _findings_in(path: Path) -> Iterable[SparqcError]:
+    from sparqc.base.plugins import PASSES, load_group
+    from sparqc.declared.natives import natives
+    from sparqc.ir.vocabulary.table import default_table
+    from sparqc.lang.check.checks import check_file
+    from sparqc.lang.parse.parser import parse_file
+    from sparqc.pipeline.library import installed
+
+    load_group(PASSES)  # brings the natives
+    try:
+        file = parse_file(path)
+    except SparqcError as error:
+        return [error]
+    others = [known for known in installed() if known.path != file.path]
+    return check_file(file, default_table(), natives(), others)
+
+
+def _is_warning(error: SparqcError) -> bool:
+    from sparqc.lang.check.findings import PatternWarning
+
+    return isinstance(error, PatternWarning)
+
+
+def kind_of(declaration: Declaration) -> str:
+    """The word that begins the declaration: "rule", "fusion", …"""
+    return type(declaration).__name__.removesuffix("Decl").lower()
