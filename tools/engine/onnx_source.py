@@ -18,6 +18,7 @@ from sparqc.base.reading import damaged
 from sparqc.errors import SparqcError, UsageError
 from sparqc.ir.onnx.external import external_data, tensors_of
 from sparqc.ir.onnx.meaning.faults import require_meaning
+from sparqc.ir.onnx.order import sorted_nodes
 from sparqc.tools.engine.kernel import Kernel
 
 #: What an ONNX graph is given as.
@@ -83,8 +84,8 @@ def read_source(model: Model) -> OnnxSource:
 
     Raises:
         UsageError: where there is no such file.
-        SparqcError: where the file is not ONNX, is cut short, or its external data are missing or
-            outside of its folder.
+        SparqcError: where the file is not ONNX, is cut short, its nodes form a cycle or read what
+            nobody defines, or its external data are missing or outside of its folder.
     """
     with damaged("the model" if isinstance(model, onnx.ModelProto) else f"'{model}'"):
         return _source(model)
@@ -93,6 +94,7 @@ def read_source(model: Model) -> OnnxSource:
 def _source(model: Model) -> OnnxSource:
     path = None if isinstance(model, onnx.ModelProto) else Path(model)
     proto = model if isinstance(model, onnx.ModelProto) else _load(Path(model))
+    sorted_nodes(proto.graph)
     _check_external(proto, path)
     names = _unique_names(proto)
     if all(node.name == name for node, name in zip(proto.graph.node, names, strict=True)):

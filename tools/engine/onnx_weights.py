@@ -34,17 +34,27 @@ class WeightedNode:
 
 
 def weighted_nodes(model: onnx.ModelProto) -> tuple[WeightedNode, ...]:
-    """The Conv, ConvTranspose, Gemm and MatMul nodes with a constant weight, in graph order."""
+    """The Conv, ConvTranspose, Gemm and MatMul nodes with a constant weight, in graph order.
+
+    The model is one that `read_source` has let through.  It is looked at as the compiler sees it,
+    node by node, since only the names of its own nodes stand in a listing; what a compiler takes
+    beyond the operator table must not end here.
+    """
     constants = {i.name for i in model.graph.initializer}
     producers = {out: n for n in model.graph.node for out in n.output if out}
     found = []
     for node in model.graph.node:
         for operand in _WEIGHT_OPERANDS.get(node.op_type, ()):
-            weight = _constant(node.input[operand], constants, producers)
+            weight = _constant(_operand(node, operand), constants, producers)
             if weight:
                 found.append(WeightedNode(node.name, node.op_type, weight))
                 break
     return tuple(found)
+
+
+def _operand(node: onnx.NodeProto, index: int) -> str:
+    """The name of an operand, "" where the node has too few."""
+    return node.input[index] if index < len(node.input) else ""
 
 
 def _constant(value: str, constants: set[str], producers: Mapping[str, onnx.NodeProto]) -> str:
@@ -57,5 +67,5 @@ def _constant(value: str, constants: set[str], producers: Mapping[str, onnx.Node
             return value
         if producer.op_type not in _TRANSPARENT:
             return ""
-        value = producer.input[0]
+        value = _operand(producer, 0)
     return value

@@ -2,6 +2,7 @@
 
 import onnx
 import pytest
+from onnx import helper
 from onnx.external_data_helper import convert_model_to_external_data
 
 from sparqc.errors import SparqcError, UsageError
@@ -78,3 +79,34 @@ def test_weights_are_found_through_q_dq_and_layout_changes():
         WeightedNode("first", "MatMul", "w"),
         WeightedNode("second", "Gemm", "v"),
     )
+
+
+def damaged(*nodes):
+    inputs = [helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1, 4])]
+    outputs = [helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, None)]
+    graph = helper.make_graph(list(nodes), "damaged", inputs, outputs)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9)
+
+
+@pytest.mark.parametrize("op_type", ["MatMul", "Gemm", "Conv", "ConvTranspose"])
+def test_a_node_with_too_few_operands_has_no_weight(op_type):
+    model = damaged(helper.make_node(op_type, ["x"], ["y"]))
+    assert weighted_nodes(read_source(model).model) == ()
+
+
+def test_what_stands_in_front_of_a_weight_may_read_nothing():
+    nodes = [
+        helper.make_node("Transpose", [], ["t"]),
+        helper.make_node("MatMul", ["x", "t"], ["y"]),
+    ]
+    assert weighted_nodes(read_source(damaged(*nodes)).model) == ()
+
+
+def test_a_cycle_is_refused_in_a_model_from_memory_too():
+    nodes = [
+        helper.make_node("Identity", ["b"], ["a"]),
+        helper.make_node("Identity", ["a"], ["b"]),
+        helper.make_node("MatMul", ["x", "a"], ["y"]),
+    ]
+    with pytest.raises(SparqcError, match="the graph has a cycle"):
+        read_source(damaged(*nodes))
