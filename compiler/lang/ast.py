@@ -12,7 +12,7 @@ from typing import Literal as OneOf
 from sparqc.errors import Span
 from sparqc.ir.graph import Level
 
-Scalar = None | bool | int | float | str
+LiteralValue = None | bool | int | float | str
 
 
 def _span() -> Span | None:
@@ -63,7 +63,7 @@ class AttributePattern:
     """`k=literal` constrains an attribute, `k=name` binds it (or compares with what it bound)."""
 
     name: str
-    literal: Scalar | tuple[Scalar, ...] = None
+    literal: LiteralValue | tuple[LiteralValue, ...] = None
     bind: str | None = None
     span: Span | None = _span()
 
@@ -115,7 +115,7 @@ class Name:
 class Literal:
     """A number, a string, true, false or none."""
 
-    value: Scalar
+    value: LiteralValue
     span: Span | None = _span()
 
 

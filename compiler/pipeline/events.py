@@ -18,7 +18,7 @@ class RuleEvent:
     pass_: str  # "" outside of any pass
     rule: str
     preserves: str
-    #: "patterns/fold.spq:12:1", where the rule stands.
+    #: "patterns/algebra/fold.spq:12:1", where the rule stands.
     span: str
     #: Names of the values that the matched operators defined, the root's first.
     before: tuple[str, ...]

@@ -125,9 +125,9 @@ def _places(module: nn.Module, name: str) -> Iterator[tuple[nn.Module, str]]:
     for part in dict.fromkeys(parts.values()):
         if isinstance(part, parametrize.ParametrizationList):
             continue
-        for own in [*dict(part.named_parameters(recurse=False)), *parametrized(part)]:
-            if _raw(part, own) is wanted:
-                yield part, own
+        for key in [*dict(part.named_parameters(recurse=False)), *parametrized(part)]:
+            if _raw(part, key) is wanted:
+                yield part, key
 
 
 def parametrized(part: nn.Module) -> list[str]:
@@ -161,8 +161,8 @@ def _check(module: nn.Module, name: str, mask: Tensor, places: list[tuple[nn.Mod
 def _register(owner: nn.Module, leaf: str, mask: Tensor) -> None:
     device = cast(Tensor, _raw(owner, leaf)).device
     held = (mask != 0).to(device, copy=True)
-    for own, known in _masked(owner):
-        if own == leaf:
+    for name, known in _masked(owner):
+        if name == leaf:
             known.mask = held
             with torch.no_grad():
                 cast(Tensor, _raw(owner, leaf)).mul_(held)

@@ -77,18 +77,18 @@ def prepare(
         listeners=listeners,
         ranks=ranks,
     )
-    front = FrontEnd(job, module)
-    front.require_rest()
-    made_of = sources(front.graph, job.context.table)
+    front_end = FrontEnd(job, module)
+    front_end.require_rest()
+    made_of = sources(front_end.graph, job.context.table)
     seen: dict[str, Normalization] = {}
-    for _ in front.run():
-        seen |= {found.layer: found for found in normalizations(front.graph, job.context.table)}
-    _require_quantized(front)
+    for _ in front_end.run():
+        seen |= {found.layer: found for found in normalizations(front_end.graph, job.context.table)}
+    _require_quantized(front_end)
     models = batch_norm_modules(module) if batch_norm == "live" else {}
-    graph, unfolded = _unfolded(front, seen.values(), models)
+    graph, unfolded = _unfolded(front_end, seen.values(), models)
     hold_requires_grad(graph, made_of, job.context.table)
-    written = _written(graph, front, models, learned_scales)
-    made = Prepared(written.module, _recipe(graph, front, written, unfolded))
+    written = _written(graph, front_end, models, learned_scales)
+    made = Prepared(written.module, _recipe(graph, front_end, written, unfolded))
     weights = next(module.parameters(), None)
     return made if weights is None else made.to(weights.device)
 
@@ -105,11 +105,11 @@ def _check(module: object, batch_norm: str) -> None:
 
 
 def _unfolded(
-    front: FrontEnd, seen: Iterable[Normalization], models: Mapping[str, BatchNorm]
+    front_end: FrontEnd, seen: Iterable[Normalization], models: Mapping[str, BatchNorm]
 ) -> tuple[Graph, bool]:
     """A copy of the graph with the BatchNorms of modules back behind their layers, and whether
     there are any."""
-    graph, context = front.graph.clone(), front.job.context
+    graph, context = front_end.graph.clone(), front_end.job.context
     unfolding = Unfolding(graph, context.table)
     unfolding.put_back(found for found in seen if found.mean.name in models)
     if unfolding.stale:
@@ -118,41 +118,41 @@ def _unfolded(
 
 
 def _written(
-    graph: Graph, front: FrontEnd, models: Mapping[str, BatchNorm], learned_scales: bool
+    graph: Graph, front_end: FrontEnd, models: Mapping[str, BatchNorm], learned_scales: bool
 ) -> Written:
-    table = front.job.context.table
+    table = front_end.job.context.table
     return TrainingWriter(
         graph,
         table,
-        live=dict(trained_batch_norms(graph, models)),
+        batch_norms=dict(trained_batch_norms(graph, models)),
         dynamic=frozenset() if learned_scales else frozenset(_following(graph, table)),
-        learned=frozenset(front.measured) if learned_scales else frozenset(),
+        learned=frozenset(front_end.measured) if learned_scales else frozenset(),
     ).write()
 
 
-def _recipe(graph: Graph, front: FrontEnd, written: Written, unfolded: bool) -> Recipe:
+def _recipe(graph: Graph, front_end: FrontEnd, written: Written, unfolded: bool) -> Recipe:
     return Recipe(
         graph,
-        front.job.context,
-        front.rest,
+        front_end.job.context,
+        front_end.rest,
         written,
         unfolded=unfolded,
-        measured=front.measured,
-        notes=front.job.notes,
+        measured=front_end.measured,
+        notes=front_end.job.notes,
     )
 
 
-def _require_quantized(front: FrontEnd) -> None:
+def _require_quantized(front_end: FrontEnd) -> None:
     """UsageError or SparqcError where there is nothing that trains with quantizers."""
-    graph, facts = front.graph, front.job.context.facts
+    graph, facts = front_end.graph, front_end.job.context.facts
     if not any(node.op == "q.qdq" for node in graph.nodes):
-        plan = facts.get(Placement)
-        if plan is None:
+        placement = facts.get(Placement)
+        if placement is None:
             raise UsageError(
-                f"the pipeline places no quantizers: {front.job.pipeline}",
+                f"the pipeline places no quantizers: {front_end.job.pipeline}",
                 hint="to train with masks alone, use sparqc.sparsify",
             )
-        reasons = "; ".join(f"{row.name}: {row.reason}" for row in plan.layers[:3])
+        reasons = "; ".join(f"{row.name}: {row.reason}" for row in placement.layers[:3])
         raise SparqcError(f"nothing of the model can be quantized ({reasons or 'no layers'})")
     if unknown := uncalibrated_scales(graph):
         names = ", ".join(sorted(scale.name for scale in unknown)[:3])

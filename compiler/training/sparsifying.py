@@ -82,35 +82,35 @@ def sparsify(
         progress=progress,
         ranks=ranks,
     )
-    front = FrontEnd(job, module)
-    graph, pruning = _masked_graph(front)
+    front_end = FrontEnd(job, module)
+    graph, pruning = _masked_graph(front_end)
     found = {name: mask for name, mask in _masks(graph)}
     dense = {k: m.reason for k, m in pruning.dense.items()}
     if not found:
-        raise _nothing(front, dense)
-    own = _tensors(module)
-    _require_known(found, own)
-    changes = dict(_changes(graph, own))
+        raise _nothing(front_end, dense)
+    tensors = _tensors(module)
+    _require_known(found, tensors)
+    changes = dict(_changes(graph, tensors))
     apply_masks(module, found)
     for name, data in changes.items():
         with torch.no_grad():
-            own[name].copy_(tensor_of(np.array(data)))
+            tensors[name].copy_(tensor_of(np.array(data)))
     removed = {m.weight: m.removed for m in pruning.masks.values()}
-    masked = {first_name(own, name): removed.get(name, 0.0) for name in found}
+    masked = {first_name(tensors, name): removed.get(name, 0.0) for name in found}
     module.__dict__[_KEY] = Sparsity(masked, dense, tuple(changes))
     return module
 
 
-def _masked_graph(front: FrontEnd) -> tuple[Graph, Pruning]:
+def _masked_graph(front_end: FrontEnd) -> tuple[Graph, Pruning]:
     """The graph, and what `prune` decided, before the first pass that leaves the module's form."""
-    graph, pruning, count = front.graph.clone(), Pruning(), -1
-    for _ in chain(front.run(), [None]):  # in front of each pass, and behind the last one
-        norms = sum(node.op == "nn.batch_norm" for node in front.graph.nodes)
-        quantized = any(node.op.startswith("q.") for node in front.graph.nodes)
+    graph, pruning, count = front_end.graph.clone(), Pruning(), -1
+    for _ in chain(front_end.run(), [None]):  # in front of each pass, and behind the last one
+        norms = sum(node.op == "nn.batch_norm" for node in front_end.graph.nodes)
+        quantized = any(node.op.startswith("q.") for node in front_end.graph.nodes)
         if quantized or norms < count:
             return graph, pruning
-        graph, count = front.graph.clone(), norms
-        pruning = front.job.context.facts.get(Pruning, pruning)
+        graph, count = front_end.graph.clone(), norms
+        pruning = front_end.job.context.facts.get(Pruning, pruning)
     return graph, pruning
 
 
@@ -121,10 +121,10 @@ def _masks(graph: Graph) -> Iterator[tuple[str, Tensor]]:
             yield weight.name, tensor_of(np.array(cast(Array, mask.data) != 0))
 
 
-def _nothing(front: FrontEnd, dense: Mapping[str, str]) -> SparqcError:
+def _nothing(front_end: FrontEnd, dense: Mapping[str, str]) -> SparqcError:
     if not dense:
         return UsageError(
-            f"the pipeline masks nothing: {front.job.pipeline}",
+            f"the pipeline masks nothing: {front_end.job.pipeline}",
             hint="put `prune` in front of what folds and quantizes",
         )
     reasons = "; ".join(f"{layer}: {reason}" for layer, reason in list(dense.items())[:3])
@@ -137,19 +137,19 @@ def _tensors(module: nn.Module) -> dict[str, Tensor]:
     return found | dict(module.named_buffers(remove_duplicate=False))
 
 
-def _require_known(found: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> None:
+def _require_known(found: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> None:
     for name in found:
-        if name not in own:
+        if name not in tensors:
             raise SparqcError(
                 f"the weight {name!r} is computed by the module, and has no parameter to mask",
                 hint="remove its parametrization first, such as weight normalization",
             )
 
 
-def _changes(graph: Graph, own: Mapping[str, Tensor]) -> Iterator[tuple[str, Array]]:
+def _changes(graph: Graph, tensors: Mapping[str, Tensor]) -> Iterator[tuple[str, Array]]:
     """The tensors of the module that passes have given other numbers."""
     for constant in graph.constants:
-        tensor, data = own.get(constant.name), cast(Array, constant.data)
+        tensor, data = tensors.get(constant.name), cast(Array, constant.data)
         if tensor is None or np.array_equal(data, array_of(tensor, constant.name)):
             continue
         _require_shape(constant.name, data, tensor)

@@ -70,11 +70,11 @@ def _read(path: Path) -> dict[str, Tensor]:
         raise SparqcError(f"{path} cannot be read as safetensors: {error}") from error
 
 
-def _differences(own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> list[str]:
-    found = [f"{name} is missing" for name in own if name not in given]
-    found += [f"{name} is unknown" for name in given if name not in own]
-    for name in own.keys() & given.keys():
-        mine, other = own[name], given[name]
+def _differences(expected: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> list[str]:
+    found = [f"{name} is missing" for name in expected if name not in given]
+    found += [f"{name} is unknown" for name in given if name not in expected]
+    for name in expected.keys() & given.keys():
+        mine, other = expected[name], given[name]
         if mine.shape != other.shape:
             found.append(f"{name} is {list(other.shape)}, not {list(mine.shape)}")
         elif (mine.dtype == torch.bool) != (other.dtype == torch.bool):

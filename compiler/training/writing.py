@@ -47,13 +47,13 @@ class Written:
 class TrainingWriter:
     """Writes one graph, on tensors of its own.
 
-    `live` are the BatchNorms that normalise with the batch in training, with the user's module for
+    `batch_norms` are those that normalise with the batch in training, with the user's module for
     each; `dynamic` the scales that follow their weight in each forward; `learned` those that train.
     """
 
     graph: Graph
     table: OperatorTable
-    live: Mapping[str, BatchNorm]
+    batch_norms: Mapping[str, BatchNorm]
     dynamic: frozenset[str]
     learned: frozenset[str]
     writer: Writer = field(init=False)
@@ -72,7 +72,7 @@ class TrainingWriter:
                 self._mask(node)
             elif node.op == "q.qdq":
                 self._quantizer(node)
-            elif node.op == "nn.batch_norm" and node.output.name in self.live:
+            elif node.op == "nn.batch_norm" and node.output.name in self.batch_norms:
                 self._batch_norm(node)
         self._drop_unread()
         self.module.graph.lint()
@@ -154,7 +154,7 @@ class TrainingWriter:
         """Put in an nn.BatchNorm with the tensors of the call; the path where it stands."""
         rank = node.output.type.rank or 4
         found = {name: self._taken(v) for name, v in zip(_TENSORS.values(), values, strict=True)}
-        mean, model = cast(Tensor, found["running_mean"]), self.live[node.output.name]
+        mean, model = cast(Tensor, found["running_mean"]), self.batch_norms[node.output.name]
         module = _MODULES.get(rank, nn.BatchNorm2d)(
             len(mean),
             eps=cast(float, node.attributes["epsilon"]),
@@ -242,8 +242,8 @@ def _set(module: nn.Module, place: str, made: Tensor | nn.Module) -> None:
 
 def _fill(module: nn.Module, name: str, tensor: Tensor) -> None:
     """Give a BatchNorm one of its tensors; one that did not train does not train here."""
-    own = getattr(module, name)
+    held = getattr(module, name)
     with torch.no_grad():
-        own.data = tensor.detach().clone()
-    if isinstance(own, nn.Parameter):
-        own.requires_grad_(tensor.requires_grad)
+        held.data = tensor.detach().clone()
+    if isinstance(held, nn.Parameter):
+        held.requires_grad_(tensor.requires_grad)

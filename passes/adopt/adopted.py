@@ -48,7 +48,7 @@ class Adopted:
 
 
 @dataclass(frozen=True)
-class Change:
+class QuantizerChange:
     """What became of one quantizer of the other tool, or why there is one more."""
 
     value: str
@@ -70,7 +70,7 @@ class Adoption:
     #: Values whose quantizer gave no range that INT8 can use: the quantizer and why.
     missing: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
-    changes: list[Change] = field(default_factory=list)
+    changes: list[QuantizerChange] = field(default_factory=list)
     #: Each quantizer with the name that its value has when `place` runs; "" where it is gone.
     places: list[tuple[Adopted, str]] = field(default_factory=list)
     #: The widest quantizer of each of these values.

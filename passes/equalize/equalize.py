@@ -11,8 +11,9 @@ from sparqc.ir.constants import constant_value
 from sparqc.ir.graph import Array, Graph, Node, Value
 from sparqc.ir.vocabulary.table import OperatorTable
 from sparqc.ir.weighted import Weighted
+from sparqc.numerics.arrays import Floats
 from sparqc.passes.equalize.equalized import Equalization, Equalized
-from sparqc.passes.equalize.factors import Floats, Reading, Skip, Weight, choose, noise
+from sparqc.passes.equalize.factors import Reading, Skip, Weight, choose, noise
 from sparqc.passes.equalize.group import (
     ChannelGroup,
     by_group,

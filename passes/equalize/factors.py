@@ -19,11 +19,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sparqc.ir.graph import Array
-
-Floats = NDArray[np.float64]
+from sparqc.numerics.arrays import Floats
 
 #: Factors of one link lie within this ratio of 1: what is nearly dead needs no resolution.
 MOST = 64.0

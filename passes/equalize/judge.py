@@ -19,7 +19,7 @@ from sparqc.ir.graph import Array, Graph, Node, Origin, Value
 from sparqc.ir.levels.execute import open_runner
 from sparqc.ir.runner import Runner
 from sparqc.ir.vocabulary.table import OperatorTable
-from sparqc.passes.equalize.factors import Floats
+from sparqc.numerics.arrays import Floats
 from sparqc.passes.equalize.group import ChannelGroup, by_group, groups_of, stored_weight
 from sparqc.passes.equalize.reference import product
 from sparqc.passes.on_data.batches import calibration_batches

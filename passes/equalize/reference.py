@@ -7,7 +7,7 @@ what differs there is what pruning and rounding did.
 from __future__ import annotations
 
 from sparqc.ir.graph import Graph, Node, Value
-from sparqc.passes.equalize.factors import Floats
+from sparqc.numerics.arrays import Floats
 from sparqc.passes.equalize.group import ChannelGroup
 from sparqc.passes.on_data.reference_value import reference_value
 

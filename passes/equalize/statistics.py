@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sparqc.ir.graph import Array
-
-Floats = NDArray[np.float64]
-
+from sparqc.numerics.arrays import Floats
 
 #: A channel whose peak in an image is below this share of the image's peak counts as that large:
 #: with one scale for all channels, less than a code.

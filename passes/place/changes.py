@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from sparqc.ir.graph import Value
 from sparqc.lang.ast import FusionDecl
-from sparqc.passes.adopt.adopted import Adopted, Adoption, Change
+from sparqc.passes.adopt.adopted import Adopted, Adoption, QuantizerChange
 from sparqc.passes.place.decide import Decider
 from sparqc.passes.place.placement import Placement, Quantizer
 
@@ -15,7 +15,7 @@ _OUTPUT = "an output of the model, which was not asked for in INT8"
 _UNREAD = "no operator of the target reads it in INT8"
 
 
-def changes(taken: Adoption, placement: Placement, decider: Decider) -> list[Change]:
+def changes(taken: Adoption, placement: Placement, decider: Decider) -> list[QuantizerChange]:
     """A row for each quantizer that was there, in its order, then one for each that is new."""
     placed = {quantizer.value: quantizer for quantizer in placement.quantizers}
     rows = [_change(a, name, placed, decider) for a, name in taken.places]
@@ -26,17 +26,19 @@ def changes(taken: Adoption, placement: Placement, decider: Decider) -> list[Cha
     return [*rows, *_added(placement, known, taken)]
 
 
-def _change(found: Adopted, name: str, placed: Mapping[str, Quantizer], decider: Decider) -> Change:
+def _change(
+    found: Adopted, name: str, placed: Mapping[str, Quantizer], decider: Decider
+) -> QuantizerChange:
     if name in placed:
-        return Change(name, "kept", _asked(placed[name]), found.origin)
+        return QuantizerChange(name, "kept", _asked(placed[name]), found.origin)
     if not name:
-        return Change(found.value, "removed", _GONE, found.origin)
+        return QuantizerChange(found.value, "removed", _GONE, found.origin)
     value = decider.graph.value(name)
     for other, through in _connected(value, decider):
         if other.name in placed:
             reason = f"{through} hands codes on; {_asked(placed[other.name])}"
-            return Change(name, "moved", reason, found.origin, other.name)
-    return Change(name, "removed", _why_removed(value, decider), found.origin)
+            return QuantizerChange(name, "moved", reason, found.origin, other.name)
+    return QuantizerChange(name, "removed", _why_removed(value, decider), found.origin)
 
 
 def _asked(quantizer: Quantizer) -> str:
@@ -82,8 +84,8 @@ def _inside(fusion: FusionDecl) -> str:
     return f"inside {fusion.name}" + f": {text[:1].lower()}{text[1:]}" * bool(text)
 
 
-def _added(placement: Placement, known: set[str], taken: Adoption) -> Iterator[Change]:
+def _added(placement: Placement, known: set[str], taken: Adoption) -> Iterator[QuantizerChange]:
     for quantizer in placement.quantizers:
         if quantizer.value not in known:
             reason = _asked(quantizer) + taken.why_missing(quantizer.value)
-            yield Change(quantizer.value, "added", reason)
+            yield QuantizerChange(quantizer.value, "added", reason)

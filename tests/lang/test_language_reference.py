@@ -15,7 +15,7 @@ from sparqc.lang.format.formatter import format_file
 from sparqc.lang.parse.keywords import BLOCKS, CLAUSES, PROPERTIES, RESERVED
 from sparqc.lang.parse.parser import parse_text
 from sparqc.match.rulebook import RuleBook
-from sparqc.tools.rules.examples.outcome import outcome
+from sparqc.tools.rules.examples.result import run_example
 from tests.lang.findings_of import NATIVES, findings
 
 ROOT = Path(__file__).parents[2]
@@ -54,7 +54,7 @@ def test_the_examples_hold(text: str, python: dict) -> None:
         declaration = replace(declaration, target=None)  # the page's targets are made up
         for example in declaration.examples:
             for level in declaration.levels:
-                found = outcome(declaration, example, level, book)
+                found = run_example(declaration, example, level, book)
                 assert not found.fault and not found.unmeasured, str(found.error)
 
 

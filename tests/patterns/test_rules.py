@@ -10,7 +10,7 @@ from sparqc.lang.format.formatter import format_file
 from sparqc.lang.parse.parser import parse_text
 from sparqc.pipeline.catalogue import passes
 from sparqc.pipeline.library import installed, rulebook
-from sparqc.tools.rules.examples.outcome import outcome
+from sparqc.tools.rules.examples.result import run_example
 
 TABLE = default_table()
 FILES = [f for f in installed() if f.path.startswith("patterns/")]
@@ -42,5 +42,5 @@ def test_every_rule_has_an_example_in_which_it_fires(rule):
 
 @pytest.mark.parametrize(("rule", "level", "example"), EXAMPLES)
 def test_the_examples_of_the_rules_hold_and_so_does_their_word_on_numbers(rule, level, example):
-    found = outcome(rule, example, level, rulebook())
+    found = run_example(rule, example, level, rulebook())
     assert not found.fault and not found.unmeasured, str(found.error)

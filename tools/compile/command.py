@@ -28,7 +28,7 @@ _PATH = click.Path(path_type=Path)
 
 
 @dataclass(frozen=True)
-class Outcome:
+class CompileOutcome:
     """A finished compile; `error` is what evaluate() raised, behind a file that is written."""
 
     report: Report
@@ -109,7 +109,7 @@ def check_quality(report: Report, least_db: float | None, least_metric: float | 
 
 def run_compile(
     request: Request, output: Path, dump: Path | None = None, *, quiet: bool = False
-) -> Outcome:
+) -> CompileOutcome:
     """Compile, save, evaluate, and write the dump where one is wanted; no progress where `quiet`.
 
     Raises SparqcError or UsageError where anything a person gave is wrong; no file is left then,
@@ -145,7 +145,7 @@ def check_output(path: Path, model: str) -> None:
         )
 
 
-def _compile_and_dump(request: Request, output: Path, folder: Path, quiet: bool) -> Outcome:
+def _compile_and_dump(request: Request, output: Path, folder: Path, quiet: bool) -> CompileOutcome:
     from sparqc.tools.compile.dump import Run, check_replaceable, write_dump
     from sparqc.tools.compile.recorder import GraphRecorder
 
@@ -166,7 +166,7 @@ def _compile_and_dump(request: Request, output: Path, folder: Path, quiet: bool)
 
 def _compile(
     request: Request, output: Path, recorder: GraphRecorder | None, quiet: bool
-) -> Outcome:
+) -> CompileOutcome:
     from sparqc.job.run import run_job
     from sparqc.pipeline.trace import Recorder
     from sparqc.tools.model.open_request import open_request
@@ -195,7 +195,7 @@ def _compile(
         phases=phases.seconds,
         cpu_seconds=time.process_time(),
     )
-    return Outcome(report_of(compiled, account), error)
+    return CompileOutcome(report_of(compiled, account), error)
 
 
 class Phases:

@@ -17,7 +17,7 @@ from sparqc.tools.model.keywords import by_position, positional_names
 from sparqc.tools.model.program_file import read_program
 from sparqc.tools.model.random_inputs import random_inputs
 from sparqc.tools.model.source import open_file, open_package
-from sparqc.tools.model.submodules import Call, find, inputs_of
+from sparqc.tools.model.submodules import ModelRun, find, inputs_of
 from sparqc.tools.model.user_code import shown
 
 _KINDS = (
@@ -103,8 +103,8 @@ def _module(
     names = keywords or positional_names(module)[: len(example)]
     calibration = code.calibration(len(example), names)
     if submodule:
-        call = Call(module, code.code, keywords)
-        part, example, calibration = _part(call, submodule, example, calibration)
+        run = ModelRun(module, code.code, keywords)
+        part, example, calibration = _part(run, submodule, example, calibration)
         return LoadedModel(spec, "module", code.path, part, inputs=example, calibration=calibration)
     return LoadedModel(
         spec,
@@ -121,17 +121,17 @@ def _module(
 
 
 def _part(
-    call: Call, path: str, example: TensorBatch, calibration: TensorBatches | None
+    run: ModelRun, path: str, example: TensorBatch, calibration: TensorBatches | None
 ) -> tuple[nn.Module, TensorBatch, TensorBatches | None]:
-    part = find(call.module, path)
-    first = next(inputs_of(call, path, example))
+    part = find(run.module, path)
+    first = next(inputs_of(run, path, example))
     if calibration is None:
         return part, first, None
     whole = calibration
     return (
         part,
         first,
-        lambda: (seen for batch in whole() for seen in inputs_of(call, path, batch)),
+        lambda: (seen for batch in whole() for seen in inputs_of(run, path, batch)),
     )
 
 

@@ -32,7 +32,7 @@ def _children(module: nn.Module) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Call:
+class ModelRun:
     """How a whole model is run on a batch."""
 
     module: nn.Module
@@ -49,19 +49,19 @@ class Call:
                 self.module(*batch)
 
 
-def inputs_of(call: Call, path: str, batch: TensorBatch) -> Iterator[TensorBatch]:
+def inputs_of(run: ModelRun, path: str, batch: TensorBatch) -> Iterator[TensorBatch]:
     """What the submodule is called with while the whole model runs on a batch, call by call.
 
     Raises SparqcError where the model fails, never calls it, or calls it with other things than
     tensors.
     """
     seen: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
-    part = find(call.module, path)
+    part = find(run.module, path)
     hook = part.register_forward_pre_hook(
         lambda _, args, kwargs: seen.append((args, kwargs)), with_kwargs=True
     )
     try:
-        call(batch)
+        run(batch)
     finally:
         hook.remove()
     if not seen:

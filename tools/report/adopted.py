@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from sparqc.base.text import shortened
-from sparqc.passes.adopt.adopted import ADOPTED, Adoption, Change
+from sparqc.passes.adopt.adopted import ADOPTED, Adoption, QuantizerChange
 from sparqc.passes.calibrate.calibrate import CalibratedRanges
 from sparqc.rewrite.facts import Facts
 
@@ -19,7 +19,7 @@ KINDS = ("kept", "moved", "removed", "added")
 class AdoptedRows:
     """All that became of the other tool's quantizers and ranges."""
 
-    changes: tuple[Change, ...]
+    changes: tuple[QuantizerChange, ...]
     #: Values and weights whose range is the other tool's.
     taken: tuple[str, ...]
     #: Activations that were measured, and weights whose range was computed, anew.
@@ -70,7 +70,7 @@ def adopted_lines(rows: AdoptedRows | None) -> Iterator[str]:
     yield from rows.notes
 
 
-def _grouped(changes: Iterable[Change]) -> Iterator[str]:
+def _grouped(changes: Iterable[QuantizerChange]) -> Iterator[str]:
     """One line for all that share kind and reason."""
     found = [(f"{c.kind}|{c.reason}", f"{c.value} -> {c.to}" if c.to else c.value) for c in changes]
     for key, values in _by((value, key) for key, value in found).items():

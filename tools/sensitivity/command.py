@@ -18,7 +18,7 @@ from sparqc.tools.terminal.console import stdout_console
 
 if TYPE_CHECKING:
     from sparqc.tools.sensitivity.result import Result
-    from sparqc.tools.sensitivity.run import Wish
+    from sparqc.tools.sensitivity.run import SensitivityOptions
 
 _PATH = click.Path(path_type=Path)
 
@@ -75,20 +75,20 @@ def sensitivity_command(
     from sparqc.predict.roofline import default_gpus, gpu
     from sparqc.tools.sensitivity.choice import parse_budget
     from sparqc.tools.sensitivity.judge import MetricChoice
-    from sparqc.tools.sensitivity.run import Wish
+    from sparqc.tools.sensitivity.run import SensitivityOptions
 
     for path in filter(None, (output, plot)):
         check_output(path, request.model)
     if plot is not None and plot.suffix.lower() not in (".svg", ".html"):
         raise UsageError(f"--plot {plot}: the name ends in neither .svg nor .html")
-    wish = Wish(
+    options = SensitivityOptions(
         MetricChoice(metric, lower_is_better, batches),
         gpu(gpu_name) if gpu_name is not None else default_gpus()[0],
         batch,
         parse_budget(budget) if budget is not None else None,
         frontier=plot is not None,
     )
-    result = run_sensitivity(request, wish, quiet=as_json)
+    result = run_sensitivity(request, options, quiet=as_json)
     _write(result, output, plot)
     if as_json:
         click.echo(json.dumps(result.to_json(), indent=2))
@@ -98,7 +98,9 @@ def sensitivity_command(
     render(result, stdout_console(), whole=verbose)
 
 
-def run_sensitivity(request: Request, wish: Wish, *, quiet: bool = False) -> Result:
+def run_sensitivity(
+    request: Request, options: SensitivityOptions, *, quiet: bool = False
+) -> Result:
     """Load the model, and measure it.
 
     Raises SparqcError or UsageError where anything that a person gave is wrong.
@@ -109,7 +111,7 @@ def run_sensitivity(request: Request, wish: Wish, *, quiet: bool = False) -> Res
 
     # A model's own prints must not get into the report.
     with contextlib.redirect_stdout(sys.stderr), progress_bar(not quiet) as progress:
-        return sensitivity(open_request(request, progress), wish)
+        return sensitivity(open_request(request, progress), options)
 
 
 def _write(result: Result, output: Path | None, plot: Path | None) -> None:

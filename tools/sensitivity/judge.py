@@ -18,7 +18,7 @@ from sparqc.rewrite.context import Batch
 from sparqc.tools.model.evaluation import Reference
 from sparqc.tools.model.loading import LoadedModel
 from sparqc.tools.sensitivity.study import Study
-from sparqc.tools.sensitivity.sweep import Call, Sweep
+from sparqc.tools.sensitivity.sweep import BatchState, Sweep
 
 #: The metric that every network has.
 SNR = "snr"
@@ -151,21 +151,21 @@ class Judge:
         """
         sweep = self.evaluation or self.calibration
         if whole:
-            sweep = Sweep(sweep.graph, sweep.table, calls=sweep.calls)
+            sweep = Sweep(sweep.graph, sweep.table, states=sweep.states)
             answer = sweep.behind(graph)
-            calls = [Call(c.digest, c.batch, c.outputs, None) for c in sweep.calls]
+            states = [BatchState(c.digest, c.batch, c.outputs, None) for c in sweep.states]
         else:
-            answer, calls = sweep.behind(graph), sweep.calls
+            answer, states = sweep.behind(graph), sweep.states
         noise = _Noise()
         if self.evaluation is None:
-            for call in calls:
-                noise.add(call, answer.of(call))
+            for state in states:
+                noise.add(state, answer.of(state))
             return Score(noise.ratio)
 
         def run(number: int, batch: Batch) -> list[Array]:
-            call = calls[number] if number < len(calls) else None
-            outputs = answer.of(call, batch)
-            noise.add(call, outputs)
+            state = states[number] if number < len(states) else None
+            outputs = answer.of(state, batch)
+            noise.add(state, outputs)
             return outputs
 
         number = self._number(self._figures(run), what)
@@ -182,21 +182,21 @@ class Judge:
     def values(self, graph: Graph, name: str) -> Iterator[Array]:
         """A value for each calibration batch, from where the sweep stands."""
         answer = self.calibration.behind(graph, [name])
-        for call in self.calibration.calls:
-            yield answer.of(call)[0]
+        for state in self.calibration.states:
+            yield answer.of(state)[0]
 
 
 class _Noise:
-    """Noise over signal of all outputs of all calls."""
+    """Noise over signal of all outputs of all batches."""
 
     def __init__(self) -> None:
         self._signal = self._noise = 0.0
 
-    def add(self, call: Call | None, outputs: list[Array]) -> None:
+    def add(self, state: BatchState | None, outputs: list[Array]) -> None:
         """Compare with what the float network gave, where that was kept."""
-        if call is None or call.outputs is None:
+        if state is None or state.outputs is None:
             return
-        for expected, actual in zip(call.outputs, outputs, strict=True):
+        for expected, actual in zip(state.outputs, outputs, strict=True):
             if expected.shape != actual.shape:
                 continue  # evaluate() asked for something else this time
             a, b = expected.astype(np.float64), actual.astype(np.float64)

@@ -72,7 +72,7 @@ def masked_weights(mask: Masked, layer: StudyLayer, study: Study, judge: Judge) 
     the mean there.
     """
     plain = Weights(mask.node, mask.weight)
-    if not (mask.renormalized or mask.repaired) or not judge.calibration.calls:
+    if not (mask.renormalized or mask.repaired) or not judge.calibration.states:
         return plain
     node = study.plain.value(mask.node).producer
     assert node is not None

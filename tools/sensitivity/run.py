@@ -27,7 +27,7 @@ from sparqc.tools.sensitivity.together import Point, Together
 
 
 @dataclass(frozen=True)
-class Wish:
+class SensitivityOptions:
     """What a person wants to know."""
 
     metric: MetricChoice
@@ -38,7 +38,7 @@ class Wish:
     frontier: bool = False
 
 
-def sensitivity(opened: Opened, wish: Wish) -> Result:
+def sensitivity(opened: Opened, options: SensitivityOptions) -> Result:
     """Measure each layer alone, and choose where there is a budget.
 
     Raises UsageError where the wishes do not fit the model, SparqcError where a pass, the model or
@@ -46,17 +46,17 @@ def sensitivity(opened: Opened, wish: Wish) -> Result:
     """
     job = opened.job
     found = study(job)
-    judge = Judge(found, opened.loaded, wish.metric)
-    _check_budget(wish.budget, judge)
+    judge = Judge(found, opened.loaded, options.metric)
+    _check_budget(options.budget, judge)
     rows = measure(found, judge)
-    speed = Speed(found, job, wish.gpu, wish.batch)
+    speed = Speed(found, job, options.gpu, options.batch)
     ways = {row.layer.name: _ways(row, judge, speed) for row in rows}
-    scale = Scale(judge.name, judge.baseline, wish.metric.lower_is_better)
+    scale = Scale(judge.name, judge.baseline, options.metric.lower_is_better)
     planned: dict[str, Keep] = {row.layer.name: row.layer.keep for row in rows}
     result = Result(
         model=opened.loaded.spec,
         target=job.context.target.name,
-        gpu=wish.gpu.doc,
+        gpu=options.gpu.doc,
         shapes=speed.shapes,
         scale=scale,
         rows=rows,
@@ -67,9 +67,9 @@ def sensitivity(opened: Opened, wish: Wish) -> Result:
         excluded=tuple((row.module, row.name) for row in found.excluded),
         notes=tuple(_notes(opened, found, judge, speed)),
     )
-    if wish.budget is None and not wish.frontier:
+    if options.budget is None and not options.frontier:
         return result
-    return _Chooser(found, Together(found, job, judge), judge, speed, result).chosen(wish.budget)
+    return _Chooser(found, Together(found, job, judge), judge, speed, result).chosen(options.budget)
 
 
 def _check_budget(budget: Budget | None, judge: Judge) -> None:

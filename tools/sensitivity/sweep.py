@@ -20,7 +20,7 @@ OUTPUT_ROOM = 256 << 20
 
 
 @dataclass
-class Call:
+class BatchState:
     """One batch: what the float network gives for it, and its values in front of a layer."""
 
     digest: bytes
@@ -41,7 +41,7 @@ class Sweep:
     graph: Graph
     table: OperatorTable
     room: int = ROOM
-    calls: list[Call] = field(default_factory=list)
+    states: list[BatchState] = field(default_factory=list)
     at: int = 0
 
     def __post_init__(self) -> None:
@@ -53,15 +53,15 @@ class Sweep:
     def add(self, batch: Batch, outputs: list[Array], *, keep: bool) -> None:
         """A batch in front of the whole network; `keep` it where nobody gives it again."""
         size = sum(y.nbytes for y in outputs)
-        fits = not self.calls or self._outputs_kept + size <= OUTPUT_ROOM
+        fits = not self.states or self._outputs_kept + size <= OUTPUT_ROOM
         self._outputs_kept += size if fits else 0
         given, known = list(batch), None
         bytes_given = sum(a.nbytes for a in given)
         if keep or self._values_kept + bytes_given <= self.room:
             known = dict(zip(self._inputs, given, strict=True))
             self._values_kept += bytes_given
-        self.calls.append(
-            Call(digest(batch), given if keep else None, outputs if fits else None, known)
+        self.states.append(
+            BatchState(digest(batch), given if keep else None, outputs if fits else None, known)
         )
 
     def move_to(self, index: int) -> None:
@@ -72,13 +72,13 @@ class Sweep:
         needed = Behind(self.graph, known, self.table).inputs
         step = Behind(self.graph, self._known, self.table, needed)
         taken = 0
-        for call in self.calls:
-            if call.known is None:
+        for state in self.states:
+            if state.known is None:
                 continue
-            call.known = dict(zip(needed, step.run(call.known), strict=True))
-            taken += sum(a.nbytes for a in call.known.values())
+            state.known = dict(zip(needed, step.run(state.known), strict=True))
+            taken += sum(a.nbytes for a in state.known.values())
             if taken > self.room:
-                call.known = None
+                state.known = None
         self.at, self._known = index, known
 
     def behind(self, graph: Graph, wanted: Sequence[str] | None = None) -> Answer:
@@ -87,7 +87,7 @@ class Sweep:
 
 
 class Answer:
-    """What a variant gives for the calls of a sweep."""
+    """What a variant gives for the batches of a sweep."""
 
     def __init__(
         self, sweep: Sweep, graph: Graph, known: frozenset[str], wanted: Sequence[str] | None
@@ -96,12 +96,12 @@ class Answer:
         self._part = Behind(graph, known, sweep.table, wanted)
         self._whole: Behind | None = None
 
-    def of(self, call: Call | None, batch: Batch | None = None) -> list[Array]:
-        """The wanted values for a call; for a `batch` that is not that of the call all is run."""
-        same = call is not None and (batch is None or digest(batch) == call.digest)
-        if call is not None and call.known is not None and same:
-            return self._part.run(call.known)
-        given = batch if batch is not None or call is None else call.batch
+    def of(self, state: BatchState | None, batch: Batch | None = None) -> list[Array]:
+        """The wanted values for a batch of the sweep; for another `batch` all is run."""
+        same = state is not None and (batch is None or digest(batch) == state.digest)
+        if state is not None and state.known is not None and same:
+            return self._part.run(state.known)
+        given = batch if batch is not None or state is None else state.batch
         assert given is not None
         if self._whole is None:
             self._whole = Behind(self._graph, (), self._sweep.table, self._wanted)

@@ -38,7 +38,7 @@ _COMPARED = "the outputs are those of the file against the trained model's"
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TuneOutcome:
     """A finished run; `error` is what evaluate() raised, behind a file that is written."""
 
     report: Report
@@ -51,7 +51,7 @@ class Outcome:
         return {**self.report.to_json(), "stages": [row.to_json() for row in self.rows]}
 
 
-def tune(order: Order) -> Outcome | None:
+def tune(order: Order) -> TuneOutcome | None:
     """Carry out an order; None on every rank but the first.
 
     Raises SparqcError or UsageError where anything a person gave is wrong; a file is written at the
@@ -71,7 +71,7 @@ def tune(order: Order) -> Outcome | None:
         ) from error
 
 
-def _tune(order: Order, ranks: Ranks, device: torch.device) -> Outcome | None:
+def _tune(order: Order, ranks: Ranks, device: torch.device) -> TuneOutcome | None:
     phases, events = Phases(), Recorder()
     with together(ranks):
         loaded = _load(order)
@@ -175,7 +175,7 @@ def _outcome(
     rows: Sequence[Row],
     events: Recorder,
     phases: Phases,
-) -> Outcome:
+) -> TuneOutcome:
     found, error = list(rows), None
     if loaded.evaluate is not None:
         try:
@@ -196,7 +196,7 @@ def _outcome(
     report = replace(
         report_of(compiled, account), pipeline=str(parse(order.request.options.passes))
     )
-    return Outcome(report, tuple(found), error)
+    return TuneOutcome(report, tuple(found), error)
 
 
 def _file_metrics(loaded: LoadedModel, compiled: Compiled) -> Any:
@@ -213,7 +213,7 @@ def _metrics(rows: Sequence[Row]) -> list[Metric]:
     return [Metric(name, first[name], last[name]) for name in first if name in last]
 
 
-def render(outcome: Outcome, *, verbose: bool) -> None:
+def render(outcome: TuneOutcome, *, verbose: bool) -> None:
     """Print the report of the compile, and the metrics from stage to stage."""
     console = stdout_console()
     render_report(outcome.report, console, verbose=verbose)

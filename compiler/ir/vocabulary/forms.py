@@ -5,7 +5,7 @@ Nothing here imports torch before a call is written: work on ONNX alone does wit
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -43,7 +43,6 @@ FLOATS = frozenset({"f64", "f32", "f16", "bf16"})
 
 Rng = np.random.Generator
 Sampler = Callable[[Rng], Sample]
-Evaluate = Callable[[Mapping[str, Any], Mapping[str, Any]], Sequence[Array]]
 
 
 # -- what a node holds ---------------------------------------------------------------------------

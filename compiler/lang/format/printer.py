@@ -16,6 +16,7 @@ from sparqc.lang.ast import (
     Index,
     ListExpr,
     Literal,
+    LiteralValue,
     MatchStatement,
     Name,
     NativeCall,
@@ -23,7 +24,6 @@ from sparqc.lang.ast import (
     Pairing,
     QuantizedOperand,
     RewriteStatement,
-    Scalar,
     Unary,
 )
 from sparqc.lang.parse.strings import quote
@@ -34,7 +34,7 @@ _PRECEDENCE = {"or": _OR, "and": _AND, "+": _SUM, "-": _SUM, "*": _PRODUCT, "/":
                "//": _PRODUCT, "%": _PRODUCT}  # fmt: skip
 
 
-def format_scalar(value: Scalar | tuple[Scalar, ...]) -> str:
+def format_scalar(value: LiteralValue | tuple[LiteralValue, ...]) -> str:
     """A literal: `none`, `true`, `0.5`, `"nearest"`, `[1, 1]`."""
     if isinstance(value, tuple):
         return f"[{', '.join(map(format_scalar, value))}]"
@@ -78,7 +78,7 @@ def _bound(expr: Expr) -> tuple[str, int]:
     return _binary(expr)
 
 
-def _negative(value: Scalar) -> bool:
+def _negative(value: LiteralValue) -> bool:
     return isinstance(value, int | float) and math.copysign(1, value) < 0
 
 

@@ -20,16 +20,16 @@ from sparqc.lang.ast import (
     Index,
     ListExpr,
     Literal,
+    LiteralValue,
     Name,
     NativeCall,
-    Scalar,
     Unary,
 )
 from sparqc.lang.parse.keywords import RESERVED
 from sparqc.lang.parse.source import Source
 from sparqc.lang.parse.strings import read_template, unquote
 
-_KEYWORDS: dict[str, Scalar] = {"true": True, "false": False, "none": None}
+_KEYWORDS: dict[str, LiteralValue] = {"true": True, "false": False, "none": None}
 _LONGEST_NUMBER = 40
 
 
@@ -119,7 +119,7 @@ class ExpressionBuilder(Transformer[Token, Any]):
 
     # -- words and numbers -----------------------------------------------------------------------
 
-    def _scalar(self, item: Any) -> Scalar:
+    def _scalar(self, item: Any) -> LiteralValue:
         if not isinstance(item, Token):
             return item  # type: ignore[no-any-return]  # a number, built already
         if item.type == "STRING":
@@ -149,5 +149,5 @@ class ExpressionBuilder(Transformer[Token, Any]):
         return str(token)
 
 
-def _is_number(value: Scalar) -> bool:
+def _is_number(value: LiteralValue) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)

@@ -18,9 +18,9 @@ from sparqc.lang.ast import (
     Bind,
     CallPattern,
     Constraint,
+    LiteralValue,
     MatchStatement,
     Number,
-    Scalar,
 )
 from sparqc.lang.parse.expressions import ExpressionBuilder
 from sparqc.lang.parse.keywords import DTYPES
@@ -127,9 +127,9 @@ class PatternBuilder(ExpressionBuilder):
         literal = items[1] if isinstance(items[1], tuple) else self._scalar(items[1])
         return AttributePattern(str(items[0]), literal, span=self.place(meta))
 
-    def tuple_literal(self, meta: Meta, items: list[Any]) -> tuple[Scalar, ...]:
+    def tuple_literal(self, meta: Meta, items: list[Any]) -> tuple[LiteralValue, ...]:
         return tuple(map(self._scalar, items))
 
-    def number(self, meta: Meta, items: list[Token]) -> Scalar:
+    def number(self, meta: Meta, items: list[Token]) -> LiteralValue:
         value = self._scalar(items[-1])
         return -value if len(items) > 1 and value is not None else value  # type: ignore[operator]

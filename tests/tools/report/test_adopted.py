@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sparqc.passes.adopt.adopted import Adoption, Change
+from sparqc.passes.adopt.adopted import Adoption, QuantizerChange
 from sparqc.passes.calibrate.calibrate import CalibratedRanges, Range
 from sparqc.rewrite.facts import Facts
 from sparqc.tools import cli
@@ -82,8 +82,8 @@ def test_without_quantizers_there_is_no_section(compiled):
 
 
 def test_changes_of_one_reason_share_a_line():
-    rows = [Change(f"v{i}", "removed", "inside conv_act", "q") for i in range(5)]
-    rows += [Change("a", "moved", "nn.max_pool hands codes on", "q", "b")]
+    rows = [QuantizerChange(f"v{i}", "removed", "inside conv_act", "q") for i in range(5)]
+    rows += [QuantizerChange("a", "moved", "nn.max_pool hands codes on", "q", "b")]
     ranges = [Range("b", "", "s", "adopted", 1, 1, 1), Range("w", "", "t", "weight", 1, 1, 1)]
     taken = Adoption(changes=rows, left_in_float={"fc": "it was"})
     lines = list(adopted_lines(adopted_rows(Facts(taken, CalibratedRanges(tuple(ranges))))))

@@ -19,7 +19,7 @@ from sparqc.tools.model.request import Request
 from sparqc.tools.sensitivity.judge import Judge, MetricChoice
 from sparqc.tools.sensitivity.measure import LayerLoss, masked_weights, measure
 from sparqc.tools.sensitivity.result import Result
-from sparqc.tools.sensitivity.run import Wish, sensitivity
+from sparqc.tools.sensitivity.run import SensitivityOptions, sensitivity
 from sparqc.tools.sensitivity.study import Study, study
 from sparqc.tools.sensitivity.sweep import Sweep
 from sparqc.tools.sensitivity.together import Together
@@ -34,7 +34,9 @@ def opened(path: Path, **wishes: object) -> Opened:
 
 
 def run(path: Path, metric: MetricChoice | None = None, **wishes: object) -> Result:
-    return sensitivity(opened(path, **wishes), Wish(metric or MetricChoice(), gpu("a40")))
+    return sensitivity(
+        opened(path, **wishes), SensitivityOptions(metric or MetricChoice(), gpu("a40"))
+    )
 
 
 @pytest.fixture(scope="module")
@@ -109,8 +111,8 @@ def test_what_lies_behind_a_layer_gives_what_the_whole_variant_gives(
         weights = [Weights(m.node, m.weight) for m in layer.masked]
         for graph in (variant(network, layer, True), variant(network, layer, True, weights)):
             answer = sweep.behind(graph)
-            behind = [y for call in sweep.calls for y in answer.of(call)]
-            assert np.abs(behind[0] - sweep.calls[0].outputs[0]).max() > 0  # type: ignore[index]
+            behind = [y for call in sweep.states for y in answer.of(call)]
+            assert np.abs(behind[0] - sweep.states[0].outputs[0]).max() > 0  # type: ignore[index]
             for a, b in zip(behind, outputs(graph, network), strict=True):
                 np.testing.assert_array_equal(a, b)
 
@@ -122,7 +124,7 @@ def test_batches_that_find_no_room_run_through_all_layers_with_the_same_result(
     judge = Judge(network, found.loaded, MetricChoice())
     judge.calibration.room = 0
     again = {row.layer.title: row for row in measure(network, judge)}
-    assert all(call.known is None for call in judge.calibration.calls)
+    assert all(call.known is None for call in judge.calibration.states)
     assert {n: r.both for n, r in again.items()} == {n: r.both for n, r in rows.items()}
 
 

@@ -15,7 +15,7 @@ from sparqc.tools.terminal.options import import_option
 
 if TYPE_CHECKING:
     from sparqc.lang.ast import PatternFile
-    from sparqc.tools.rules.examples.outcome import Outcome
+    from sparqc.tools.rules.examples.result import ExampleResult
 
 #: So many names stand in the summary of a file.
 _NAMED = 6
@@ -40,19 +40,19 @@ def test_command(files: tuple[Path, ...]) -> None:
 
 def _run(path: Path) -> int:
     from sparqc.lang.parse.parser import parse_file
-    from sparqc.tools.rules.examples.outcome import outcomes
+    from sparqc.tools.rules.examples.result import run_examples
 
     file = parse_file(path)
-    found: list[Outcome] = []
-    for outcome in outcomes(file):
-        found.append(outcome)
-        if outcome.fault:
-            click.echo(f"error: {outcome.error}", err=True)
+    found: list[ExampleResult] = []
+    for result in run_examples(file):
+        found.append(result)
+        if result.fault:
+            click.echo(f"error: {result.error}", err=True)
     click.echo(f"{path}: {'; '.join(_summary(file, found))}")
-    return FAILED if any(outcome.fault for outcome in found) else 0
+    return FAILED if any(result.fault for result in found) else 0
 
 
-def _summary(file: PatternFile, found: Sequence[Outcome]) -> Iterator[str]:
+def _summary(file: PatternFile, found: Sequence[ExampleResult]) -> Iterator[str]:
     count = len({id(o.example) for o in found})
     wrong = len({id(o.example) for o in found if o.fault})
     if not found:

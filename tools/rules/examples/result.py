@@ -38,7 +38,7 @@ _TOLD = 3
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ExampleResult:
     """One example on one level; `fault` says in what it does not hold, "" where it holds."""
 
     declaration: Declaration
@@ -57,7 +57,7 @@ class Outcome:
         return SparqcError(what, span=replace(span, text="") if span else None)
 
 
-def outcomes(file: PatternFile) -> Iterator[Outcome]:
+def run_examples(file: PatternFile) -> Iterator[ExampleResult]:
     """Every example of a file on each level that its declaration is for, in order.
 
     The other declarations that rules may use are those of the installed files.
@@ -65,10 +65,12 @@ def outcomes(file: PatternFile) -> Iterator[Outcome]:
     for declaration in file.declarations:
         for example in declaration.examples:
             for level in declaration.levels:
-                yield outcome(declaration, example, level, _book_of(file))
+                yield run_example(declaration, example, level, _book_of(file))
 
 
-def outcome(declaration: Declaration, example: Example, level: Level, book: RuleBook) -> Outcome:
+def run_example(
+    declaration: Declaration, example: Example, level: Level, book: RuleBook
+) -> ExampleResult:
     """What one example comes to on one level.  Knobs of the book are turned as the declaration's
     conditions ask."""
     case = _Case(declaration, example, level, book)
@@ -76,7 +78,7 @@ def outcome(declaration: Declaration, example: Example, level: Level, book: Rule
         fault = case.fault()
     except SparqcError as error:  # its text is no graph, a native fails, the graph does not run
         fault = str(error)
-    return Outcome(declaration, example, level, fault, case.unmeasured)
+    return ExampleResult(declaration, example, level, fault, case.unmeasured)
 
 
 def _book_of(file: PatternFile) -> RuleBook:
