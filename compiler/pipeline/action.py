@@ -16,7 +16,7 @@ from sparqc.ir.boundary import decode, encode, ends_of
 from sparqc.ir.graph import Array, Graph
 from sparqc.lang.ast import RuleDecl
 from sparqc.match.result import Match
-from sparqc.pipeline.drift import Drift, Word, drift_of
+from sparqc.pipeline.drift import Drift, Word, drift_of, what_to_do
 from sparqc.pipeline.events import Listener, PassEvent, RuleEvent
 from sparqc.pipeline.gate import Gate
 from sparqc.pipeline.passbase import Pass
@@ -118,7 +118,7 @@ class Action:
         self._tell_pass(pass_, graph, after, number, changes, clock, drift, "", size)
         if drift is not None:
             self.drift.append((pass_.name, drift))
-            self._insist(drift, pass_.preserves, f"the pass {pass_.name}", None)
+            self._insist(drift, pass_.preserves, f"the pass {pass_.name}", pass_.name, None)
         return after, changes
 
     def _tell_pass(
@@ -175,7 +175,7 @@ class Action:
             listener.on_rule(event)
         if drift is not None:
             what = f"the rule {rule.name} at {change.before[0]} (application {event.seq})"
-            self._insist(drift, rule.preserves, what, rule.span)
+            self._insist(drift, rule.preserves, what, rule.name, rule.span)
         return change
 
     # -- numbers ---------------------------------------------------------------------------------
@@ -205,10 +205,10 @@ class Action:
     def _drift(self, before: list[Array], graph: Graph, context: Context) -> Drift:
         return drift_of(before, self._execute(graph, context), graph.output_names, graph)
 
-    def _insist(self, drift: Drift, word: Word, what: str, span: Span | None) -> None:
+    def _insist(self, drift: Drift, word: Word, what: str, name: str, span: Span | None) -> None:
         if not drift.keeps(word):
             raise SparqcError(
                 f"{what} promises {word} results, but the output {drift.worst!r} moves: {drift}",
                 span=span,
-                hint="leave it out with --skip, and report it together with the model",
+                hint=what_to_do(name),
             )

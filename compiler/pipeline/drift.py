@@ -80,6 +80,14 @@ def drift_of(
     return replace(measure(before, after, names), rounds=rounds, half=half)
 
 
+def what_to_do(name: str) -> str:
+    """The hint where the pass or rule of that name has broken its word."""
+    return (
+        f"--skip {name} does without it; if it is your own, mend it or let it promise less, else "
+        "report it together with the model"
+    )
+
+
 def _equal(a: Array, b: Array) -> bool:
     if a.dtype != b.dtype:
         return False

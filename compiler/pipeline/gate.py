@@ -18,7 +18,7 @@ from sparqc.ir.boundary import decode, encode, ends_of
 from sparqc.ir.graph import Array, Graph
 from sparqc.ir.levels.execute import open_runner
 from sparqc.ir.uncalibrated import is_uncalibrated
-from sparqc.pipeline.drift import CLOSE_HALF, Drift, measure
+from sparqc.pipeline.drift import CLOSE_HALF, Drift, measure, what_to_do
 from sparqc.pipeline.events import RuleEvent
 from sparqc.pipeline.passbase import Pass
 from sparqc.rewrite.context import Context
@@ -175,7 +175,7 @@ class Gate:
             raise SparqcError(
                 f"the pass {pass_.name} promises {pass_.preserves} results, but the output "
                 f"{drift.worst!r} moves: {drift}",
-                hint=f"report it together with the model; --skip {pass_.name} does without it",
+                hint=what_to_do(pass_.name),
             )
 
     def _end_in_front(self, graph: Graph, scales: Mapping[str, float], context: Context) -> None:
@@ -223,6 +223,5 @@ def _broken(
     lines = "".join(f"\n  then {text}" for text in more)
     return SparqcError(
         f"the pass {pass_.name} promises {pass_.preserves} results, but {first}{by}{lines}",
-        hint=f"report it together with the model; --skip {rule.rule if rule else pass_.name} "
-        "does without it",
+        hint=what_to_do(rule.rule if rule else pass_.name),
     )

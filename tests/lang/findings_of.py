@@ -67,8 +67,8 @@ def _lines(finding: PatternError) -> Iterator[str]:
     span = finding.span
     place = f"{span.line}:{span.column}+{span.width}" if span else "?"
     yield f"# {grade}: {place} {finding.message}"
-    if finding.hint:
-        yield f"#   hint: {finding.hint}"
+    for line in finding.hint.splitlines():
+        yield f"#   hint: {line.strip()}"
 
 
 if __name__ == "__main__":

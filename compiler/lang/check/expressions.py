@@ -76,7 +76,8 @@ def _of_condition(condition: Condition) -> Iterator[Expr | Template]:
 def _native(call: NativeCall, natives: Mapping[str, Native]) -> Findings:
     native = natives.get(call.name)
     if native is None:
-        hint = did_you_mean(call.name, natives)
+        own = "a native of your own is known once it is imported: --import FILE.py"
+        hint = "\n  ".join(filter(None, (did_you_mean(call.name, natives), own)))
         yield PatternError(f"unknown function @{call.name}", span=call.span, hint=hint)
     elif not native.takes(len(call.arguments)):
         names = ", ".join(p.name for p in native.parameters)
