@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from sparqc.ir.graph import Graph, Origin, Value
+from sparqc.ir.graph import Graph, Node, Value
 from sparqc.ir.text.parse import is_made_up
-from sparqc.ir.text.print import print_graph, print_node
+from sparqc.ir.text.print import print_node
 from sparqc.ir.text.tokens import constant_text, name_text, type_text
 from sparqc.ir.vocabulary.table import OperatorTable
 
@@ -42,31 +42,50 @@ def _close(value: Value, stated: Value) -> bool:
     return np.allclose(value.data, stated.data, rtol=_TOLERANCE, atol=1e-8, equal_nan=True)
 
 
-def _structure(graph: Graph, table: OperatorTable) -> str:
-    """The dump of a copy whose names are numbers and whose constants are zeros."""
+def _structure(graph: Graph, table: OperatorTable) -> list[str]:
+    """The statements of a copy whose names are numbers and whose constants are zeros; inputs keep
+    their names.  What leads to the first output comes first, whatever order the nodes stand in."""
     graph = graph.clone()
-    graph.drop_dead()
-    graph.sort()
     for number, value in enumerate(_constants(graph)):
         assert value.data is not None
         graph.rename(value, f"const.{number}")
         value.data = np.zeros_like(value.data)
-    for number, node in enumerate(graph.nodes):
-        node.origin = Origin()
+    for number, node in enumerate(_nodes(graph)):
         for output in node.outputs:
             graph.rename(output, f"value.{number}.{output.index}")
-    graph.output_names = [f"output.{i}" for i in range(len(graph.outputs))]
-    return print_graph(graph, table)
+    return _statements(graph, table)
+
+
+def _nodes(graph: Graph) -> list[Node]:
+    """The operators that outputs need, each behind those that it reads."""
+    found: dict[Node, None] = {}
+    stack = [v.producer for v in reversed(graph.outputs) if v.producer is not None]
+    while stack:
+        node = stack[-1]
+        read = [v.producer for v in node.inputs if v.producer is not None]
+        missing = [n for n in read if n not in found]
+        if missing and node not in found:
+            stack += reversed(missing)
+        else:
+            found[stack.pop()] = None
+    return list(found)
 
 
 def _constants(graph: Graph) -> list[Value]:
-    """Those that operators read, in the order in which they do."""
-    return list(dict.fromkeys(v for n in graph.nodes for v in n.inputs if v.is_const))
+    """Those that these operators read, in their order, and those that are outputs."""
+    read = [v for node in _nodes(graph) for v in node.inputs]
+    return list(dict.fromkeys(v for v in (*read, *graph.outputs) if v.is_const))
+
+
+def _inputs(graph: Graph) -> list[Value]:
+    """The inputs that are read, by their names."""
+    read = {v for node in _nodes(graph) for v in node.inputs} | set(graph.outputs)
+    return sorted((v for v in graph.inputs if v in read), key=lambda value: value.name)
 
 
 def _statements(graph: Graph, table: OperatorTable) -> list[str]:
     """A graph as an example would write it."""
-    lines = [f"{name_text(v.name)}: {type_text(v.type)}" for v in graph.inputs]
+    lines = [f"{name_text(v.name)}: {type_text(v.type)}" for v in _inputs(graph)]
     lines += [f"{name_text(v.name)}: const {type_text(v.type)}" for v in _constants(graph)]
-    lines += [print_node(node, table, origins=False) for node in graph.nodes]
+    lines += [print_node(node, table, origins=False) for node in _nodes(graph)]
     return [*lines, f"return {', '.join(name_text(v.name) for v in graph.outputs)}"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,6 +43,8 @@ def _run(path: Path) -> int:
     from sparqc.lang.parse.parser import parse_file
     from sparqc.tools.rules.examples.result import run_examples
 
+    # torch tells of a graph that makes no sense by itself; the example's error says so.
+    logging.getLogger("torch._subclasses.fake_tensor").setLevel(logging.CRITICAL)
     file = parse_file(path)
     found: list[ExampleResult] = []
     for result in run_examples(file):
@@ -58,7 +61,7 @@ def _summary(file: PatternFile, found: Sequence[ExampleResult]) -> Iterator[str]
     if not found:
         yield "it has no examples"
     elif wrong:
-        yield f"{wrong} of {count} example{'s' if count > 1 else ''} do not hold"
+        yield f"{wrong} of {count} examples {'do' if wrong > 1 else 'does'} not hold"
     else:
         yield f"{count} example{'s hold' if count > 1 else ' holds'}"
     if silent := _never_firing(file):

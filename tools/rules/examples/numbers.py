@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from sparqc.errors import SparqcError
 from sparqc.ir.graph import Array, Graph, Value
 from sparqc.ir.levels.execute import open_runner
 from sparqc.ir.onnx.types import numpy_dtype
@@ -20,16 +21,28 @@ _SIZE = 2
 def samples(graph: Graph) -> list[list[Array]] | None:
     """Arrays for all inputs, several times; None where the type of one is not known."""
     random = np.random.default_rng(0)
-    types = [(numpy_dtype(v.type.dtype), v.shape) for v in graph.inputs]
-    if any(dtype is None or shape is None for dtype, shape in types):
+    if not all(map(_is_known, graph.inputs)):
         return None
     return [[_drawn(value, random) for value in graph.inputs] for _ in range(SAMPLES)]
 
 
 def outputs(graph: Graph, table: OperatorTable, batches: list[list[Array]]) -> list[Array]:
-    """What the graph gives for all of them, one after the other."""
-    runner = open_runner(graph, table)
-    return [array for batch in batches for array in runner.run(batch)[0]]
+    """What the graph gives for all of them, one after the other.
+
+    Raises SparqcError where it does not run.
+    """
+    try:
+        runner = open_runner(graph, table)
+        return [array for batch in batches for array in runner.run(batch)[0]]
+    except SparqcError as error:
+        raise SparqcError(f"its graph does not run on random inputs: {error.message}") from error
+
+
+def _is_known(value: Value) -> bool:
+    """Whether arrays can be drawn for an input: a size that has a name may be any."""
+    sizes = value.shape
+    unknown = sizes is None or any(isinstance(d, str) and d.startswith("?") for d in sizes)
+    return not unknown and numpy_dtype(value.type.dtype) is not None
 
 
 def _drawn(value: Value, random: np.random.Generator) -> Array:

@@ -39,11 +39,11 @@ _TOLD = 3
 
 @dataclass(frozen=True)
 class ExampleResult:
-    """One example on one level; `fault` says in what it does not hold, "" where it holds."""
+    """One example on some levels; `fault` says in what it does not hold, "" where it holds."""
 
     declaration: Declaration
     example: Example
-    level: Level
+    levels: tuple[Level, ...]
     fault: str = ""
     #: The rewrite promises numbers, and they could not be compared: an input has no type.
     unmeasured: bool = False
@@ -51,21 +51,27 @@ class ExampleResult:
     @property
     def error(self) -> SparqcError:
         """The fault with its place, for people."""
-        what = f"{self.declaration.name} on {self.level}: {self.fault}"
+        what = f"{self.declaration.name} on {', '.join(self.levels)}: {self.fault}"
         span = self.example.span
         # Without its text: a caret below the word `example` shows nothing.
         return SparqcError(what, span=replace(span, text="") if span else None)
 
 
 def run_examples(file: PatternFile) -> Iterator[ExampleResult]:
-    """Every example of a file on each level that its declaration is for, in order.
+    """Every example of a file on each level that its declaration is for, in order; levels with the
+    same result share it.
 
     The other declarations that rules may use are those of the installed files.
     """
     for declaration in file.declarations:
         for example in declaration.examples:
+            found: dict[ExampleResult, ExampleResult] = {}
             for level in declaration.levels:
-                yield run_example(declaration, example, level, _book_of(file))
+                result = run_example(declaration, example, level, _book_of(file))
+                alike = replace(result, levels=())
+                levels = found[alike].levels if alike in found else ()
+                found[alike] = replace(result, levels=(*levels, level))
+            yield from found.values()
 
 
 def run_example(
@@ -78,7 +84,7 @@ def run_example(
         fault = case.fault()
     except SparqcError as error:  # its text is no graph, a native fails, the graph does not run
         fault = str(error)
-    return ExampleResult(declaration, example, level, fault, case.unmeasured)
+    return ExampleResult(declaration, example, (level,), fault, case.unmeasured)
 
 
 def _book_of(file: PatternFile) -> RuleBook:
