@@ -15,6 +15,7 @@ from sparqc.lang.format.formatter import format_file
 from sparqc.lang.parse.keywords import BLOCKS, CLAUSES, PROPERTIES, RESERVED
 from sparqc.lang.parse.parser import parse_text
 from sparqc.match.rulebook import RuleBook
+from sparqc.pipeline.library import rulebook
 from sparqc.tools.rules.examples.result import run_example
 from tests.lang.findings_of import NATIVES, findings
 
@@ -56,6 +57,15 @@ def test_the_examples_hold(text: str, python: dict) -> None:
             for level in declaration.levels:
                 found = run_example(declaration, example, level, book)
                 assert not found.fault and not found.unmeasured, str(found.error)
+
+
+def test_what_a_reader_may_copy_is_no_installed_name() -> None:
+    """All but the excerpts that show what sparqc itself knows."""
+    excerpts = {"fold_batch_norm", "conv_add_act", "convolution", "concat", "shared_dequantize"}
+    excerpts |= {"activation", "nn.silu"}
+    shown = {d.name for text in snippets("spq") for d in parse_text(text).declarations}
+    assert "drop_pool_of_one" in shown
+    assert not (shown - excerpts) & {d.name for d in rulebook().declarations}
 
 
 def test_the_error_message_is_real() -> None:
