@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -104,8 +104,7 @@ def _module(
     calibration = code.calibration(len(example), names)
     if submodule:
         run = ModelRun(module, code.code, keywords)
-        part, example, calibration = _part(run, submodule, example, calibration)
-        return LoadedModel(spec, "module", code.path, part, inputs=example, calibration=calibration)
+        return _part(spec, code.path, run, submodule, example, calibration)
     return LoadedModel(
         spec,
         "module",
@@ -121,17 +120,28 @@ def _module(
 
 
 def _part(
-    run: ModelRun, path: str, example: TensorBatch, calibration: TensorBatches | None
-) -> tuple[nn.Module, TensorBatch, TensorBatches | None]:
+    spec: str,
+    file: Path | None,
+    run: ModelRun,
+    path: str,
+    example: TensorBatch,
+    calibration: TensorBatches | None,
+) -> LoadedModel:
     part = find(run.module, path)
-    first = next(inputs_of(run, path, example))
-    if calibration is None:
-        return part, first, None
-    whole = calibration
-    return (
+    inputs, keywords = next(inputs_of(run, path, example))
+
+    def of_part() -> Iterator[TensorBatch]:
+        for batch in calibration() if calibration else ():
+            yield from (seen for seen, _ in inputs_of(run, path, batch))
+
+    return LoadedModel(
+        spec,
+        "module",
+        file,
         part,
-        first,
-        lambda: (seen for batch in whole() for seen in inputs_of(run, path, batch)),
+        inputs=inputs,
+        keywords=keywords,
+        calibration=of_part if calibration else None,
     )
 
 

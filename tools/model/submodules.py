@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from sparqc.errors import SparqcError, UsageError, did_you_mean
 from sparqc.tools.model.functions import TensorBatch
+from sparqc.tools.model.keywords import positional_names
 from sparqc.tools.model.user_code import UserCode
 
 
@@ -49,8 +50,11 @@ class ModelRun:
                 self.module(*batch)
 
 
-def inputs_of(run: ModelRun, path: str, batch: TensorBatch) -> Iterator[TensorBatch]:
-    """What the submodule is called with while the whole model runs on a batch, call by call.
+def inputs_of(
+    run: ModelRun, path: str, batch: TensorBatch
+) -> Iterator[tuple[TensorBatch, tuple[str, ...]]]:
+    """What the submodule is called with while the whole model runs on a batch, call by call: the
+    tensors, and their keywords where `forward` takes one of them by keyword alone.
 
     Raises SparqcError where the model fails, never calls it, or calls it with other things than
     tensors.
@@ -71,12 +75,15 @@ def inputs_of(run: ModelRun, path: str, batch: TensorBatch) -> Iterator[TensorBa
 
 def _tensors(
     part: nn.Module, path: str, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> TensorBatch:
+) -> tuple[TensorBatch, tuple[str, ...]]:
     bound = inspect.signature(part.forward).bind(*args, **kwargs)
-    if bound.kwargs or not all(isinstance(value, Tensor) for value in bound.args):
-        given = ", ".join(type(v).__name__ for v in (*bound.args, *bound.kwargs.values()))
+    values = (*bound.args, *bound.kwargs.values())
+    names = (*positional_names(part)[: len(bound.args)], *bound.kwargs)
+    unnamed = bound.kwargs and len(names) < len(values)
+    if unnamed or not all(isinstance(value, Tensor) for value in values):
+        given = ", ".join(type(value).__name__ for value in values)
         raise SparqcError(
             f"the model calls its submodule {path!r} with ({given}), not with tensors alone",
             hint="take a submodule inside it or around it",
         )
-    return tuple(value.detach() for value in bound.args)
+    return tuple(value.detach() for value in values), names if bound.kwargs else ()
