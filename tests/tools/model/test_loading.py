@@ -276,7 +276,8 @@ def test_a_submodule_that_takes_other_things_than_tensors(write: Write) -> None:
 def test_a_submodule_that_takes_a_tensor_by_keyword_alone(write: Write, call: str) -> None:
     text = GOOD.replace("self.head(self.body(x) * 2)", call).replace(
         "class Net",
-        "class Scale(nn.Module):\n        def forward(self, x, *, by):\n            return x * by\n\n"
+        "class Scale(nn.Module):\n        def forward(self, x, *, by):\n            return x * by"
+        "\n\n"
         "    class Net",
     )
     text = text.replace("self.head = nn.Linear(4, 2)", "self.scale = Scale()")
