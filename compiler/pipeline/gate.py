@@ -12,12 +12,14 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from importlib.metadata import version
 
 from sparqc.errors import SparqcError
 from sparqc.ir.boundary import decode, encode, ends_of
 from sparqc.ir.graph import Array, Graph
 from sparqc.ir.levels.execute import open_runner
 from sparqc.ir.uncalibrated import is_uncalibrated
+from sparqc.ir.vocabulary.table import OperatorTable
 from sparqc.pipeline.drift import CLOSE_HALF, Drift, measure, what_to_do
 from sparqc.pipeline.events import RuleEvent
 from sparqc.pipeline.passbase import Pass
@@ -135,7 +137,7 @@ class Gate:
             self._known, self.silent = None, f"behind {pass_.name}: {error.message}"
             return
         if departures:
-            raise _broken(pass_, departures, rules)
+            raise _broken(pass_, departures, rules, context.table)
         self.compared += reference.compared
         self._known = graph, reference
 
@@ -211,7 +213,10 @@ def _cut(array: Array) -> Array:
 
 
 def _broken(
-    pass_: Pass, departures: Sequence[Departure], rules: Sequence[RuleEvent]
+    pass_: Pass,
+    departures: Sequence[Departure],
+    rules: Sequence[RuleEvent],
+    table: OperatorTable,
 ) -> SparqcError:
     first = departures[0]
     names = {v.name for v in first.node.outputs}
@@ -223,5 +228,18 @@ def _broken(
     lines = "".join(f"\n  then {text}" for text in more)
     return SparqcError(
         f"the pass {pass_.name} promises {pass_.preserves} results, but {first}{by}{lines}",
-        hint=what_to_do(rule.rule if rule else pass_.name),
+        hint=_advice(pass_, first, rule.rule if rule else pass_.name, table),
     )
+
+
+def _advice(pass_: Pass, first: Departure, name: str, table: OperatorTable) -> str:
+    """What to do about an operator that departs; `name` is the rule or pass that made it."""
+    if pass_.gives is None:
+        return what_to_do(name)
+    row = None if first.was is None else table.get(first.was.op)
+    if first.was is not None and (row is None or row.onnx is None):
+        return (
+            f"torch.onnx wrote it (onnxscript {version('onnxscript')}), and wrote it wrong: "
+            "a newer onnxscript may be right, else spell the model without this operator"
+        )
+    return "report it together with the model, and spell the model without this operator"

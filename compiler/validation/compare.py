@@ -87,7 +87,9 @@ def after_export(
     `became` has for old values those of the new graph that they became.
     """
     known = {new: before.arrays[old] for old, new in became.items() if old in before.arrays}
-    return _compare(graph, before, known, set(), sample, table)
+    reference, departures = _compare(graph, before, known, set(), sample, table)
+    makers = {new.producer: old.producer for old, new in became.items()}
+    return reference, [dataclasses.replace(d, was=makers.get(d.node)) for d in departures]
 
 
 def _compare(

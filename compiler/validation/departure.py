@@ -33,12 +33,17 @@ class Departure:
     node: Node
     #: The largest difference by the largest magnitude; infinite where shapes or NaNs differ.
     relative: float
+    #: What it stands for, where it was an operator of another level.
+    was: Node | None = None
 
     def __str__(self) -> str:
         where = [f"of {self.node.origin.module}" * bool(self.node.origin.module)]
         where += [f"at {self.node.origin.source}" * bool(self.node.origin.source)]
         place = " ".join(["", *filter(None, where)])
         name = f"{self.node.op} {self.node.output.name!r}{place}"
+        if self.was is not None:
+            form = f"in its form of {self.node.graph.level.upper()}"
+            name = f"{self.was.op} {self.was.output.name!r}{place}, {form},"
         if math.isinf(self.relative):
             return f"{name} gives another shape, or numbers where there were none"
         return f"{name} is off by {self.relative:.2g} of its largest magnitude"

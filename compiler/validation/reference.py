@@ -69,7 +69,7 @@ def _same(one: Attribute, other: Attribute) -> bool:
 class Reference:
     """The arrays of a graph's values on one sample.
 
-    `arrays` holds those of tensors that depend on the sample: what follows from constants alone,
+    `arrays` holds those of tensors that depend on the sample and are read: what follows from constants alone,
     such as the codes of a weight, is judged by what the operators that read it make of it.
     `outputs` holds those of the graph outputs, in order; `nodes` how each node stood.
     """
@@ -83,7 +83,7 @@ class Reference:
     @classmethod
     def of(cls, graph: Graph, sample: Sequence[Array], table: OperatorTable) -> Reference:
         """Run the graph; SparqcError where it does not run on the sample."""
-        values = [*tensors(graph, table)]
+        values = [v for v in tensors(graph, table) if v.reader_count or v.is_output]
         outputs, arrays = open_runner(graph, table).run(sample, values)
         found = dict(zip(values, arrays, strict=True))
         found |= dict(zip(graph.inputs, sample, strict=True))

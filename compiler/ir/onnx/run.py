@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -71,7 +72,8 @@ class OnnxRunner:
         try:
             results = dict(zip(wanted, self._session.run(wanted, feeds), strict=True))
         except _ERRORS as error:
-            raise SparqcError(f"onnxruntime failed: {_sentence(error)}") from error
+            where = _place(self.graph, str(error))
+            raise SparqcError(f"onnxruntime failed{where}: {_sentence(error)}") from error
         outputs = [results[name] for name in self.graph.output_names]
         known = {v: results[name] for v, name in self._names.items()}
         known |= {v: feeds[v.name] for v in self.graph.inputs}
@@ -137,6 +139,19 @@ def default_threads() -> int:
     """As many threads as PyTorch uses, where it is loaded, else as this process has cores."""
     torch: Any = sys.modules.get("torch")
     return torch.get_num_threads() if torch else len(os.sched_getaffinity(0))
+
+
+def _place(graph: Graph, message: str) -> str:
+    """Where in the user's model the node stands that a message names: nodes are called what they
+    define."""
+    named = re.search(r"Name:'([^']*)'", message)
+    value = graph.value(named[1]) if named and named[1] in graph else None
+    if value is None or value.producer is None:
+        return ""
+    origin = value.producer.origin
+    return f" in {origin.module}" * bool(origin.module) + f" at {origin.source}" * bool(
+        origin.source
+    )
 
 
 def _sentence(error: Exception) -> str:

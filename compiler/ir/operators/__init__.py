@@ -6,6 +6,7 @@ linear layer is nn.linear, every other one nn.gemm.
 
 from sparqc.ir.operators import (
     activation,
+    antialiased,
     attention,
     batched,
     broadcast,
@@ -64,6 +65,7 @@ OPERATORS = (
     *indexing.OPERATORS,
     *scatter.OPERATORS,
     *resize.OPERATORS,
+    *antialiased.OPERATORS,
     *attention.OPERATORS,
     *quantization.OPERATORS,
 )

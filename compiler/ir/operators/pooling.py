@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+import numpy as np
+
+from sparqc.errors import NoForm
 from sparqc.ir.graph import Node
 from sparqc.ir.vocabulary.auto_pad import auto_pad, window_pads
 from sparqc.ir.vocabulary.forms import (
+    NUMPY_DTYPES,
     Rng,
     X,
     emit_one,
     fx_call,
+    integer,
     ints,
     normal,
     rank_of,
     spread,
     static_ints,
     tensor,
+    written_as_others,
 )
 from sparqc.ir.vocabulary.operator import (
     REQUIRED,
@@ -173,6 +180,56 @@ def _write_average_onnx(node: Node, emitter: OnnxEmitter) -> None:
     emit_one("AveragePool", node, emitter, "x", **attributes, count_include_pad=include)
 
 
+# -- sums ----------------------------------------------------------------------------------------
+
+
+def _read_sums(call: Call) -> Reading | None:
+    """torch's `divisor_override`: what is padded counts neither way, as nothing is counted."""
+    rank, given = _dimensions(call), call.arguments
+    attributes = None if rank is None else _windows(call, rank)
+    if attributes is None or given.get("divisor_override") is None:
+        return None
+    attributes |= {"ceil_mode": given["ceil_mode"], "divisor": given["divisor_override"]}
+    return Reading({"x": given["self"]}, attributes)
+
+
+def _write_sums(node: Node) -> FxCall:
+    rank, kernel, strides, pads, x = _geometry(node)
+    padding, x = _even(pads, x, 0.0)
+    return fx_call(
+        f"aten.avg_pool{rank}d.default", x, kernel, strides, padding,
+        node.attributes["ceil_mode"], True, node.attributes["divisor"],
+    )  # fmt: skip
+
+
+def _write_sums_onnx(node: Node, emitter: OnnxEmitter) -> None:
+    """A mean of whole windows, by another number; those of `ceil_mode` are made whole by pads."""
+    x, attributes, hint = tensor(node, "x"), _window_attributes(node), node.output.name
+    if attributes.pop("ceil_mode"):
+        attributes["pads"] = _covering(node, attributes)
+    means = emitter.temp(hint)
+    emitter.emit("AveragePool", [x], {**attributes, "count_include_pad": 1}, outputs=[means])
+    factor = math.prod(attributes["kernel_shape"]) / integer(node, "divisor")
+    factors = emitter.constant(np.array(factor, NUMPY_DTYPES[x.type.dtype]), f"{hint}_factor")
+    emitter.emit("Mul", [means, factors], outputs=node.outputs)
+
+
+def _covering(node: Node, attributes: dict[str, Any]) -> list[int]:
+    """The pads with which the last windows of `ceil_mode` reach over nothing else."""
+    kernel, strides, pads = (attributes[name] for name in ("kernel_shape", "strides", "pads"))
+    sizes, rank = static_ints((tensor(node, "x").shape or ())[2:]), len(kernel)
+    if sizes is None or len(sizes) != rank:
+        raise NoForm(f"{node.output.name}: ceil_mode with a divisor needs the sizes of its input")
+    ends = []
+    for axis, size in enumerate(sizes):
+        first, end, step = pads[axis], pads[axis + rank], strides[axis]
+        steps = -(-(size + first + end - kernel[axis]) // step)
+        if steps * step >= size + first:  # no window begins in the padding behind
+            steps -= 1
+        ends.append(max(end, steps * step + kernel[axis] - size - first))
+    return [*pads[:rank], *ends]
+
+
 # -- adaptive ------------------------------------------------------------------------------------
 
 
@@ -215,8 +272,14 @@ def _sample_average(rng: Rng) -> Sample:
     return Sample({"x": normal(rng, 2, 3, *(9,) * len(attributes["kernel_shape"]))}, attributes)
 
 
-def _sample_window(rng: Rng) -> dict[str, Any]:
-    rank = int(rng.integers(1, 4))
+def _sample_sums(rng: Rng) -> Sample:
+    rank = int(rng.integers(2, 4))
+    attributes = _sample_window(rng, rank) | {"divisor": int(rng.integers(1, 12))}
+    return Sample({"x": normal(rng, 2, 3, *(9,) * rank)}, attributes)
+
+
+def _sample_window(rng: Rng, rank: int = 0) -> dict[str, Any]:
+    rank = rank or int(rng.integers(1, 4))
     pad = int(rng.integers(0, 2))
     return {
         "kernel_shape": tuple(int(k) for k in rng.integers(2, 4, rank)),
@@ -254,6 +317,12 @@ OPERATORS = (
         {**_WINDOW, "ceil_mode": False, "count_include_pad": False}, sample=_sample_average,
         fx=FxForm(_overloads("avg_pool"), _read_average, _write_average),
         onnx=OnnxForm(("AveragePool",), _read_average_onnx, _write_average_onnx),
+    ),
+    Operator(
+        "nn.sum_pool", "The sum of each window, by a divisor; padding is 0.", X,
+        {**_WINDOW, "ceil_mode": False, "divisor": 1}, sample=_sample_sums,
+        fx=FxForm(_overloads("avg_pool"), _read_sums, _write_sums),
+        onnx=written_as_others(_write_sums_onnx),
     ),
     Operator(
         "nn.global_average_pool", "The mean over all spatial dimensions, which stay as 1.", X,
