@@ -19,7 +19,8 @@ from sparqc.ir.vocabulary.raw import opsets_of
 from sparqc.job.layers import check_kept
 from sparqc.job.open import Job
 from sparqc.job.verify import Difference, check_model, difference
-from sparqc.passes.export import ExportedAlone
+from sparqc.job.write import require_read, write_for
+from sparqc.passes.export import ExportedAlone, RequestedOpset
 from sparqc.pipeline import run as pipelines
 from sparqc.pipeline.gate import Loss
 from sparqc.rewrite.context import Context
@@ -81,9 +82,7 @@ def run_job(job: Job, expected: list[Array] | None = None) -> Compiled:
         )
     check_kept(job.layers, context.facts)
     final.drop_dead()
-    # Without origins: however a model is spelled, the same file comes out.  The dump has them.
-    opset = _opset(final, context.target)
-    model = write_onnx(final, context.table, opset=opset, origins=False)
+    model = _written(final, context)
     check_model(model)
     gap = None
     if expected is not None:
@@ -108,6 +107,17 @@ def _of_first(
     """The outputs for the sample that a batch begins with, where outputs have its batch size."""
     size, wanted = (len(given[0]) if given and given[0].ndim else 0 for given in (batch, sample))
     return [a[:wanted] if a.ndim and len(a) == size else a for a in outputs]
+
+
+def _written(graph: Graph, context: Context) -> onnx.ModelProto:
+    """The ONNX model, in the opset that a person asked for, or one that the target reads right."""
+    opset, target = _opset(graph, context.target), context.target
+    if RequestedOpset in context.facts:
+        model = write_onnx(graph, context.table, opset=opset, origins=False)
+    else:
+        model = write_for(graph, context.table, target, opset)
+    require_read(model, target)
+    return model
 
 
 def _opset(graph: Graph, target: Profile) -> int:

@@ -15,6 +15,7 @@ from typing import Literal
 import onnx
 
 from sparqc.base.toml_tables import Table, tables
+from sparqc.declared.misread import misread
 from sparqc.ir.graph import Graph, Node, Value, dtype_name
 from sparqc.ir.onnx.adapter import opset_of
 from sparqc.ir.onnx.meaning.faults import Fault
@@ -107,6 +108,15 @@ def _opset(subject: Subject) -> Found:
     if not target.min_opset <= opset <= target.max_opset:
         low, high = target.min_opset, target.max_opset
         yield (), {"opset": opset, "target": target.name, "low": low, "high": high}
+
+
+def _misread_form(subject: Subject) -> Found:
+    for found in misread(subject.model, subject.context.target.name):
+        form = found.form
+        yield tuple(found.node.output[:1]), {
+            "name": _title(found.node), "op": form.operator, "attribute": form.attribute,
+            "value": found.value, "read_as": form.read_as, "source": form.source,
+        }  # fmt: skip
 
 
 # -- what a quantizer leaves out -----------------------------------------------------------------
@@ -206,7 +216,8 @@ def _value(graph: Graph, name: str) -> Value | None:
 
 _FIND: Mapping[str, Callable[[Subject], Found]] = {
     "invalid-model": _invalid_model, "weight-not-finite": _weight_not_finite, "opset": _opset,
-    "missing-axis": _missing_axis, "missing-zero-point": _missing_zero_point,
+    "misread-form": _misread_form, "missing-axis": _missing_axis,
+    "missing-zero-point": _missing_zero_point,
     "half-scale-opset": _half_scale, "custom-operator": _custom_operator, "subgraph": _subgraph,
     "scale-of-one-entry": _scale_of_one_entry, "unknown-rank": _unknown_rank,
     "float-remainder": _float_remainder,

@@ -81,8 +81,16 @@ class _Written:
         return _HALF_TENSOR in constraints.get(type_name, ())
 
     def is_free(self, type_name: str) -> bool:
-        """Whether the type of one operand says nothing of any other value."""
+        """Whether the type of one operand says nothing of any other value.
+
+        That ONNX gives it a type variable of its own (the grid of a GridSample, the mask of an
+        Attention) does not say so: a target computes with numbers of one type.
+        """
         names = [p.type_str for p in (*self.schema.inputs, *self.schema.outputs)]
+        if self.schema.name not in _CASTS and any(
+            _follows(self, p.type_str) for p in self.schema.outputs
+        ):
+            return False
         variadic = onnx.defs.OpSchema.FormalParameterOption.Variadic
         several = any(p.option == variadic for p in self.schema.inputs if p.type_str == type_name)
         return names.count(type_name) == 1 and not several
@@ -141,6 +149,8 @@ class _SchemaEmitter(OnnxEmitter):
         return Signature(frozenset(bound), frozenset(free), results)
 
 
+#: Operators that take numbers of any type.
+_CASTS = frozenset({"Cast", "CastLike"})
 #: Operators whose result has the type that an attribute names.
 _TYPED_BY_ATTRIBUTE = frozenset({"Cast", "ConstantOfShape"})
 

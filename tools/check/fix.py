@@ -9,8 +9,11 @@ from pathlib import Path
 
 import onnx
 
-from sparqc.ir.onnx.adapter import save_onnx, write_onnx
+from sparqc.declared.misread import misread
+from sparqc.declared.targets import Profile
+from sparqc.ir.onnx.adapter import save_onnx
 from sparqc.job.verify import check_model
+from sparqc.job.write import write_for
 from sparqc.passes.check.file_checks import file_checks, write_axes
 from sparqc.passes.check.fixes import apply_fixes
 from sparqc.tools.check.checked import Checked, check_proto, node_names
@@ -31,16 +34,28 @@ def fix(checked: Checked, patterns: Sequence[Path] = ()) -> Fixed:
     Raises SparqcError where the cured graph is no valid model, which would be a mistake in a cure.
     """
     written_out = Counter(f.id for f in checked.findings if _cured_by_writing(f.id))
+    target = checked.context.target
     axes = write_axes(checked.subject)
     cured = dict(apply_fixes(checked.graph, checked.context))
     cured |= {id: count for id, count in written_out.items() if id != "missing-axis"}
     cured |= {"missing-axis": axes} if axes else {}
     if not cured:
         return Fixed({}, checked)
-    model = write_onnx(checked.graph, checked.context.table, origins=False)
+    model = write_for(checked.graph, checked.context.table, target)
+    cured = {id: count for id, count in _less_misread(cured, model, target).items() if count}
     _keep_names(model, checked.model)
     check_model(model)
-    return Fixed(cured, check_proto(model, checked.context.target.name, patterns))
+    return Fixed(cured, check_proto(model, target.name, patterns))
+
+
+def _less_misread(
+    cured: Mapping[str, int], model: onnx.ModelProto, target: Profile
+) -> Mapping[str, int]:
+    """What was cured, without the forms that no older opset spells otherwise."""
+    if "misread-form" not in cured:
+        return cured
+    left = len(misread(model, target.name))
+    return {**cured, "misread-form": cured["misread-form"] - left}
 
 
 def write_fixed(fixed: Fixed, path: Path) -> None:

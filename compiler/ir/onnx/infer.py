@@ -26,6 +26,8 @@ from sparqc.ir.vocabulary.table import OperatorTable
 _REFUSALS = (onnx.shape_inference.InferenceError, onnx.checker.ValidationError)
 #: Operators that the runner may have to skip, and whose output has the type of their first operand.
 _SAME_TYPE = frozenset({"q.qdq", "sparse.mask"})
+#: ONNX's own that onnx infers nothing for: each gives a tensor like the one that it reads.
+_UNINFERRED = frozenset({"GroupNormalization", "MeanVarianceNormalization"})
 
 
 def infer_types(graph: Graph, node: Node, table: OperatorTable) -> None:
@@ -97,6 +99,9 @@ class _InferenceEmitter(OnnxEmitter):
         known = {n: proto_of_type(types[n]) for n in proto.input if n in types}
         if schema is None or None in known.values():
             return
+        if _is_uninferred(proto):
+            yield proto.output[0], types.get(proto.input[0], TensorType())
+            return
         found = onnx.shape_inference.infer_node_outputs(
             schema,
             proto,
@@ -160,10 +165,17 @@ def complete_types(
 def inferred(graph: onnx.GraphProto, opsets: Mapping[str, int]) -> dict[str, TensorType]:
     """The types that ONNX infers for what the nodes of a graph define, by name."""
     imports = [onnx.helper.make_opsetid(d, v) for d, v in opsets.items()]
+    for node in filter(_is_uninferred, graph.node):
+        alike = onnx.helper.make_node("Identity", node.input[:1], node.output[:1])
+        node.CopyFrom(alike)
     model = onnx.helper.make_model(graph, opset_imports=imports)
     found = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
     infos = [*found.value_info, *found.output]
     return {info.name: type_of_proto(info.type, info.name) for info in infos}
+
+
+def _is_uninferred(node: onnx.NodeProto) -> bool:
+    return node.domain in ("", "ai.onnx") and node.op_type in _UNINFERRED
 
 
 def info_of(name: str, type: TensorType) -> onnx.ValueInfoProto:

@@ -28,6 +28,7 @@ from sparqc.ir.operators import (
     ranking,
     reduction,
     resize,
+    sampling,
     scatter,
     selection,
     shape,
@@ -66,6 +67,7 @@ OPERATORS = (
     *scatter.OPERATORS,
     *resize.OPERATORS,
     *antialiased.OPERATORS,
+    *sampling.OPERATORS,
     *attention.OPERATORS,
     *quantization.OPERATORS,
 )
