@@ -81,5 +81,7 @@ def _word(node: onnx.NodeProto, name: str, opset: int) -> str:
         if attribute.name == name:
             return attribute.s.decode(errors="replace")
     schema = schema_of(node.op_type, "", opset)
-    known = schema is not None and name in schema.attributes
-    return schema.attributes[name].default_value.s.decode() if schema and known else ""
+    if schema is None or name not in schema.attributes:
+        return ""
+    default: bytes = schema.attributes[name].default_value.s
+    return str(default, "utf-8")

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import onnx
 
 from sparqc.declared.targets import Profile
-from sparqc.errors import UsageError
+from sparqc.errors import SparqcError, UsageError
 from sparqc.ir.boundary import decode, encode, ends_of
 from sparqc.ir.graph import Array, Graph
 from sparqc.ir.levels.execute import open_runner
 from sparqc.ir.onnx.adapter import save_onnx, write_onnx
+from sparqc.ir.runner import Runner
 from sparqc.ir.samples import first_samples
 from sparqc.ir.vocabulary.raw import opsets_of
 from sparqc.job.layers import check_kept
@@ -24,6 +27,7 @@ from sparqc.passes.export import ExportedAlone, RequestedOpset
 from sparqc.pipeline import run as pipelines
 from sparqc.pipeline.gate import Loss
 from sparqc.rewrite.context import Context
+from sparqc.validation.amplification import rounded_outputs
 
 
 @dataclass
@@ -66,12 +70,19 @@ def run_job(job: Job, expected: list[Array] | None = None) -> Compiled:
     graph, context = job.graph, job.context
     fitting, skipped = job.pipeline.for_level(graph.level)
     opaque = _opaque(graph, context)
-    compared = first_samples(context.example, graph.inputs)
-    if compared and expected is None:
-        expected, _ = open_runner(graph, context.table).run(compared)
+    compared, given = first_samples(context.example, graph.inputs), len(context.example) > 0
     gate = job.gate
+    if not given and gate is not None:
+        compared = gate.sample
+    if expected is None and len(compared):
+        expected = _outputs(open_runner(graph, context.table), compared, required=given)
+        if not given and not _finite(expected):
+            expected = None  # noise is nothing that the model is made for
     if gate is not None and expected is not None:
-        gate.begin(_of_first(expected, compared, gate.sample))
+        own = partial(rounded_outputs, graph.clone(), compared, context.table)
+        runner = open_runner(graph, context.table)
+        sampled = _outputs(runner, gate.sample, required=False) if given else expected
+        gate.begin(sampled, own)
     if any(step.cls.needs_reference for step in fitting.steps):
         context.reference = graph.clone()  # arrays are shared, and replaced rather than changed
     final = pipelines.run(fitting, graph, context)
@@ -84,29 +95,49 @@ def run_job(job: Job, expected: list[Array] | None = None) -> Compiled:
     final.drop_dead()
     model = _written(final, context)
     check_model(model)
-    gap = None
+    gap, notes = None, job.notes
     if expected is not None:
-        encoded = encode(compared, ends_of(final), context.scales)
-        actual, _ = open_runner(final, context.table, model=model).run(encoded)
-        actual = decode(actual, final.output_names, context.scales)
-        gap = difference(expected, actual)
-        if gate is not None:
-            gate.end(_of_first(actual, compared, gate.sample), final)
+        runner = open_runner(final, context.table, model=model)
+        actual = _decoded(runner, compared, final, context, required=given)
+        if actual and given:
+            gap = difference(expected, actual)
+        if actual and gate is not None:
+            if given:
+                sampled = _decoded(runner, gate.sample, final, context, required=False)
+            else:
+                sampled = actual
+            if sampled:
+                gate.end(sampled, final)
+            notes += gate.judge(expected, actual, final)
     if alone := context.facts.get(ExportedAlone):
         opaque = dict(alone.operators)
-    done = Compiled(final, model, context, fitting, skipped, opaque, gap, job.notes)
+    done = Compiled(final, model, context, fitting, skipped, opaque, gap, notes)
     if gate is not None:
         done.losses, done.verified = tuple(gate.losses), gate.compared
         done.unverified = gate.silent
     return done
 
 
-def _of_first(
-    outputs: Sequence[Array], batch: Sequence[Array], sample: Sequence[Array]
-) -> list[Array]:
-    """The outputs for the sample that a batch begins with, where outputs have its batch size."""
-    size, wanted = (len(given[0]) if given and given[0].ndim else 0 for given in (batch, sample))
-    return [a[:wanted] if a.ndim and len(a) == size else a for a in outputs]
+def _outputs(runner: Runner, batch: Sequence[Array], *, required: bool) -> list[Array] | None:
+    """What a graph gives for a batch; None where it fails and need not run, as on noise."""
+    try:
+        return runner.run(batch)[0]
+    except SparqcError:
+        if required:
+            raise
+        return None
+
+
+def _finite(outputs: Sequence[Array] | None) -> bool:
+    return all(np.isfinite(a).all() for a in outputs or () if a.dtype.kind == "f")
+
+
+def _decoded(
+    runner: Runner, batch: Sequence[Array], final: Graph, context: Context, *, required: bool
+) -> list[Array] | None:
+    """What the finished graph gives for a batch, in the types that the model was read with."""
+    outputs = _outputs(runner, encode(batch, ends_of(final), context.scales), required=required)
+    return outputs and decode(outputs, final.output_names, context.scales)
 
 
 def _written(graph: Graph, context: Context) -> onnx.ModelProto:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,32 +12,49 @@ import onnx
 from sparqc.errors import SparqcError
 from sparqc.ir.graph import Array
 from sparqc.ir.quantizers import onnx_conversions
+from sparqc.pipeline.drift import equal_share, is_codes
 
 
 @dataclass(frozen=True)
 class Difference:
     """How far the outputs of the compiled graph lie from the original's on the example inputs."""
 
-    #: Signal-to-noise ratio in dB, 10 log10(sum x^2 / sum (x - y)^2); infinite where equal.
+    #: Signal-to-noise ratio of the float outputs in dB, 10 log10(sum x^2 / sum (x - y)^2); infinite
+    #: where equal, NaN where no output is a float.
     snr_db: float
-    #: The largest absolute difference, and that over the largest absolute value.
+    #: The largest absolute difference of the float outputs, and that over the largest absolute
+    #: value.
     max_abs: float
     max_relative: float
+    #: The share of equal entries in outputs of integers (labels, indices, masks); None without any.
+    equal_share: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain data; an infinite ratio becomes None."""
         data = asdict(self)
-        return {k: v if np.isfinite(v) else None for k, v in data.items()}
+        return {k: v if v is not None and np.isfinite(v) else None for k, v in data.items()}
 
 
 def difference(expected: Sequence[Array], actual: Sequence[Array]) -> Difference:
     """Compare outputs one by one; SparqcError where number or shape differ or one is not finite."""
     if len(expected) != len(actual):
         raise SparqcError(f"the graph gives {len(actual)} outputs, the model {len(expected)}")
-    signal = noise = largest = scale = 0.0
     for index, (x, y) in enumerate(zip(expected, actual, strict=True)):
         if x.shape != y.shape:
             raise SparqcError(f"output {index} has the shape {y.shape}, the model's is {x.shape}")
+    codes = [(x, y) for x, y in zip(expected, actual, strict=True) if is_codes(x)]
+    floats = [
+        (index, (x, y))
+        for index, (x, y) in enumerate(zip(expected, actual, strict=True))
+        if not is_codes(x)
+    ]
+    share = equal_share([x for x, _ in codes], [y for _, y in codes]) if codes else None
+    return replace(_float_difference(floats), equal_share=share)
+
+
+def _float_difference(pairs: Sequence[tuple[int, tuple[Array, Array]]]) -> Difference:
+    signal = noise = largest = scale = 0.0
+    for index, (x, y) in pairs:
         a, b = x.astype(np.float64), y.astype(np.float64)
         if not np.isfinite(b).all() and np.isfinite(a).all():
             raise SparqcError(f"output {index} of the compiled graph is not finite")
@@ -47,6 +64,8 @@ def difference(expected: Sequence[Array], actual: Sequence[Array]) -> Difference
         noise += float(((a - b) ** 2).sum())
         largest = max(largest, float(np.abs(a - b).max(initial=0.0)))
         scale = max(scale, float(np.abs(a).max(initial=0.0)))
+    if not pairs:
+        return Difference(float("nan"), 0.0, 0.0)
     snr = float("inf") if noise == 0 else 10 * float(np.log10(max(signal, 1e-300) / noise))
     return Difference(snr, largest, largest / scale if scale else largest)
 

@@ -27,8 +27,9 @@ class Drift:
     """The difference between the outputs before and after, over all of them.
 
     `exact`: every number is equal (0.0 equals -0.0, NaN equals NaN).  `relative`: the largest
-    difference in one output, by the largest magnitude in it.  `snr_db`: 10 log10 of the power of
-    the outputs by that of the difference, infinite where nothing moved.
+    difference in one output, by the largest magnitude in it; of integers the share of entries that
+    are others.  `snr_db`: 10 log10 of the power of the float outputs by that of the difference,
+    infinite where nothing moved, NaN where none is a float and integers did.
     """
 
     exact: bool
@@ -57,6 +58,8 @@ class Drift:
     def __str__(self) -> str:
         if self.exact:
             return "unchanged"
+        if math.isnan(self.snr_db):
+            return f"{100 * self.relative:.2g} % of its integers are others"
         return f"{self.relative:.2g} of the largest magnitude, SNR {self.snr_db:.1f} dB"
 
 
@@ -64,7 +67,7 @@ def measure(before: Sequence[Array], after: Sequence[Array], names: Sequence[str
     """The drift between two runs; outputs of another number or shape drift without bound."""
     if [a.shape for a in before] != [a.shape for a in after]:
         return Drift(False, math.inf, -math.inf, "the shapes")
-    relative = [_relative(_wide(a), _wide(b)) for a, b in zip(before, after, strict=True)]
+    relative = moves(before, after)
     worst = int(np.argmax(relative)) if relative else 0
     exact = all(_equal(a, b) for a, b in zip(before, after, strict=True))
     name = names[worst] if worst < len(names) else ""
@@ -86,6 +89,27 @@ def what_to_do(name: str) -> str:
         f"--skip {name} does without it; if it is your own, mend it or let it promise less, else "
         "report it together with the model"
     )
+
+
+def moves(before: Sequence[Array], after: Sequence[Array]) -> list[float]:
+    """How far each output moved: of floats the largest difference by the largest magnitude, of
+    integers (labels, indices, masks) the share of entries that are others."""
+    return [
+        1.0 - equal_share([a], [b]) if is_codes(a) else _relative(_wide(a), _wide(b))
+        for a, b in zip(before, after, strict=True)
+    ]
+
+
+def is_codes(array: Array) -> bool:
+    """Whether an output is one of integers, which are equal or not: no distance means anything."""
+    return array.dtype.kind in "iub"
+
+
+def equal_share(before: Sequence[Array], after: Sequence[Array]) -> float:
+    """The share of equal entries in arrays of equal shapes, 1.0 where there are none."""
+    equal = sum(int(np.count_nonzero(a == b)) for a, b in zip(before, after, strict=True))
+    size = sum(a.size for a in before)
+    return equal / size if size else 1.0
 
 
 def _equal(a: Array, b: Array) -> bool:
@@ -112,9 +136,15 @@ def _relative(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
 
 
 def _snr(before: Sequence[Array], after: Sequence[Array]) -> float:
-    """Over all outputs together, leaving out what is not finite on either side."""
+    """Over all float outputs together, leaving out what is not finite on either side.
+
+    NaN where none is a float and they differ.
+    """
     signal = noise = 0.0
-    for a, b in ((_wide(a), _wide(b)) for a, b in zip(before, after, strict=True)):
+    pairs = [(_wide(a), _wide(b)) for a, b in zip(before, after, strict=True) if not is_codes(a)]
+    if not pairs and equal_share(before, after) < 1:
+        return math.nan
+    for a, b in pairs:
         finite = np.isfinite(a) & np.isfinite(b)
         signal += float(np.square(a, where=finite, out=np.zeros_like(a)).sum())
         noise += float(np.square(np.subtract(a, b, where=finite, out=np.zeros_like(a))).sum())

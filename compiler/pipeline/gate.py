@@ -9,7 +9,7 @@ measures what they did to the outputs.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import version
@@ -18,12 +18,19 @@ from sparqc.errors import SparqcError
 from sparqc.ir.boundary import decode, encode, ends_of
 from sparqc.ir.graph import Array, Graph
 from sparqc.ir.levels.execute import open_runner
-from sparqc.ir.uncalibrated import is_uncalibrated
 from sparqc.ir.vocabulary.table import OperatorTable
 from sparqc.pipeline.drift import CLOSE_HALF, Drift, measure, what_to_do
 from sparqc.pipeline.events import RuleEvent
 from sparqc.pipeline.passbase import Pass
+from sparqc.pipeline.whole_outputs import (
+    OwnRounding,
+    computes_in_half,
+    excess,
+    judge_float,
+    rounds_to_codes,
+)
 from sparqc.rewrite.context import Context
+from sparqc.validation.amplification import HALF, SINGLE, rounded_outputs
 from sparqc.validation.compare import after_export, after_pass, is_unchanged
 from sparqc.validation.departure import Departure
 from sparqc.validation.reference import Reference
@@ -63,19 +70,27 @@ class Gate:
     _original: Sequence[Array] | None = None
     _outputs: Sequence[Array] | None = None
     _pending: Pass | None = None
+    #: The network in front of that pass with other roundings, where the pass keeps the outputs.
+    _own: OwnRounding | None = None
     _known: tuple[Graph, Reference] | None = None
     #: The graph in front of a pass that may lose, and the scales of its inputs and outputs.
     _in_front: tuple[Graph, Mapping[str, float]] | None = None
     _cut: bool = True
+    #: The model as it was read with other roundings, as long as no pass may have changed numbers.
+    _whole: OwnRounding | None = None
 
     @cached_property
     def sample(self) -> Sequence[Array]:
         """What is compared on."""
         return self.draw()
 
-    def begin(self, outputs: Sequence[Array]) -> None:
-        """What the model gives for the sample before any pass."""
+    def begin(self, outputs: Sequence[Array] | None, own: OwnRounding) -> None:
+        """What the model gives for the sample before any pass; None where it does not run on it.
+
+        `own` gives its outputs with other roundings, on the samples that `judge` compares.
+        """
         self._original = self._outputs = outputs
+        self._whole = own
 
     def before(self, pass_: Pass, graph: Graph, context: Context) -> None:
         """Compute what the graph's values are, unless that is known, and follow its changes."""
@@ -85,7 +100,7 @@ class Gate:
             self._known = None
         if self._known is None and not _may_lose(pass_):
             self._take(graph, context)
-        if _may_lose(pass_) and (self._pending or self._outputs is None):
+        if _may_lose(pass_):
             # Run only if the pass changes something: of most compiles `half` does not.
             self._in_front = graph.clone(), dict(context.scales)
         graph.replaced = []
@@ -117,9 +132,14 @@ class Gate:
             return
         if _may_lose(pass_):
             if changes:
+                lossy = pass_.preserves == "lossy"
                 if in_front is not None:
-                    self._end_in_front(*in_front, context)
+                    if self._pending or self._outputs is None:
+                        self._end_in_front(*in_front, context)
+                    self._own = None if lossy else self._own_rounding(*in_front, context)
                 self._known, self._pending = None, pass_
+                if lossy:
+                    self._whole = None
             return
         assert self._known is not None
         known, sample, table = self._known[1], self._sample(graph, context), context.table
@@ -161,24 +181,56 @@ class Gate:
     def end(self, outputs: Sequence[Array], graph: Graph) -> None:
         """What the graph gives for the sample now: measures the last pass that may lose.
 
-        Raises SparqcError where that pass promised to keep the outputs, and did not.  Where the
-        graph rounds to codes that is not judged: one code of another value moves all behind it.
+        Raises SparqcError where that pass promised to keep the outputs, and they moved further than
+        rounding explains.
         """
         names = graph.output_names
-        pass_, before = self._pending, self._outputs
-        self._outputs, self._pending = outputs, None
+        pass_, before, own = self._pending, self._outputs, self._own
+        self._outputs, self._pending, self._own = outputs, None, None
         if self._original is None:
             self._original = outputs
         if pass_ is None or before is None:
             return
         self.losses.append(Loss(pass_.name, measure(self._original, outputs, names)))
         drift = measure(before, outputs, names)
-        if pass_.preserves != "lossy" and not drift.relative <= _limit(graph):
+        if pass_.preserves == "lossy" or own is None:
+            return
+        half = computes_in_half(graph)
+        allowed = CLOSE_HALF if half else CLOSE_OUTPUTS
+        if drift.relative <= allowed:
+            return
+        if math.isinf(drift.relative) or excess(
+            before, outputs, own(HALF if half else SINGLE), allowed
+        ):
             raise SparqcError(
                 f"the pass {pass_.name} promises {pass_.preserves} results, but the output "
                 f"{drift.worst!r} moves: {drift}",
                 hint=what_to_do(pass_.name),
             )
+
+    def judge(
+        self, expected: Sequence[Array], actual: Sequence[Array], graph: Graph
+    ) -> tuple[str, ...]:
+        """Hold the outputs of the finished graph to those of the model, where no pass may have
+        changed them; a note where they lie apart for no fault.
+
+        Raises SparqcError where they lie apart by a fault.
+        """
+        if self._whole is None or rounds_to_codes(graph) or computes_in_half(graph):
+            return ()
+        return judge_float(expected, actual, graph.output_names, self._whole)
+
+    def _own_rounding(
+        self, graph: Graph, scales: Mapping[str, float], context: Context
+    ) -> OwnRounding:
+        """The outputs of a graph on the whole sample, with other roundings."""
+        batch, table = encode(self.sample, ends_of(graph), scales), context.table
+
+        def own(step: float) -> Iterator[list[Array]]:
+            for outputs in rounded_outputs(graph, batch, table, step):
+                yield decode(outputs, graph.output_names, scales)
+
+        return own
 
     def _end_in_front(self, graph: Graph, scales: Mapping[str, float], context: Context) -> None:
         """What the pending pass made of the outputs; silent where the graph does not run."""
@@ -189,14 +241,6 @@ class Gate:
             self.silent = error.message
             return
         self.end(decode(outputs, graph.output_names, scales), graph)
-
-
-def _limit(graph: Graph) -> float:
-    """What outputs may move by, relative to their largest magnitude, by rounding alone."""
-    if any(node.op.startswith("q.") and not is_uncalibrated(node) for node in graph.nodes):
-        return math.inf
-    half = any(v.type.dtype in ("f16", "bf16") for node in graph.nodes for v in node.outputs)
-    return CLOSE_HALF if half else CLOSE_OUTPUTS
 
 
 def _may_lose(pass_: Pass) -> bool:

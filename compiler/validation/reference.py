@@ -69,8 +69,8 @@ def _same(one: Attribute, other: Attribute) -> bool:
 class Reference:
     """The arrays of a graph's values on one sample.
 
-    `arrays` holds those of tensors that depend on the sample and are read: what follows from constants alone,
-    such as the codes of a weight, is judged by what the operators that read it make of it.
+    `arrays` holds those of tensors that depend on the sample and that something reads: what follows
+    from constants alone, such as the codes of a weight, is judged by what reads it.
     `outputs` holds those of the graph outputs, in order; `nodes` how each node stood.
     """
 

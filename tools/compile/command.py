@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import sys
 import time
@@ -92,6 +93,11 @@ def check_quality(report: Report, least_db: float | None, least_metric: float | 
         if gap is None:
             raise UsageError(
                 "--fail-under: nothing was compared", hint="give the model example inputs"
+            )
+        if math.isnan(gap.snr_db):
+            raise UsageError(
+                "--fail-under: no output is a float, and integers have no decibels",
+                hint="judge them with --fail-under-metric",
             )
         if gap.snr_db < least_db:
             raise SparqcError(f"--fail-under {least_db:g}: the outputs have {gap.snr_db:.1f} dB")

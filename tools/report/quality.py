@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,11 +14,14 @@ from sparqc.rewrite.facts import Facts
 
 if TYPE_CHECKING:
     from sparqc.job.run import Compiled
+    from sparqc.job.verify import Difference
     from sparqc.pipeline.gate import Loss
 
 #: From so many dB of signal to noise on a result is good, and below the other it is ruined: noise
 #: has 3 % of the outputs' power at 15 dB, and a third of it at 5 dB.
 GOOD, RUINED = 15.0, 5.0
+#: The same for outputs of integers alone: the share of entries that are the original's.
+GOOD_SHARE, RUINED_SHARE = 0.95, 0.5
 #: So many layers are named.
 NAMED = 5
 
@@ -47,27 +51,41 @@ class Quality:
 
 def grade(snr_db: float) -> str:
     """The word for a signal-to-noise ratio."""
-    return "good" if snr_db >= GOOD else "poor" if snr_db >= RUINED else "ruined"
+    return _graded(snr_db, GOOD, RUINED)
+
+
+def grade_of(gap: Difference) -> str:
+    """The word for a difference: of floats where there are any, else of integers."""
+    if math.isnan(gap.snr_db):
+        share = 1.0 if gap.equal_share is None else gap.equal_share
+        return _graded(share, GOOD_SHARE, RUINED_SHARE)
+    return grade(gap.snr_db)
+
+
+def _graded(figure: float, good: float, ruined: float) -> str:
+    return "good" if figure >= good else "poor" if figure >= ruined else "ruined"
 
 
 def quality_of(compiled: Compiled) -> Quality:
     """The quality of a finished compile."""
     gap = compiled.difference
-    word = "" if gap is None else grade(gap.snr_db)
+    word = "" if gap is None else grade_of(gap)
     return Quality(word, compiled.verified, compiled.unverified)
 
 
 def quality_notes(compiled: Compiled) -> Iterator[str]:
     """Where the result is not good: the pass that lost most, its layers, and what to try."""
     gap = compiled.difference
-    if gap is None or grade(gap.snr_db) == "good":
+    if gap is None or grade_of(gap) == "good":
         return
     limits = f"good from {GOOD:g} dB on, ruined below {RUINED:g}"
-    yield f"the outputs are {grade(gap.snr_db)} ({limits})"
+    if math.isnan(gap.snr_db):
+        limits = f"good from {GOOD_SHARE:.0%} equal integers on, ruined below {RUINED_SHARE:.0%}"
+    yield f"the outputs are {grade_of(gap)} ({limits})"
     if worst := worst_loss(compiled.losses):
         layers = shortened(_worst_layers(worst.pass_, compiled.context.facts), NAMED)
         yield (
-            f"{worst.pass_} lost most: {worst.drift.snr_db:.1f} dB behind it"
+            f"{worst.pass_} lost most: {_figure(worst)} behind it"
             + (f"; its worst layers are {layers}" if layers else "")
         )
         if way := _TO_TRY.get(worst.pass_):
@@ -76,9 +94,20 @@ def quality_notes(compiled: Compiled) -> Iterator[str]:
 
 def worst_loss(losses: Sequence[Loss]) -> Loss | None:
     """The pass that added most noise to the outputs."""
-    noise = [10 ** (-loss.drift.snr_db / 10) for loss in losses]
+    noise = [_noise(loss) for loss in losses]
     added = [after - before for before, after in zip([0.0, *noise], noise, strict=False)]
     return losses[added.index(max(added))] if added and max(added) > 0 else None
+
+
+def _noise(loss: Loss) -> float:
+    """The power of the noise by that of the outputs; of integers the share that are others."""
+    drift = loss.drift
+    return drift.relative if math.isnan(drift.snr_db) else 10 ** (-drift.snr_db / 10)
+
+
+def _figure(loss: Loss) -> str:
+    drift = loss.drift
+    return str(drift) if math.isnan(drift.snr_db) else f"{drift.snr_db:.1f} dB"
 
 
 def _worst_layers(pass_: str, facts: Facts) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
@@ -216,20 +217,24 @@ def size_text(size: int) -> str:
 def _decibels(snr: float | None) -> str:
     if snr is None:
         return "-"
-    return "equal" if snr == float("inf") else f"{snr:.1f}"
+    return "equal" if snr == float("inf") else "-" if math.isnan(snr) else f"{snr:.1f}"
 
 
 def _difference(report: Report) -> str:
     gap = report.difference
     if gap is None:
         return "not compared: there are no example inputs"
-    if gap.snr_db == float("inf"):
-        return "equal to the original's on the example inputs"
-    share = f"{100 * gap.max_relative:.2g} %" if gap.max_relative < 10 else "many times the size"
     word = f": {report.quality.grade}" if report.quality.grade else ""
+    codes = None if gap.equal_share is None else f"{100 * gap.equal_share:.4g} % of the integers"
+    if gap.snr_db == float("inf") and gap.equal_share in (None, 1.0):
+        return "equal to the original's on the example inputs"
+    if math.isnan(gap.snr_db):
+        return f"{codes} are the original's on the example inputs{word}"
+    share = f"{100 * gap.max_relative:.2g} %" if gap.max_relative < 10 else "many times the size"
     return (
         f"{gap.snr_db:.1f} dB signal-to-noise against the original on the example inputs{word}; "
         f"the largest difference is {gap.max_abs:.3g}, {share} of the largest value"
+        + (f"; {codes} are the original's" if codes else "")
     )
 
 

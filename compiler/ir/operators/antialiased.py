@@ -116,7 +116,7 @@ def filter_matrix(
 def _filter(x: Array, mode: str) -> Array:
     x = np.abs(x)
     if mode == "linear":
-        return np.maximum(1 - x, 0.0)
+        return np.asarray(np.maximum(1 - x, 0.0))
     near = ((_KEYS + 2) * x - (_KEYS + 3)) * x * x + 1
     far = (((x - 5) * x + 8) * x - 4) * _KEYS
     return np.where(x < 1, near, np.where(x < 2, far, 0.0))

@@ -33,7 +33,7 @@ def _read(call: Call) -> Reading | None:
     given = call.arguments
     if rank_of(given["input"]) != 4:
         return None
-    attributes = {
+    attributes: dict[str, Any] = {
         "mode": _MODES[given["interpolation_mode"]],
         "padding_mode": _PADDINGS[given["padding_mode"]],
         "align_corners": bool(given["align_corners"]),
@@ -56,7 +56,7 @@ def _read_onnx(call: Call) -> Reading | None:
     given = call.arguments
     if rank_of(given["X"]) != 4:
         return None
-    attributes = {
+    attributes: dict[str, Any] = {
         "mode": _NEW.get(given["mode"], given["mode"]),
         "padding_mode": given["padding_mode"],
         "align_corners": bool(given["align_corners"]),
@@ -78,7 +78,7 @@ def _write_onnx(node: Node, emitter: OnnxEmitter) -> None:
 
 
 def _sample(rng: Rng) -> Sample:
-    attributes = {
+    attributes: dict[str, Any] = {
         "mode": str(rng.choice(_MODES)), "padding_mode": str(rng.choice(_PADDINGS)),
         "align_corners": bool(rng.integers(2)),
     }  # fmt: skip
