@@ -79,7 +79,7 @@ def _word(node: onnx.NodeProto, name: str, opset: int) -> str:
     """The value of an attribute that is a word, its default where it is left out."""
     for attribute in node.attribute:
         if attribute.name == name:
-            return attribute.s.decode(errors="replace")
+            return str(attribute.s, "utf-8", "replace")
     schema = schema_of(node.op_type, "", opset)
     if schema is None or name not in schema.attributes:
         return ""
