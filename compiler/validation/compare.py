@@ -9,6 +9,7 @@ is computed and read as it is.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from sparqc.ir.constants import constant_value
 from sparqc.ir.cut_out import cut_out, read_for
@@ -89,7 +90,7 @@ def after_export(
     known = {new: before.arrays[old] for old, new in became.items() if old in before.arrays}
     reference, departures = _compare(graph, before, known, set(), sample, table)
     makers = {new.producer: old.producer for old, new in became.items()}
-    return reference, [dataclasses.replace(d, was=makers.get(d.node)) for d in departures]
+    return reference, [replace(d, was=makers.get(d.node)) for d in departures]
 
 
 def _compare(
