@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 #: Exit codes of the command line: a failed compile, and a wrong use of the program.
 FAILED, MISUSED = 1, 2
+#: Letters of a long line on each side of what is wrong in it, and of one line of a message.
+SHOWN, LONGEST = 200, 2000
 
 
 @dataclass(frozen=True)
@@ -32,9 +34,13 @@ class Span:
         """The line and a caret below the stretch, or nothing without the source."""
         if not self.text:
             return ""
+        # Of a long line only what is around the stretch.
+        start = max(0, self.column - 1 - SHOWN) if len(self.text) > 2 * SHOWN else 0
+        text = self.text[start : start + 2 * SHOWN]
         # A tab stays a tab below, so that the caret stands under the right letter.
-        pad = "".join("\t" if c == "\t" else " " for c in self.text[: self.column - 1])
-        return f"  {self.text}\n  {pad}{'^' * max(1, self.width)}"
+        pad = "".join("\t" if c == "\t" else " " for c in text[: self.column - 1 - start])
+        width = max(1, min(self.width, len(text) - len(pad)))
+        return f"  {text}\n  {pad}{'^' * width}"
 
 
 class SparqcError(Exception):
@@ -55,7 +61,12 @@ class SparqcError(Exception):
             lines.append(caret)
         if self.hint:
             lines.append(f"  {self.hint}")
-        return "\n".join(lines)
+        return "\n".join(_cut(line) for text in lines for line in text.split("\n"))
+
+
+def _cut(line: str) -> str:
+    """A line that a person reads: names that a file gives may have millions of letters."""
+    return line if len(line) <= LONGEST else f"{line[:LONGEST]}… ({len(line)} letters)"
 
 
 class NoForm(SparqcError):

@@ -11,6 +11,7 @@ import onnx
 
 from sparqc.errors import SparqcError
 from sparqc.ir.graph import Array
+from sparqc.ir.onnx.skeleton import skeleton_of
 from sparqc.ir.quantizers import onnx_conversions
 from sparqc.pipeline.drift import equal_share, is_codes
 
@@ -71,10 +72,10 @@ def _float_difference(pairs: Sequence[tuple[int, tuple[Array, Array]]]) -> Diffe
 
 
 def check_model(model: onnx.ModelProto) -> None:
-    """Run onnx.checker; SparqcError with its words where it objects, and where per-channel scales
-    have no `axis`: which one is then meant differs from parser to parser."""
+    """Run onnx.checker on the skeleton; SparqcError with its words where it objects, and where
+    per-channel scales have no `axis`: which one is then meant differs from parser to parser."""
     try:
-        onnx.checker.check_model(model)
+        onnx.checker.check_model(skeleton_of(model))
     except onnx.checker.ValidationError as error:
         first = str(error).strip().splitlines()[0]
         raise SparqcError(f"onnx.checker refuses the compiled graph: {first}") from error

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+
+from sparqc.errors import SparqcError
 from sparqc.ir.graph import Graph, Value
 from sparqc.ir.levels.constant_results import (
     constant_results,
@@ -19,13 +22,22 @@ PARAMETERS = ("scale", "zero_point")
 def fold_parameters(graph: Graph, table: OperatorTable) -> None:
     """Let scales and zero points that depend on no input be constants, under their own names.
 
-    Raises SparqcError where an operator of such an expression fails.
+    Raises SparqcError where an operator of such an expression fails, or a scale is no positive
+    finite number.
     """
     found = list(dict.fromkeys(_computed(graph)))
     if not found:
         return
     for value, array in zip(found, constant_results(graph, found, table), strict=True):
         name = value.name
+        if (
+            any(value is reader.operands.get("scale") for reader in value.readers)
+            and not (np.isfinite(array) & (array > 0)).all()
+        ):
+            raise SparqcError(
+                f"the scale {name!r}, which the model computes, is no positive finite number",
+                hint="correct the model, or export it anew",
+            )
         graph.replace(value, constant := graph.constant(array, graph.fresh(name)))
         graph.drop_dead()
         if name not in graph:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from math import prod
 from pathlib import Path
@@ -18,8 +19,9 @@ from sparqc.base.whole_file import whole_file
 from sparqc.errors import SparqcError, UsageError
 from sparqc.ir.onnx.external import external_data, tensors_of
 from sparqc.ir.onnx.meaning.faults import require_meaning
+from sparqc.ir.onnx.meaning.growth import require_finite
 from sparqc.ir.onnx.opset import opset_of
-from sparqc.ir.onnx.order import sorted_nodes
+from sparqc.ir.onnx.order import describe, sorted_nodes
 from sparqc.ir.onnx.skeleton import copy_fields, skeleton_of
 from sparqc.ir.onnx.stated import open_sizes
 
@@ -58,7 +60,9 @@ def _loaded(path: Path, faulty: bool) -> onnx.ModelProto:
     try:
         _load_external(model, path.parent)
         open_sizes(model)
+        _require_ends(model.graph)
         sorted_nodes(model.graph)
+        require_finite(model)
         skeleton = skeleton_of(model)
         _require_text(skeleton)
         onnx.checker.check_model(_in_order(skeleton))
@@ -104,6 +108,24 @@ def _require_readable(model: onnx.ModelProto, path: Path) -> None:
             f"{path} has opset {opset}; {LOWEST_OPSET} to {newest} can be read",
             hint="export the model in another opset",
         )
+
+
+def _require_ends(graph: onnx.GraphProto) -> None:
+    """SparqcError where the checker passes over what a graph begins or ends with, or where a node
+    outside of any function takes an attribute from one."""
+    outputs = [o.name for o in graph.output]
+    if not outputs:
+        raise SparqcError("the model has no outputs", hint=_AGAIN)
+    if twice := next((name for name, count in Counter(outputs).items() if count > 1), ""):
+        raise SparqcError(f"the output {twice!r} is listed twice", hint=_AGAIN)
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.ref_attr_name:
+                raise SparqcError(
+                    f"{describe(node)} takes {attribute.name!r} from a function around it, and "
+                    "there is none",
+                    hint=_AGAIN,
+                )
 
 
 def _in_order(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -183,7 +205,7 @@ def save_onnx(model: onnx.ModelProto, path: str | os.PathLike[str]) -> tuple[Pat
         raise SparqcError(f"{path} is no file and cannot be replaced", hint="name a file")
     files = [path]
     try:
-        if sum(t.ByteSize() for t in model.graph.initializer) > LARGEST:
+        if sum(len(t.raw_data) or t.ByteSize() for t in model.graph.initializer) > LARGEST:
             files.append(path.with_name(path.name + ".data"))
             _write_whole(files[1], _moved_out(model, files[1].name))
         _write_whole(path, _serialized(model))

@@ -15,6 +15,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as state
 
 from sparqc.errors import SparqcError
 from sparqc.ir.graph import Array, Graph, Value
+from sparqc.ir.onnx.skeleton import shared_weights
 from sparqc.ir.onnx.types import numpy_dtype
 from sparqc.ir.onnx.write import write_shared, write_surgeon
 from sparqc.ir.runner import Optimize
@@ -57,7 +58,7 @@ class OnnxRunner:
         self._session: Any = None
         self._shared: list[Any] = []
         if model is not None:
-            self._start(model, {})
+            self._start(*shared_weights(model))
 
     def run(
         self, batch: Sequence[Array], observe: Sequence[Value] = ()

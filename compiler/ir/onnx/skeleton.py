@@ -32,6 +32,32 @@ def skeleton_of(model: onnx.ModelProto) -> onnx.ModelProto:
     return bare
 
 
+def shared_weights(model: onnx.ModelProto) -> tuple[onnx.ModelProto, dict[str, Any]]:
+    """A copy whose large initializers are said to be external, and their arrays by name: for
+    onnxruntime, which takes the arrays as they are, and no message above 2 GB."""
+    bare = onnx.ModelProto()
+    copy_fields(model, bare, without=("graph",))
+    copy_fields(model.graph, bare.graph, without=("initializer",))
+    arrays: dict[str, Any] = {}
+    for tensor in model.graph.initializer:
+        dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)
+        if dtype.kind in "fiub" and _is_large(tensor):
+            arrays[tensor.name] = onnx.numpy_helper.to_array(tensor)
+            bare.graph.initializer.append(external_stub(tensor, arrays[tensor.name].nbytes))
+        else:
+            bare.graph.initializer.append(tensor)
+    return bare, arrays
+
+
+def external_stub(tensor: onnx.TensorProto, size: int) -> onnx.TensorProto:
+    """A tensor of that name and type whose bytes are elsewhere."""
+    stub = onnx.TensorProto(name=tensor.name, data_type=tensor.data_type, dims=tensor.dims)
+    stub.data_location = onnx.TensorProto.EXTERNAL
+    stub.external_data.add(key="location", value=tensor.name)
+    stub.external_data.add(key="length", value=str(size))
+    return stub
+
+
 def large_tensors(model: onnx.ModelProto) -> Iterator[tuple[str, onnx.TensorProto]]:
     """The tensors that the skeleton leaves out, by the name of the value they define."""
     yield from ((t.name, t) for t in model.graph.initializer if _is_large(t))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import ml_dtypes
@@ -34,6 +35,7 @@ def element_type(name: str) -> int:
     return 0 if dtype is None else int(onnx.helper.np_dtype_to_tensor_dtype(dtype))
 
 
+@cache
 def dtype_of_element(number: int) -> str:
     """The inverse of `element_type`; "?" of 0."""
     return dtype_name(onnx.helper.tensor_dtype_to_np_dtype(number)) if number else "?"

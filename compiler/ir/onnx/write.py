@@ -19,7 +19,7 @@ from sparqc.ir.graph import Array, Attribute, Graph, Node, Origin, TensorType, V
 from sparqc.ir.onnx.names import Names
 from sparqc.ir.onnx.native import OnnxNative, OnnxRaw
 from sparqc.ir.onnx.order import captured_names, domains_of, renamed_captures
-from sparqc.ir.onnx.skeleton import SMALL
+from sparqc.ir.onnx.skeleton import SMALL, external_stub
 from sparqc.ir.onnx.types import element_type, known_dims, numpy_dtype
 from sparqc.ir.uncalibrated import is_uncalibrated, source
 from sparqc.ir.vocabulary.onnx_schema import (
@@ -61,9 +61,7 @@ def write_shared(written: Written) -> tuple[onnx.ModelProto, dict[str, Array]]:
     shared = {n: a for n, a in arrays.items() if a.nbytes > SMALL and a.dtype.kind in "fiub"}
     for tensor in model.graph.initializer:
         if tensor.name in shared:
-            tensor.data_location = onnx.TensorProto.EXTERNAL
-            tensor.external_data.add(key="location", value=tensor.name)
-            tensor.external_data.add(key="length", value=str(shared[tensor.name].nbytes))
+            tensor.CopyFrom(external_stub(tensor, shared[tensor.name].nbytes))
         else:
             _fill(tensor, arrays[tensor.name])
     return model, shared

@@ -116,14 +116,15 @@ def test_a_constant_of_impossible_size(tmp_path: Path, capsys: Capture, dims: li
     assert "'w'" in refusal(path, capsys)
 
 
-def test_huge_inputs_are_no_trouble(tmp_path: Path, capsys: Capture) -> None:
+def test_huge_inputs_are_found(tmp_path: Path, capsys: Capture) -> None:
     path = small_models.float_onnx(tmp_path / "m.onnx")
     model = onnx.load(path)
     for value in (*model.graph.input, *model.graph.output):
         for dim in value.type.tensor_type.shape.dim[2:]:
             dim.dim_value = (1 << 31) - 1
     onnx.save(model, path)
-    assert checked(path, capsys)["findings"] == []
+    (finding,) = checked(path, capsys, 1)["findings"]
+    assert finding["id"] == "invalid-model" and "more than 2^31" in finding["message"]
 
 
 # -- external data -------------------------------------------------------------------------------

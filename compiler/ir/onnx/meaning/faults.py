@@ -12,15 +12,27 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import onnx
 
 from sparqc.errors import SparqcError
 from sparqc.ir.graph import TensorType
+from sparqc.ir.onnx.external import tensors_of
+from sparqc.ir.onnx.meaning.growth import (
+    ROUNDS,
+    computed_sizes,
+    infers_numbers,
+    loop_faults,
+    size_faults,
+    small_arrays,
+)
 from sparqc.ir.onnx.meaning.layers import layer_faults
 from sparqc.ir.onnx.meaning.numbers import axis_faults, scale_faults, weight_faults
+from sparqc.ir.onnx.meaning.operands import operand_faults
 from sparqc.ir.onnx.meaning.types import type_faults
+from sparqc.ir.onnx.meaning.words import word_faults
 from sparqc.ir.onnx.order import describe, sorted_nodes
 from sparqc.ir.onnx.skeleton import skeleton_of
 from sparqc.ir.onnx.stated import (
@@ -81,7 +93,7 @@ def _number_faults(model: onnx.ModelProto) -> Iterator[Fault]:
 def _structure_faults(model: onnx.ModelProto) -> Iterator[Fault]:
     bare = _unstated(model)
     try:
-        inferred = onnx.shape_inference.infer_shapes(bare, strict_mode=True, data_prop=True)
+        inferred = _inferred(bare)
     except (onnx.shape_inference.InferenceError, RuntimeError) as error:
         faults = tuple(_named(str(error), model))
         if faults:
@@ -89,11 +101,49 @@ def _structure_faults(model: onnx.ModelProto) -> Iterator[Fault]:
             return
         inferred = onnx.shape_inference.infer_shapes(bare)
     types = _types(inferred.graph)
-    opsets = opsets_of_model(model)
+    if growth := tuple(_growth_faults(model, inferred.graph, types)):
+        yield from growth
+        return
+    opsets, small = opsets_of_model(model), small_arrays(inferred.graph)
     for node in model.graph.node:
-        for message in (*type_faults(node, types, opsets), *layer_faults(node, types)):
+        for message in (
+            *type_faults(node, types, opsets),
+            *layer_faults(node, types),
+            *word_faults(node),
+            *operand_faults(node, types, small),
+        ):
             yield Fault(_first(node), f"{describe(node)}: {message}")
     yield from _output_faults(model, types)
+
+
+def _inferred(bare: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with the types of its values.  What sizes are computed from becomes constant where
+    inference cannot follow it."""
+    numbers = infers_numbers(bare)
+    for _ in range(ROUNDS):
+        found = onnx.shape_inference.infer_shapes(bare, strict_mode=True, data_prop=numbers)
+        sizes = computed_sizes(found.graph)
+        if not sizes:
+            break
+        kept = [node for node in bare.graph.node if node.output[:1] not in ([n] for n in sizes)]
+        replace_items(bare.graph.node, kept)
+        bare.graph.initializer.extend(
+            onnx.numpy_helper.from_array(array, name) for name, array in sizes.items()
+        )
+    return found
+
+
+def _growth_faults(
+    model: onnx.ModelProto, graph: onnx.GraphProto, types: Mapping[str, TensorType]
+) -> Iterator[Fault]:
+    producers = {name: node for node in model.graph.node for name in node.output}
+    stored = sum(prod(t.dims) for t in tensors_of(model.graph))
+    fed = {i.name for i in model.graph.input} - {t.name for t in model.graph.initializer}
+    for name, message in size_faults(graph, fed, types, stored):
+        place = describe(producers[name]) if name in producers else f"the tensor {name!r}"
+        yield Fault(name, f"{place}: {message}")
+    for node, message in loop_faults(graph):
+        yield Fault(_first(node), f"{describe(node)}: {message}")
 
 
 def _unstated(model: onnx.ModelProto) -> onnx.ModelProto:

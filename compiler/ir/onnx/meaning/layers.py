@@ -52,15 +52,60 @@ def _conv_transpose(attributes: Attributes, shapes: Shapes, output: Shape | None
             yield f"its {w[0]} input channels do not divide into {group} groups"
         yield from _bias(b, _times(w[1], group))
     yield from _kernel(attributes, w)
-    yield from _windows(attributes, shapes, output)
+    if output is not None and any(isinstance(d, int) and d < 0 for d in output):
+        yield f"its output would have the shape {_text(output)}"
 
 
 def _windows(attributes: Attributes, shapes: Shapes, output: Shape | None) -> Iterator[str]:
-    x = shapes[0] if shapes else None
-    if output is None or x is None or not all(d != 0 for d in x):
+    x, w, _ = _three(shapes)
+    kernel = attributes.get("kernel_shape") or (w or ())[2:]
+    if x is None or any(d == 0 for d in x) or attributes.get("ceil_mode", 0):
         return
-    if any(isinstance(d, int) and d < 1 for d in output[2:]):
-        yield f"its window is larger than its input: {_text(x)} gives {_text(output)}"
+    axes = len(x) - 2
+    pads = attributes.get("pads") or [0] * 2 * axes
+    dilations = attributes.get("dilations") or [1] * axes
+    if attributes.get("auto_pad", b"NOTSET") not in (b"NOTSET", b"VALID"):
+        return
+    if not len(kernel) == len(dilations) == len(pads) // 2 == axes:
+        return
+    for i, size in enumerate(x[2:]):
+        if not isinstance(size, int) or not isinstance(kernel[i], int):
+            continue
+        if (kernel[i] - 1) * dilations[i] + 1 > size + pads[i] + pads[i + axes]:
+            yield f"its window is larger than its input: {_text(tuple(kernel))} of {_text(x)}"
+            return
+
+
+def _norm(attributes: Attributes, shapes: Shapes, output: Shape | None) -> Iterator[str]:
+    x = shapes[0] if shapes else None
+    axis = attributes.get("axis", -1)
+    for shape in shapes[1:3]:
+        if x is not None and shape is not None and -len(x) <= axis < len(x):
+            yield from _fits("its scale or bias", shape, x[axis:])
+
+
+def _instance_norm(attributes: Attributes, shapes: Shapes, output: Shape | None) -> Iterator[str]:
+    x, _, _ = _three(shapes)
+    for shape in shapes[1:3] if x is not None else ():
+        yield from _bias(shape, x[1] if x else None)
+
+
+def _prelu(attributes: Attributes, shapes: Shapes, output: Shape | None) -> Iterator[str]:
+    x, slope = (*shapes, None, None)[:2]
+    if x is not None and slope is not None:
+        yield from _fits("its slope", slope, x)
+
+
+def _depth_to_space(attributes: Attributes, shapes: Shapes, output: Shape | None) -> Iterator[str]:
+    x, size = (*shapes, None)[0], attributes.get("blocksize", 1)
+    if size < 1 or (x and len(x) > 1 and isinstance(x[1], int) and x[1] % (size * size)):
+        yield f"blocks of {size} do not fit {_text(x or ())}"
+
+
+def _space_to_depth(attributes: Attributes, shapes: Shapes, output: Shape | None) -> Iterator[str]:
+    x, size = (*shapes, None)[0], attributes.get("blocksize", 1)
+    if size < 1 or any(isinstance(d, int) and d % size for d in (x or ())[2:]):
+        yield f"blocks of {size} do not fit {_text(x or ())}"
 
 
 def _transpose(attributes: Attributes, shapes: Shapes, output: Shape | None) -> Iterator[str]:
@@ -95,6 +140,13 @@ def _bias(b: Shape | None, channels: Any) -> Iterator[str]:
         yield f"its bias has the shape {_text(b)} for {channels} channels"
 
 
+def _fits(what: str, small: Shape, large: Shape) -> Iterator[str]:
+    """A sentence where one shape cannot be broadcast to another."""
+    pairs = zip(reversed(small), reversed(large), strict=False)
+    if len(small) > len(large) or any(a != 1 and _differ(a, b) for a, b in pairs):
+        yield f"{what} has the shape {_text(small)} for {_text(large)}"
+
+
 def _differ(a: Any, b: Any) -> bool:
     return isinstance(a, int) and isinstance(b, int) and a != b
 
@@ -114,5 +166,7 @@ def _text(shape: Shape) -> str:
 
 _FIND: Mapping[str, Callable[[Attributes, Shapes, Shape | None], Iterator[str]]] = {
     "Conv": _conv, "ConvTranspose": _conv_transpose, "MaxPool": _windows, "AveragePool": _windows,
-    "LpPool": _windows, "Transpose": _transpose, "Reshape": _reshape,
+    "LpPool": _windows, "Transpose": _transpose, "Reshape": _reshape, "PRelu": _prelu,
+    "LayerNormalization": _norm, "InstanceNormalization": _instance_norm,
+    "DepthToSpace": _depth_to_space, "SpaceToDepth": _space_to_depth,
 }  # fmt: skip

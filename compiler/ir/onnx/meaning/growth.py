@@ -1,0 +1,277 @@
+"""Values that are too large to compute, loops that never end, functions that become too many nodes.
+
+Sizes are those that shape inference finds.  It does not follow all arithmetic on sizes, so the
+small integers that such sizes are made of are computed first, as a runtime would.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx.numpy_helper import to_array
+
+from sparqc.errors import SparqcError
+from sparqc.ir.bounds import INLINED, STEPS, excess
+from sparqc.ir.graph import TensorType
+from sparqc.ir.onnx.order import names_read, subgraphs_of
+from sparqc.ir.onnx.skeleton import SMALL
+from sparqc.ir.onnx.types import type_of_proto
+
+#: Operators whose result is as large as the numbers in an operand say, and where these stand.
+_SIZED: Mapping[str, tuple[int, ...]] = {
+    "Tile": (1,), "Expand": (1,), "ConstantOfShape": (0,), "Range": (0, 1, 2), "Pad": (1,),
+    "Resize": (2, 3), "Upsample": (1,), "OneHot": (1,), "Reshape": (1,),
+}  # fmt: skip
+#: What sizes are computed with; none of them gives more than it is given.
+_ARITHMETIC = frozenset(
+    ("Identity", "Cast", "Pow", "Add", "Sub", "Mul", "Div", "Mod", "Neg", "Abs", "Min", "Max",
+     "Floor", "Ceil", "Round", "Sqrt", "Exp", "Log", "Concat", "Gather", "Slice", "Squeeze",
+     "Unsqueeze", "Reshape", "ReduceProd", "ReduceSum", "ReduceMax", "ReduceMin")
+)  # fmt: skip
+#: So many sizes are computed, and inference is repeated so often.
+_MOST, ROUNDS = 10_000, 8
+#: Numbers that shape inference may follow in lists.
+LONGEST = 1 << 20
+
+
+def infers_numbers(model: onnx.ModelProto) -> bool:
+    """Whether shape inference may follow the numbers in lists: it notes each of them, known or not,
+    and what a model repeats a few times over is a long list."""
+    if not any(map(_may_grow, model.graph.node)):
+        return True
+    try:
+        inferred = onnx.shape_inference.infer_shapes(model).graph
+    except (onnx.shape_inference.InferenceError, RuntimeError):
+        return False
+    return _listed(inferred) <= LONGEST
+
+
+def _may_grow(node: onnx.NodeProto) -> bool:
+    subgraphs = any(subgraphs_of(attribute) for attribute in node.attribute)
+    return subgraphs or node.op_type in _SIZED or node.op_type == "Concat"
+
+
+def _listed(graph: onnx.GraphProto) -> int:
+    """How many numbers the lists of a graph have, and those of the graphs inside of it."""
+    dims = [i.type.tensor_type.shape.dim for i in (*graph.value_info, *graph.output)]
+    total = sum(max(d[0].dim_value, 0) for d in dims if len(d) == 1)
+    inner = (g for node in graph.node for a in node.attribute for g in subgraphs_of(a))
+    return int(total) + sum(map(_listed, inner))
+
+
+def _stored(graph: onnx.GraphProto) -> dict[str, onnx.TensorProto]:
+    """The constants of a graph, however they are written."""
+    found = {t.name: t for t in graph.initializer}
+    for node in graph.node:
+        if node.op_type == "Constant":
+            found.update((node.output[0], a.t) for a in node.attribute if a.HasField("t"))
+    return found
+
+
+# -- sizes ---------------------------------------------------------------------------------------
+
+
+def size_faults(
+    graph: onnx.GraphProto, fed: Iterable[str], types: Mapping[str, TensorType], stored: int
+) -> Iterator[tuple[str, str]]:
+    """The first value that is too large, and what is wrong with its size; `fed` are the inputs that
+    have no default, `stored` the elements of all constants."""
+    values: list[tuple[str, TensorType]] = []
+    computed: set[str] = set()
+    _collect(graph, set(fed), types, values, computed)
+    return excess(values, computed, stored)
+
+
+def _collect(
+    graph: onnx.GraphProto,
+    fed: set[str],
+    types: Mapping[str, TensorType],
+    values: list[tuple[str, TensorType]],
+    computed: set[str],
+) -> None:
+    """The values of a graph and of those inside of it, and which of them depend on no input."""
+    for node in graph.node:
+        for attribute in node.attribute:
+            for inner in subgraphs_of(attribute):
+                infos = (*inner.value_info, *inner.output)
+                known = {**types, **{i.name: type_of_proto(i.type, i.name) for i in infos}}
+                _collect(inner, fed | {i.name for i in inner.input}, known, values, computed)
+        if node.op_type == "Constant":
+            continue
+        (computed if fed.isdisjoint(names_read(node)) else fed).update(node.output)
+        values += ((name, types[name]) for name in node.output if name in types)
+
+
+def computed_sizes(graph: onnx.GraphProto) -> dict[str, Any]:
+    """The numbers that sizes which inference does not know are computed from, by their names.
+
+    `graph` holds what was inferred."""
+    if not any(node.op_type in _SIZED for node in graph.node):
+        return {}
+    infos = (*graph.value_info, *graph.output)
+    known = {info.name for info in infos if _is_known(info.type.tensor_type)}
+    producers = {name: node for node in graph.node for name in node.output if name}
+    arrays: dict[str, Any] = {}
+    found = {}
+    for node in graph.node:
+        if node.op_type not in _SIZED or known.issuperset(node.output):
+            continue
+        arrays = arrays or small_arrays(graph)
+        for index in _SIZED[node.op_type]:
+            name = node.input[index] if index < len(node.input) else ""
+            if name in producers and name not in arrays and _compute(name, producers, arrays):
+                found[name] = arrays[name]
+    return found
+
+
+def small_arrays(graph: onnx.GraphProto) -> dict[str, Any]:
+    """The numbers of the small constants of a graph, by their names; text is left out."""
+    tensors = {n: t for n, t in _stored(graph).items() if _count(t.dims) <= SMALL}
+    text = onnx.TensorProto.STRING
+    return {n: to_array(t) for n, t in tensors.items() if t.data_type != text}
+
+
+def _is_known(type: onnx.TypeProto.Tensor) -> bool:
+    return type.HasField("shape") and all(d.HasField("dim_value") for d in type.shape.dim)
+
+
+def _compute(name: str, producers: Mapping[str, onnx.NodeProto], arrays: dict[str, Any]) -> bool:
+    """Whether a value is made of small constants alone; then it and what it needs are in `arrays`,
+    and None stands for what is not."""
+    stack = [name]
+    while stack and len(arrays) < _MOST:
+        node = producers.get(stack[-1])
+        if stack[-1] in arrays:
+            stack.pop()
+        elif node is None or node.op_type not in _ARITHMETIC or node.domain or len(node.output) > 1:
+            arrays[stack.pop()] = None
+        elif missing := [i for i in node.input if i and i not in arrays]:
+            if stack[-1] in missing:
+                return False
+            stack += missing
+        else:
+            arrays[stack.pop()] = _result(node, [arrays.get(i) for i in node.input])
+    return arrays.get(name) is not None
+
+
+def _result(node: onnx.NodeProto, operands: list[Any]) -> Any:
+    if any(a is None for a in operands) or sum(map(np.size, operands)) > SMALL:
+        return None
+    from onnx.reference import ReferenceEvaluator  # only hostile and rare models need it
+
+    try:
+        with np.errstate(all="ignore"):
+            feeds = dict(zip(node.input, operands, strict=True))
+            result = np.asarray(ReferenceEvaluator(node).run(None, feeds)[0])
+    except Exception:  # noqa: BLE001  who reads the graph says what is wrong with it
+        return None
+    return result if result.size <= SMALL else None
+
+
+# -- steps ---------------------------------------------------------------------------------------
+
+
+def loop_faults(graph: onnx.GraphProto) -> Iterator[tuple[onnx.NodeProto, str]]:
+    """Each loop whose constant number of trips, and those around it, is more than can be waited
+    for.  A loop with a condition that its body computes ends when that says so."""
+    stored = _stored(graph)
+    for node in graph.node:
+        steps = _steps(node, stored)
+        if steps > STEPS:
+            often = "without an end" if steps == float("inf") else f"for {steps:.3g} steps"
+            yield node, f"it runs {often}; more than {STEPS:.3g} are not computed"
+
+
+def _steps(node: onnx.NodeProto, stored: Mapping[str, onnx.TensorProto]) -> float:
+    steps: float = 1
+    for attribute in node.attribute:
+        for graph in subgraphs_of(attribute):
+            known = {**stored, **_stored(graph)}
+            inside = sum(_steps(inner, known) for inner in graph.node)
+            endless = node.op_type == "Loop" and _goes_on(graph)
+            steps += inside * _trips(node, stored) if endless else inside
+    return steps
+
+
+def _goes_on(body: onnx.GraphProto) -> bool:
+    """Whether a body hands on the condition that it was given, or one that is stored."""
+    if not body.output or len(body.input) < 2:
+        return False
+    handed = {n.output[0]: n.input[0] for n in body.node if n.op_type == "Identity"}
+    name = body.output[0].name
+    while name in handed:
+        name = handed.pop(name)
+    return bool(name == body.input[1].name or name in _stored(body))
+
+
+def _trips(node: onnx.NodeProto, stored: Mapping[str, onnx.TensorProto]) -> float:
+    """How often a loop runs whose condition stays what it is; 1 where that is not known."""
+    trips, condition = (*node.input, "", "")[:2]
+    if condition and (condition not in stored or not to_array(stored[condition]).all()):
+        return 1
+    if not trips:
+        return float("inf")
+    return float(to_array(stored[trips]).max(initial=0)) if trips in stored else 1
+
+
+# -- functions -----------------------------------------------------------------------------------
+
+
+def require_finite(model: onnx.ModelProto) -> None:
+    """SparqcError where the functions of a model call each other in a circle, or would become too
+    many nodes where they are called."""
+    bodies = {(f.domain, f.name): f.node for f in model.functions}
+    counts: dict[tuple[str, str], int] = {}
+    if not bodies:
+        return
+    for key in bodies:
+        _count_nodes(key, bodies, counts)
+    total = sum(_nodes_of(node, counts) for node in model.graph.node)
+    if total > INLINED:
+        raise SparqcError(
+            f"the functions of the model become {total:.3g} nodes where they are called; more than "
+            f"{INLINED:.3g} are not read",
+            hint="export the model without functions that call each other",
+        )
+
+
+def _count_nodes(
+    key: tuple[str, str], bodies: Mapping[tuple[str, str], Any], counts: dict[tuple[str, str], int]
+) -> None:
+    stack, open_ones = [key], set()
+    while stack:
+        current = stack[-1]
+        if current in counts:
+            stack.pop()
+            continue
+        called = [k for node in bodies[current] for k in _calls(node) if k in bodies]
+        missing = [k for k in called if k not in counts]
+        if any(k in open_ones or k == current for k in missing):
+            raise SparqcError(
+                f"the function {current[1]!r} calls itself", hint="export the model anew"
+            )
+        if missing:
+            open_ones.add(current)
+            stack += missing
+            continue
+        open_ones.discard(current)
+        counts[stack.pop()] = sum(_nodes_of(node, counts) for node in bodies[current])
+
+
+def _calls(node: onnx.NodeProto) -> Iterator[tuple[str, str]]:
+    yield node.domain, node.op_type
+    for attribute in node.attribute:
+        for graph in subgraphs_of(attribute):
+            for inner in graph.node:
+                yield from _calls(inner)
+
+
+def _nodes_of(node: onnx.NodeProto, counts: Mapping[tuple[str, str], int]) -> int:
+    return sum(counts.get(key, 1) for key in _calls(node))
+
+
+def _count(dims: Any) -> int:
+    return int(np.prod([int(d) for d in dims], dtype=object)) if len(dims) else 1

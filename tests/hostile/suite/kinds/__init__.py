@@ -1,0 +1,1 @@
+"""The files, by what they are read as."""
