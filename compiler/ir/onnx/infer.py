@@ -14,7 +14,7 @@ from onnx_graphsurgeon.exporters.onnx_exporter import OnnxExporter, dtype_to_onn
 
 from sparqc.errors import SparqcError
 from sparqc.ir.graph import Array, Graph, Node, TensorType, Value, dtype_name
-from sparqc.ir.onnx.meaning.growth import infers_numbers
+from sparqc.ir.onnx.meaning.growth import infers_numbers, sized_graph
 from sparqc.ir.onnx.skeleton import SMALL
 from sparqc.ir.onnx.types import merged, proto_of_type, type_of_proto
 from sparqc.ir.onnx.write import attribute_proto, write_node
@@ -170,7 +170,8 @@ def inferred(graph: onnx.GraphProto, opsets: Mapping[str, int]) -> dict[str, Ten
         alike = onnx.helper.make_node("Identity", node.input[:1], node.output[:1])
         node.CopyFrom(alike)
     model = onnx.helper.make_model(graph, opset_imports=imports)
-    found = onnx.shape_inference.infer_shapes(model, data_prop=infers_numbers(model)).graph
+    numbers = infers_numbers(sized_graph(model))
+    found = onnx.shape_inference.infer_shapes(model, data_prop=numbers).graph
     infos = [*found.value_info, *found.output]
     return {info.name: type_of_proto(info.type, info.name) for info in infos}
 

@@ -21,11 +21,10 @@ from sparqc.errors import SparqcError
 from sparqc.ir.graph import TensorType
 from sparqc.ir.onnx.external import tensors_of
 from sparqc.ir.onnx.meaning.growth import (
-    ROUNDS,
-    computed_sizes,
     infers_numbers,
     loop_faults,
     size_faults,
+    sized_graph,
     small_arrays,
 )
 from sparqc.ir.onnx.meaning.layers import layer_faults
@@ -92,8 +91,13 @@ def _number_faults(model: onnx.ModelProto) -> Iterator[Fault]:
 
 def _structure_faults(model: onnx.ModelProto) -> Iterator[Fault]:
     bare = _unstated(model)
+    sized = sized_graph(bare)
+    if sized and (growth := tuple(_growth_faults(model, sized))):
+        yield from growth  # inference itself would take too long
+        return
     try:
-        inferred = _inferred(bare)
+        numbers = infers_numbers(sized)
+        inferred = onnx.shape_inference.infer_shapes(bare, strict_mode=True, data_prop=numbers)
     except (onnx.shape_inference.InferenceError, RuntimeError) as error:
         faults = tuple(_named(str(error), model))
         if faults:
@@ -101,9 +105,8 @@ def _structure_faults(model: onnx.ModelProto) -> Iterator[Fault]:
             return
         inferred = onnx.shape_inference.infer_shapes(bare)
     types = _types(inferred.graph)
-    if growth := tuple(_growth_faults(model, inferred.graph, types)):
-        yield from growth
-        return
+    if not sized:
+        yield from _growth_faults(model, inferred.graph)
     opsets, small = opsets_of_model(model), small_arrays(inferred.graph)
     for node in model.graph.node:
         for message in (
@@ -116,33 +119,14 @@ def _structure_faults(model: onnx.ModelProto) -> Iterator[Fault]:
     yield from _output_faults(model, types)
 
 
-def _inferred(bare: onnx.ModelProto) -> onnx.ModelProto:
-    """The model with the types of its values.  What sizes are computed from becomes constant where
-    inference cannot follow it."""
-    numbers = infers_numbers(bare)
-    for _ in range(ROUNDS):
-        found = onnx.shape_inference.infer_shapes(bare, strict_mode=True, data_prop=numbers)
-        sizes = computed_sizes(found.graph)
-        if not sizes:
-            break
-        kept = [node for node in bare.graph.node if node.output[:1] not in ([n] for n in sizes)]
-        replace_items(bare.graph.node, kept)
-        bare.graph.initializer.extend(
-            onnx.numpy_helper.from_array(array, name) for name, array in sizes.items()
-        )
-    return found
-
-
-def _growth_faults(
-    model: onnx.ModelProto, graph: onnx.GraphProto, types: Mapping[str, TensorType]
-) -> Iterator[Fault]:
+def _growth_faults(model: onnx.ModelProto, sized: onnx.GraphProto) -> Iterator[Fault]:
     producers = {name: node for node in model.graph.node for name in node.output}
     stored = sum(prod(t.dims) for t in tensors_of(model.graph))
     fed = {i.name for i in model.graph.input} - {t.name for t in model.graph.initializer}
-    for name, message in size_faults(graph, fed, types, stored):
+    for name, message in size_faults(sized, fed, stored):
         place = describe(producers[name]) if name in producers else f"the tensor {name!r}"
         yield Fault(name, f"{place}: {message}")
-    for node, message in loop_faults(graph):
+    for node, message in loop_faults(model.graph):
         yield Fault(_first(node), f"{describe(node)}: {message}")
 
 

@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx.numpy_helper import to_array
+from onnx.numpy_helper import from_array, to_array
 
 from sparqc.errors import SparqcError
 from sparqc.ir.bounds import INLINED, STEPS, excess
 from sparqc.ir.graph import TensorType
-from sparqc.ir.onnx.order import names_read, subgraphs_of
+from sparqc.ir.onnx.order import captured_names, names_read, subgraphs_of
 from sparqc.ir.onnx.skeleton import SMALL
+from sparqc.ir.onnx.stated import replace_items
 from sparqc.ir.onnx.types import type_of_proto
 
 #: Operators whose result is as large as the numbers in an operand say, and where these stand.
@@ -35,18 +36,45 @@ _ARITHMETIC = frozenset(
 _MOST, ROUNDS = 10_000, 8
 #: Numbers that shape inference may follow in lists.
 LONGEST = 1 << 20
+_NOTHING: Mapping[str, onnx.TensorProto] = {}
 
 
-def infers_numbers(model: onnx.ModelProto) -> bool:
-    """Whether shape inference may follow the numbers in lists: it notes each of them, known or not,
-    and what a model repeats a few times over is a long list."""
+def infers_numbers(sized: onnx.GraphProto | None) -> bool:
+    """Whether shape inference may follow the numbers in lists, in a graph of that `sized_graph`: it
+    notes each of them, known or not, and what is repeated a few times over is a long list."""
+    return sized is None or _listed(sized) <= LONGEST
+
+
+def sized_graph(model: onnx.ModelProto) -> onnx.GraphProto | None:
+    """The graph with the shapes that its values have where open sizes of inputs are 1; None where
+    no operator of it makes large values of small ones.
+
+    Inference goes through it without following numbers.  The few that sizes are computed from are
+    computed, as a runtime would.
+    """
     if not any(map(_may_grow, model.graph.node)):
-        return True
-    try:
-        inferred = onnx.shape_inference.infer_shapes(model).graph
-    except (onnx.shape_inference.InferenceError, RuntimeError):
-        return False
-    return _listed(inferred) <= LONGEST
+        return None
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    graph = copy.graph
+    for info in graph.input:
+        for dim in info.type.tensor_type.shape.dim:
+            dim.dim_value = dim.dim_value if dim.HasField("dim_value") else 1
+    del graph.value_info[:]
+    hand_down(graph)
+    found = graph
+    for _ in range(ROUNDS):
+        try:
+            found = onnx.shape_inference.infer_shapes(copy).graph
+        except (onnx.shape_inference.InferenceError, RuntimeError):
+            break  # strict inference says what is wrong
+        sizes = computed_sizes(found)
+        if not sizes:
+            break
+        kept = [node for node in graph.node if node.output[:1] not in ([n] for n in sizes)]
+        replace_items(graph.node, kept)
+        graph.initializer.extend(from_array(array, name) for name, array in sizes.items())
+    return found
 
 
 def _may_grow(node: onnx.NodeProto) -> bool:
@@ -62,6 +90,21 @@ def _listed(graph: onnx.GraphProto) -> int:
     return int(total) + sum(map(_listed, inner))
 
 
+def hand_down(graph: onnx.GraphProto, around: Mapping[str, onnx.TensorProto] = _NOTHING) -> None:
+    """Give the small constants of a graph to the graphs inside of it that read them: inference
+    looks for them there."""
+    small = {n: t for n, t in _stored(graph).items() if _count(t.dims) <= SMALL}
+    known = {**around, **small}
+    for node in graph.node:
+        for attribute in node.attribute:
+            for inner in subgraphs_of(attribute):
+                read = known.keys() & set(captured_names(inner))
+                for name in sorted(read):
+                    inner.initializer.add().CopyFrom(known[name])
+                    inner.initializer[-1].name = name
+                hand_down(inner, known)
+
+
 def _stored(graph: onnx.GraphProto) -> dict[str, onnx.TensorProto]:
     """The constants of a graph, however they are written."""
     found = {t.name: t for t in graph.initializer}
@@ -75,34 +118,31 @@ def _stored(graph: onnx.GraphProto) -> dict[str, onnx.TensorProto]:
 
 
 def size_faults(
-    graph: onnx.GraphProto, fed: Iterable[str], types: Mapping[str, TensorType], stored: int
+    sized: onnx.GraphProto, fed: Iterable[str], stored: int
 ) -> Iterator[tuple[str, str]]:
-    """The first value that is too large, and what is wrong with its size; `fed` are the inputs that
-    have no default, `stored` the elements of all constants."""
-    values: list[tuple[str, TensorType]] = []
+    """The first value of a `sized_graph` that is too large, and what is wrong with its size; `fed`
+    are the inputs that have no default, `stored` the elements of all constants."""
+    values = [(i.name, type_of_proto(i.type, i.name)) for i in sized.input]
     computed: set[str] = set()
-    _collect(graph, set(fed), types, values, computed)
+    _collect(sized, set(fed), values, computed)
     return excess(values, computed, stored)
 
 
 def _collect(
     graph: onnx.GraphProto,
     fed: set[str],
-    types: Mapping[str, TensorType],
     values: list[tuple[str, TensorType]],
     computed: set[str],
 ) -> None:
     """The values of a graph and of those inside of it, and which of them depend on no input."""
+    types = {i.name: i.type for i in (*graph.value_info, *graph.output)}
     for node in graph.node:
         for attribute in node.attribute:
             for inner in subgraphs_of(attribute):
-                infos = (*inner.value_info, *inner.output)
-                known = {**types, **{i.name: type_of_proto(i.type, i.name) for i in infos}}
-                _collect(inner, fed | {i.name for i in inner.input}, known, values, computed)
-        if node.op_type == "Constant":
-            continue
-        (computed if fed.isdisjoint(names_read(node)) else fed).update(node.output)
-        values += ((name, types[name]) for name in node.output if name in types)
+                _collect(inner, fed | {i.name for i in inner.input}, values, computed)
+        if node.op_type != "Constant":
+            (computed if fed.isdisjoint(names_read(node)) else fed).update(node.output)
+            values += ((n, type_of_proto(types[n], n)) for n in node.output if n in types)
 
 
 def computed_sizes(graph: onnx.GraphProto) -> dict[str, Any]:
@@ -116,14 +156,30 @@ def computed_sizes(graph: onnx.GraphProto) -> dict[str, Any]:
     producers = {name: node for node in graph.node for name in node.output if name}
     arrays: dict[str, Any] = {}
     found = {}
+    infos = (*infos, *graph.input)
     for node in graph.node:
         if node.op_type not in _SIZED or known.issuperset(node.output):
             continue
-        arrays = arrays or small_arrays(graph)
+        arrays = arrays or small_arrays(graph) | _shapes(producers.values(), infos)
         for index in _SIZED[node.op_type]:
             name = node.input[index] if index < len(node.input) else ""
             if name in producers and name not in arrays and _compute(name, producers, arrays):
                 found[name] = arrays[name]
+    return found
+
+
+def _shapes(
+    nodes: Iterable[onnx.NodeProto], infos: Iterable[onnx.ValueInfoProto]
+) -> dict[str, Any]:
+    """What each Shape gives whose operand has a known shape."""
+    known = {i.name: i.type.tensor_type for i in infos if _is_known(i.type.tensor_type)}
+    found = {}
+    for node in nodes:
+        if node.op_type == "Shape" and node.input[0] in known:
+            dims = [d.dim_value for d in known[node.input[0]].shape.dim]
+            limits = {a.name: a.i for a in node.attribute}
+            part = dims[limits.get("start", 0) : limits.get("end", len(dims))]
+            found[node.output[0]] = np.array(part, np.int64)
     return found
 
 

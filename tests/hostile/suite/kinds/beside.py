@@ -58,9 +58,7 @@ def _patterns() -> dict[str, str | bytes]:
         "a rule on a level of nobody": _RULE.replace("fx", "moon"),
         "a promise of nobody": _RULE.replace("exact", "perhaps"),
         "parentheses 10^5 deep": _RULE.replace("x))", "(" * 100_000),
-        "calls 5,000 deep": _RULE.replace(
-            "nn.relu(nn.relu(x))", "nn.relu(" * 5000 + "x" + ")" * 5000
-        ),
+        "calls 5,000 deep": _RULE.replace("(nn.relu(x))", "(nn.relu" * 5000 + "(x)" + ")" * 5000),
         "10^5 empty lines and a word": "\n" * 100_000 + "word",
         "tabs": _RULE.replace("    ", "\t") + "\tx",
         "a number of 10^5 digits": _RULE.replace("(x)\n", "(x, " + "9" * 100_000 + ")\n"),

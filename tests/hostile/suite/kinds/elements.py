@@ -99,7 +99,7 @@ def _values() -> dict[str, Make]:
             {"i": np.array(99)},
         ),
         "a split to a sequence": lambda: behind(
-            [node("SplitToSequence", "z", "q", axis=1), node("ConcatFromSequence", "q", "e", axis=0)],
+            [node("SplitToSequence", "z", "q"), node("ConcatFromSequence", "q", "e", axis=0)],
             {},
         ),
         "a map over a sequence": _sequence_map,

@@ -108,7 +108,7 @@ def _ones(count: int) -> np.ndarray:
 
 def _shapes() -> dict[str, Make]:
     return {
-        "a concat along axis 9": lambda: ending("Concat", np.ones((1, 8, 8, 8), np.float32), axis=9),
+        "a concat along axis 9": lambda: ending("Concat", _ones(8).reshape(1, 8, 1, 1), axis=9),
         "a concat without an axis": lambda: ending("Concat", np.ones((1, 8, 8, 8), np.float32)),
         "a concat of other ranks": lambda: ending("Concat", np.ones((1, 1), np.float32), axis=1),
         "a concat of other sizes": lambda: ending(

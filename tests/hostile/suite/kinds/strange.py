@@ -53,8 +53,7 @@ def cases() -> Iterator[Case]:
     html = ("explain", "{file}", "--plan", "--verbose")
     why = ("check", "{file}", "--json")
     commands = [*OF_ONNX, html, why]
-    for case in onnx_cases("names", made, commands=commands):
-        yield case
+    yield from onnx_cases("names", made, commands=commands)
     yield from onnx_cases("names in dumps", made, commands=[dump])
 
 
