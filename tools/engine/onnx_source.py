@@ -121,7 +121,7 @@ def _load(path: Path) -> onnx.ModelProto:
     if not (proto.ir_version and proto.opset_import and proto.graph.output):
         raise SparqcError(f"'{path}' is not an ONNX file, or it is cut short")
     try:
-        require_meaning(proto)
+        require_meaning(proto, path.parent)
     except SparqcError as error:
         raise SparqcError(f"{path}: {error.message}", hint=error.hint) from error
     return proto

@@ -89,6 +89,8 @@ def _existing(text: str) -> Path:
         raise UsageError(f"{text} is a folder", hint=_KINDS)
     if not path.exists():
         raise UsageError(f"{text} does not exist", hint=f"looked in {Path.cwd()}")
+    if not path.is_file():  # a reader of a pipe may wait for ever
+        raise UsageError(f"{text} is a pipe or a device, not a file", hint=_KINDS)
     return path
 
 

@@ -42,12 +42,13 @@ def _judged(case: Case, command: Command, folder: Path, worker: Worker) -> Verdi
     file = case.write(folder)
     out = folder / "out.onnx"
     before = {p for p in folder.rglob("*") if p.is_file()}
-    ran = worker.run([word.format(file=file, out=out) for word in command], folder)
+    places = {"{file}": str(file), "{out}": str(out)}
+    ran = worker.run([places.get(word, word) for word in command], folder)
     left = {p for p in folder.rglob("*") if p.is_file()} - before
     wrong = _wrong(case, command, ran) or _half_written(ran, left, out)
     if not wrong and command[0] == "compile" and ran.code == 0 and case.verdict == "same":
         wrong = _other_numbers(file, out, folder, worker) if "float" in command else ""
-    return Verdict(case.name, " ".join(w for w in command if w[0] != "{"), ran, wrong)
+    return Verdict(case.name, " ".join(w[:40] for w in command if w[:1] != "{"), ran, wrong)
 
 
 def _wrong(case: Case, command: Command, ran: Ran) -> str:

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
+from pathlib import Path
 from typing import Any
 
 import onnx
@@ -28,7 +29,7 @@ from sparqc.ir.onnx.meaning.growth import (
     small_arrays,
 )
 from sparqc.ir.onnx.meaning.layers import layer_faults
-from sparqc.ir.onnx.meaning.numbers import axis_faults, scale_faults, weight_faults
+from sparqc.ir.onnx.meaning.numbers import axis_faults, block_faults, scale_faults, weight_faults
 from sparqc.ir.onnx.meaning.operands import operand_faults
 from sparqc.ir.onnx.meaning.types import type_faults
 from sparqc.ir.onnx.meaning.words import word_faults
@@ -65,9 +66,11 @@ class Fault:
     readable: bool = False
 
 
-def faults_of(model: onnx.ModelProto) -> tuple[Fault, ...]:
-    """What is wrong with a model that the checker passes, in the order of its nodes."""
-    return structure_faults(model) or tuple(_number_faults(model))
+def faults_of(model: onnx.ModelProto, folder: Path | None = None) -> tuple[Fault, ...]:
+    """What is wrong with a model that the checker passes, in the order of its nodes.
+
+    External data are looked into where their `folder` is given."""
+    return structure_faults(model) or tuple(_number_faults(model, folder))
 
 
 def structure_faults(model: onnx.ModelProto) -> tuple[Fault, ...]:
@@ -75,17 +78,18 @@ def structure_faults(model: onnx.ModelProto) -> tuple[Fault, ...]:
     return tuple(_structure_faults(model))
 
 
-def require_meaning(model: onnx.ModelProto) -> None:
-    """SparqcError with the first faults of a model, where it has any."""
-    faults = faults_of(model)
+def require_meaning(model: onnx.ModelProto, folder: Path | None = None) -> None:
+    """SparqcError with the first faults of a model, where it has any; as `faults_of`."""
+    faults = faults_of(model, folder)
     if faults:
         lines = [fault.message for fault in faults[:SHOWN]]
         more = [f"and {len(faults) - SHOWN} more"] if len(faults) > SHOWN else []
         raise SparqcError("\n  ".join(["the model is not valid:", *lines, *more]), hint=_CURE)
 
 
-def _number_faults(model: onnx.ModelProto) -> Iterator[Fault]:
-    for node, message in (*weight_faults(model), *scale_faults(model), *axis_faults(model)):
+def _number_faults(model: onnx.ModelProto, folder: Path | None) -> Iterator[Fault]:
+    numbers = (*weight_faults(model, folder), *scale_faults(model, folder), *axis_faults(model))
+    for node, message in numbers:
         yield Fault(_first(node), f"{describe(node)}: {message}")
 
 
@@ -116,6 +120,8 @@ def _structure_faults(model: onnx.ModelProto) -> Iterator[Fault]:
             *operand_faults(node, types, small),
         ):
             yield Fault(_first(node), f"{describe(node)}: {message}")
+    for node, message in block_faults(model):
+        yield Fault(_first(node), f"{describe(node)}: {message}")
     yield from _output_faults(model, types)
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from math import prod
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 import onnx
 
+from sparqc.ir.onnx.external import external_data
 from sparqc.ir.onnx.order import sorted_nodes
 
 _Dims: TypeAlias = tuple[int, ...]
@@ -30,60 +32,76 @@ _FLOATS = frozenset(
 )
 
 
-def weight_faults(model: onnx.ModelProto) -> Iterator[tuple[onnx.NodeProto, str]]:
-    """Each node that reads a parameter with a NaN or an infinity, and what is wrong with it."""
-    for node, name, array in _read(model, _PARAMETERS):
+def weight_faults(
+    model: onnx.ModelProto, folder: Path | None = None
+) -> Iterator[tuple[onnx.NodeProto, str]]:
+    """Each node that reads a parameter with a NaN or an infinity, and what is wrong with it; in
+    external data, where their folder is given."""
+    for node, name, array in _read(model, _PARAMETERS, folder):
         # The sum is not finite where one number is not, and is taken without another array.
         if not np.isfinite(array.sum(dtype=np.float64)) and not np.isfinite(array).all():
             what = "NaN" if np.isnan(array).any() else "an infinity"
             yield node, f"its weight {name!r} holds {what}"
 
 
-def scale_faults(model: onnx.ModelProto) -> Iterator[tuple[onnx.NodeProto, str]]:
+def scale_faults(
+    model: onnx.ModelProto, folder: Path | None = None
+) -> Iterator[tuple[onnx.NodeProto, str]]:
     """Each quantizer whose scale is not a positive finite number."""
-    for node, name, array in _read(model, _SCALES):
+    for node, name, array in _read(model, _SCALES, folder):
         wrong = array[~(np.isfinite(array) & (array > 0))]
         if wrong.size:
             yield node, f"its scale {name!r} is no positive finite number: {wrong.flat[0]}"
 
 
 def axis_faults(model: onnx.ModelProto) -> Iterator[tuple[onnx.NodeProto, str]]:
-    """Each quantizer whose scales and zero points do not fit each other, or the axis of a stored
-    weight; the axis is 1 where none is written."""
+    """Each quantizer of a stored weight that has another number of scales than its axis has
+    entries; the axis is 1 where none is written."""
+    for node, (x, scale, _), attributes in _quantizers(model):
+        if "block_size" in attributes or scale is None or prod(scale) == 1:
+            continue
+        axis = attributes.get("axis", 1)
+        if len(scale) != 1:
+            yield node, f"its scales have the shape {list(scale)}, and no block_size"
+        elif x is not None and (not -len(x) <= axis < len(x) or x[axis] != scale[0]):
+            yield node, f"its {scale[0]} scales do not fit axis {axis} of {list(x)}"
+
+
+def block_faults(model: onnx.ModelProto) -> Iterator[tuple[onnx.NodeProto, str]]:
+    """Each quantizer whose zero points are not as many as its scales, or whose blocks do not fit
+    the stored weight."""
+    for node, (x, scale, zero), attributes in _quantizers(model):
+        block, axis = attributes.get("block_size", 0), attributes.get("axis", 1)
+        if scale is not None and zero is not None and prod(scale) != prod(zero):
+            yield node, f"it has {prod(scale)} scales and {prod(zero)} zero points"
+        elif block < 0:
+            yield node, f"block_size is {block}"
+        elif block and x is not None and scale is not None and _blocks(x, axis, block) != scale:
+            yield node, f"scales of {list(scale)} are no blocks of {block} of {list(x)}"
+
+
+def _blocks(x: _Dims, axis: int, block: int) -> _Dims:
+    """The shape of the scales of a weight in blocks; empty where there is no such axis."""
+    if not -len(x) <= axis < len(x):
+        return ()
+    sizes = list(x)
+    sizes[axis] = -(-x[axis] // block)
+    return tuple(sizes)
+
+
+def _quantizers(
+    model: onnx.ModelProto,
+) -> Iterator[tuple[onnx.NodeProto, tuple[_Dims | None, ...], dict[str, int]]]:
+    """The shapes of the stored operands, and the attributes, of each."""
     shapes = {t.name: tuple(t.dims) for t in model.graph.initializer}
     for node in model.graph.node:
         if node.op_type in _SCALES:
-            x, scale, zero = (*(shapes.get(name) for name in node.input), None, None, None)[:3]
-            attributes = {a.name: a.i for a in node.attribute}
-            message = _scale_fault(x, scale, zero, attributes)
-            if message:
-                yield node, message
-
-
-def _scale_fault(
-    x: _Dims | None, scale: _Dims | None, zero: _Dims | None, attributes: Mapping[str, int]
-) -> str:
-    block, axis = attributes.get("block_size", 0), attributes.get("axis", 1)
-    if block < 0:
-        return f"block_size is {block}"
-    if scale is None:
-        return ""
-    if zero is not None and prod(zero) != prod(scale):
-        return f"its scales have the shape {list(scale)}, its zero points {list(zero)}"
-    if not block and len(scale) > 1 and prod(scale) != 1:
-        return f"its scales have the shape {list(scale)}, and no block_size"
-    if x is None or (not block and prod(scale) == 1):
-        return ""
-    if not -len(x) <= axis < len(x):
-        return f"its {prod(scale)} scales do not fit axis {axis} of {list(x)}"
-    count = -(-x[axis] // block) if block else x[axis]
-    if not scale or (scale[axis] if block and len(scale) == len(x) else scale[0]) != count:
-        return f"its {prod(scale)} scales do not fit axis {axis} of {list(x)}"
-    return ""
+            operands = (*(shapes.get(name) for name in node.input), None, None, None)[:3]
+            yield node, operands, {a.name: a.i for a in node.attribute}
 
 
 def _read(
-    model: onnx.ModelProto, operands: Mapping[str, tuple[int, ...]]
+    model: onnx.ModelProto, operands: Mapping[str, tuple[int, ...]], folder: Path | None
 ) -> Iterator[tuple[onnx.NodeProto, str, Any]]:
     """The stored floats that such operands are, each once."""
     stored = {t.name: t for t in model.graph.initializer}
@@ -98,12 +116,21 @@ def _read(
     for node in model.graph.node:
         for name in (node.input[i] for i in operands.get(node.op_type, ()) if i < len(node.input)):
             tensor = stored.get(name)
-            if tensor is not None and name not in seen and _is_here(tensor):
+            if tensor is not None and name not in seen and tensor.data_type in _FLOATS:
                 seen.add(name)
                 with suppress(ValueError, TypeError):  # damaged: who reads the graph says so
-                    yield node, name, onnx.numpy_helper.to_array(tensor)
+                    array = _array(tensor, folder)
+                    if array is not None:
+                        yield node, name, array
 
 
-def _is_here(tensor: onnx.TensorProto) -> bool:
-    inside = tensor.data_location != onnx.TensorProto.EXTERNAL
-    return inside and tensor.data_type in _FLOATS
+def _array(tensor: onnx.TensorProto, folder: Path | None) -> Any:
+    """The numbers of a tensor, where they are in the model or in a file of that folder; external
+    ones stay in their file."""
+    if tensor.data_location != onnx.TensorProto.EXTERNAL:
+        return onnx.numpy_helper.to_array(tensor)
+    if folder is None:
+        return None
+    place = external_data(tensor, folder)
+    dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)
+    return np.memmap(place.file, dtype, "r", place.offset, tuple(tensor.dims))

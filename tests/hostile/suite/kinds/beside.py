@@ -115,7 +115,7 @@ def _calibration() -> dict[str, bytes]:
         "half.npy": one[: len(one) // 2],
         "zeros.npz": bytes(5000),
         "no arrays.npz": _zip({}),
-        "another name.npz": _array(ghost=good),
+        "another name.npz": _array(ghost=good, other=good),
         "another shape.npz": _array(x=good[:, :3]),
         "another rank.npz": _array(x=good[0, 0]),
         "a scalar.npz": _array(x=np.float32(1)),
@@ -137,8 +137,6 @@ def _calibration() -> dict[str, bytes]:
         ),
         "a header that calls.npy": _header("__import__('os').system('true')\n"),
         "a header of 60,000.npy": _header("(" * 60_000),
-        "a folder above.npz": _zip({"../x.npy": one}),
-        "twice.npz": whole + whole,
         "a bomb.npz": _zip({"x.npy": _header(
             "{'descr': '<f4', 'fortran_order': False, 'shape': (1000000, 4, 8, 8), }\n"
         ) + bytes(10**8)}),
