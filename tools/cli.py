@@ -17,7 +17,7 @@ from typing import NoReturn
 import click
 
 import sparqc
-from sparqc.errors import FAILED, SparqcError, did_you_mean
+from sparqc.errors import FAILED, LONGEST, SparqcError, UsageError, did_you_mean
 
 #: Where each command is defined, in the order of a person's work.
 COMMANDS = {
@@ -103,6 +103,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code, whatever happens."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
+        if any("\0" in word for word in words):
+            raise UsageError("an argument holds a zero byte")
         result = cli.main(words, prog_name="sparqc", standalone_mode=False)
         return result if isinstance(result, int) else 0
     except SparqcError as error:
@@ -116,6 +118,11 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         return INTERRUPTED
+    except OSError as error:
+        # The system refuses a name (too long, a loop of links), a disk or a permission.
+        where = f"{error.filename}: "[:LONGEST] if error.filename else ""
+        click.echo(f"error: {where}{error.strerror or error}", err=True)
+        return FAILED
     except MemoryError:
         click.echo("error: there is not enough memory for this model and its data", err=True)
         return FAILED

@@ -48,7 +48,7 @@ def build_engine(
         return in_own_process(
             compile_rtx,
             path,
-            sm=sm or DEFAULT_SM,
+            sm=DEFAULT_SM if sm is None else sm,
             batch=batch,
             shapes=shapes,
             sparse=sparse,

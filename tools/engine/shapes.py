@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sparqc.errors import UsageError, did_you_mean
+from sparqc.ir.bounds import LARGEST
 from sparqc.tools.engine.onnx_source import InputSpec
 
 Dims = tuple[int, ...]
@@ -73,6 +74,8 @@ def input_ranges(
     """
     if batch is not None and batch < 1:
         raise UsageError(f"the batch has to be at least 1, and is {batch}")
+    if batch is not None and batch > LARGEST:
+        raise UsageError(f"a batch of {batch} is more than any target takes")
     given = {name: _as_range(name, shape) for name, shape in (shapes or {}).items()}
     _check_names(given, inputs)
     symbols = {s.dims[0] for s in inputs if s.dims and isinstance(s.dims[0], str)} - {""}

@@ -41,6 +41,11 @@ def one(
     return model([node], named, inputs=inputs, outputs={"y": [f"d{i}" for i in range(rank)]})
 
 
+def resize(scales: np.ndarray) -> onnx.ModelProto:
+    node = helper.make_node("Resize", ["x", "", "k"], ["y"], "layer")
+    return model([node], {"k": scales}, inputs=IMAGE, outputs={"y": list("abcd")})
+
+
 def test_a_sound_model_has_no_fault() -> None:
     assert faults_of(conv()) == ()
     assert faults_of(branching()) == ()
@@ -77,6 +82,28 @@ FAULTY = {
         one("BatchNormalization", IMAGE, 4, *(np.ones(c, np.float32) for c in (3, 3, 4, 3))),
         "mismatch",
     ),
+    "a flag": (one("ReduceMean", IMAGE, 2, np.array([2, 3]), keepdims=-1), "neither 0 nor 1"),
+    "a word": (conv(auto_pad="WHAT"), "none of NOTSET"),
+    "a mode": (one("Pad", IMAGE, 4, np.zeros(8, int), mode="shine"), "none of constant"),
+    "pads that take too much": (
+        one("Pad", IMAGE, 4, np.array([0, 0, -9, 0, 0, 0, 0, 0])),
+        "take more than there is",
+    ),
+    "an axis": (one("LayerNormalization", IMAGE, 4, np.ones(8, np.float32), axis=9), "axis is 9"),
+    "an entry": (one("Gather", IMAGE, 4, np.array([7]), axis=1), "the entry 7 of 3"),
+    "an entry below": (one("Gather", IMAGE, 4, np.array([-4]), axis=1), "the entry -4 of 3"),
+    "a scale of a Resize": (
+        resize(np.array([1, 1, np.nan, 2], np.float32)),
+        "its scales are",
+    ),
+    "blocks": (one("SpaceToDepth", IMAGE, 4, blocksize=3), "blocks of 3 do not fit"),
+    "blocks of channels": (one("DepthToSpace", IMAGE, 4, blocksize=2), "blocks of 2"),
+    "a slope": (one("PRelu", IMAGE, 4, np.ones((5, 1, 1), np.float32)), "its slope"),
+    "a normalization": (
+        one("LayerNormalization", IMAGE, 4, np.ones(9, np.float32), axis=-1),
+        "scale or bias has the shape [9]",
+    ),
+    "two types": (one("Add", IMAGE, 4, np.ones(1)), "are f32 and f64, not of one type"),
     "a declared size": (conv(y=(1, 5, 6, 6)), "declared as f32[1, 5, 6, 6], and is f32[1, 4"),
     "a declared rank": (conv(y=(1, 4)), "declared as f32[1, 4], and is"),
 }

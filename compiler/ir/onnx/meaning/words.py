@@ -1,4 +1,5 @@
-"""Attributes that are one of a few words, which onnx's checker takes for any text."""
+"""Attributes that are one of a few words, or yes or no: onnx's checker takes them for any text and
+any number, and what runtimes make of others differs."""
 
 from __future__ import annotations
 
@@ -36,11 +37,21 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
 }  # fmt: skip
 
 
+_FLAGS = frozenset(
+    ("keepdims", "ceil_mode", "count_include_pad", "transA", "transB", "exclusive", "reverse",
+     "largest", "sorted", "allowzero", "training_mode", "select_last_index", "align_corners",
+     "noop_with_empty_axes", "linear_before_reset", "exclude_outside", "antialias", "is_causal")
+)  # fmt: skip
+
+
 def word_faults(node: onnx.NodeProto) -> Iterator[str]:
-    """A sentence for each attribute of one of ONNX's own operators whose word nobody knows."""
+    """A sentence for each attribute of one of ONNX's own operators whose word nobody knows, or
+    whose number is neither yes nor no."""
     if node.domain not in ("", "ai.onnx"):
         return
     for attribute in node.attribute:
+        if attribute.name in _FLAGS and attribute.i not in (0, 1):
+            yield f"{attribute.name} is {attribute.i}, neither 0 nor 1"
         known = _WORDS.get(node.op_type, {}).get(attribute.name) or _WORDS[""].get(attribute.name)
         word = attribute.s.decode("utf-8", "replace")
         if known and attribute.type == onnx.AttributeProto.STRING and word not in known.split():
