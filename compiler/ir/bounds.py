@@ -11,8 +11,8 @@ from math import prod
 
 from sparqc.ir.graph import TensorType
 
-#: The elements of one tensor, as TensorRT holds them (INetworkDefinition::addInput); an open
-#: dimension counts as 1.
+#: The elements of one tensor, which compilers and kernels count with 31 bits; an open dimension
+#: counts as 1.
 LARGEST = (1 << 31) - 1
 #: Elements that a model may compute from its constants, beside `BY_STORED` for each that it stores:
 #: masks, tables of positions and weights in parts stay far below.

@@ -221,7 +221,7 @@ def _result(node: onnx.NodeProto, operands: list[Any]) -> Any:
     try:
         with np.errstate(all="ignore"):
             feeds = dict(zip(node.input, operands, strict=True))
-            result = np.asarray(ReferenceEvaluator(node).run(None, feeds)[0])
+            result = np.asarray(next(iter(ReferenceEvaluator(node).run(None, feeds))))
     except Exception:  # noqa: BLE001  who reads the graph says what is wrong with it
         return None
     return result if result.size <= SMALL else None

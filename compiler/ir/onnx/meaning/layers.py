@@ -58,7 +58,7 @@ def _conv_transpose(attributes: Attributes, shapes: Shapes, output: Shape | None
 
 def _windows(attributes: Attributes, shapes: Shapes, output: Shape | None) -> Iterator[str]:
     x, w, _ = _three(shapes)
-    kernel = attributes.get("kernel_shape") or (w or ())[2:]
+    kernel: Sequence[Any] = attributes.get("kernel_shape") or (w or ())[2:]
     if x is None or any(d == 0 for d in x) or attributes.get("ceil_mode", 0):
         return
     axes = len(x) - 2
