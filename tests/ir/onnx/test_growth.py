@@ -143,6 +143,20 @@ def test_a_loop_that_ends() -> None:
     assert faults_of(loop(1000)) == ()
 
 
+@pytest.mark.parametrize(("operands", "trips", "fits"), [
+    ("a a", 40, False), ("a a", 10, True), ("a one", 1000, True), ("a one", 10**6, True),
+])  # fmt: skip
+def test_a_loop_whose_value_grows(operands: str, trips: int, fits: bool) -> None:
+    growing = loop(trips)
+    body = growing.graph.node[-1].attribute[0].g
+    body.node[0].CopyFrom(node("Concat", operands, "c", axis=0))
+    for tensor in growing.graph.initializer:
+        if tensor.name == "one":
+            tensor.CopyFrom(onnx.numpy_helper.from_array(np.ones((1, 4), np.float32), "one"))
+    faults = faults_of(growing)
+    assert (faults == ()) == fits and all("grows to" in f.message for f in faults)
+
+
 # -- functions -----------------------------------------------------------------------------------
 
 

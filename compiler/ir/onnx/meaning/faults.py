@@ -21,14 +21,9 @@ import onnx
 from sparqc.errors import SparqcError
 from sparqc.ir.graph import TensorType
 from sparqc.ir.onnx.external import tensors_of
-from sparqc.ir.onnx.meaning.growth import (
-    infers_numbers,
-    loop_faults,
-    size_faults,
-    sized_graph,
-    small_arrays,
-)
+from sparqc.ir.onnx.meaning.growth import infers_numbers, size_faults, sized_graph, small_arrays
 from sparqc.ir.onnx.meaning.layers import layer_faults
+from sparqc.ir.onnx.meaning.loops import carried_faults, loop_faults
 from sparqc.ir.onnx.meaning.numbers import axis_faults, block_faults, scale_faults, weight_faults
 from sparqc.ir.onnx.meaning.operands import operand_faults
 from sparqc.ir.onnx.meaning.types import type_faults
@@ -132,7 +127,7 @@ def _growth_faults(model: onnx.ModelProto, sized: onnx.GraphProto) -> Iterator[F
     for name, message in size_faults(sized, fed, stored):
         place = describe(producers[name]) if name in producers else f"the tensor {name!r}"
         yield Fault(name, f"{place}: {message}")
-    for node, message in loop_faults(model.graph):
+    for node, message in (*loop_faults(model.graph), *carried_faults(sized, model.opset_import)):
         yield Fault(_first(node), f"{describe(node)}: {message}")
 
 

@@ -1,4 +1,4 @@
-"""Values that are too large to compute, loops that never end, functions that become too many nodes.
+"""Values that are too large to compute, and functions that become too many nodes.
 
 Sizes are those that shape inference finds.  It does not follow all arithmetic on sizes, so the
 small integers that such sizes are made of are computed first, as a runtime would.
@@ -14,7 +14,7 @@ import onnx
 from onnx.numpy_helper import from_array, to_array
 
 from sparqc.errors import SparqcError
-from sparqc.ir.bounds import INLINED, STEPS, excess
+from sparqc.ir.bounds import INLINED, excess
 from sparqc.ir.graph import TensorType
 from sparqc.ir.onnx.order import captured_names, names_read, subgraphs_of
 from sparqc.ir.onnx.skeleton import SMALL
@@ -93,7 +93,7 @@ def _listed(graph: onnx.GraphProto) -> int:
 def hand_down(graph: onnx.GraphProto, around: Mapping[str, onnx.TensorProto] = _NOTHING) -> None:
     """Give the small constants of a graph to the graphs inside of it that read them: inference
     looks for them there."""
-    small = {n: t for n, t in _stored(graph).items() if _count(t.dims) <= SMALL}
+    small = {n: t for n, t in stored_tensors(graph).items() if _count(t.dims) <= SMALL}
     known = {**around, **small}
     for node in graph.node:
         for attribute in node.attribute:
@@ -105,7 +105,7 @@ def hand_down(graph: onnx.GraphProto, around: Mapping[str, onnx.TensorProto] = _
                 hand_down(inner, known)
 
 
-def _stored(graph: onnx.GraphProto) -> dict[str, onnx.TensorProto]:
+def stored_tensors(graph: onnx.GraphProto) -> dict[str, onnx.TensorProto]:
     """The constants of a graph, however they are written."""
     found = {t.name: t for t in graph.initializer}
     for node in graph.node:
@@ -185,7 +185,7 @@ def _shapes(
 
 def small_arrays(graph: onnx.GraphProto) -> dict[str, Any]:
     """The numbers of the small constants of a graph, by their names; text is left out."""
-    tensors = {n: t for n, t in _stored(graph).items() if _count(t.dims) <= SMALL}
+    tensors = {n: t for n, t in stored_tensors(graph).items() if _count(t.dims) <= SMALL}
     text = onnx.TensorProto.STRING
     return {n: to_array(t) for n, t in tensors.items() if t.data_type != text}
 
@@ -225,52 +225,6 @@ def _result(node: onnx.NodeProto, operands: list[Any]) -> Any:
     except Exception:  # noqa: BLE001  who reads the graph says what is wrong with it
         return None
     return result if result.size <= SMALL else None
-
-
-# -- steps ---------------------------------------------------------------------------------------
-
-
-def loop_faults(graph: onnx.GraphProto) -> Iterator[tuple[onnx.NodeProto, str]]:
-    """Each loop whose constant number of trips, and those around it, is more than can be waited
-    for.  A loop with a condition that its body computes ends when that says so."""
-    stored = _stored(graph)
-    for node in graph.node:
-        steps = _steps(node, stored)
-        if steps > STEPS:
-            often = "without an end" if steps == float("inf") else f"for {steps:.3g} steps"
-            yield node, f"it runs {often}; more than {STEPS:.3g} are not computed"
-
-
-def _steps(node: onnx.NodeProto, stored: Mapping[str, onnx.TensorProto]) -> float:
-    steps: float = 1
-    for attribute in node.attribute:
-        for graph in subgraphs_of(attribute):
-            known = {**stored, **_stored(graph)}
-            inside = sum(_steps(inner, known) for inner in graph.node)
-            endless = node.op_type == "Loop" and _goes_on(graph)
-            steps += inside * _trips(node, stored) if endless else inside
-    return steps
-
-
-def _goes_on(body: onnx.GraphProto) -> bool:
-    """Whether a body hands on the condition that it was given, or one that is stored."""
-    if not body.output or len(body.input) < 2:
-        return False
-    handed = {n.output[0]: n.input[0] for n in body.node if n.op_type == "Identity"}
-    name = body.output[0].name
-    while name in handed:
-        name = handed.pop(name)
-    return bool(name == body.input[1].name or name in _stored(body))
-
-
-def _trips(node: onnx.NodeProto, stored: Mapping[str, onnx.TensorProto]) -> float:
-    """How often a loop runs whose condition stays what it is; 1 where that is not known."""
-    trips, condition = (*node.input, "", "")[:2]
-    if condition and (condition not in stored or not to_array(stored[condition]).all()):
-        return 1
-    if not trips:
-        return float("inf")
-    return float(to_array(stored[trips]).max(initial=0)) if trips in stored else 1
 
 
 # -- functions -----------------------------------------------------------------------------------
