@@ -170,8 +170,13 @@ def _weight_name(weight: Value, layer: Layer | None, mask: Mask | None) -> str:
 
 def _constants_behind(value: Value) -> Iterator[Value]:
     """The constants that a constant expression is made of, the data before its scales."""
-    if value.producer is None:
-        yield value
-        return
-    for operand in value.producer.inputs:
-        yield from _constants_behind(operand)
+    stack, seen = [value], set[Value]()
+    while stack:
+        current = stack.pop()
+        if current in seen:
+            continue
+        seen.add(current)
+        if current.producer is None:
+            yield current
+        else:
+            stack += reversed(list(current.producer.inputs))
