@@ -20,6 +20,7 @@ from sparqc.capture.checks import (
     described,
     open_groups,
 )
+from sparqc.capture.composed import taken_apart
 from sparqc.capture.export import export, export_static, quiet
 from sparqc.capture.readable import readable
 from sparqc.errors import UsageError, did_you_mean
@@ -125,7 +126,7 @@ def _exported_before(module: fx.GraphModule, table: OperatorTable, name: str) ->
     if not all("val" in node.meta for node in calls):
         return None
     try:
-        return read_fx(module, table, name=name)
+        return read_fx(taken_apart(module), table, name=name)
     except InPlaceError:
         return None  # a second trace gives functional calls
 
@@ -145,7 +146,7 @@ def _read(program: torch.export.ExportedProgram, table: OperatorTable, name: str
 def _module_of(program: torch.export.ExportedProgram) -> fx.GraphModule:
     module = program.module(check_guards=False)
     assert isinstance(module, fx.GraphModule)
-    return module
+    return taken_apart(module)
 
 
 # -- a part of a model --------------------------------------------------------------------------
