@@ -17,6 +17,9 @@ CLOSE = 1e-4
 #: What is no difference for results of any size: four steps of float32 at 1.  Functions such as the
 #: sigmoid are approximated to that, however small their results.
 SMALLEST = 5e-7
+#: What the numbers that an operator reads are rounded by, in steps of their type, to see what that
+#: does to its results.
+SHAKEN = 8
 #: What FP16 and BF16 may be off by, relative as `CLOSE`.
 CLOSE_HALF = 2e-2
 #: One code, relative to the largest magnitude of what a quantizer gives: at least half of the codes
@@ -61,11 +64,26 @@ def gap(expected: Array, actual: Array, *, rounds: bool = False, half: bool = Fa
     if not expected.size:
         return 0.0
     relative = _relative(expected, actual)
-    if relative * _largest(_wide(expected)) <= SMALLEST:
+    if relative * largest_of(_wide(expected)) <= SMALLEST:
         return 0.0
     if relative <= (0.0 if expected.dtype.kind in "iub" else CLOSE_HALF if half else CLOSE):
         return 0.0
     return 0.0 if rounds and _rounds_alike(expected, actual, half) else relative
+
+
+def shake(array: Array, seed: int) -> Array:
+    """Floats rounded in another way: each off by `SHAKEN` of its type's steps, up or down."""
+    if array.dtype.kind != "f":
+        return array
+    signs = np.random.default_rng(seed).choice([-1.0, 1.0], array.shape)
+    return np.asarray(array * (1 + signs * SHAKEN * np.finfo(array.dtype).eps), array.dtype)
+
+
+def largest_difference(a: Array, b: Array) -> float:
+    """Infinite where shapes differ, or one has a number where the other has none."""
+    if a.shape != b.shape or not np.array_equal(np.isfinite(a), np.isfinite(b)):
+        return math.inf
+    return largest_of(np.subtract(_wide(a), _wide(b), where=np.isfinite(a), out=np.zeros(a.shape)))
 
 
 def _rounds_alike(expected: Array, actual: Array, half: bool) -> bool:
@@ -75,7 +93,7 @@ def _rounds_alike(expected: Array, actual: Array, half: bool) -> bool:
     """
     off = np.abs(_wide(expected) - _wide(actual))
     codes = expected.dtype.kind in "iu"
-    step = 1.0 if codes else CODE * _largest(_wide(expected))
+    step = 1.0 if codes else CODE * largest_of(_wide(expected))
     moved = np.count_nonzero(off > (0.0 if codes else CLOSE * step / CODE))
     return float(off.max()) <= step and (half or moved <= max(1, TIES * off.size))
 
@@ -90,11 +108,12 @@ def _relative(a: Array, b: Array) -> float:
     worst = float(difference.max())
     if not worst:
         return 0.0
-    largest = _largest(x)
+    largest = largest_of(x)
     return worst / largest if math.isfinite(worst) and largest else math.inf
 
 
-def _largest(array: Array) -> float:
+def largest_of(array: Array) -> float:
+    """The largest magnitude of what is finite."""
     return float(np.max(np.abs(array), where=np.isfinite(array), initial=0.0))
 
 

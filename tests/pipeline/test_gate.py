@@ -131,6 +131,41 @@ def test_a_wrong_form_of_the_exporter_is_named(
         compiled((net, (example,)))
 
 
+class Canceling(nn.Module):
+    """Sums of numbers that cancel: nothing is left but how they were rounded."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.GroupNorm(1, 16, affine=False)
+
+    def forward(self, x):
+        y = 100 * self.norm(x)
+        return x + y.sum((1, 2, 3), keepdim=True), y.mean((1, 2, 3))
+
+
+ODD = torch.linspace(-3, 5, 2 * 16 * 9 * 7).sin().reshape(2, 16, 9, 7)
+
+
+def test_rounding_of_numbers_that_cancel_is_no_departure():
+    done = sparqc.compile(Canceling(), (ODD,), passes="float")
+    assert done.verified >= 2 and not done.unverified
+
+
+@pytest.mark.parametrize("name", ["nn.reduce_sum", "nn.reduce_mean"])
+def test_another_operator_on_numbers_that_cancel_departs(monkeypatch, name):
+    def change(write):
+        def wrong(node, emitter):
+            axes = emitter.constant(np.array(node.attributes["axes"]), "axes")
+            keep = {"keepdims": int(node.attributes["keepdims"])}
+            emitter.emit("ReduceMax", [*node.inputs, axes], keep, outputs=node.outputs)
+
+        return wrong
+
+    wrong_form(monkeypatch, name, "onnx", change)
+    with pytest.raises(SparqcError, match=r"promises close results, but nn\.reduce_max 'reduce_"):
+        sparqc.compile(Canceling(), (ODD,), passes="float")
+
+
 def test_a_fold_with_a_wrong_number_is_named(model, monkeypatch):
     known = natives.natives()["fold_batch_norm"]
 

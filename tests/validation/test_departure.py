@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparqc.validation.departure import CLOSE, gap
+from sparqc.validation.departure import CLOSE, SHAKEN, gap, largest_difference, shake
 
 VALUES = np.linspace(-1, 1, 2001, dtype=np.float32)
 
@@ -56,3 +56,22 @@ def test_a_few_codes_may_be_the_next_one(moved, by, agrees):
 def test_a_scale_in_half_precision_moves_many_codes_by_one():
     other = np.clip(CODES.astype(np.int16) + 1, -128, 127).astype(np.int8)
     assert gap(CODES, other, rounds=True, half=True) == 0.0
+
+
+def test_shaken_numbers_are_off_by_some_steps_of_their_type():
+    for dtype in (np.float32, np.float16):
+        numbers = VALUES.astype(dtype)
+        off = np.abs(shake(numbers, 0).astype(np.float64) - numbers)
+        assert off.max() <= 1.1 * SHAKEN * np.finfo(dtype).eps
+        assert np.count_nonzero(off) > 0.9 * off.size
+    assert np.array_equal(shake(VALUES, 1), shake(VALUES, 1))
+    assert not np.array_equal(shake(VALUES, 1), shake(VALUES, 2))
+    codes = np.arange(9)
+    assert shake(codes, 0) is codes
+
+
+def test_the_largest_difference_has_no_bound_where_a_number_is_missing():
+    odd = np.array([np.inf, 1.0], np.float32)
+    assert largest_difference(odd, np.array([np.inf, 1.5], np.float32)) == 0.5
+    assert largest_difference(odd, np.array([1.0, 1.0], np.float32)) == np.inf
+    assert largest_difference(odd, odd[:1]) == np.inf
