@@ -139,8 +139,7 @@ class Canceling(nn.Module):
         self.norm = nn.GroupNorm(1, 16, affine=False)
 
     def forward(self, x):
-        y = 100 * self.norm(x)
-        return x + y.sum((1, 2, 3), keepdim=True), y.mean((1, 2, 3))
+        return x + self.norm(x).sum((1, 2, 3), keepdim=True)
 
 
 ODD = torch.linspace(-3, 5, 2 * 16 * 9 * 7).sin().reshape(2, 16, 9, 7)
@@ -151,8 +150,7 @@ def test_rounding_of_numbers_that_cancel_is_no_departure():
     assert done.verified >= 2 and not done.unverified
 
 
-@pytest.mark.parametrize("name", ["nn.reduce_sum", "nn.reduce_mean"])
-def test_another_operator_on_numbers_that_cancel_departs(monkeypatch, name):
+def test_another_operator_on_numbers_that_cancel_departs(monkeypatch):
     def change(write):
         def wrong(node, emitter):
             axes = emitter.constant(np.array(node.attributes["axes"]), "axes")
@@ -161,8 +159,8 @@ def test_another_operator_on_numbers_that_cancel_departs(monkeypatch, name):
 
         return wrong
 
-    wrong_form(monkeypatch, name, "onnx", change)
-    with pytest.raises(SparqcError, match=r"promises close results, but nn\.reduce_max 'reduce_"):
+    wrong_form(monkeypatch, "nn.reduce_sum", "onnx", change)
+    with pytest.raises(SparqcError, match=r"promises close results, but nn\.reduce_sum"):
         sparqc.compile(Canceling(), (ODD,), passes="float")
 
 
