@@ -7,6 +7,7 @@ network itself, run with every result of an operator off by as much as rounding 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -21,6 +22,8 @@ from sparqc.ir.vocabulary.table import OperatorTable
 SINGLE, HALF = 3e-6, 2.0**-10
 #: How often a graph is run so: chance may be kind once.
 DRAWS = 3
+#: So many numbers at most disturb one value: beyond, they repeat along its first dimensions.
+MOST_FACTORS = 1 << 22
 
 
 def rounded_outputs(
@@ -47,10 +50,13 @@ def _rounded(graph: Graph, step: float, rng: np.random.Generator) -> Graph:
 
 
 def _disturb(graph: Graph, value: Value, step: float, rng: np.random.Generator) -> None:
-    """Multiply a value by numbers around 1, one for each index of its last axis."""
-    last = (value.shape or (1,))[-1]
-    factors = 1 + step * rng.uniform(-1, 1, last if isinstance(last, int) else 1)
-    array = factors.astype(numpy_dtype(value.type.dtype)).reshape(-1 if value.shape else ())
+    """Multiply a value by numbers around 1, each element by its own: sums that cancel do not
+    cancel their rounding.  Along a dimension of no known size they repeat."""
+    sizes = [size if isinstance(size, int) else 1 for size in value.shape or ()]
+    while math.prod(sizes) > MOST_FACTORS:
+        sizes[next(axis for axis, size in enumerate(sizes) if size > 1)] = 1
+    factors = 1 + step * rng.uniform(-1, 1, sizes)
+    array = factors.astype(numpy_dtype(value.type.dtype))
     off = graph.create(
         "nn.mul", {"a": value, "b": graph.constant(array, "rounding")},
         types=[value.type], names=[graph.fresh("rounded")],
