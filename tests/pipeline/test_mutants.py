@@ -14,7 +14,7 @@ from sparqc.ir.quantizers import QUANTIZERS
 from sparqc.pipeline.catalogue import find
 
 FX = ("cleanup", "fold-constants", "fold", "attention", "place", "export")
-ONNX = (*FX[:-1], "surgery", "boundary", "record", "check")
+ONNX = (*FX[:-1], "surgery", "boundary", "half", "record", "check")
 
 
 class Net(nn.Module):
