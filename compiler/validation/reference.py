@@ -96,9 +96,10 @@ def signatures(graph: Graph, arrays: Mapping[Value, Array]) -> dict[Node, Signat
 
 
 def tensors(graph: Graph, table: OperatorTable) -> Iterator[Value]:
-    """The results of nodes that are tensors and not constant expressions."""
+    """The results of nodes that are tensors, not constant expressions, and of use to somebody: of
+    several results of a node a runner gives those alone."""
     constant = constant_expressions(graph, table)
-    made = (v for node in graph.nodes for v in node.outputs)
+    made = (v for node in graph.nodes for v in node.outputs if v.readers or v.is_output)
     return (v for v in made if is_tensor(v) and v not in constant)
 
 

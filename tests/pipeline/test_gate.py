@@ -195,6 +195,28 @@ def test_codes_that_surgery_stores_wrong_are_found(model, monkeypatch):
         compiled(model)
 
 
+class Parts(nn.Module):
+    """Of several results of an operator some are read, and some are not."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Conv2d(16, 32, 3), nn.Conv2d(32, 16, 3)
+        self.lstm = nn.LSTM(16, 16, batch_first=True)
+
+    def forward(self, x):
+        y = torch.relu(self.first(x))
+        a, _, b = y.split([8, 16, 8], 1)
+        largest, _ = y.max(2)
+        sequence, _ = self.lstm(self.second(y).flatten(2).transpose(1, 2))
+        return a + b, largest, sequence
+
+
+@pytest.mark.parametrize("passes", ["float", "int8"])
+def test_results_that_nobody_reads_leave_the_rest_verified(example, passes):
+    done = compiled((Parts().eval(), (example,)), passes)
+    assert not done.unverified and done.verified >= 4
+
+
 def test_a_model_that_noise_does_not_fit_compiles_and_says_so():
     class Tokens(nn.Module):
         def __init__(self):
