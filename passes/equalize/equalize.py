@@ -28,6 +28,7 @@ from sparqc.passes.on_data.batches import calibration_batches, check_limit, not_
 from sparqc.passes.on_data.held_out import LEAST, held_back, to_fit
 from sparqc.passes.on_data.observe import Observer
 from sparqc.passes.place.decide import Decider
+from sparqc.passes.place.half_scales import prepare_scales
 from sparqc.pipeline.passbase import Pass
 from sparqc.pipeline.registry import register
 from sparqc.rewrite.context import Context
@@ -98,6 +99,7 @@ class Equalize(Pass):
         """The factors of each group, what they promise, and what they hold on other data."""
         slots = Decider(graph, context).requests()
         quantized = {value: list(asked) for value, asked in slots.items()}
+        prepare_scales(graph, quantized, context)
         seen = _observe(usable, quantized, graph, context, self.batches)
         held = seen.held >= LEAST
         fitted = seen.fitted if held else seen.whole

@@ -20,11 +20,13 @@ from sparqc.ir.levels.execute import open_runner
 from sparqc.ir.runner import Runner
 from sparqc.ir.vocabulary.table import OperatorTable
 from sparqc.numerics.arrays import Floats
+from sparqc.numerics.int8_codes import safe_scale
 from sparqc.passes.equalize.group import ChannelGroup, by_group, groups_of, stored_weight
 from sparqc.passes.equalize.reference import product
 from sparqc.passes.on_data.batches import calibration_batches
 from sparqc.passes.on_data.held_out import held_back
 from sparqc.passes.on_data.observe import Observer
+from sparqc.passes.place.half_scales import scale_dtype
 from sparqc.passes.place.insert_quantizers import Slot, insert_quantizer
 from sparqc.rewrite.context import Context
 
@@ -144,7 +146,8 @@ class _Trial:
         back = product(part, scaled, 1 / factors, axis, None)
         assert back.producer is not None
         amax = float((factors * self.candidate.largest[value]).max())
-        scale = part.constant(np.asarray(amax / 127 or 1.0, np.float32), f"{value.name}.scale")
+        step = safe_scale(np.asarray(amax / 127), scale_dtype(part, own))
+        scale = part.constant(step, f"{value.name}.scale")
         readers = [(back.producer, "a")]
         insert_quantizer(part, scaled, scale, None, (-128, 127), readers, Origin())
         for node, slot in slots:

@@ -6,7 +6,10 @@ what differs there is what pruning and rounding did.
 
 from __future__ import annotations
 
+import numpy as np
+
 from sparqc.ir.graph import Graph, Node, Value
+from sparqc.ir.onnx.types import numpy_dtype
 from sparqc.numerics.arrays import Floats
 from sparqc.passes.equalize.group import ChannelGroup
 from sparqc.passes.on_data.reference_value import reference_value
@@ -71,7 +74,7 @@ def product(
 ) -> Value:
     """A value times factors along one axis."""
     shape = [-1 if a == axis else 1 for a in range(value.type.rank or 0)]
-    dtype = "float64" if value.type.dtype == "f64" else "float32"
+    dtype = numpy_dtype(value.type.dtype) or np.float32
     constant = graph.constant(factors.astype(dtype).reshape(shape), f"{value.name}.factors")
     node = graph.create(
         "nn.mul",

@@ -7,23 +7,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparqc.errors import UsageError
 from sparqc.ir.graph import Graph, Node, Value
-from sparqc.ir.onnx.raise_opset import raise_opset
 from sparqc.ir.quantizers import CONVERSIONS
-from sparqc.ir.vocabulary.raw import opsets_of
 from sparqc.match.cover import cover
 from sparqc.match.match import Matcher
-from sparqc.passes.export import RequestedOpset
 from sparqc.passes.half.casts import Typing, Writer
 from sparqc.passes.half.kept import Kept, fits
 from sparqc.passes.half.types import FULL, HALF, Signature, signature_of
+from sparqc.passes.place.half_scales import raise_opset_for_scales
 from sparqc.pipeline.passbase import Pass
 from sparqc.pipeline.registry import register
 from sparqc.rewrite.context import Context
 
-#: From here on Q and DQ take FP16 scales.
-OPSET_OF_HALF_SCALES = 19
 #: The operators of one kernel, which have one type.
 Unit = tuple[Node, ...]
 
@@ -98,15 +93,7 @@ def _prepare_scales(graph: Graph, context: Context) -> None:
     if not any(n.op in CONVERSIONS for n in graph.nodes):
         return
     context.target.require_precision("fp16")
-    if opsets_of(graph)[""] < OPSET_OF_HALF_SCALES:
-        if requested := context.facts.get(RequestedOpset):
-            raise UsageError(
-                f"FP16 scales need opset 19, and export{{opset={requested.opset}}} asks for an "
-                "older one",
-                hint="leave the option out, or ask for --float fp32",
-            )
-        opset = max(context.target.opset, OPSET_OF_HALF_SCALES)
-        raise_opset(graph, opset, context.table, "FP16 scales need opset 19")
+    raise_opset_for_scales(graph, context)
 
 
 def _round_scales(scales: dict[str, float]) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor, fx
 from sparqc.errors import SparqcError
 from sparqc.ir.constants import is_constant
 from sparqc.ir.fx.schema import map_values
-from sparqc.ir.fx.tensor import tensor_of
+from sparqc.ir.fx.tensor import TORCH_DTYPES, tensor_of
 from sparqc.ir.fx.write import Writer
 from sparqc.ir.graph import Graph, Value
 from sparqc.ir.vocabulary.table import OperatorTable
@@ -65,8 +65,9 @@ class Network:
         return found
 
     def set(self, value: Value, tensor: Tensor) -> None:
-        """Give a constant, or what follows from constants alone, another value from here on."""
-        self._fixed[self._nodes[value.name]] = tensor
+        """Give a constant, or what follows from constants alone, another value from here on: in
+        the type of the model, whatever it was computed in."""
+        self._fixed[self._nodes[value.name]] = tensor.to(TORCH_DTYPES[value.type.dtype])
 
     def run(self, state: State, start: int, stop: int, keep: Iterable[str] = ()) -> None:
         """Run the operators from one place to another; what is not read later is forgotten.

@@ -17,6 +17,7 @@ from sparqc.passes.adopt.adopted import adoption
 from sparqc.passes.masks.pruning import Pruning
 from sparqc.passes.place.changes import changes
 from sparqc.passes.place.decide import Decider, Decision
+from sparqc.passes.place.half_scales import prepare_scales, scale_dtype
 from sparqc.passes.place.insert_quantizers import Slot, insert_quantizer
 from sparqc.passes.place.placement import Layer, Placement, Quantizer
 from sparqc.pipeline.passbase import Pass
@@ -83,6 +84,7 @@ class _Insertion:
     def activations(self) -> None:
         """One quantizer for each value that is read in INT8."""
         slots = self.decider.requests()
+        prepare_scales(self.graph, slots, self.context)
         groups = self._groups(slots)
         behind = self._behind(slots)
         order = {node: index for index, node in enumerate(self.graph.nodes)}
@@ -100,16 +102,18 @@ class _Insertion:
 
     def weights(self) -> None:
         """A quantizer for each weight of an INT8 fusion, per output channel."""
+        owners = self.decider.owners
         for found in list(weighted(self.graph, self.context.table)):
-            decision = self.decider.owners.get(found.node)
+            decision = owners.get(found.node)
             if decision and not decision.reason:
+                prepare_scales(self.graph, [found.weight], self.context)
                 self._weight(found, decision)
 
     def _weight(self, found: Weighted, decision: Decision) -> None:
         weight = found.weight
         axis = self._weight_axis(found, decision)
         channels = () if axis is None or weight.shape is None else (int(weight.shape[axis]),)
-        nan = np.full(channels, np.nan, np.float32)
+        nan = np.full(channels, np.nan, scale_dtype(self.graph, weight))
         scale = self.graph.constant(nan, f"{weight.name}.scale")
         readers = [(found.node, found.operand)]
         self._quantize(weight, scale, axis, WEIGHT_RANGE, readers, decision.fusion)
@@ -177,7 +181,8 @@ class _Insertion:
     def _scale(self, group: Value, value: Value, known: float | None) -> Value:
         """The scale of a group: NaN until it is measured, unless a fusion knows it beforehand."""
         if group not in self.scales:
-            scale = np.array(np.nan if known is None else known, np.float32)
+            dtype = scale_dtype(self.graph, value)
+            scale = np.array(np.nan if known is None else known, dtype)
             self.scales[group] = self.graph.constant(scale, f"{value.name}.scale")
         return self.scales[group]
 
