@@ -75,7 +75,7 @@ def run_job(job: Job, expected: list[Array] | None = None) -> Compiled:
     if not given and gate is not None:
         compared = gate.sample
     if expected is None and len(compared):
-        expected = _outputs(open_runner(graph, context.table), compared, required=given)
+        expected = _expected(graph, context, compared, required=given)
         if not given and not _finite(expected):
             expected = None  # noise is nothing that the model is made for
     if gate is not None and expected is not None:
@@ -116,6 +116,23 @@ def run_job(job: Job, expected: list[Array] | None = None) -> Compiled:
         done.losses, done.verified = tuple(gate.losses), gate.compared
         done.unverified = gate.silent
     return done
+
+
+def _expected(
+    graph: Graph, context: Context, batch: Sequence[Array], *, required: bool
+) -> list[Array] | None:
+    """What the model gives for a few samples; as `_outputs`."""
+    try:
+        return _outputs(open_runner(graph, context.table), batch, required=required)
+    except SparqcError as error:
+        count, whole = len(batch[0]), len(context.example[0])
+        if count == whole:
+            raise
+        raise SparqcError(
+            f"the model runs on {whole} samples, but not on {count} of them: {error.message}",
+            hint="if its code holds for that batch alone, keep it: --static, or "
+            "dynamic_batch=False in Python",
+        ) from error
 
 
 def _outputs(runner: Runner, batch: Sequence[Array], *, required: bool) -> list[Array] | None:
