@@ -47,13 +47,20 @@ def is_dequantized(value: Value) -> bool:
 
 
 def runs_in_int8(node: Node) -> bool:
-    """Whether an operator that multiplies reads both its factors straight from DequantizeLinears.
+    """Whether an operator that multiplies reads both its factors straight from DequantizeLinears
+    of INT8 codes, and not of INT16 or INT4.
 
     These are its first two operands: data and weight, or two computed matrices.  Nothing may stand
     in between, not a Reshape either; what a target sees through is for `sparqc.predict` to know.
     """
     factors = list(node.inputs)[:2]
-    return len(factors) == 2 and all(map(is_dequantized, factors))
+    return len(factors) == 2 and all(map(_from_bytes, factors))
+
+
+def _from_bytes(value: Value) -> bool:
+    """Whether a value comes straight from the DequantizeLinear of codes of eight bits."""
+    codes = value.producer.operands["x"] if is_dequantized(value) and value.producer else None
+    return isinstance(codes, Value) and codes.type.dtype in ("i8", "u8", "?")
 
 
 def reads_codes_only(node: Node, table: OperatorTable) -> bool:

@@ -18,6 +18,7 @@ from sparqc.ir.weighted import stored_array
 TABLE = default_table()
 GRAPH = """
 x: f32[2, 16, 4, 4]
+long: i16[2, 16, 4, 4]
 i: const i64[4] = [2, 16, 4, 4]
 w: const i8[16, 16, 1, 1] = {weight}
 v: const f32[16, 16, 1, 1] = {weight}
@@ -28,8 +29,10 @@ q = q.quantize(x, s, z)
 d = q.dequantize(q, s, z)
 u = q.dequantize(w, s, z)
 t = nn.identity(u)
+wide = q.dequantize(long, s)
 coded = nn.conv(d, u, b)
 bare = nn.conv(x, u, b)
+words = nn.conv(wide, u, b)
 floats = nn.conv(d, v, b)
 behind = nn.conv(d, t, b)
 pool = nn.max_pool(d, kernel_shape=[2, 2])
@@ -48,7 +51,14 @@ def graph():
 
 @pytest.mark.parametrize(
     ("name", "int8"),
-    [("coded", True), ("bare", False), ("floats", False), ("behind", False), ("pool", False)],
+    [
+        ("coded", True),
+        ("bare", False),
+        ("floats", False),
+        ("behind", False),
+        ("pool", False),
+        ("words", False),
+    ],
 )
 def test_an_operator_runs_in_int8_with_codes_on_both_sides(graph, name, int8):
     assert runs_in_int8(graph.value(name).producer) is int8
