@@ -11,10 +11,8 @@ import numpy as np
 from sparqc.ir.constants import constant_expressions
 from sparqc.ir.graph import Array, Attribute, Graph, Node, Value
 from sparqc.ir.levels.execute import open_runner
+from sparqc.ir.vocabulary.forms import NUMPY_DTYPES
 from sparqc.ir.vocabulary.table import OperatorTable
-
-#: Types of values that are no tensors.
-_NO_TENSOR = frozenset({"sym", "list", "?"})
 
 
 @dataclass(frozen=True)
@@ -104,8 +102,8 @@ def tensors(graph: Graph, table: OperatorTable) -> Iterator[Value]:
 
 
 def is_tensor(value: Value) -> bool:
-    """Whether a value is known to be a tensor."""
-    return value.type.dtype not in _NO_TENSOR
+    """Whether a value is known to be a tensor, of numbers that every runner gives: not complex."""
+    return value.type.dtype in NUMPY_DTYPES
 
 
 def unchanged(

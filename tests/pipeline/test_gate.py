@@ -217,6 +217,24 @@ def test_results_that_nobody_reads_leave_the_rest_verified(example, passes):
     assert not done.unverified and done.verified >= 4
 
 
+class Spectrum(nn.Module):
+    """Complex numbers on the way, which no runner gives."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Linear(8, 16), nn.Linear(16, 16)
+
+    def forward(self, x):
+        basis = torch.fft.rfft(torch.eye(16)).real
+        return self.second(torch.relu(self.first(x)) @ basis @ basis.t())
+
+
+@pytest.mark.parametrize("passes", ["float", "int8"])
+def test_complex_numbers_leave_the_rest_verified(example, passes):
+    done = compiled((Spectrum().eval(), (example,)), passes)
+    assert not done.unverified and done.verified >= 4
+
+
 def test_a_model_that_noise_does_not_fit_compiles_and_says_so():
     class Tokens(nn.Module):
         def __init__(self):
