@@ -10,7 +10,8 @@ import numpy as np
 import onnx
 
 from sparqc.errors import SparqcError
-from sparqc.ir.graph import Array
+from sparqc.ir.data_sizes import may_differ
+from sparqc.ir.graph import Array, Graph
 from sparqc.ir.onnx.skeleton import skeleton_of
 from sparqc.ir.quantizers import onnx_conversions
 from sparqc.pipeline.drift import equal_share, is_codes
@@ -29,28 +30,39 @@ class Difference:
     max_relative: float
     #: The share of equal entries in outputs of integers (labels, indices, masks); None without any.
     equal_share: float | None = None
+    #: Outputs that are of another size, on which their numbers decide: they are not compared.
+    other_sizes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain data; an infinite ratio becomes None."""
-        data = asdict(self)
-        return {k: v if v is not None and np.isfinite(v) else None for k, v in data.items()}
+        numbers = {k: v for k, v in asdict(self).items() if k != "other_sizes"}
+        finite = {k: v if v is not None and np.isfinite(v) else None for k, v in numbers.items()}
+        return {**finite, "other_sizes": list(self.other_sizes)}
 
 
-def difference(expected: Sequence[Array], actual: Sequence[Array]) -> Difference:
-    """Compare outputs one by one; SparqcError where number or shape differ or one is not finite."""
+def difference(
+    expected: Sequence[Array], actual: Sequence[Array], graph: Graph | None = None
+) -> Difference:
+    """Compare outputs one by one; SparqcError where number or shape differ or one is not finite.
+
+    Those of `graph` whose size follows from their numbers may have another shape.
+    """
     if len(expected) != len(actual):
         raise SparqcError(f"the graph gives {len(actual)} outputs, the model {len(expected)}")
+    others: list[str] = []
+    pairs: list[tuple[int, tuple[Array, Array]]] = []
     for index, (x, y) in enumerate(zip(expected, actual, strict=True)):
-        if x.shape != y.shape:
+        if x.shape == y.shape:
+            pairs.append((index, (x, y)))
+        elif graph is not None and may_differ(x.shape, y.shape, graph.outputs[index], graph):
+            others.append(graph.output_names[index])
+        else:
             raise SparqcError(f"output {index} has the shape {y.shape}, the model's is {x.shape}")
-    codes = [(x, y) for x, y in zip(expected, actual, strict=True) if is_codes(x)]
-    floats = [
-        (index, (x, y))
-        for index, (x, y) in enumerate(zip(expected, actual, strict=True))
-        if not is_codes(x)
-    ]
+    codes = [pair for _, pair in pairs if is_codes(pair[0])]
+    floats = [(index, pair) for index, pair in pairs if not is_codes(pair[0])]
     share = equal_share([x for x, _ in codes], [y for _, y in codes]) if codes else None
-    return replace(_float_difference(floats), equal_share=share)
+    found = _float_difference(floats)
+    return replace(found, equal_share=share, other_sizes=tuple(others))
 
 
 def _float_difference(pairs: Sequence[tuple[int, tuple[Array, Array]]]) -> Difference:

@@ -93,11 +93,15 @@ def what_to_do(name: str) -> str:
 
 def moves(before: Sequence[Array], after: Sequence[Array]) -> list[float]:
     """How far each output moved: of floats the largest difference by the largest magnitude, of
-    integers (labels, indices, masks) the share of entries that are others."""
-    return [
-        1.0 - equal_share([a], [b]) if is_codes(a) else _relative(_wide(a), _wide(b))
-        for a, b in zip(before, after, strict=True)
-    ]
+    integers (labels, indices, masks) the share of entries that are others; of one that has another
+    shape without bound."""
+    return [_move(a, b) for a, b in zip(before, after, strict=True)]
+
+
+def _move(a: Array, b: Array) -> float:
+    if a.shape != b.shape:
+        return math.inf
+    return 1.0 - equal_share([a], [b]) if is_codes(a) else _relative(_wide(a), _wide(b))
 
 
 def is_codes(array: Array) -> bool:

@@ -1,10 +1,38 @@
 """What is said of a model that cannot be compared with its result."""
 
+import numpy as np
 import pytest
 import torch
 
 import sparqc
 from sparqc.errors import SparqcError
+from sparqc.pipeline.drift import moves
+
+
+class Detections(torch.nn.Module):
+    """Gives what is above a threshold, and where."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = torch.nn.Conv2d(16, 16, 3), torch.nn.Conv2d(16, 16, 1)
+
+    def forward(self, x):
+        y = self.second(torch.relu(self.first(x)))
+        return y[y > 0], (y > 0).nonzero(), y
+
+
+@pytest.mark.parametrize("passes", ["int8", "default"])
+@pytest.mark.parametrize("road", ["FX", "ONNX"])
+def test_rounding_may_change_how_many_detections_there_are(road, passes):
+    torch.manual_seed(0)
+    model, example = Detections().eval(), (torch.randn(4, 16, 10, 10),)
+    if road == "ONNX":
+        model = sparqc.compile(model, example, passes="float").model
+    done = sparqc.compile(model, example, calibration=[example], passes=passes)
+    gap = done.difference
+    assert gap.other_sizes == tuple(done.graph.output_names[:2])
+    assert gap.snr_db > (30 if passes == "int8" else 3)
+    assert all(loss.drift.snr_db > 3 for loss in done.losses) and not done.unverified
 
 
 class FourSamples(torch.nn.Module):
@@ -23,3 +51,8 @@ def test_a_model_whose_code_holds_for_its_batch_alone_is_told_how_to_keep_it():
     with pytest.raises(SparqcError, match=r"runs on 4 samples, but not on 2 of them.*\n.*--static"):
         sparqc.compile(FourSamples(), example, passes="float")
     assert sparqc.compile(FourSamples(), example, passes="float", dynamic_batch=False).verified
+
+
+def test_sizes_that_rounding_moves_are_no_bug():
+    few, many = [np.zeros(3, np.float32)], [np.ones(4, np.float32)]
+    assert moves(few, many) == [np.inf] and moves(few, few) == [0.0]

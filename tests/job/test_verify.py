@@ -5,6 +5,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from sparqc.errors import SparqcError
+from sparqc.ir.text.parse import parse_graph
+from sparqc.ir.vocabulary.table import default_table
 from sparqc.job.verify import check_model, difference
 
 
@@ -60,3 +62,28 @@ def test_the_signal_to_noise_ratio_is_in_decibel():
 def test_outputs_that_cannot_be_compared_are_an_error(actual, why):
     with pytest.raises(SparqcError, match=why):
         difference([np.ones(3)], actual)
+
+
+OUTPUTS = """
+graph g on onnx (x: f32[batch, 4]) -> (y):
+    y = nn.relu(x) : f32[{shape}]
+    return y
+"""
+
+
+@pytest.mark.parametrize(
+    ("shape", "differs"),
+    [
+        ("u0, 4", True),
+        ("batch, 4", False),
+        ("5, u0", False),
+    ],
+)
+def test_only_sizes_that_numbers_decide_on_may_differ(shape, differs):
+    graph = parse_graph(OUTPUTS.format(shape=shape), default_table())
+    found = [np.zeros((5, 4), np.float32)], [np.zeros((6, 4), np.float32)]
+    if differs:
+        assert difference(*found, graph).other_sizes == ("y",)
+    else:
+        with pytest.raises(SparqcError, match=r"output 0 has the shape \(6, 4\)"):
+            difference(*found, graph)

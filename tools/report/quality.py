@@ -69,7 +69,8 @@ def _graded(figure: float, good: float, ruined: float) -> str:
 def quality_of(compiled: Compiled) -> Quality:
     """The quality of a finished compile."""
     gap = compiled.difference
-    word = "" if gap is None else grade_of(gap)
+    nothing = gap is None or (math.isnan(gap.snr_db) and gap.equal_share is None)
+    word = "" if gap is None or nothing else grade_of(gap)
     return Quality(word, compiled.verified, compiled.unverified)
 
 

@@ -28,6 +28,7 @@ from sparqc.tools.terminal.console import show
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from sparqc.job.verify import Difference
     from sparqc.tools.report.report import Report
 
 #: Longer models show their layers in groups, unless all are asked for.
@@ -224,18 +225,29 @@ def _difference(report: Report) -> str:
     gap = report.difference
     if gap is None:
         return "not compared: there are no example inputs"
-    word = f": {report.quality.grade}" if report.quality.grade else ""
+    others = [f"{name} is of another size, on which its numbers decide" for name in gap.other_sizes]
+    return "; ".join([*_compared(gap, report.quality.grade), *others])
+
+
+def _compared(gap: Difference, grade: str) -> Iterator[str]:
+    word = f": {grade}" if grade else ""
     codes = None if gap.equal_share is None else f"{100 * gap.equal_share:.4g} % of the integers"
     if gap.snr_db == float("inf") and gap.equal_share in (None, 1.0):
-        return "equal to the original's on the example inputs"
+        yield "equal to the original's on the example inputs"
+        return
     if math.isnan(gap.snr_db):
-        return f"{codes} are the original's on the example inputs{word}"
+        if codes:
+            yield f"{codes} are the original's on the example inputs{word}"
+        return
+    if gap.snr_db == float("inf"):
+        yield "the floats are equal to the original's on the example inputs"
+        yield f"{codes} are"
+        return
     share = f"{100 * gap.max_relative:.2g} %" if gap.max_relative < 10 else "many times the size"
-    return (
-        f"{gap.snr_db:.1f} dB signal-to-noise against the original on the example inputs{word}; "
-        f"the largest difference is {gap.max_abs:.3g}, {share} of the largest value"
-        + (f"; {codes} are the original's" if codes else "")
-    )
+    yield f"{gap.snr_db:.1f} dB signal-to-noise against the original on the example inputs{word}"
+    yield f"the largest difference is {gap.max_abs:.3g}, {share} of the largest value"
+    if codes:
+        yield f"{codes} are the original's"
 
 
 def _verified(report: Report) -> str:
