@@ -19,6 +19,7 @@ from sparqc.ir.onnx.adapter import save_onnx, write_onnx
 from sparqc.ir.runner import Runner
 from sparqc.ir.samples import first_samples
 from sparqc.ir.vocabulary.raw import opsets_of
+from sparqc.job.layer_types import require_compiled_types
 from sparqc.job.layers import check_kept
 from sparqc.job.open import Job
 from sparqc.job.verify import Difference, check_model, difference
@@ -65,9 +66,11 @@ def run_job(job: Job, expected: list[Array] | None = None) -> Compiled:
 
     `expected` is what the model gives for `first_samples` of the example inputs; without it the
     graph is run.
-    Raises SparqcError where a pass fails or the result is no valid ONNX graph.
+    Raises UsageError where layers compute in FP64 or BF16, SparqcError where a pass fails or the
+    result is no valid ONNX graph.
     """
     graph, context = job.graph, job.context
+    require_compiled_types(graph, context.table)
     fitting, skipped = job.pipeline.for_level(graph.level)
     opaque = _opaque(graph, context)
     compared, given = first_samples(context.example, graph.inputs), len(context.example) > 0

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import sparqc
-from sparqc.errors import SparqcError
+from sparqc.errors import SparqcError, UsageError
 from sparqc.pipeline.drift import moves
 
 
@@ -56,3 +56,22 @@ def test_a_model_whose_code_holds_for_its_batch_alone_is_told_how_to_keep_it():
 def test_sizes_that_rounding_moves_are_no_bug():
     few, many = [np.zeros(3, np.float32)], [np.ones(4, np.float32)]
     assert moves(few, many) == [np.inf] and moves(few, few) == [0.0]
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("passes", ["float", "int8"])
+def test_types_that_nothing_computes_in_are_named_with_the_layer(dtype, passes):
+    net = torch.nn.Sequential(torch.nn.ReLU(), torch.nn.Conv2d(8, 8, 3)).to(dtype).eval()
+    x = torch.randn(2, 8, 6, 6, dtype=dtype)
+    word = str(dtype).removeprefix("torch.")
+    with pytest.raises(UsageError, match=f"the weights of '1' are {word}") as caught:
+        sparqc.compile(net, (x,), passes=passes, random_calibration=True)
+    assert "model.float()" in caught.value.hint
+
+
+def test_a_program_of_torch_export_is_told_from_a_damaged_file(tmp_path):
+    file = tmp_path / "net.pt2"
+    torch.export.save(torch.export.export(torch.nn.Linear(4, 4), (torch.randn(2, 4),)), file)
+    with pytest.raises(SparqcError, match=r"net\.pt2 is no ONNX model") as caught:
+        sparqc.compile(file)
+    assert "sparqc compile FILE.pt2" in caught.value.hint

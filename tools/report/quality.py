@@ -112,11 +112,13 @@ def _figure(loss: Loss) -> str:
 
 
 def _worst_layers(pass_: str, facts: Facts) -> list[str]:
-    """The layers that a pass served worst, each with its figure."""
+    """The layers that a pass served worst, each with its figure; none of a pass that keeps none."""
     if pass_ == "prune":
         masks = facts.get(Pruning, Pruning()).masks.values()
         by_loss = sorted(masks, key=lambda m: (-m.removed, m.layer))
         return [f"{m.module or m.layer} ({100 * m.removed:.0f} % removed)" for m in by_loss]
+    if pass_ != "calibrate":
+        return []
     ranges = facts.get(CalibratedRanges, CalibratedRanges()).ranges
     known = [(r.snr_db, r.value) for r in ranges if r.snr_db is not None]
     return [f"{value} ({snr:.1f} dB)" for snr, value in sorted(known)]

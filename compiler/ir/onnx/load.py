@@ -40,6 +40,7 @@ _BITS = {
 }
 _DATA_TYPES = frozenset(onnx.TensorProto.DataType.values()) - {onnx.TensorProto.UNDEFINED}
 _AGAIN = "export the model anew, or copy the file again"
+_PROGRAM = "programs of torch.export are read on the command line: sparqc compile FILE.pt2"
 
 
 def load_onnx(path: str | os.PathLike[str], *, faulty: bool = False) -> onnx.ModelProto:
@@ -85,7 +86,8 @@ def _parsed(path: Path) -> onnx.ModelProto:
     try:
         model.ParseFromString(path.read_bytes())
     except DecodeError as error:
-        raise SparqcError(f"{path} is no ONNX model, or is truncated", hint=_AGAIN) from error
+        hint = _PROGRAM if path.suffix == ".pt2" else _AGAIN
+        raise SparqcError(f"{path} is no ONNX model, or is truncated", hint=hint) from error
     except OSError as error:
         raise SparqcError(f"{path} cannot be read: {error.strerror}") from error
     return model
