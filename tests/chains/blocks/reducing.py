@@ -40,6 +40,17 @@ def average_pool(draw, shape):
     )
 
 
+@BLOCKS.block(4)
+def divided_pool(draw, shape):
+    if min(shape[1:]) < 4:
+        return None
+    size, stride, padding = draw.of((2, 2, 0), (3, 2, 1), (3, 1, 1), (4, 1, 2))
+    divisor, whole = draw.of(1, 3, 5), draw.of(True, False)
+    return lambda x: F.avg_pool2d(
+        x, size, stride, padding, ceil_mode=whole, divisor_override=divisor
+    )
+
+
 @BLOCKS.block(*SPATIAL)
 def global_pool(draw, shape):
     rank = len(shape) + 1

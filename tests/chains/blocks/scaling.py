@@ -80,3 +80,17 @@ def bicubic(draw, shape):
         return None
     corners = draw.of(True, False)
     return lambda x: F.interpolate(x, scale_factor=2, mode="bicubic", align_corners=corners)
+
+
+@BLOCKS.block(4)
+def antialiased(draw, shape):
+    if max(shape[1:]) > 16:
+        return None
+    scale, mode, corners = (
+        draw.of(2, 1.5, 0.5),
+        draw.of("bilinear", "bicubic"),
+        draw.of(True, False),
+    )
+    return lambda x: F.interpolate(
+        x, scale_factor=scale, mode=mode, align_corners=corners, antialias=True
+    )
