@@ -118,6 +118,7 @@ def run_job(job: Job, expected: list[Array] | None = None) -> Compiled:
     if gate is not None:
         done.losses, done.verified = tuple(gate.losses), gate.compared
         done.unverified = gate.silent
+        gate.release()
     return done
 
 

@@ -236,6 +236,12 @@ class Gate:
             return ()
         return judge_float(expected, actual, graph.output_names, self._whole)
 
+    def release(self) -> None:
+        """Let go of graphs and arrays, so that who keeps a finished compile does not keep these."""
+        self._original = self._outputs = self._pending = self._known = self._in_front = None
+        self._own = self._whole = None
+        self.__dict__.pop("sample", None)
+
     def _own_rounding(
         self, graph: Graph, scales: Mapping[str, float], context: Context
     ) -> OwnRounding:

@@ -22,8 +22,8 @@ from sparqc.ir.vocabulary.table import OperatorTable
 SINGLE, HALF = 3e-6, 2.0**-10
 #: How often a graph is run so: chance may be kind once.
 DRAWS = 3
-#: So many numbers at most disturb one value: beyond, they repeat along its first dimensions.
-MOST_FACTORS = 1 << 22
+#: So many numbers at most disturb one value: beyond, they repeat along its longest dimension.
+MOST_FACTORS = 1 << 18
 
 
 def rounded_outputs(
@@ -54,7 +54,7 @@ def _disturb(graph: Graph, value: Value, step: float, rng: np.random.Generator) 
     cancel their rounding.  Along a dimension of no known size they repeat."""
     sizes = [size if isinstance(size, int) else 1 for size in value.shape or ()]
     while math.prod(sizes) > MOST_FACTORS:
-        sizes[next(axis for axis, size in enumerate(sizes) if size > 1)] = 1
+        sizes[sizes.index(max(sizes))] = 1
     factors = 1 + step * rng.uniform(-1, 1, sizes)
     array = factors.astype(numpy_dtype(value.type.dtype))
     off = graph.create(

@@ -1,6 +1,7 @@
 """What the user froze stays frozen in a prepared module, and stays a parameter."""
 
 import copy
+import gc
 
 import pytest
 import torch
@@ -114,6 +115,10 @@ def test_data_parallel_training_leaves_what_is_frozen_alone(net, tmp_path):
         train(parallel, torch.optim.SGD(parallel.parameters(), lr=0.1, weight_decay=0.1), 2)
         for name, parameter in prepared.named_parameters():
             assert torch.equal(parameter, before[name]) is not parameter.requires_grad
+        # Its reducer must not be the last to hold the process group: it would wait for the group's
+        # thread with Python's lock in its hands, and that thread may want the lock.
+        del parallel
+        gc.collect()
     finally:
         torch.distributed.destroy_process_group()
 
