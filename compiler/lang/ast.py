@@ -179,19 +179,26 @@ Expr = Name | Literal | ListExpr | Field | Index | Unary | Binary | NativeCall
 
 @dataclass(frozen=True)
 class Template:
-    """A sentence with expressions in braces: "channels: {w.shape}"."""
+    """A sentence with expressions in braces: "channels: {w.shape}"; behind an `else` it may have a
+    name, which a finding of `sparqc check` that it speaks of is called by."""
 
     text: str  # as written
     parts: tuple[str | Expr, ...] = ()
+    id: str = ""
 
 
 @dataclass(frozen=True)
 class Condition:
-    """`expression else "reason"`; the reason is shown where the condition does not hold."""
+    """`expression else name "reason"`; the reason is shown where the condition does not hold."""
 
     expr: Expr
     reason: Template | None = None
     span: Span | None = _span()
+
+    @property
+    def id(self) -> str:
+        """What a finding of a graph that does not keep to it is called; "" without a name."""
+        return self.reason.id if self.reason else ""
 
 
 # -- rewrites ----------------------------------------------------------------------------------
@@ -283,7 +290,7 @@ class RuleDecl(Declaration):
 @dataclass(frozen=True)
 class QuantizedOperand:
     """A line of an `int8` block: `x, r per tensor`, `w per channel`, `output y per tensor`, or
-    `p per tensor scale 1 / 127`."""
+    `p per tensor scale 1 / 127`; `else name "what is so where it is float"`."""
 
     names: tuple[str, ...]
     granularity: OneOf["tensor", "channel"] = "tensor"
@@ -291,6 +298,8 @@ class QuantizedOperand:
     output: bool = False
     #: A scale that is known beforehand, so that nothing is calibrated.
     scale: Expr | None = None
+    #: What is to be said of a graph in which the operand is float, though the kernel runs in INT8.
+    reason: Template | None = None
     span: Span | None = _span()
 
 
@@ -310,8 +319,9 @@ class FusionDecl(Declaration):
     """`fusion` - what the target runs as one kernel.
 
     `int8_where` are the conditions of the `int8` block: where one fails, the fusion still is one
-    kernel, but in float, for that reason.  `sparse` names the operand that may be 2:4; `pays` are
-    the conditions under which that is likely to be faster.  A kernel takes in those of the fusions
+    kernel, but in float, for that reason.  `sparse` names the operand that may be 2:4, and
+    `sparse_outputs` what such a kernel wants quantized behind it; `pays` are the conditions under
+    which that is likely to be faster.  A kernel takes in those of the fusions
     that `joins` names where they give one of its inputs and nobody else reads them.  `like` is a
     fusion whose `int8`, `sparse` and `pays` blocks are this one's too, in front of its own lines.
     """
@@ -321,6 +331,7 @@ class FusionDecl(Declaration):
     pairings: tuple[Pairing, ...] = ()
     int8_where: tuple[Condition, ...] = ()
     sparse: str | None = None
+    sparse_outputs: tuple[QuantizedOperand, ...] = ()
     sparse_where: tuple[Condition, ...] = ()
     pays: tuple[Condition, ...] = ()
     joins: tuple[str, ...] = ()
@@ -334,6 +345,7 @@ class FusionDecl(Declaration):
             pairings=base.pairings + self.pairings,
             int8_where=base.int8_where + self.int8_where,
             sparse=self.sparse or base.sparse,
+            sparse_outputs=base.sparse_outputs + self.sparse_outputs,
             sparse_where=base.sparse_where + self.sparse_where,
             pays=base.pays + self.pays,
             joins=base.joins + self.joins,
@@ -342,9 +354,11 @@ class FusionDecl(Declaration):
 
 @dataclass(frozen=True)
 class ShareDecl(Declaration):
-    """`share` - the named values of the match have one scale."""
+    """`share` - the named values of the match have one scale; `reason` is what is to be said of a
+    graph in which they have not."""
 
     scale: tuple[str, ...] = ()
+    reason: Template | None = None
 
 
 @dataclass(frozen=True)

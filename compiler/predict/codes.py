@@ -19,6 +19,8 @@ from sparqc.rewrite.context import Context
 
 #: Re-layouts of a weight through which the axis of its scales can be followed.
 _SAME_AXES = frozenset({"nn.identity", "nn.cast"})
+#: What `weight_fault` says of a weight without quantizers.
+FLOAT_WEIGHT = "its weight is float"
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ def weight_fault(found: Weighted, table: OperatorTable, single: bool = False) ->
         axis, value = followed, next(value.producer.inputs)
     node = value.producer
     if node is None or node.op != DEQUANTIZE:
-        return "its weight is float"
+        return FLOAT_WEIGHT
     return _scale_fault(node, axis, table, single)
 
 

@@ -36,6 +36,8 @@ class Choice:
     codes: tuple[Value, ...] = ()
     #: The operator with the weight, where there is one.
     weighted: Weighted | None = None
+    #: An operand of the `int8` block that it reads in float, so that it writes float too.
+    floats: tuple[Value, ...] = ()
 
     @property
     def fusion(self) -> FusionDecl:
@@ -46,9 +48,9 @@ class Choice:
 class KernelCover:
     """The chosen fusions of a graph, by operator.
 
-    From the outputs to the inputs; at each root in the order of `precedence`.  A fusion whose INT8
-    operands are partly codes and partly float is no kernel, except where the operator with the
-    weight is half quantized: that one runs in float.
+    From the outputs to the inputs; at each root in the order of `precedence`.  An operator with a
+    weight that is half quantized runs in float.  A kernel in INT8 may read what else it takes in,
+    such as the skip of a residual Add, in float, and then writes float (tensorrt.md §8.1).
     """
 
     def __init__(self, graph: Graph, context: Context, matcher: Matcher, codes: Flow) -> None:
@@ -96,12 +98,13 @@ class KernelCover:
         faults = [f for v in core if (f := self._data_fault(v))]
         if fault := weight_fault(found, self._table, single):
             faults.append(fault)
-        others = [v in self._flow.codes for v in wanted if v not in core]
-        if others and set(others) != {not faults}:
-            return None
+        others = [v for v in wanted if v not in core]
+        floats = tuple(v for v in others if v not in self._flow.codes)
         if faults:
-            return Choice(match, False, "; ".join(faults), weighted=found)
-        return Choice(match, True, "", tuple(wanted), found)
+            alike = len(floats) == len(others)
+            return Choice(match, False, "; ".join(faults), weighted=found) if alike else None
+        codes = tuple(v for v in wanted if v not in floats)
+        return Choice(match, True, "", codes, found, floats)
 
     def _unweighted(self, match: Match, wanted: Sequence[Value]) -> Choice | None:
         """Without a weight, INT8 on both sides; a product may give float all the same."""

@@ -123,6 +123,8 @@ class Verdict:
 
     holds: bool
     reason: str = ""
+    #: What a finding of it is called; "" without a name.
+    id: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""

@@ -95,7 +95,7 @@ def _pays(choice: Choice | None, matcher: Matcher) -> Verdict:
 
 def _holds(conditions: Sequence[Condition], choice: Choice, matcher: Matcher) -> Verdict:
     missed = failing(conditions, choice.match, matcher)
-    return Verdict(False, missed[1]) if missed else YES
+    return Verdict(False, missed[1], missed[0].id) if missed else YES
 
 
 def _remark(choice: Choice | None, matcher: Matcher) -> str:
@@ -109,7 +109,10 @@ def int8_out(unit: Unit, units: Units) -> Verdict:
     """Whether a kernel writes codes and nothing else."""
     if not unit.int8:
         return Verdict(False, "it runs in float")
+    floats = [v for choice in unit.choices for v in choice.floats]
     for value, scale in unit.writes:
+        if scale is None and floats and value in units.flow.wanted:
+            return Verdict(False, f"it adds {floats[0].name}, which is float")
         if scale is None:
             return Verdict(False, _float_output(value, units))
     return YES

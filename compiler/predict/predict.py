@@ -9,6 +9,7 @@ of their own, as are operators that no fusion describes.  Nothing here knows a t
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from networkx.utils import UnionFind
 
@@ -35,11 +36,24 @@ from sparqc.rewrite.context import Context
 _FLOATS = ("f64", "f32", "bf16", "f16")
 
 
+@dataclass(frozen=True)
+class Prediction:
+    """The engine, and the kernels in terms of the graph that they were read off."""
+
+    engine: PredictedEngine
+    units: Units
+
+
 def predict_graph(graph: Graph, context: Context) -> PredictedEngine:
     """The engine that the target of `context` is expected to make of an ONNX graph.
 
     Raises UsageError for a graph of another level.
     """
+    return prediction(graph, context).engine
+
+
+def prediction(graph: Graph, context: Context) -> Prediction:
+    """As `predict_graph`, with the kernels that it follows from."""
     if graph.level != "onnx":
         raise UsageError("engines are predicted from ONNX graphs; export the model first")
     matcher = Matcher(context.rules, context.table, context.target.name)
@@ -54,7 +68,7 @@ def predict_graph(graph: Graph, context: Context) -> PredictedEngine:
     names = {unit: _name(unit) for unit in joined}
     rows = ledger(graph, units, names, matcher)
     by_value = {row.value: row for row in rows}
-    return PredictedEngine(
+    engine = PredictedEngine(
         target=context.target.name,
         kernels=tuple(_kernel(unit, names[unit], by_value, units) for unit in joined),
         ledger=rows,
@@ -64,6 +78,7 @@ def predict_graph(graph: Graph, context: Context) -> PredictedEngine:
         notes=tuple(_notes(graph, units)),
         shapes=tuple((v.name, v.shape) for v in graph.inputs),
     )
+    return Prediction(engine, units)
 
 
 def _name(unit: Unit) -> str:

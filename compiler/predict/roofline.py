@@ -34,6 +34,12 @@ class Gpu:
     fp16: float | None = None
     tf32: float | None = None
     default: bool = False
+    #: Microseconds until a kernel begins, and the shares of the peaks that kernels reach: fitted to
+    #: public engines of an A100, whole networks within 1 to 9 % (tensorrt.md §8.11).
+    launch: float = 3.0
+    reached: float = 0.55
+    reached_sparse: float = 0.40
+    reached_bandwidth: float = 0.5
 
     def peak(self, dtype: str, sparse: bool = False) -> float:
         """Operations a second for a kernel that computes in i8, f16, bf16 or f32.
@@ -105,6 +111,15 @@ def estimate(engine: PredictedEngine, gpu: Gpu) -> Estimate:
 def _waiting(kernels: Iterable[PredictedKernel], gpu: Gpu) -> float:
     bound = (k for k in kernels if _memory(k, gpu, False) >= _arithmetic(k, gpu, False))
     return sum(_memory(k, gpu, False) for k in bound)
+
+
+def kernel_seconds(kernel: PredictedKernel, gpu: Gpu) -> float:
+    """What one kernel takes, as measured ones do: its launch, and the longer of traffic and
+    arithmetic, each at the share of the peak that kernels reach."""
+    sparse = gpu.int8_sparse is not None and kernel.sparse
+    traffic = _memory(kernel, gpu, sparse) / gpu.reached_bandwidth
+    reached = gpu.reached_sparse if sparse else gpu.reached
+    return gpu.launch * 1e-6 + max(traffic, _arithmetic(kernel, gpu, sparse) / reached)
 
 
 def _seconds(kernel: PredictedKernel, gpu: Gpu, sparse: bool) -> float:

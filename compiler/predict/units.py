@@ -167,8 +167,7 @@ class Units:
             scale = self.flow.codes[value] if value in choice.codes else None
             unit.reads[self.stored(value, scale)] = None
         for value in _results(nodes, inside):
-            wanted = self.flow.wanted.get(value) if choice.int8 else None
-            unit.writes[value, wanted] = None
+            unit.writes[value, self._given(choice, value)] = None
         return unit
 
     def _alone(self, node: Node) -> Unit:
@@ -275,8 +274,11 @@ class Units:
 
     def _written(self, choice: Choice) -> Stored:
         value = choice.match.root.output
-        wanted = self.flow.wanted.get(value) if choice.int8 else None
-        return value, wanted
+        return value, self._given(choice, value)
+
+    def _given(self, choice: Choice, value: Value) -> float | None:
+        """The scale of the codes that a kernel writes, None where it writes floats."""
+        return self.flow.wanted.get(value) if choice.int8 and not choice.floats else None
 
 
 def _results(nodes: Sequence[Node], inside: Set[Node]) -> Iterator[Value]:

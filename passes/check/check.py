@@ -92,7 +92,6 @@ def fix_of(check: CheckDecl) -> str:
 #: Fixes that a rewrite cannot say, as it sees one reader at a time: `sparqc.passes.check.fixes`.
 _PYTHON_FIXES = {
     "shared_dequantize": "exact",
-    "duplicate_quantizer": "exact",
     **dict.fromkeys(SYMMETRIC, "lossy"),
 }
 

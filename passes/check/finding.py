@@ -20,6 +20,9 @@ class Finding:
     source: str = ""
     #: What `sparqc check --fix` keeps of the numbers ("exact", "close", "lossy"); "" for no fix.
     fix: str = ""
+    #: What it costs, in words, and as a share of the engine's time; "" and None where nobody knows.
+    cost: str = ""
+    share: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for `--json`."""

@@ -7,10 +7,9 @@ from collections.abc import Mapping
 
 from sparqc.ir.constants import constant_value
 from sparqc.ir.graph import Array, Graph, Node, Value
-from sparqc.ir.quantizers import CONVERSIONS, DEQUANTIZE, QUANTIZE
+from sparqc.ir.quantizers import CONVERSIONS, DEQUANTIZE
 from sparqc.passes.check.symmetric import SYMMETRIC, make_symmetric
 from sparqc.passes.natives.quantizers import normal_scale
-from sparqc.passes.natives.scales import same_quantizer
 from sparqc.rewrite.context import Context
 from sparqc.rewrite.worklist import rewrite
 
@@ -32,16 +31,16 @@ def apply_fixes(graph: Graph, context: Context) -> Mapping[str, int]:
     checks = context.rules.checks(graph.level, context.target.name)
     repairs = [check.repair for check in checks if check.repair is not None]
     before, cured = Counter(context.action.counts), Counter[str]()
-    if _has_broken_scales(graph, context):  # what reads them would seem healthy
+    if has_broken_scales(graph, context):  # what reads them would seem healthy
         repairs = [repair for repair in repairs if repair.preserves == "exact"]
     elif any(check.name in SYMMETRIC for check in checks):
         # First of all: another cure could take away a quantizer that stands for a Relu.
         cured += make_symmetric(graph)
     for _ in range(_ROUNDS):
         applied = rewrite(graph, repairs, context)
-        merged, split = merge_quantizers(graph), split_dequantizers(graph)
-        cured += Counter({"duplicate-quantizer": merged, "shared-dequantize": split})
-        if not applied + merged + split:
+        split = split_dequantizers(graph)
+        cured += Counter({"shared-dequantize": split})
+        if not applied + split:
             break
     graph.sort()
     for name, count in (context.action.counts - before).items():
@@ -49,7 +48,7 @@ def apply_fixes(graph: Graph, context: Context) -> Mapping[str, int]:
     return {name: cured[name] for name in sorted(cured) if cured[name]}
 
 
-def _has_broken_scales(graph: Graph, context: Context) -> bool:
+def has_broken_scales(graph: Graph, context: Context) -> bool:
     """Whether a scale is computed, or no finite, positive, normal number."""
     return any(
         array is None or not normal_scale(array)
@@ -62,24 +61,6 @@ def _has_broken_scales(graph: Graph, context: Context) -> bool:
 def _scale(node: Node, context: Context) -> Array | None:
     scale = node.operands["scale"]
     return constant_value(scale, context.table) if isinstance(scale, Value) else None
-
-
-def merge_quantizers(graph: Graph) -> int:
-    """Let all readers of equal codes of one tensor read one QuantizeLinear; counts the others."""
-    merged, first = 0, dict[Value, list[Node]]()
-    for node in graph.nodes:
-        source = node.operands.get("x") if node.op == QUANTIZE else None
-        if not isinstance(source, Value) or source.is_const:
-            continue
-        known = first.setdefault(source, [])
-        twin = next((q for q in known if same_quantizer(q, node)), None)
-        if twin is None:
-            known.append(node)
-        elif not node.output.is_output:
-            graph.replace(node.output, twin.output)
-            merged += 1
-    graph.drop_dead()
-    return merged
 
 
 def split_dequantizers(graph: Graph) -> int:

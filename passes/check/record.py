@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 
+from sparqc.declared.knobs import knobs
 from sparqc.errors import SparqcError
 from sparqc.ir.constants import is_constant
 from sparqc.ir.graph import Graph, Node, Value
@@ -21,6 +22,7 @@ from sparqc.rewrite.context import Context
 #: The keys of the file's metadata_props; most other tools hand them on.
 PREFIX = "sparqc."
 TARGET = PREFIX + "target"
+KNOBS = PREFIX + "knobs"
 
 
 @dataclass(frozen=True)
@@ -55,14 +57,26 @@ class Record(Pass):
         """Replace the entries of an earlier run; returns how many entries changed."""
         entries = {
             TARGET: context.target.name,
+            **_turned(context),
             **inventory(graph, context.table).to_metadata(),
         }
         native = graph.native if isinstance(graph.native, OnnxNative) else OnnxNative()
         before = dict(native.metadata)
         changed = sum(before.get(key) != text for key, text in entries.items())
-        kept = [(k, v) for k, v in native.metadata if k not in entries]
+        kept = [(k, v) for k, v in native.metadata if k not in (*entries, KNOBS)]
         graph.native = replace(native, metadata=(*kept, *entries.items()))
         return changed
+
+
+def _turned(context: Context) -> dict[str, str]:
+    """The knobs that are set otherwise than by default: "attention=int8,..."; no entry for none."""
+    known = knobs()
+    words = [
+        f"{name}={value}"
+        for name, value in sorted(context.rules.knobs.items())
+        if name in known and value != known[name].read(known[name].default)
+    ]
+    return {KNOBS: ",".join(words)} if words else {}
 
 
 def inventory(graph: Graph, table: OperatorTable) -> Inventory:

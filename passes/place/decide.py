@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import cast
 
 from sparqc.ir.graph import Graph, Node, Value
 from sparqc.ir.vocabulary.table import OperatorTable
 from sparqc.ir.weighted import weight_of
-from sparqc.lang.ast import FusionDecl, Pairing, ShareDecl
+from sparqc.lang.ast import (
+    Binary,
+    Condition,
+    Field,
+    FusionDecl,
+    Literal,
+    Name,
+    Pairing,
+    ShareDecl,
+)
+from sparqc.lang.parse.keywords import KNOB
+from sparqc.lang.walk import walk
 from sparqc.match.cover import cover
 from sparqc.match.evaluate import evaluate, failing, render
 from sparqc.match.match import Index, Match, Matcher
@@ -23,6 +34,21 @@ from sparqc.rewrite.context import Context
 ATTENTION = "nn.attention"
 
 
+@dataclass(frozen=True)
+class ArrivesInInt8:
+    """The operands that were read as codes in the graph that quantizers were taken out of: each an
+    operator, by the value that it gives, a slot, and the value that stands in it."""
+
+    operands: frozenset[tuple[str, str, str]]
+
+
+@dataclass(frozen=True)
+class Unmeasured:
+    """The values that no range is known of, nor will be: nothing may be quantized there."""
+
+    values: frozenset[str]
+
+
 @dataclass
 class Decision:
     """One covered fusion, and why it stays in float ("" where it does not)."""
@@ -31,6 +57,8 @@ class Decision:
     #: The constant weights of its operators.
     weights: tuple[Value, ...] = ()
     reason: str = ""
+    #: What the condition that keeps it in float is called, where that has a name.
+    id: str = ""
 
     @property
     def fusion(self) -> FusionDecl:
@@ -82,6 +110,7 @@ class Sharing:
 
     inputs: tuple[Value, ...]
     outputs: tuple[Value, ...]
+    match: Match
 
 
 def sharings(graph: Graph, context: Context, matcher: Matcher) -> dict[Node, Sharing]:
@@ -103,7 +132,7 @@ def _sharing(match: Match) -> Sharing:
         values += cast("tuple[Value, ...]", bound if isinstance(bound, tuple) else (bound,))
     inputs = tuple(v for v in values if v.producer is not match.root)
     # Naming one output of an operator with several (Split) names them all.
-    return Sharing(inputs, match.root.outputs if len(inputs) < len(values) else ())
+    return Sharing(inputs, match.root.outputs if len(inputs) < len(values) else (), match)
 
 
 class Decider:
@@ -112,6 +141,7 @@ class Decider:
     def __init__(self, graph: Graph, context: Context) -> None:
         self.graph, self.context = graph, context
         self.matcher = Matcher(context.rules, context.table, context.target.name)
+        self.unmeasured = context.facts.get(Unmeasured, Unmeasured(frozenset())).values
         self.excluded = select(graph, context.exclude, context.table)
         shared = sharings(graph, context, self.matcher)
         #: The operators that move codes, and those whose inputs have one scale and nothing more.
@@ -130,12 +160,36 @@ class Decider:
             taken = next(filter(None, map(self.excluded.get, decision.match.nodes)), None)
             if taken is not None:
                 decision.reason = f"excluded by --exclude {taken}"
-            elif miss := failing(decision.fusion.int8_where, decision.match, self.matcher):
-                decision.reason = miss[1]
+            elif miss := failing(self._conditions(decision), decision.match, self.matcher):
+                decision.reason, decision.id = miss[1], miss[0].id
             elif not decision.fusion.int8:
                 decision.reason = "the fusion takes no operand in INT8"
             else:
                 decision.reason = left_in_float(decision.match.nodes, self.context)
+                decision.reason = decision.reason or self._needs_data(decision)
+
+    def _needs_data(self, decision: Decision) -> str:
+        """Why a fusion stays in float for want of a range; a skip alone may stay in float."""
+        factors = {v for n in decision.match.nodes if weight_of(n, self.context.table)
+                   for v in n.inputs}  # fmt: skip
+        needed = (v for v, _ in decision.reads() if not decision.weights or v in factors)
+        open_ = next((v.name for v in needed if v.name in self.unmeasured), None)
+        return f"the range of {open_} was never measured" if open_ else ""
+
+    def _conditions(self, decision: Decision) -> Sequence[Condition]:
+        """The conditions of its `int8` block.
+
+        Where all that it would read is in INT8 already, and that is known, a knob has been turned
+        by whoever quantized the graph: what asks for its word holds.
+        """
+        conditions = decision.fusion.int8_where
+        known = self.context.facts.get(ArrivesInInt8)
+        if known is None or not all(
+            (node.output.name, slot, value.name) in known.operands
+            for value, (node, slot) in decision.reads()
+        ):
+            return conditions
+        return [c for c in conditions if not _asks_for_a_wish(c)]
 
     def _follow_neighbours(self) -> None:
         """Put each fusion that multiplies nothing into float unless INT8 stands on both its sides.
@@ -178,6 +232,7 @@ class Decider:
         """Why a kernel follows the one that it is paired with into float."""
         if pairing.reason is None:
             return f"{pairing.operand} comes from a {pairing.fusion} that stays in float"
+        decision.id = pairing.reason.id
         return render(pairing.reason, decision.match, self.matcher)
 
     def requests(self) -> dict[Value, dict[Slot, Decision]]:
@@ -186,6 +241,8 @@ class Decider:
         for decision in self.decisions:
             if not decision.reason:
                 for value, slot in decision.reads():
+                    if value.name in self.unmeasured:
+                        continue
                     found.setdefault(value, {})[slot] = decision
         return found
 
@@ -229,6 +286,17 @@ class Decider:
             if given:
                 found.update(node.outputs)
         return found | carried
+
+
+def _asks_for_a_wish(condition: Condition) -> bool:
+    """Whether a condition compares a knob with a word, which is somebody's choice, not a fact."""
+    return any(
+        isinstance(b.right, Literal)
+        and isinstance(b.right.value, str)
+        and isinstance(b.left, Field)
+        and b.left.of == Name(KNOB)
+        for b in walk(condition.expr, Binary)
+    )
 
 
 def _weights(match: Match, table: OperatorTable) -> tuple[Value, ...]:

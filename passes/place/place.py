@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -50,6 +50,12 @@ class Place(Pass):
 
     def run(self, graph: Graph, context: Context) -> int:
         """Insert the quantizers; returns how many."""
+        placing = self.place(graph, context)
+        context.facts.put(placing.placement)
+        return len(placing.placement.quantizers)
+
+    def place(self, graph: Graph, context: Context) -> Placing:
+        """Insert the quantizers; returns what they follow from."""
         require_float(graph, self.name)
         taken = adoption(context)
         if taken is not None:
@@ -66,8 +72,21 @@ class Place(Pass):
         if taken is not None:
             taken.changes = changes(taken, placement, decider)
         graph.sort()
-        context.facts.put(placement)
-        return len(placement.quantizers)
+        return Placing(placement, decider, insertion.asked, insertion.behind, insertion.groups)
+
+
+@dataclass(frozen=True)
+class Placing:
+    """A placement, and what it follows from."""
+
+    placement: Placement
+    decider: Decider
+    #: The values that kernels read in INT8, with the slots that do.
+    asked: Mapping[Value, Mapping[Slot, Decision]]
+    #: The values that get a quantizer although none of their readers runs in INT8.
+    behind: Mapping[Value, Decision]
+    #: Which values have one scale.
+    groups: UnionFind
 
 
 @dataclass
@@ -80,13 +99,16 @@ class _Insertion:
     masked_outputs: bool
     quantizers: list[Quantizer] = field(default_factory=list)
     scales: dict[Value, Value] = field(default_factory=dict)  # scale group -> its scale
+    asked: dict[Value, dict[Slot, Decision]] = field(default_factory=dict)
+    behind: dict[Value, Decision] = field(default_factory=dict)
+    groups: UnionFind = field(default_factory=UnionFind)
 
     def activations(self) -> None:
         """One quantizer for each value that is read in INT8."""
-        slots = self.decider.requests()
+        self.asked = slots = self.decider.requests()
         prepare_scales(self.graph, slots, self.context)
-        groups = self._groups(slots)
-        behind = self._behind(slots)
+        self.groups = groups = self._groups(slots)
+        self.behind = behind = self._behind(slots)
         order = {node: index for index, node in enumerate(self.graph.nodes)}
         values = sorted({*slots, *behind}, key=lambda v: _position(v, order, self.graph))
         for value in values:

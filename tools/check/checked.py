@@ -9,17 +9,21 @@ from typing import Any
 
 import onnx
 
-from sparqc.declared.targets import profiles
+from sparqc.errors import SparqcError
 from sparqc.ir.graph import Graph
 from sparqc.ir.onnx.adapter import load_onnx
 from sparqc.ir.onnx.meaning.faults import structure_faults
-from sparqc.job.open import new_job
+from sparqc.job.open import Job, new_job
 from sparqc.job.options import Options
 from sparqc.passes.check.check import Finding, findings_of
 from sparqc.passes.check.file_checks import Subject, file_findings
 from sparqc.passes.check.lost_layers import lost_layers
-from sparqc.passes.check.record import TARGET
+from sparqc.passes.difference.differences import compared
+from sparqc.predict.roofline import Gpu, default_gpus, gpu
 from sparqc.rewrite.context import Context
+from sparqc.tools.engine.onnx_source import read_source
+from sparqc.tools.explain.prediction import sized
+from sparqc.tools.model.recorded_options import recorded_options
 from sparqc.tools.report.layers import layer_rows
 
 
@@ -53,18 +57,38 @@ class Checked:
         }
 
 
-def check_file(path: Path, target: str = "", patterns: Sequence[Path] = ()) -> Checked:
-    """Read an ONNX file and check it; without a target, for the one that it was compiled for.
+@dataclass(frozen=True)
+class Asked:
+    """What a file is checked for; without a target, for the one that it was compiled for."""
 
-    Raises UsageError for a file that is not there and an unknown target, SparqcError for one that
-    is no whole ONNX model.
+    target: str = ""
+    #: Words such as "attention=int8", which go before those that it was compiled with.
+    knobs: tuple[str, ...] = ()
+    patterns: tuple[Path, ...] = ()
+    #: The GPU that prices are for, "" for the first of those that are known by default.
+    gpu: str = ""
+    #: The size of a free batch dimension, for the prices; 8 if None.
+    batch: int | None = None
+
+    def prices_for(self) -> Gpu:
+        """The GPU; UsageError where it is unknown."""
+        return gpu(self.gpu) if self.gpu else default_gpus()[0]
+
+
+def check_file(path: Path, asked: Asked | None = None) -> Checked:
+    """Read an ONNX file and check it.
+
+    Raises UsageError for a file that is not there, an unknown target, knob or GPU, SparqcError for
+    one that is no whole ONNX model.
     """
-    return check_proto(load_onnx(path, faulty=True), target, patterns)
+    return check_proto(load_onnx(path, faulty=True), asked)
 
 
-def check_proto(model: onnx.ModelProto, target: str = "", patterns: Sequence[Path] = ()) -> Checked:
+def check_proto(model: onnx.ModelProto, asked: Asked | None = None) -> Checked:
     """As `check_file`, of a model in memory that `load_onnx` read or sparqc wrote."""
-    options = Options(passes="", target=target or _recorded(model), patterns=tuple(patterns))
+    asked = asked or Asked()
+    priced_for = asked.prices_for()
+    options = recorded_options(model, asked.target, asked.knobs, asked.patterns)
     faults = structure_faults(model)
     broken = not all(fault.readable for fault in faults)
     job = new_job(_without_nodes(model) if broken else model, options=options)
@@ -72,6 +96,8 @@ def check_proto(model: onnx.ModelProto, target: str = "", patterns: Sequence[Pat
     found = [*file_findings(Subject(model, graph, context, faults))]
     if not broken:
         found += [*findings_of(graph, context), *lost_layers(graph, context.table)]
+    if not broken:
+        found += compared(*_with_sizes(model, job, options, asked.batch), priced_for).findings
     rows = layer_rows(graph, context)
     return Checked(
         model=model,
@@ -90,10 +116,19 @@ def _without_nodes(model: onnx.ModelProto) -> onnx.ModelProto:
     return onnx.helper.make_model(graph, opset_imports=model.opset_import)
 
 
-def _recorded(model: onnx.ModelProto) -> str:
-    """The target that the file says it was compiled for; "" where it says none that is known."""
-    name = next((p.value for p in model.metadata_props if p.key == TARGET), "")
-    return name if name in profiles() else ""
+def _with_sizes(
+    model: onnx.ModelProto, job: Job, options: Options, batch: int | None
+) -> tuple[Graph, Context]:
+    """The graph with the sizes of its inputs filled in, which prices need."""
+    source = read_source(model)
+    try:
+        with_sizes, _ = sized(source, batch, None)
+    except SparqcError:
+        return job.graph, job.context  # they stay open, and differences without a price
+    if with_sizes is source.model:
+        return job.graph, job.context
+    other = new_job(with_sizes, options=options)
+    return other.graph, other.context
 
 
 def _with_node_names(findings: Sequence[Finding], model: onnx.ModelProto) -> Iterator[Finding]:

@@ -13,7 +13,7 @@ from sparqc.tools.terminal.console import show, stdout_console
 from sparqc.tools.terminal.options import import_option, patterns_option
 
 if TYPE_CHECKING:
-    from sparqc.tools.check.checked import Checked
+    from sparqc.tools.check.checked import Asked, Checked
     from sparqc.tools.check.fix import Fixed
 
 #: What each value of `--fail-on` fails on.
@@ -28,6 +28,15 @@ FAIL_ON = {"error": {"error"}, "slow": {"error", "slow"}, "note": {"error", "slo
     metavar="NAME",
     help="See `sparqc targets`; by default the one that the file was compiled for.",
 )
+@click.option(
+    "--knob",
+    "knobs",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Set a knob of the target's rules, as for compile; by default as the file was compiled.",
+)
+@click.option("--gpu", default="", metavar="NAME", help="The GPU that prices are for: a40, t4, ...")
+@click.option("--batch", type=int, help="The batch that prices are for, where it is free; else 8.")
 @patterns_option("A pattern file of your own, whose checks are held against the model too.")
 @import_option
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
@@ -49,6 +58,9 @@ FAIL_ON = {"error": {"error"}, "slow": {"error", "slow"}, "note": {"error", "slo
 def check_command(
     file: Path,
     target: str,
+    knobs: tuple[str, ...],
+    gpu: str,
+    batch: int | None,
     patterns: tuple[Path, ...],
     as_json: bool,
     fail_on: str,
@@ -57,16 +69,18 @@ def check_command(
 ) -> None:
     """Check FILE (an ONNX graph, sparqc's or anybody's) against the rules of a target.
 
-    An error is what the target refuses or does not run as it is meant, slow what it converts or
-    runs in float, a note what is worth knowing.  The exit code is 1 where there is an error.  Each
-    check has a page in docs/checks.
+    An error is what the target refuses or does not run as it is meant, slow what costs time, a
+    note what is worth knowing.  Where quantizers stand is held against the plan that `compile`
+    would make; each difference says what it costs.  The exit code is 1 where there is an error.
+    Each finding has a page in docs/checks.
     """  # fmt: skip
-    from sparqc.tools.check.checked import check_file
+    from sparqc.tools.check.checked import Asked, check_file
 
     if output is not None and not fix:
         raise UsageError("-o says where --fix writes the model; there is no --fix")
-    checked = check_file(file, target, patterns)
-    fixed = _fixed(checked, patterns, output or file, output is not None) if fix else None
+    asked = Asked(target, knobs, patterns, gpu, batch)
+    checked = check_file(file, asked)
+    fixed = _fixed(checked, asked, output or file, output is not None) if fix else None
     checked = fixed.checked if fixed else checked
     if as_json:
         _print_json(file, checked, fixed, output or file)
@@ -76,11 +90,11 @@ def check_command(
         raise click.exceptions.Exit(FAILED)
 
 
-def _fixed(checked: Checked, patterns: tuple[Path, ...], output: Path, copied: bool) -> Fixed:
+def _fixed(checked: Checked, asked: Asked, output: Path, copied: bool) -> Fixed:
     """Fix, and write the model; a file that has nothing to fix is left alone unless copied."""
     from sparqc.tools.check.fix import fix, write_fixed
 
-    fixed = fix(checked, patterns)
+    fixed = fix(checked, asked)
     if fixed.cured or copied:
         write_fixed(fixed, output)
     return fixed

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import onnx
@@ -15,8 +15,11 @@ from sparqc.ir.onnx.adapter import save_onnx
 from sparqc.job.verify import check_model
 from sparqc.job.write import write_for
 from sparqc.passes.check.file_checks import file_checks, write_axes
-from sparqc.passes.check.fixes import apply_fixes
-from sparqc.tools.check.checked import Checked, check_proto, node_names
+from sparqc.passes.check.fixes import apply_fixes, has_broken_scales
+from sparqc.passes.difference.differences import compared
+from sparqc.passes.difference.plan import carry_out
+from sparqc.predict.roofline import default_gpus
+from sparqc.tools.check.checked import Asked, Checked, check_proto, node_names
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ class Fixed:
     checked: Checked
 
 
-def fix(checked: Checked, patterns: Sequence[Path] = ()) -> Fixed:
+def fix(checked: Checked, asked: Asked | None = None) -> Fixed:
     """Cure what needs no new calibration, and check the result again; `checked.graph` is changed.
 
     Raises SparqcError where the cured graph is no valid model, which would be a mistake in a cure.
@@ -39,13 +42,26 @@ def fix(checked: Checked, patterns: Sequence[Path] = ()) -> Fixed:
     cured = dict(apply_fixes(checked.graph, checked.context))
     cured |= {id: count for id, count in written_out.items() if id != "missing-axis"}
     cured |= {"missing-axis": axes} if axes else {}
+    cured |= _placed(checked)
     if not cured:
         return Fixed({}, checked)
     model = write_for(checked.graph, checked.context.table, target)
     cured = {id: count for id, count in _less_misread(cured, model, target).items() if count}
     _keep_names(model, checked.model)
     check_model(model)
-    return Fixed(cured, check_proto(model, target.name, patterns))
+    return Fixed(cured, check_proto(model, replace(asked or Asked(), target=target.name)))
+
+
+def _placed(checked: Checked) -> dict[str, int]:
+    """Write the plan into the graph, as far as ranges are known; what was cured by that."""
+    if has_broken_scales(checked.graph, checked.context):
+        return {}  # the plan would take the broken scale away, and the fault with it
+    outcome = compared(checked.graph, checked.context, default_gpus()[0])
+    cured = Counter(f.id for f in outcome.findings if f.fix)
+    if cured and outcome.plan is not None:
+        carry_out(checked.graph, checked.context, outcome.plan)
+        return dict(cured)
+    return {}
 
 
 def _less_misread(

@@ -12,6 +12,8 @@ from sparqc.lang.ast import CheckDecl, Example
 from sparqc.lang.format.formatter import format_declaration
 from sparqc.passes.check.check import fix_of
 from sparqc.passes.check.file_checks import file_checks
+from sparqc.passes.difference.kinds import GENERAL
+from sparqc.passes.difference.named_lines import named_lines
 from sparqc.pipeline.library import installed
 from sparqc.tools.terminal.text_file import write_text
 
@@ -19,6 +21,7 @@ _GRADES = {
     "error": "the target refuses the file, or does not run it as it is meant",
     "slow": "the target converts, or runs in float, what could be INT8 or 2:4",
     "note": "worth knowing",
+    "priced": "slow or a note, by what all findings of this name cost of the engine's time",
 }
 _FIXES = {
     "": "No: it needs a decision or new calibration.",
@@ -26,6 +29,11 @@ _FIXES = {
     "close": "Yes; numbers stay the same up to rounding.",
     "lossy": "Yes; a value moves by a quantization step at most, unless it was clipped before.",
 }
+#: What cures a difference to the plan.
+PLAN = (
+    "Let the plan be written: `sparqc check --fix` does where ranges are known, `sparqc compile "
+    "FILE --passes int8` measures the others"
+)
 _GENERATED = "<!-- written by `sparqc rules docs`; do not edit -->"
 
 
@@ -51,7 +59,7 @@ class CheckPage:
     def _sections(self) -> Iterator[str]:
         yield f"**{self.grade}**: {_GRADES[self.grade]}. {self._held_for()}"
         yield f"## What it finds\n\n{self.doc}"
-        yield f"> {self.message}"
+        yield "\n>\n".join(f"> {line}" for line in self.message.split("\n"))
         for example in self.examples:
             yield f"## Example\n\nThis is found:\n\n{_code(example.before)}"
             yield f"This is not:\n\n{_code(example.after or '')}"
@@ -97,7 +105,8 @@ def pages() -> Mapping[str, str]:
 
 def check_pages() -> list[CheckPage]:
     """What there is to say of each check, in the order of their ids."""
-    return sorted([*_of_patterns(), *_of_files()], key=lambda page: page.id)
+    found = [*_of_patterns(), *_of_files(), *_of_placement()]
+    return sorted(found, key=lambda page: page.id)
 
 
 def guide_rules() -> list[GuideRule]:
@@ -133,6 +142,27 @@ def _of_files() -> Iterator[CheckPage]:
             check.name, check.grade, check.doc, check.message, check.cure, check.source,
             check.target, check.fixed,
         )  # fmt: skip
+
+
+def _of_placement() -> Iterator[CheckPage]:
+    """The differences to the plan: those that lines of fusions and shares name, and the others."""
+    lines = named_lines(installed())
+    for id, said in lines.items():
+        declarations = list({d.name: d for d, _ in said}.values())
+        rules = sorted(set[str]().union(*(cited(d.source) for d in declarations)))
+        yield CheckPage(
+            id=id,
+            grade="priced",
+            doc=declarations[0].doc,
+            message="\n".join(dict.fromkeys(reason.text for _, reason in said)),
+            cure=PLAN,
+            source=f"tensorrt.md {', '.join(rules)}" if rules else declarations[0].source,
+            target="",
+            fix="lossy",
+            text="\n\n".join(format_declaration(d) for d in declarations),
+        )
+    for kind in GENERAL:
+        yield CheckPage(kind.id, "priced", kind.doc, kind.doc, PLAN, kind.source, "", "lossy")
 
 
 def _without_examples(check: CheckDecl) -> str:

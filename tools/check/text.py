@@ -58,12 +58,22 @@ def _counted(count: int, grade: str) -> str:
     return f"{count} {grade}{'s' if count > 1 and grade != 'slow' else ''}"
 
 
+def _cost(group: Sequence[Finding]) -> str:
+    """What the first costs, and all of them."""
+    shares = [finding.share for finding in group if finding.share is not None]
+    if len(shares) < 2:
+        return group[0].cost
+    return f"{group[0].cost}; all of them {100 * sum(shares):.2g} %"
+
+
 def _group_lines(group: Sequence[Finding]) -> Iterator[Text]:
     first = group[0]
     count = f" ({len(group)})" if len(group) > 1 else ""
     head = Text.assemble((first.grade, STYLES[first.grade]), f" {first.id}{count}: {first.message}")
     yield head
     nodes = list(dict.fromkeys(f.nodes[0] for f in group if f.nodes))
+    if cost := _cost(group):
+        yield Text(f"  {cost}")
     if nodes:
         yield Text(f"  at {shortened(nodes, MOST_NODES)}")
     if first.cure:

@@ -15,6 +15,7 @@ from sparqc.lang.ast import (
     FusionDecl,
     Name,
     NativeCall,
+    ShareDecl,
     Template,
 )
 from sparqc.lang.check.findings import Findings
@@ -59,8 +60,12 @@ def _expressions(declaration: Declaration) -> Iterator[Expr | Template]:
         conditions += [*declaration.int8_where, *declaration.sparse_where, *declaration.pays]
         yield from (p.reason for p in declaration.pairings if p.reason is not None)
         yield from (q.scale for q in declaration.int8 if q.scale is not None)
+        operands = (*declaration.int8, *declaration.sparse_outputs)
+        yield from (q.reason for q in operands if q.reason is not None)
     for condition in conditions:
         yield from _of_condition(condition)
+    if isinstance(declaration, ShareDecl) and declaration.reason is not None:
+        yield declaration.reason
     if isinstance(declaration, CheckDecl):
         yield declaration.message
         if declaration.cure is not None:

@@ -20,6 +20,7 @@ from sparqc.lang.ast import (
     PatternFile,
     RuleDecl,
     ShareDecl,
+    Template,
 )
 from sparqc.lang.format.printer import (
     format_bind,
@@ -32,7 +33,15 @@ from sparqc.lang.format.printer import (
 from sparqc.lang.parse.comments import with_comments
 from sparqc.lang.parse.keywords import BLOCKS, LEVELS
 from sparqc.lang.parse.layout import Line, read_layout
-from sparqc.lang.parse.wrap import PAGE, STEP, indented, wrap_code, wrap_condition, wrap_sentence
+from sparqc.lang.parse.wrap import (
+    PAGE,
+    STEP,
+    indented,
+    said,
+    wrap_code,
+    wrap_condition,
+    wrap_sentence,
+)
 
 
 @dataclass(frozen=True)
@@ -114,7 +123,8 @@ class _Declaration:
         elif isinstance(d, FusionDecl):
             yield from self.fusion(d)
         elif isinstance(d, ShareDecl):
-            yield Printed(1, f"scale: {', '.join(d.scale)}", self.number("scale"))
+            scale = wrap_condition(f"scale: {', '.join(d.scale)}", d.reason, 0, STEP)
+            yield Printed(1, scale, self.number("scale"))
         elif isinstance(d, CheckDecl):
             yield self.sentence("message", d.message.text)
             if d.cure is not None:
@@ -132,16 +142,14 @@ class _Declaration:
     def fusion(self, fusion: FusionDecl) -> Iterator[Printed]:
         if fusion.int8 or fusion.pairings or fusion.int8_where:
             yield Printed(1, "int8:", self.number("int8"))
-            for operand in fusion.int8:
-                yield _code(2, format_quantized(operand), operand.span)
-            yield from _lines(
-                (format_pairing(p), p.reason.text if p.reason else None, p.span)
-                for p in fusion.pairings
-            )
+            yield from _lines((format_quantized(q), q.reason, q.span) for q in fusion.int8)
+            yield from _lines((format_pairing(p), p.reason, p.span) for p in fusion.pairings)
             yield from _conditions(fusion.int8_where)
         if fusion.sparse is not None:
-            colon = ":" if fusion.sparse_where else ""
+            colon = ":" if fusion.sparse_outputs or fusion.sparse_where else ""
             yield Printed(1, f"sparse {fusion.sparse}{colon}", self.number("sparse"))
+            outputs = fusion.sparse_outputs
+            yield from _lines((format_quantized(q), q.reason, q.span) for q in outputs)
             yield from _conditions(fusion.sparse_where)
         if fusion.pays:
             yield Printed(1, "pays:", self.number("pays"))
@@ -157,9 +165,9 @@ class _Declaration:
         yield Printed(2, _raw("before:", example.before), inner.get("before", 0))
         if example.after is not None:
             yield Printed(2, _raw("after:", example.after), inner.get("after", 0))
-        for word, said in (("rejects", example.rejects), ("finds", example.finds)):
-            if said is not None:
-                text = wrap_sentence(f"{word} ", said, 2 * STEP)
+        for word, sentence in (("rejects", example.rejects), ("finds", example.finds)):
+            if sentence is not None:
+                text = wrap_sentence(f"{word} ", sentence, 2 * STEP)
                 yield Printed(2, text, inner.get(word, 0))
 
 
@@ -173,16 +181,14 @@ def _raw(header: str, text: str) -> str:
 
 def _conditions(conditions: Sequence[Condition]) -> Iterator[Printed]:
     """The conditions of a block, their reasons below one another where they fit."""
-    yield from _lines(
-        (format_expr(c.expr), c.reason.text if c.reason else None, c.span) for c in conditions
-    )
+    yield from _lines((format_expr(c.expr), c.reason, c.span) for c in conditions)
 
 
-def _lines(lines: Iterable[tuple[str, str | None, Span | None]]) -> Iterator[Printed]:
+def _lines(lines: Iterable[tuple[str, Template | None, Span | None]]) -> Iterator[Printed]:
     """Code with reasons behind it."""
     known = list(lines)
     room = PAGE - 2 * STEP
-    short = [len(e) for e, why, _ in known if why and len(f"{e}  else {why}") + 2 <= room]
+    short = [len(e) for e, why, _ in known if why and len(f"{e}  {said(why)}") <= room]
     for code, reason, span in known:
         text = wrap_condition(code, reason, max(short, default=0), 2 * STEP)
         yield Printed(2, text, span.line if span else 0)

@@ -12,10 +12,17 @@ from lark.tree import Meta
 from lark.visitors import v_args
 
 from sparqc.errors import Span
-from sparqc.lang.ast import Bind, BuildCall, Expr, Pairing, QuantizedOperand, RewriteStatement
+from sparqc.lang.ast import (
+    Bind,
+    BuildCall,
+    Expr,
+    Pairing,
+    QuantizedOperand,
+    RewriteStatement,
+    Template,
+)
 from sparqc.lang.parse.keywords import GRANULARITIES
 from sparqc.lang.parse.patterns import PatternBuilder, Rest
-from sparqc.lang.parse.strings import read_template
 
 
 @dataclass(frozen=True)
@@ -82,24 +89,27 @@ class LineBuilder(PatternBuilder):
         return tuple(map(self._name, items))
 
     def quantized(self, meta: Meta, items: list[Any]) -> QuantizedOperand:
-        scale = items[-1] if not isinstance(items[-1], Token) else None
+        reason = items.pop() if isinstance(items[-1], Template) else None
+        scale = items.pop() if not isinstance(items[-1], Token) else None
         if scale is not None:
-            *items, _, _ = items
+            items.pop()
         *first, names, _, granularity = items
         if first and first[0] != "output":
             message = f"a comma or `output` is expected, not {str(first[0])!r}"
             raise self.fail(message, self.token_place(first[0]))
         self._one_of(granularity, GRANULARITIES, "granularity")
         return QuantizedOperand(
-            names, str(granularity), bool(first), scale, self.place(meta)  # type: ignore[arg-type]
+            names, str(granularity), bool(first), scale, reason,  # type: ignore[arg-type]
+            self.place(meta),
         )  # fmt: skip
 
     def pairing(self, meta: Meta, items: list[Any]) -> Pairing:
         operand, _, fusion, *reason = items
-        template = None
-        if reason:
-            template = read_template(self.token_source(reason[1]), self.read_expr)
-        return Pairing(self._name(operand), str(fusion), template, self.place(meta))
+        return Pairing(self._name(operand), str(fusion), *reason or (None,), self.place(meta))
+
+    def scaled(self, meta: Meta, items: list[Any]) -> tuple[tuple[str, ...], Template | None]:
+        names, *reason = items
+        return names, reason[0] if reason else None
 
     # -- rewrites --------------------------------------------------------------------------------
 

@@ -40,12 +40,14 @@ class Parts:
     int8: list[QuantizedOperand] = field(default_factory=list)
     int8_where: list[Condition] = field(default_factory=list)
     sparse: str | None = None
+    sparse_outputs: list[QuantizedOperand] = field(default_factory=list)
     sparse_where: list[Condition] = field(default_factory=list)
     like: str | None = None
     pairings: list[Pairing] = field(default_factory=list)
     pays: list[Condition] = field(default_factory=list)
     joins: tuple[str, ...] = ()
     scale: tuple[str, ...] = ()
+    scale_reason: Template | None = None
     message: Template | None = None
     cure: Template | None = None
     examples: list[Example] = field(default_factory=list)
@@ -70,13 +72,14 @@ def declare(header: Header, parts: Parts) -> Declaration:
                 pairings=tuple(parts.pairings),
                 int8_where=tuple(parts.int8_where),
                 sparse=parts.sparse,
+                sparse_outputs=tuple(parts.sparse_outputs),
                 sparse_where=tuple(parts.sparse_where),
                 pays=tuple(parts.pays),
                 joins=parts.joins,
             )
         case "share":
             _demand(header, bool(parts.scale), "says not which values share a scale", "scale: x, y")
-            return ShareDecl(**common, scale=parts.scale)
+            return ShareDecl(**common, scale=parts.scale, reason=parts.scale_reason)
     return _check(header, parts, common)
 
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 from lark import Token, Transformer
@@ -23,6 +24,7 @@ from sparqc.lang.ast import (
     LiteralValue,
     Name,
     NativeCall,
+    Template,
     Unary,
 )
 from sparqc.lang.parse.keywords import RESERVED
@@ -64,10 +66,12 @@ class ExpressionBuilder(Transformer[Token, Any]):
 
     def condition(self, meta: Meta, items: list[Any]) -> Condition:
         expr, *reason = items
-        template = None
-        if reason:
-            template = read_template(self.token_source(reason[1]), self.read_expr)
-        return Condition(expr, template, self.place(meta))
+        return Condition(expr, *reason or (None,), self.place(meta))
+
+    def said(self, meta: Meta, items: list[Token]) -> Template:
+        *name, sentence = items[1:]
+        template = read_template(self.token_source(sentence), self.read_expr)
+        return replace(template, id=self._name(name[0])) if name else template
 
     def binary(self, meta: Meta, items: list[Any]) -> Binary:
         left, operator, right = items

@@ -65,9 +65,10 @@ LINE_USAGE: Final = {
     "header": "a declaration begins: rule NAME on fx, onnx preserves exact:",
     "statement": "a match line reads: y = nn.relu(x)",
     "condition": 'a condition reads: w.readers == 1  else "the weight is shared"',
-    "quantized": "an operand of an int8 block reads: x, r per tensor",
+    "quantized": 'an operand of an int8 block reads: x, r per tensor  else "{r.name} is float"',
     "pairing": 'a pairing of an int8 block reads: x with depthwise  else "that one stays float"',
     "rewrite": "a rewrite line reads: y = nn.conv(x, w2, b2) like c",
+    "scaled": 'values of one scale read: x, y  else "{x.name} and {y.name} have two"',
     "names": "names are separated by commas: x, y",
     "expr": "an expression reads: w.shape[1] % 4 == 0",
 }

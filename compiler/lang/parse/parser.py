@@ -19,7 +19,7 @@ from sparqc.lang.parse.source import Source
 from sparqc.lang.parse.strings import read_template, unquote
 
 #: The lines of an int8 block that are no conditions.
-_QUANTIZED = re.compile(r"(?s).*\bper\s+\w+$|\w+[\w\s,]*\bper\s+\w+\s+scale\b.*")
+_QUANTIZED = re.compile(r"(?s)\w+[\w\s,]*\bper\s+\w+(\s+(scale|else)\b.*)?")
 _PAIRING = re.compile(r"(?s)\w+\s+with\b.*")
 _EXAMPLE = "`before:`, and `after:` or `rejects`; that of a check may say what it `finds`"
 _EXAMPLES = {
@@ -230,7 +230,18 @@ class _BlockReader:
 
     def block_sparse(self, line: Line) -> None:
         self.values.sparse = line.text.removesuffix(":").split()[1]
-        self.values.sparse_where = [self.file.line("condition", child) for child in line.children]
+        for child in line.children:
+            if _QUANTIZED.fullmatch(child.text):
+                self.values.sparse_outputs.append(self.sparse_output(child))
+            else:
+                self.values.sparse_where.append(self.file.line("condition", child))
+
+    def sparse_output(self, line: Line) -> Any:
+        """What a sparse kernel wants quantized behind it: the only operands of this block."""
+        operand = self.file.line("quantized", line)
+        if operand is not None and not operand.output:
+            self.wrong(line, "only an output stands here", "output y per tensor")
+        return operand
 
     def block_pays(self, line: Line) -> None:
         self.values.pays = [self.file.line("condition", child) for child in line.children]
@@ -247,8 +258,9 @@ class _BlockReader:
             self.wrong(line, "a fusion is `like` one other")
 
     def block_scale(self, line: Line) -> None:
-        names = self.tail(line)
-        self.values.scale = self.file.attempt(lambda: read("names", names)) or ()
+        scaled = self.tail(line)
+        names, reason = self.file.attempt(lambda: read("scaled", scaled)) or ((), None)
+        self.values.scale, self.values.scale_reason = names, reason
 
     def block_message(self, line: Line) -> None:
         self.values.message = self.template(line)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from sparqc.lang.ast import Template
 from sparqc.lang.parse.strings import quote
 
 PAGE = 100
@@ -72,12 +73,21 @@ def _parts(text: str) -> list[tuple[str, bool]]:
     return parts
 
 
-def wrap_condition(expr: str, reason: str | None, column: int, indent: int) -> str:
-    """`expr  else "reason"`, `else` at a column where that fits, else on a line of its own."""
+def wrap_condition(expr: str, reason: Template | None, column: int, indent: int) -> str:
+    """`expr  else name "reason"`, `else` at a column where that fits, else on a line of its own."""
     if reason is None:
         return wrap_code(expr, indent)
-    for line in (f"{expr:<{column}}  else {quote(reason)}", f"{expr}  else {quote(reason)}"):
+    for line in (f"{expr:<{column}}  {said(reason)}", f"{expr}  {said(reason)}"):
         if indent + len(line) <= PAGE:
             return line
-    lead = f"{_MORE}else "
-    return f"{wrap_code(expr, indent)}\n{wrap_sentence(lead, reason, indent)}"
+    lead = f"{_MORE}{_lead(reason)}"
+    return f"{wrap_code(expr, indent)}\n{wrap_sentence(lead, reason.text, indent)}"
+
+
+def said(reason: Template) -> str:
+    """`else name "reason"`."""
+    return f"{_lead(reason)}{quote(reason.text)}"
+
+
+def _lead(reason: Template) -> str:
+    return f"else {reason.id} " if reason.id else "else "
