@@ -323,7 +323,8 @@ class FusionDecl(Declaration):
     `sparse_outputs` what such a kernel wants quantized behind it; `pays` are the conditions under
     which that is likely to be faster.  A kernel takes in those of the fusions
     that `joins` names where they give one of its inputs and nobody else reads them.  `like` is a
-    fusion whose `int8`, `sparse` and `pays` blocks are this one's too, in front of its own lines.
+    fusion whose `int8`, `sparse` and `pays` blocks are this one's too, in front of its own lines; a
+    line of its own for an operand takes the place of the other's.
     """
 
     like: str | None = None
@@ -338,10 +339,12 @@ class FusionDecl(Declaration):
 
     def resolved(self, base: FusionDecl) -> FusionDecl:
         """This fusion with the lines of the one that it is `like`."""
+        own = {name for line in self.int8 for name in line.names}
+        inherited = tuple(line for line in base.int8 if own.isdisjoint(line.names))
         return replace(
             self,
             like=base.like,
-            int8=base.int8 + self.int8,
+            int8=inherited + self.int8,
             pairings=base.pairings + self.pairings,
             int8_where=base.int8_where + self.int8_where,
             sparse=self.sparse or base.sparse,

@@ -28,6 +28,7 @@ from sparqc.lang.format.printer import format_expr
 from sparqc.lang.parse.keywords import KNOB
 from sparqc.match.call import NativeFailure, call_native
 from sparqc.match.terms import Symbol, Term, Undetermined, Unknown, dimensions, equal, show
+from sparqc.match.weight_sizes import WEIGHT_SIZES, weight_sizes
 
 if TYPE_CHECKING:
     from sparqc.declared.natives import Native
@@ -158,7 +159,18 @@ class _Evaluation:
             raise self.error(f"{show(owner)} is no value that has a {expr.name!r}", expr.span)
         if expr.name in _PROPERTIES:
             return _PROPERTIES[expr.name](owner, self.environment)
+        if expr.name in WEIGHT_SIZES:
+            return self.weight_size(owner, expr)
         return self.attribute(owner, expr.name)
+
+    def weight_size(self, weight: Value, expr: Field) -> Term:
+        """A size of a weight, or what is asked of it, as the matched operator that has it means
+        it."""
+        found = weight_sizes(weight, self.match.nodes, self.environment.table)
+        if found is None:
+            hint = "K, C, area and groups are asked of the weight of an operator in the match"
+            raise self.error(f"{weight.name} is no weight there", expr.span, hint)
+        return found[expr.name]
 
     def knob(self, expr: Field) -> Term:
         if expr.name not in self.environment.knobs:
@@ -291,7 +303,7 @@ _PROPERTIES: dict[str, Callable[[Value, Environment], Term]] = {
     "name": lambda value, _: value.name,
 }
 #: The properties of a value; any other field is an attribute of the operator that defines it.
-PROPERTIES = frozenset(_PROPERTIES)
+PROPERTIES = frozenset((*_PROPERTIES, *WEIGHT_SIZES))
 
 _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,

@@ -9,10 +9,7 @@ from numpy.typing import NDArray
 
 from sparqc.declared.natives import native
 from sparqc.errors import SparqcError
-from sparqc.ir.constants import is_constant
 from sparqc.ir.graph import Shape, Value
-from sparqc.ir.vocabulary.table import default_table
-from sparqc.passes.natives.in_front import runs_in_int8
 
 
 @native("attention_scale")
@@ -56,21 +53,3 @@ def leads_to(value: Value, op: str) -> bool:
     near = [reader for reader in value.readers]
     far = [r for reader in near for v in reader.outputs for r in v.readers]
     return any(reader.op == op for reader in (*near, *far))
-
-
-@native("products_agree")
-def products_agree(logits: Value, result: Value) -> bool:
-    """Whether the product behind the logits of a Softmax runs in INT8 as the one in front does.
-
-    True where no product of two computed matrices is found within four operators.
-    """
-    table, value = default_table(), logits
-    for _ in range(4):
-        node = value.producer
-        if node is None:
-            return True
-        if node.op == "nn.matmul":
-            weighted = any(is_constant(v, table) for v in node.inputs)
-            return weighted or runs_in_int8(value) == runs_in_int8(result)
-        value = next((v for v in node.inputs if not is_constant(v, table)), value)
-    return True

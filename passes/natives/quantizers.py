@@ -72,12 +72,6 @@ def ratio(first: Array, second: Array) -> float:
     return float(f"{numbers[1] / numbers[0]:.3g}") if numbers[0] > 0 else float("inf")
 
 
-@native("nearly")
-def nearly(scale: Array, number: float) -> bool:
-    """Whether every scale is that number, to one part in a thousand."""
-    return bool(np.allclose(scale.astype(np.float64), number, rtol=1e-3, atol=0))
-
-
 @native("scales_fit")
 def scales_fit(scale: Array, shape: Sequence[int | str] | None, axis: int | None) -> bool:
     """Whether there is one scale, or one for each entry of the axis of a tensor of this shape."""

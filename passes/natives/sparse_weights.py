@@ -6,7 +6,6 @@ from weakref import WeakKeyDictionary
 
 from sparqc.declared.natives import native
 from sparqc.ir.graph import Array, Graph, Node, Value
-from sparqc.ir.quantizers import is_dequantized
 from sparqc.ir.vocabulary.table import default_table
 from sparqc.ir.weighted import Weighted, stored_array, weight_of
 from sparqc.numerics.two_four import two_four_violations
@@ -40,45 +39,6 @@ def two_four_broken(result: Value) -> int:
     return (
         0 if found is None or stored is None else two_four_violations(stored, found.reduction_axis)
     )
-
-
-@native("leaves_sparse_kernel")
-def leaves_sparse_kernel(value: Value) -> bool:
-    """Whether a value is what a layer with a 2:4 weight gives, behind its tail of operators.
-
-    The tail is followed upwards through the only operand of each operator that is neither constant
-    nor dequantized, four operators at most.
-    """
-    table = default_table()
-    for _ in range(4):
-        node = value.producer
-        if node is None:
-            return False
-        if weight_of(node, table) is not None:
-            return two_four_share(node.output) == 1
-        open_ends = {v for v in node.inputs if not _is_closed(v)}
-        if len(open_ends) != 1:
-            return False
-        value = open_ends.pop()
-    return False
-
-
-def _is_closed(value: Value) -> bool:
-    return value.is_const or is_dequantized(value)
-
-
-@native("output_channels")
-def output_channels(result: Value) -> int:
-    """K, the output channels of the operator that gives a value; 0 where it has no weight."""
-    found, stored = _stored(result.producer)
-    return 0 if found is None or stored is None else int(stored.shape[found.channel_axis])
-
-
-@native("input_channels")
-def input_channels(result: Value) -> int:
-    """C, the channels that are summed over; 0 where there is no weight."""
-    found, stored = _stored(result.producer)
-    return 0 if found is None or stored is None else int(stored.shape[found.reduction_axis])
 
 
 @native("padded")

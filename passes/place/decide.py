@@ -25,7 +25,6 @@ from sparqc.match.cover import cover
 from sparqc.match.evaluate import evaluate, failing, render
 from sparqc.match.match import Index, Match, Matcher
 from sparqc.passes.adopt.adopted import left_in_float
-from sparqc.passes.natives.int8_paths import multiplied_later
 from sparqc.passes.place.insert_quantizers import Slot
 from sparqc.passes.select import select
 from sparqc.rewrite.context import Context
@@ -322,9 +321,26 @@ def _float_side(
     if output in wanted:
         return ""
     others = (any(d is not decision for d in slots.get(v, {}).values()) for v in values)
-    if all(others) and all(_is_spread(output, v) and multiplied_later(v, output) for v in values):
+    if all(others) and all(_is_spread(output, v) and _multiplied_later(v, output) for v in values):
         return ""  # the map is read as codes by the Mul that the result gates
     return "not every reader of its output runs in INT8"
+
+
+#: The most values between an average and the Mul that it gates.
+_GATE = 40
+
+
+def _multiplied_later(map: Value, pooled: Value) -> bool:
+    """Whether a Mul takes a map and what is computed of its average: squeeze-and-excitation."""
+    products = {n for n in map.readers if n.op == "nn.mul"}
+    seen, stack = {pooled}, [pooled]
+    while stack and products and len(seen) < _GATE:
+        for reader in stack.pop().readers:
+            if reader in products:
+                return True
+            stack += [v for v in reader.outputs if v not in seen]
+            seen.update(reader.outputs)
+    return False
 
 
 def _is_spread(small: Value, large: Value) -> bool:

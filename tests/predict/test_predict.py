@@ -47,13 +47,13 @@ def test_a_residual_block_is_two_kernels_that_write_codes():
     ]
 
 
-def test_without_codes_on_the_skip_the_add_is_a_kernel_and_so_is_every_quantizer():
+def test_without_codes_on_the_skip_the_convolution_writes_float_and_every_quantizer_is_a_kernel():
+    """As 18 of 18 blocks in public engines of TensorRT 8.4 (tensorrt.md §8.1)."""
     assert kernels(residual_block(quantize_skip=False)) == [
         ("q.quantize", [], ["f32"], ["i8"]),
         ("conv_act", ["conv", "relu"], ["i8"], ["f32"]),
         ("q.quantize", [], ["f32"], ["i8"]),
-        ("conv_act", ["conv"], ["i8"], ["f32"]),
-        ("pointwise", ["add", "relu"], ["f32", "f32"], ["f32"]),
+        ("conv_add_act", ["conv", "add", "relu"], ["f32", "i8"], ["f32"]),
         ("q.quantize", [], ["f32"], ["i8"]),
         ("conv_act", ["conv"], ["i8"], ["f32"]),
     ]

@@ -68,6 +68,10 @@ class ExpressionBuilder(Transformer[Token, Any]):
         expr, *reason = items
         return Condition(expr, *reason or (None,), self.place(meta))
 
+    def never(self, meta: Meta, items: list[Token]) -> Condition:
+        sentence = read_template(self.token_source(items[1]), self.read_expr)
+        return Condition(Literal(False), sentence, self.place(meta))
+
     def said(self, meta: Meta, items: list[Token]) -> Template:
         *name, sentence = items[1:]
         template = read_template(self.token_source(sentence), self.read_expr)

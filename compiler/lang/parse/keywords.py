@@ -83,4 +83,8 @@ PROPERTIES: Final = {
     "is_input": "whether it is an input of the graph",
     "is_output": "whether it is an output of the graph",
     "name": "what it is called in the graph",
+    "K": "of the weight of a matched operator: its output channels",
+    "C": "of a weight: the channels that are summed over for each, those of one group",
+    "area": "of a weight: the product of its other sizes, 9 for 3x3, 1 for a matrix",
+    "groups": "of a weight: the groups of its operator, 1 where that has none",
 }

@@ -77,6 +77,8 @@ def wrap_condition(expr: str, reason: Template | None, column: int, indent: int)
     """`expr  else name "reason"`, `else` at a column where that fits, else on a line of its own."""
     if reason is None:
         return wrap_code(expr, indent)
+    if expr == "false" and not reason.id:
+        return wrap_sentence("never ", reason.text, indent)
     for line in (f"{expr:<{column}}  {said(reason)}", f"{expr}  {said(reason)}"):
         if indent + len(line) <= PAGE:
             return line

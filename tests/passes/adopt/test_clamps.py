@@ -15,7 +15,7 @@ from torch import Tensor, nn
 import sparqc
 from sparqc.ir.graph import Array
 from sparqc.passes.adopt.adopted import Adoption
-from sparqc.tools.check.checked import check_proto
+from sparqc.tools.check.checked import Asked, check_proto
 from sparqc.tools.check.fix import fix
 
 WIDTH = 16
@@ -145,7 +145,7 @@ def test_the_cure_of_zero_points_keeps_the_activations(name: str, way: str, tmp_
     """`check --fix` has to leave the outputs quantized, and half of the codes of a Relu unused."""
     plain = model(NETWORKS[name])
     given = quantized(plain, tmp_path, way)
-    before = check_proto(given, "tensorrt-11")
+    before = check_proto(given, Asked("tensorrt-11"))
     fixed = fix(before)
     assert {f.id for f in before.findings if f.grade == "error"} & set(fixed.cured)
     assert not [f for f in fixed.checked.findings if f.grade == "error"]

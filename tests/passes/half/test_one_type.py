@@ -12,7 +12,7 @@ import sparqc
 from sparqc.ir.onnx.adapter import read_onnx
 from sparqc.ir.vocabulary.table import default_table
 from sparqc.passes.half.types import signature_of
-from sparqc.tools.check.checked import check_proto
+from sparqc.tools.check.checked import Asked, check_proto
 from sparqc.tools.engine.rtx import compile_rtx
 
 
@@ -131,5 +131,7 @@ def test_check_finds_pixels_and_coordinates_of_two_types():
     graph = helper.make_graph([node], "g", ends, [output])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
     onnx.checker.check_model(model, full_check=True)
-    found = [f for f in check_proto(model, "tensorrt-11").findings if f.id == "mixed-operands"]
+    found = [
+        f for f in check_proto(model, Asked("tensorrt-11")).findings if f.id == "mixed-operands"
+    ]
     assert found and found[0].message == "y reads f32 pixels at f16 coordinates"

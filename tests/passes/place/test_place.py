@@ -205,7 +205,7 @@ def test_squeeze_and_excitation_is_int8_on_both_inputs_of_its_mul():
             torch.randn(1, 12, 8, 8),
             "channels per group are no multiple of 4",
         ),
-        (nn.Linear(32, 10), torch.randn(4, 32), "fewer than 16 rows or columns"),
+        (nn.Linear(32, 10), torch.randn(4, 32), "C or K below 16"),
     ],
     ids=["narrow", "narrow depthwise", "odd groups", "narrow linear"],
 )
