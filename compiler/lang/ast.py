@@ -337,6 +337,15 @@ class FusionDecl(Declaration):
     pays: tuple[Condition, ...] = ()
     joins: tuple[str, ...] = ()
 
+    @property
+    def reasons(self) -> tuple[Template | None, ...]:
+        """What its lines say where they do not hold, those of `where` left out."""
+        lines: tuple[QuantizedOperand | Pairing | Condition, ...] = (
+            *self.int8, *self.pairings, *self.int8_where, *self.sparse_outputs,
+            *self.sparse_where, *self.pays,
+        )  # fmt: skip
+        return tuple(line.reason for line in lines)
+
     def resolved(self, base: FusionDecl) -> FusionDecl:
         """This fusion with the lines of the one that it is `like`."""
         own = {name for line in self.int8 for name in line.names}

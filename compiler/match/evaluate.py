@@ -170,7 +170,8 @@ class _Evaluation:
         if found is None:
             hint = "K, C, area and groups are asked of the weight of an operator in the match"
             raise self.error(f"{weight.name} is no weight there", expr.span, hint)
-        return found[expr.name]
+        size: Term = found[expr.name]
+        return size
 
     def knob(self, expr: Field) -> Term:
         if expr.name not in self.environment.knobs:

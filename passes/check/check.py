@@ -18,10 +18,12 @@ from sparqc.numerics.two_four import two_four_violations
 from sparqc.passes.check.finding import Finding, Findings, Grade
 from sparqc.passes.check.shared_ranges import far_apart
 from sparqc.passes.check.symmetric import SYMMETRIC
+from sparqc.passes.difference.differences import compared
 from sparqc.passes.masks.pruning import Pruning
 from sparqc.passes.place.placement import Placement
 from sparqc.pipeline.passbase import Pass
 from sparqc.pipeline.registry import register
+from sparqc.predict.roofline import default_gpus
 from sparqc.rewrite.context import Context
 
 __all__ = ["Check", "Finding", "Grade", "findings_of"]
@@ -49,6 +51,8 @@ class Check(Pass):
             *_lost_pairs(graph, context),
         ]
         findings += far_apart(context)
+        if Placement not in context.facts:  # somebody else's quantizers
+            findings += compared(graph, context, default_gpus()[0]).findings
         context.facts.put(Findings(tuple(findings)))
         errors = [f for f in findings if f.grade == "error"]
         if errors and self.strict:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 
 from sparqc.lang.ast import Declaration, FusionDecl, PatternFile, ShareDecl, Template
 
@@ -20,12 +20,7 @@ def named_lines(
     return found
 
 
-def _reasons(declaration: Declaration) -> Iterator[Template | None]:
-    if isinstance(declaration, ShareDecl):
-        yield declaration.reason
-    elif isinstance(declaration, FusionDecl):
-        lines = (
-            *declaration.int8, *declaration.pairings, *declaration.int8_where,
-            *declaration.sparse_outputs, *declaration.sparse_where, *declaration.pays,
-        )  # fmt: skip
-        yield from (line.reason for line in lines)
+def _reasons(declaration: Declaration) -> tuple[Template | None, ...]:
+    if isinstance(declaration, FusionDecl):
+        return declaration.reasons
+    return (declaration.reason,) if isinstance(declaration, ShareDecl) else ()

@@ -186,7 +186,8 @@ class _Insertion:
             value = decision.match.root.output
             layers = {name for n in decision.match.nodes for name in layers_of(n)}
             quantized = value in slots or value in wanted  # by its readers, or behind a move
-            if decision.reason or quantized or value.is_output or not layers & masks.keys():
+            wants = bool(decision.fusion.sparse_outputs)
+            if decision.reason or not wants or quantized or value.is_output or not layers & masks.keys():
                 continue
             if not any(map(self._stays_whole, value.readers)):
                 found[value] = decision

@@ -32,6 +32,8 @@ class Checked:
     """A model and what was found in it."""
 
     model: onnx.ModelProto
+    options: Options
+    #: As it was read, with sizes filled in where they are open.
     graph: Graph
     context: Context
     #: Their nodes are the names of ONNX nodes, the name of the first output for nameless ones.
@@ -40,11 +42,6 @@ class Checked:
     layers: int
     int8_layers: int
     sparse_layers: int
-
-    @property
-    def subject(self) -> Subject:
-        """The file, for the checks of what its graph does not show."""
-        return Subject(self.model, self.graph, self.context)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for `--json`."""
@@ -91,16 +88,16 @@ def check_proto(model: onnx.ModelProto, asked: Asked | None = None) -> Checked:
     options = recorded_options(model, asked.target, asked.knobs, asked.patterns)
     faults = structure_faults(model)
     broken = not all(fault.readable for fault in faults)
-    job = new_job(_without_nodes(model) if broken else model, options=options)
+    job = _with_sizes(_without_nodes(model) if broken else model, options, asked.batch)
     graph, context = job.graph, job.context
     found = [*file_findings(Subject(model, graph, context, faults))]
     if not broken:
         found += [*findings_of(graph, context), *lost_layers(graph, context.table)]
-    if not broken:
-        found += compared(*_with_sizes(model, job, options, asked.batch), priced_for).findings
+        found += compared(graph, context, priced_for).findings
     rows = layer_rows(graph, context)
     return Checked(
         model=model,
+        options=options,
         graph=graph,
         context=context,
         findings=tuple(_with_node_names(found, model)),
@@ -116,19 +113,15 @@ def _without_nodes(model: onnx.ModelProto) -> onnx.ModelProto:
     return onnx.helper.make_model(graph, opset_imports=model.opset_import)
 
 
-def _with_sizes(
-    model: onnx.ModelProto, job: Job, options: Options, batch: int | None
-) -> tuple[Graph, Context]:
-    """The graph with the sizes of its inputs filled in, which prices need."""
-    source = read_source(model)
+def _with_sizes(model: onnx.ModelProto, options: Options, batch: int | None) -> Job:
+    """The model read with the sizes of its inputs filled in, which prices need.
+
+    Where they do not fit it, they stay open, and differences have no price.
+    """
     try:
-        with_sizes, _ = sized(source, batch, None)
+        return new_job(sized(read_source(model), batch, None)[0], options=options)
     except SparqcError:
-        return job.graph, job.context  # they stay open, and differences without a price
-    if with_sizes is source.model:
-        return job.graph, job.context
-    other = new_job(with_sizes, options=options)
-    return other.graph, other.context
+        return new_job(model, options=options)
 
 
 def _with_node_names(findings: Sequence[Finding], model: onnx.ModelProto) -> Iterator[Finding]:

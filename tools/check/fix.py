@@ -11,14 +11,17 @@ import onnx
 
 from sparqc.declared.misread import misread
 from sparqc.declared.targets import Profile
+from sparqc.ir.graph import Graph
 from sparqc.ir.onnx.adapter import save_onnx
+from sparqc.job.open import new_job
 from sparqc.job.verify import check_model
 from sparqc.job.write import write_for
-from sparqc.passes.check.file_checks import file_checks, write_axes
+from sparqc.passes.check.file_checks import Subject, file_checks, write_axes
 from sparqc.passes.check.fixes import apply_fixes, has_broken_scales
 from sparqc.passes.difference.differences import compared
 from sparqc.passes.difference.plan import carry_out
 from sparqc.predict.roofline import default_gpus
+from sparqc.rewrite.context import Context
 from sparqc.tools.check.checked import Asked, Checked, check_proto, node_names
 
 
@@ -32,34 +35,35 @@ class Fixed:
 
 
 def fix(checked: Checked, asked: Asked | None = None) -> Fixed:
-    """Cure what needs no new calibration, and check the result again; `checked.graph` is changed.
+    """Cure what needs no new calibration, and check the result again.
 
     Raises SparqcError where the cured graph is no valid model, which would be a mistake in a cure.
     """
     written_out = Counter(f.id for f in checked.findings if _cured_by_writing(f.id))
-    target = checked.context.target
-    axes = write_axes(checked.subject)
-    cured = dict(apply_fixes(checked.graph, checked.context))
+    job = new_job(checked.model, options=checked.options)
+    graph, context, target = job.graph, job.context, job.context.target
+    axes = write_axes(Subject(checked.model, graph, context))
+    cured = dict(apply_fixes(graph, context))
     cured |= {id: count for id, count in written_out.items() if id != "missing-axis"}
     cured |= {"missing-axis": axes} if axes else {}
-    cured |= _placed(checked)
+    cured |= _placed(graph, context)
     if not cured:
         return Fixed({}, checked)
-    model = write_for(checked.graph, checked.context.table, target)
+    model = write_for(graph, context.table, target)
     cured = {id: count for id, count in _less_misread(cured, model, target).items() if count}
     _keep_names(model, checked.model)
     check_model(model)
     return Fixed(cured, check_proto(model, replace(asked or Asked(), target=target.name)))
 
 
-def _placed(checked: Checked) -> dict[str, int]:
+def _placed(graph: Graph, context: Context) -> dict[str, int]:
     """Write the plan into the graph, as far as ranges are known; what was cured by that."""
-    if has_broken_scales(checked.graph, checked.context):
+    if has_broken_scales(graph, context):
         return {}  # the plan would take the broken scale away, and the fault with it
-    outcome = compared(checked.graph, checked.context, default_gpus()[0])
+    outcome = compared(graph, context, default_gpus()[0])
     cured = Counter(f.id for f in outcome.findings if f.fix)
     if cured and outcome.plan is not None:
-        carry_out(checked.graph, checked.context, outcome.plan)
+        carry_out(graph, context, outcome.plan)
         return dict(cured)
     return {}
 

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import click
+import onnx
 from rich.console import Console
 
+from sparqc.declared.targets import default_profile, profiles
 from sparqc.errors import FAILED, UsageError, did_you_mean
 from sparqc.tools.engine.own_process import in_own_process
-from sparqc.tools.engine.report import EngineReport
+from sparqc.tools.engine.report import CompilerMessage, EngineReport
 from sparqc.tools.engine.rtx import DEFAULT_SM, compile_rtx
 from sparqc.tools.engine.rtx import TARGET as RTX
 from sparqc.tools.engine.shapes import Shapes, parse_shape
 from sparqc.tools.engine.text import render_report
 from sparqc.tools.engine.trt import compile_trt
+from sparqc.tools.model.recorded_options import compiled_for
 
 #: What `sparqc build` compiles for; `tensorrt` stands for the version that is installed.
 TARGETS = (RTX, "tensorrt", "tensorrt-8.6", "tensorrt-10", "tensorrt-11")
@@ -68,6 +72,17 @@ def build_engine(
     )
 
 
+def _made_for_another(path: Path, target: str) -> str:
+    """A warning where sparqc compiled the file for another target; "" where it did not."""
+    made_for = compiled_for(onnx.load(path, load_external_data=False))
+    if not made_for or (made_for == target if target in profiles() else made_for != RTX):
+        return ""
+    return (
+        f"the file was compiled for {made_for}: what {target} takes otherwise may run in float "
+        f"(sparqc compile --target {target if target in profiles() else default_profile().name})"
+    )
+
+
 @click.command("build")
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("--target", default=RTX, show_default=True, help=f"One of {', '.join(TARGETS)}.")
@@ -104,6 +119,8 @@ def build(
     report = build_engine(
         model, target, sm, batch=batch, shapes=shapes, sparse=sparsity, output=output
     )
+    if note := _made_for_another(model, target):
+        report = replace(report, warnings=(CompilerMessage(note), *report.warnings))
     if as_json:
         click.echo(json.dumps(report.to_json(), indent=2))
     else:

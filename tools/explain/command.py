@@ -24,7 +24,19 @@ _PATH = click.Path(path_type=Path)
 
 @click.command("explain")
 @click.argument("file", type=_PATH)
-@click.option("--target", default="", metavar="NAME", help="See `sparqc targets`.")
+@click.option(
+    "--target",
+    default="",
+    metavar="NAME",
+    help="See `sparqc targets`; by default the one that the file was compiled for.",
+)
+@click.option(
+    "--knob",
+    "knobs",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Set a knob of the target's rules, as for compile; by default as the file was compiled.",
+)
 @click.option("--node", metavar="NAME", help="Say all about one ONNX node or tensor.")
 @click.option(
     "--engine",
@@ -57,6 +69,7 @@ _PATH = click.Path(path_type=Path)
 def explain_command(
     file: Path,
     target: str,
+    knobs: tuple[str, ...],
     node: str | None,
     listing: Path | None,
     plan: bool,
@@ -83,7 +96,7 @@ def explain_command(
     model = load_onnx(file)
     check_model(model)
     shapes = dict(map(parse_shape, shape_texts))
-    engine = predict(model, target, batch=batch, shapes=shapes, patterns=patterns)
+    engine = predict(model, target, batch=batch, shapes=shapes, knobs=knobs, patterns=patterns)
     estimates = [_estimate(engine, name) for name in estimated_for]
     compared = _compared(engine, listing, model) if listing is not None else None
     if as_json:

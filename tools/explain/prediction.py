@@ -12,13 +12,13 @@ from sparqc.errors import UsageError
 from sparqc.ir.graph import Graph
 from sparqc.ir.onnx.adapter import load_onnx
 from sparqc.job.open import new_job
-from sparqc.job.options import Options
 from sparqc.match.match import Index, Matcher
 from sparqc.predict.engine import PredictedEngine
 from sparqc.predict.predict import predict_graph
 from sparqc.rewrite.context import Context
 from sparqc.tools.engine.onnx_source import InputSpec, OnnxSource, read_source
 from sparqc.tools.engine.shapes import Shapes, input_ranges
+from sparqc.tools.model.recorded_options import recorded_options
 
 #: What is said where sizes stay open.
 OPEN_SIZES = "sizes that are not known are left out of all figures: give them with --shape"
@@ -30,15 +30,17 @@ def predict(
     *,
     batch: int | None = None,
     shapes: Shapes | None = None,
+    knobs: Sequence[str] = (),
     patterns: Sequence[Path] = (),
 ) -> PredictedEngine:
     """Predict what a target makes of an ONNX model, sparqc's or anybody's.
 
     Args:
         model: a path, or a model in memory (which stays as it is).
-        target: a target profile, "" for the default one.
+        target: a target profile, "" for the one that the model was compiled for, else the default.
         batch: the size of a free batch dimension, 8 if None.
         shapes: input name -> one exact shape, or a range, of which the usual one counts.
+        knobs: words such as "attention=int8", which go before those that it was compiled with.
         patterns: pattern files whose fusions and shares count too.
 
     Sizes that stay open are left out of the figures, and a note says so.
@@ -48,8 +50,9 @@ def predict(
         SparqcError: the file is no valid ONNX model.
     """
     source = read_source(_loaded(model))
+    options = recorded_options(source.model, target, knobs, patterns)
     model, notes = sized(source, batch, shapes)
-    job = new_job(model, options=Options(passes="", target=target, patterns=tuple(patterns)))
+    job = new_job(model, options=options)
     engine = predict_graph(job.graph, job.context)
     notes = (*notes, *engine.notes, *_refusals(job.graph, job.context))
     return _named(replace(engine, notes=notes), source)

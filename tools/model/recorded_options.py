@@ -24,15 +24,23 @@ def recorded_options(
     A knob that a person sets goes before the recorded one; what is recorded and unknown here counts
     for nothing.
     """
-    recorded = {p.key: p.value for p in model.metadata_props}
-    told = recorded.get(TARGET, "")
-    words = [word for word in recorded.get(KNOBS, "").split(",") if _is_known(word)]
+    words = [word for word in _recorded(model, KNOBS).split(",") if _is_known(word)]
     return Options(
         passes="",
-        target=target or (told if told in profiles() else ""),
+        target=target or compiled_for(model),
         knobs=(*words, *knobs),
         patterns=tuple(patterns),
     )
+
+
+def compiled_for(model: onnx.ModelProto) -> str:
+    """The target that a file says it was compiled for; "" where it says none that is known."""
+    told = _recorded(model, TARGET)
+    return told if told in profiles() else ""
+
+
+def _recorded(model: onnx.ModelProto, key: str) -> str:
+    return next((p.value for p in model.metadata_props if p.key == key), "")
 
 
 def _is_known(word: str) -> bool:

@@ -47,8 +47,7 @@ def _asked(fusion: FusionDecl) -> set[str]:
     conditions = (*fusion.int8_where, *fusion.sparse_where, *fusion.pays)
     expressions: list[Expr | Template] = [c.expr for c in conditions]
     operands = (*fusion.int8, *fusion.sparse_outputs)
-    said = (c.reason for c in (*conditions, *operands, *fusion.pairings))
-    expressions += [reason for reason in said if reason is not None]
+    expressions += [reason for reason in fusion.reasons if reason is not None]
     names = {n.id for e in expressions for n in walk(e, Name)}
     names |= {n for q in operands for n in q.names} | {p.operand for p in fusion.pairings}
     return names | ({fusion.sparse} if fusion.sparse else set())

@@ -105,7 +105,8 @@ class LineBuilder(PatternBuilder):
 
     def pairing(self, meta: Meta, items: list[Any]) -> Pairing:
         operand, _, fusion, *reason = items
-        return Pairing(self._name(operand), str(fusion), *reason or (None,), self.place(meta))
+        said = reason[0] if reason else None
+        return Pairing(self._name(operand), str(fusion), said, self.place(meta))
 
     def scaled(self, meta: Meta, items: list[Any]) -> tuple[tuple[str, ...], Template | None]:
         names, *reason = items

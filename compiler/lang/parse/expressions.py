@@ -66,7 +66,7 @@ class ExpressionBuilder(Transformer[Token, Any]):
 
     def condition(self, meta: Meta, items: list[Any]) -> Condition:
         expr, *reason = items
-        return Condition(expr, *reason or (None,), self.place(meta))
+        return Condition(expr, reason[0] if reason else None, self.place(meta))
 
     def never(self, meta: Meta, items: list[Token]) -> Condition:
         sentence = read_template(self.token_source(items[1]), self.read_expr)
