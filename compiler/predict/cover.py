@@ -50,7 +50,7 @@ class KernelCover:
 
     From the outputs to the inputs; at each root in the order of `precedence`.  An operator with a
     weight that is half quantized runs in float.  A kernel in INT8 may read what else it takes in,
-    such as the skip of a residual Add, in float, and then writes float (tensorrt.md §8.1).
+    such as the skip of a residual Add, in float, and then writes float.
     """
 
     def __init__(self, graph: Graph, context: Context, matcher: Matcher, codes: Flow) -> None:

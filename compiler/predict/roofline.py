@@ -35,7 +35,7 @@ class Gpu:
     tf32: float | None = None
     default: bool = False
     #: Microseconds until a kernel begins, and the shares of the peaks that kernels reach: fitted to
-    #: public engines of an A100, whole networks within 1 to 9 % (tensorrt.md §8.11).
+    #: public engines of an A100, whole networks within 1 to 9 %.
     launch: float = 3.0
     reached: float = 0.55
     reached_sparse: float = 0.40

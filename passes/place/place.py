@@ -186,8 +186,8 @@ class _Insertion:
             value = decision.match.root.output
             layers = {name for n in decision.match.nodes for name in layers_of(n)}
             quantized = value in slots or value in wanted  # by its readers, or behind a move
-            wants = bool(decision.fusion.sparse_outputs)
-            if decision.reason or not wants or quantized or value.is_output or not layers & masks.keys():
+            wanting = decision.fusion.sparse_outputs and layers & masks.keys()
+            if decision.reason or quantized or value.is_output or not wanting:
                 continue
             if not any(map(self._stays_whole, value.readers)):
                 found[value] = decision

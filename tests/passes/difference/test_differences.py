@@ -154,7 +154,7 @@ def grouped_transposed(n: Net) -> str:
         (half_a_gate, "half-quantized-mul", "does not read both"),
         (float_weight, "bare-weight", "its weights w are float"),
         (float_data, "half-quantized", "reads conv"),
-        (grouped_transposed, "float-readers", "grouped transposed convolutions have no INT8 kernel"),
+        (grouped_transposed, "float-readers", "grouped transposed convolutions have no INT8"),
     ],
 )  # fmt: skip
 def test_one_difference_is_one_finding(
@@ -205,9 +205,7 @@ def on_one_tensor(n: Net) -> str:
         (on_one_tensor, "several-scales"),
     ],
 )
-def test_scales_that_belong_together_and_differ(
-    build: Callable[[Net], str], expected: str
-) -> None:
+def test_scales_that_belong_together_and_differ(build: Callable[[Net], str], expected: str) -> None:
     n = net()
     (finding,) = findings(n.model(build(n)))
     assert finding.id == expected and "by a factor of" in finding.message
@@ -267,7 +265,7 @@ def test_two_four_that_no_kernel_takes_is_named_by_its_line() -> None:
 
 def attention(quantize: str) -> onnx.ModelProto:
     n = Net(("batch", 4, 64, 32))
-    q, k, v, p = (n.qdq if part in quantize else (lambda value: value) for part in "qkvp")
+    q, k, v = (n.qdq if part in quantize else (lambda value: value) for part in "qkv")
     turned = n.op("Transpose", "x", perm=[0, 1, 3, 2])
     scores = n.op("MatMul", q("x"), k(turned))
     given = n.constant("unit", np.float32(1 / 127)), "zero"

@@ -1,5 +1,5 @@
 """Graphs as pytorch-quantization exports them, whose engines are public: TensorRT 8.4 ran their
-convolutions with unfolded BatchNorm in INT8, and each float skip made its convolution write FP32."""
+convolutions with unfolded BatchNorm in INT8, and each float skip let its convolution write FP32."""
 
 from collections import Counter
 
