@@ -7,14 +7,15 @@ from collections.abc import Iterator
 from sparqc.passes.check.finding import Finding
 from sparqc.passes.difference.kinds import NEVER_SPARSE
 from sparqc.predict.engine import PredictedEngine
+from sparqc.predict.ledger import UNCOVERED
 
 
 def sparse_findings(engine: PredictedEngine) -> Iterator[Finding]:
     """A finding for each layer whose weight is 2:4 for nothing, in the words of its fusion."""
     for row in engine.ledger:
         verdict = next((v for v in (row.size_rule, row.pays) if not v.holds), None)
-        if not row.two_four.holds or verdict is None:
-            continue
+        if not row.two_four.holds or verdict is None or verdict.reason == UNCOVERED:
+            continue  # of an operator without a fusion nothing is known
         yield Finding(
             id=verdict.id.replace("_", "-") or NEVER_SPARSE.id,
             grade="slow" if verdict is row.size_rule else "note",
