@@ -8,15 +8,12 @@ from sparqc.declared.natives import native
 from sparqc.ir.graph import Graph, Node, Value
 from sparqc.ir.vocabulary.table import default_table
 
-#: Operators that give predictions another shape or collect those of several heads.
-_COLLECT = {
-    "nn.concat", "nn.reshape", "nn.flatten", "nn.transpose", "nn.squeeze", "nn.unsqueeze",
-    "nn.split", "nn.slice", "nn.stack", "nn.identity",
-}  # fmt: skip
 #: What makes a map of predictions into another map, as segmentation networks and classifiers do.
 _MAPS = {
-    "nn.resize", "nn.average_pool", "nn.global_average_pool", "nn.reduce_mean", "nn.max_pool",
-    "nn.argmax",
+    "nn.resize", "nn.antialiased_resize", "nn.average_pool", "nn.sum_pool",
+    "nn.global_average_pool", "nn.adaptive_average_pool", "nn.max_pool",
+    "aten.adaptive_max_pool1d.default", "aten.adaptive_max_pool2d.default",
+    "nn.reduce_mean", "nn.var", "nn.std", "nn.var_mean", "nn.std_mean",
 }  # fmt: skip
 
 _behind: WeakKeyDictionary[Graph, tuple[int, set[Value]]] = WeakKeyDictionary()
@@ -54,9 +51,9 @@ def has_weight(node: Node) -> bool:
 def is_detection_head(c: Value) -> bool:
     """Whether a convolution without activation gives predictions that are collected with others'.
 
-    Such a convolution reaches the outputs without passing weights, a resize or a pool; on the way
-    its map is laid out anew or put beside others, or it is an output whose channels are not those
-    of the convolution's input.  A network has several of them: scales, boxes and classes.
+    Such a convolution reaches the outputs without passing weights, a resize or a pool; there its
+    map is laid out anew or stands beside others, or has other channels than the convolution's
+    input.  A network has several of them: scales, boxes and classes.
     """
     return c.producer is not None and c in _detection_heads(c.producer.graph)
 
@@ -71,20 +68,33 @@ def _detection_heads(graph: Graph) -> set[Value]:
 
 
 def _predicts(conv: Node) -> bool:
-    """Whether everything behind a convolution only collects and decodes what it predicts."""
+    """Whether everything behind a convolution only collects and decodes what it predicts.
+
+    That it is collected shows in the shapes of the outputs, which each spelling of the operators in
+    between has in common: what is one operator in PyTorch is several in ONNX.
+    """
     if len(conv.output.shape or ()) != 4:
         return False
-    collected, seen, stack = _changes_channels(conv), set[Node](), [*conv.output.readers]
+    collected, seen, stack = _changes_channels(conv), set[Node](), [conv.output]
     while stack:
-        node = stack.pop()
-        if node in seen:
-            continue
-        if node.op in _MAPS or is_layer(node):
-            return False
-        seen.add(node)
-        collected |= node.op in _COLLECT
-        stack += [reader for value in node.outputs for reader in value.readers]
+        value = stack.pop()
+        collected |= value.is_output and not _is_same_map(conv.output, value)
+        for node in value.readers:
+            if node in seen:
+                continue
+            if node.op in _MAPS or is_layer(node):
+                return False
+            seen.add(node)
+            stack += node.outputs
     return collected
+
+
+def _is_same_map(x: Value, y: Value) -> bool:
+    """Whether two values have one shape, the batch aside; sizes that are symbolic may be equal."""
+    if x.shape is None or y.shape is None or len(x.shape) != len(y.shape):
+        return False
+    pairs = zip(x.shape[1:], y.shape[1:], strict=True)
+    return all(a == b or not (isinstance(a, int) or isinstance(b, int)) for a, b in pairs)
 
 
 def _changes_channels(conv: Node) -> bool:
