@@ -46,6 +46,8 @@ def _read_gather(call: Call) -> Reading | None:
         if rank is None or not isinstance(given["index"], int | Value):
             return None
         operands, axis = {"x": given["self"], "indices": given["index"]}, wrap(given["dim"], rank)
+        if packet == "index_select" and rank_of(given["index"]) != 1:
+            return None  # one index of no axes keeps the axis all the same
     indices = operands["indices"]
     if not (isinstance(indices, Value) and indices.type.dtype == "i32"):
         operands["indices"] = tensor_operand(indices, "i64")

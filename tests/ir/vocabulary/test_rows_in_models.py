@@ -122,6 +122,23 @@ BATCHED = {
     "std_mean": lambda x: torch.std_mean(x, -1, unbiased=False),
     "glu": lambda x: F.glu(x.transpose(1, 2)[:, :4], 1),
     "reshape_as": lambda x: x.flatten(1).reshape_as(x) + x.flatten(1).view_as(x),
+    "index_add where the axis has one element": lambda x: x[:, :1].index_add(
+        1, torch.tensor([0]), x[:, 1:2]),
+    "index_add at one place twice": lambda x: x.index_add(1, torch.tensor([2, 0, 2]), x, alpha=0.5),
+    "index_add in place": lambda x: x.clone().index_add_(-1, torch.tensor([4, 0]), x[..., :2]),
+    "index_add by a number": lambda x: x.index_add(1, torch.tensor(2), x[:, :1]),
+    "index_add by small indices": lambda x: x.index_add(2, torch.tensor([1]).int(), x[..., :1]),
+    "index_add of integers": lambda x: ids(x).index_add(0, torch.tensor([1]), ids(x)[:1], alpha=3),
+    "index_add at computed places": lambda x: x.index_add(1, ids(x[0, :, 0]).clamp(max=2), x),
+    "index_copy": lambda x: x.index_copy(2, torch.tensor([3, 0]), x[..., 1:3]),
+    "index_copy in place where the axis has one element": lambda x: x[..., :1].clone().index_copy_(
+        -1, torch.tensor([0]), x[..., 1:2]),
+    "scatter": lambda x: x.scatter(1, x.max(1, keepdim=True)[1], x[:, :1]),
+    "scatter of more updates than indices": lambda x: x.scatter(
+        1, torch.zeros(2, 1, 4, dtype=torch.int64), x),
+    "scatter_add": lambda x: x.scatter_add(2, ids(x), x),
+    "scatter_add in place": lambda x: torch.zeros_like(x).scatter_add_(1, ids(x).clamp(max=2), x),
+    "scatter_reduce": lambda x: x.scatter_reduce(2, ids(x), x, "amax"),
     "topk": lambda x: x.topk(2),
     "topk of the smallest": lambda x: x.topk(2, dim=1, largest=False),
     "baddbmm": lambda x: torch.baddbmm(TABLE[0], x, x.transpose(1, 2) @ x, beta=0.5, alpha=2),
@@ -201,3 +218,11 @@ def test_at_two_lengths(function):
     model = compiled(with_lengths(function, x), x)
     for shape in ((2, 4, 6), (3, 7, 6)):
         assert_same(model, function, torch.randn(shape))
+
+
+def test_an_index_of_no_axes_keeps_the_axis():
+    def function(x):
+        return x.index_select(1, torch.tensor(2)), x[:, torch.tensor(2)]
+
+    done = sparqc.compile(Function(function), (torch.randn(2, 3, 5),), passes="float")
+    assert_same(done.model, function, torch.randn(5, 3, 5))

@@ -17,7 +17,7 @@ NAMES = (
     "nn.tile", "nn.tile_by", "nn.constant_of_shape", "nn.full", "nn.full_like", "nn.range",
     "nn.cumsum", "nn.argmin", "nn.max_with_index", "nn.min_with_index", "nn.topk",
     "nn.gather_elements", "nn.index", "nn.var", "nn.std", "nn.var_mean", "nn.std_mean", "nn.glu",
-    "nn.baddbmm", "nn.addbmm", "nn.reshape_as", "nn.meshgrid",
+    "nn.baddbmm", "nn.addbmm", "nn.reshape_as", "nn.meshgrid", "nn.index_copy",
 )  # fmt: skip
 
 
@@ -75,6 +75,12 @@ READ = {
         "y = GatherND(x, i)", "nn.gather_nd", (("i", np.array([[0, 1], [1, -1]])),)),
     "GatherND in batches": (
         "y = GatherND<batch_dims = 1>(x, i)", "nn.gather_nd", (("i", np.array([[0, 1], [3, 2]])),)),
+    "ScatterElements": (
+        "y = ScatterElements<axis = -1>(x, i, u)", "nn.scatter_elements",
+        (("i", np.array([[[0, -1]], [[2, 1]]])), ("u", np.ones((2, 1, 2), np.float32)))),
+    "ScatterElements that adds": (
+        'y = ScatterElements<axis = 1, reduction = "add">(x, i, x)', "nn.scatter_elements",
+        (("i", np.random.default_rng(1).integers(0, 4, (2, 4, 6))),)),
     "ArgMin": ("y = ArgMin<axis = -1>(x)", "nn.argmin", ()),
 }  # fmt: skip
 
