@@ -5,6 +5,7 @@ from __future__ import annotations
 from weakref import WeakKeyDictionary
 
 from sparqc.declared.natives import native
+from sparqc.ir.constants import is_constant
 from sparqc.ir.graph import Graph, Node, Value
 from sparqc.ir.vocabulary.table import default_table
 
@@ -42,9 +43,16 @@ def _behind_weights(graph: Graph) -> set[Value]:
 
 
 def has_weight(node: Node) -> bool:
-    """Whether a node is one of the operators that multiply by weights."""
+    """Whether a node multiplies what the network computes by weights, or by more that it computes.
+
+    A constant in front of a product is no weight: a resize, say, that is written as products with
+    the matrices of its filter.
+    """
     operator = default_table().get(node.op)
-    return operator is not None and operator.weight is not None
+    if operator is None or operator.weight is None:
+        return False
+    first = next(node.inputs, None)
+    return first is None or not is_constant(first, default_table())
 
 
 @native("is_detection_head")

@@ -191,10 +191,13 @@ def test_squares_that_overflow_do_not():
         ("y = nn.reduce_l2(a, axes=[-1], keepdims=true)", "sum"),
         ("y = nn.add(a, 1e-7)", "1e-07"),
         ("y = nn.mul(a, 100000.0)", "1e+05"),
+        ('y = nn.scatter_elements(a, i, a, axis=1, reduction="add")', "sum"),
+        ('y = nn.scatter_elements(a, i, a, axis=1, reduction="mul")', "product"),
+        ('y = onnx.ScatterND(a, i, a, reduction="add")', "sum"),
     ],
 )
 def test_operators_that_leave_the_range(line, word):
-    graph, facts = half(f"x: f32[2, 8]\na = nn.tanh(x)\n{line}\n")
+    graph, facts = half(f"x: f32[2, 8]\ni: i64[2, 8]\na = nn.tanh(x)\n{line}\n")
     assert word in reasons(facts)["y"]
     assert types(graph)["y"] == "f32"
 

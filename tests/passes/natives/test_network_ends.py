@@ -1,4 +1,4 @@
-"""Heads are found alike on both roads, which spell what lies behind them differently."""
+"""Both roads find the same ends of a network, however they spell what lies behind and in front."""
 
 import pytest
 import torch
@@ -7,7 +7,7 @@ from torch.nn import functional
 
 import sparqc
 from sparqc.extend import Recorder
-from sparqc.passes.natives.network_ends import is_detection_head
+from sparqc.passes.natives.network_ends import is_detection_head, is_in_front
 
 
 class Heads(nn.Module):
@@ -31,13 +31,18 @@ class Folded(Recorder):
             self.graph = event.graph.clone()
 
 
-def heads(model, *inputs):
-    """The numbers of output channels of the heads, and the float file."""
+def convolutions(model, *inputs):
+    """The convolutions of the folded graph, and the float file."""
     folded = Folded()
     done = sparqc.compile(model, inputs, passes="float", listeners=[folded])
-    convs = [n for n in folded.graph.nodes if n.op == "nn.conv"]
+    return [n for n in folded.graph.nodes if n.op == "nn.conv"], done.model
+
+
+def heads(model, *inputs):
+    """The numbers of output channels of the heads, and the float file."""
+    convs, exported = convolutions(model, *inputs)
     assert len(convs) == 2
-    return {n.output.shape[1] for n in convs if is_detection_head(n.output)}, done.model
+    return {n.output.shape[1] for n in convs if is_detection_head(n.output)}, exported
 
 
 def first_scattered(x):
@@ -91,3 +96,30 @@ def test_sizes_that_are_not_known_are_no_new_layout():
     ).model_proto  # fmt: skip
     found, _ = heads(exported)
     assert found == set()
+
+
+FIRST = {
+    "a resize that is written as products": lambda x: functional.interpolate(
+        x, size=(6, 6), mode="bilinear", antialias=True),
+    "a matrix in front": lambda x: torch.eye(8) @ x,
+}  # fmt: skip
+LATER = {
+    "a product of features": lambda x: x @ x.transpose(2, 3),
+    "a weight behind": lambda x: x @ torch.eye(8),
+}
+
+
+@pytest.mark.parametrize("name", [*FIRST, *LATER])
+def test_both_roads_find_the_same_first_convolution(name):
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(3, 16, 3, padding=1)
+
+        def forward(self, x):
+            return self.conv({**FIRST, **LATER}[name](x))
+
+    (on_fx,), exported = convolutions(Net().eval(), torch.randn(2, 3, 8, 8))
+    (on_onnx,), _ = convolutions(exported, torch.randn(2, 3, 8, 8))
+    for conv in (on_fx, on_onnx):
+        assert is_in_front(conv.operands["x"]) == (name in FIRST)
