@@ -45,14 +45,21 @@ def _behind_weights(graph: Graph) -> set[Value]:
 def has_weight(node: Node) -> bool:
     """Whether a node multiplies what the network computes by weights, or by more that it computes.
 
-    A constant in front of a product is no weight: a resize, say, that is written as products with
-    the matrices of its filter.
+    A constant in front of a product is no weight, see `_filters`.
     """
+    return _multiplies(node) and not _filters(node)
+
+
+def _multiplies(node: Node) -> bool:
     operator = default_table().get(node.op)
-    if operator is None or operator.weight is None:
-        return False
+    return operator is not None and operator.weight is not None
+
+
+def _filters(node: Node) -> bool:
+    """Whether a node multiplies a constant by what the network computes, which makes another map of
+    it: a resize, say, that is written as products with the matrices of its filter."""
     first = next(node.inputs, None)
-    return first is None or not is_constant(first, default_table())
+    return _multiplies(node) and first is not None and is_constant(first, default_table())
 
 
 @native("is_detection_head")
@@ -90,7 +97,7 @@ def _predicts(conv: Node) -> bool:
         for node in value.readers:
             if node in seen:
                 continue
-            if node.op in _MAPS or is_layer(node):
+            if node.op in _MAPS or is_layer(node) or _filters(node):
                 return False
             seen.add(node)
             stack += node.outputs
