@@ -15,6 +15,7 @@ from sparqc.ir.graph import Array, Graph
 from sparqc.ir.onnx.skeleton import skeleton_of
 from sparqc.ir.quantizers import onnx_conversions
 from sparqc.pipeline.drift import equal_share, is_codes
+from sparqc.validation.departure import SMALLEST
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,8 @@ def _float_difference(pairs: Sequence[tuple[int, tuple[Array, Array]]]) -> Diffe
         scale = max(scale, float(np.abs(a).max(initial=0.0)))
     if not pairs:
         return Difference(float("nan"), 0.0, 0.0)
-    snr = float("inf") if noise == 0 else 10 * float(np.log10(max(signal, 1e-300) / noise))
+    nothing = noise == 0 or (not scale and largest <= SMALLEST)  # zeros, and what rounding leaves
+    snr = float("inf") if nothing else 10 * float(np.log10(max(signal, 1e-300) / noise))
     return Difference(snr, largest, largest / scale if scale else largest)
 
 

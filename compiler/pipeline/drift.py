@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparqc.ir.graph import Array, Graph
+from sparqc.validation.departure import SMALLEST
 
 Word = Literal["exact", "close", "lossy"]
 #: What "close" allows, relative to the largest magnitude of an output.
@@ -135,8 +136,11 @@ def _relative(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
     difference = np.abs(a[~same] - b[~same])
     if not np.isfinite(difference).all():
         return math.inf
+    worst = float(difference.max())
     scale = float(np.max(np.abs(a), where=np.isfinite(a), initial=0.0))
-    return float(difference.max()) / scale if scale else math.inf
+    if not scale:
+        return 0.0 if worst <= SMALLEST else math.inf
+    return worst / scale
 
 
 def _snr(before: Sequence[Array], after: Sequence[Array]) -> float:
@@ -152,6 +156,6 @@ def _snr(before: Sequence[Array], after: Sequence[Array]) -> float:
         finite = np.isfinite(a) & np.isfinite(b)
         signal += float(np.square(a, where=finite, out=np.zeros_like(a)).sum())
         noise += float(np.square(np.subtract(a, b, where=finite, out=np.zeros_like(a))).sum())
-    if noise == 0.0:
+    if noise == 0.0 or (not signal and noise <= SMALLEST**2):
         return math.inf
     return 10 * math.log10(signal / noise) if signal else -math.inf

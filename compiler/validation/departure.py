@@ -63,9 +63,10 @@ def gap(expected: Array, actual: Array, *, rounds: bool = False, half: bool = Fa
         return math.inf
     if not expected.size:
         return 0.0
-    relative = _relative(expected, actual)
-    if relative * largest_of(_wide(expected)) <= SMALLEST:
+    worst, largest = _worst(expected, actual), largest_of(_wide(expected))
+    if worst <= SMALLEST:
         return 0.0
+    relative = worst / largest if math.isfinite(worst) and largest else math.inf
     if relative <= (0.0 if expected.dtype.kind in "iub" else CLOSE_HALF if half else CLOSE):
         return 0.0
     return 0.0 if rounds and _rounds_alike(expected, actual, half) else relative
@@ -98,18 +99,14 @@ def _rounds_alike(expected: Array, actual: Array, half: bool) -> bool:
     return float(off.max()) <= step and (half or moved <= max(1, TIES * off.size))
 
 
-def _relative(a: Array, b: Array) -> float:
+def _worst(a: Array, b: Array) -> float:
     if np.array_equal(a, b):  # most weights, and much cheaper than what follows
         return 0.0
     x, y = _wide(a), _wide(b)
     with np.errstate(invalid="ignore"):  # inf - inf, which is no difference
         difference = np.abs(x - y)
-    difference = np.where((x == y) | (np.isnan(x) & np.isnan(y)), 0.0, difference)
-    worst = float(difference.max())
-    if not worst:
-        return 0.0
-    largest = largest_of(x)
-    return worst / largest if math.isfinite(worst) and largest else math.inf
+    worst = np.where((x == y) | (np.isnan(x) & np.isnan(y)), 0.0, difference).max()
+    return math.inf if np.isnan(worst) else float(worst)
 
 
 def largest_of(array: Array) -> float:

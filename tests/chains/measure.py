@@ -177,13 +177,14 @@ def _compare_float(network: Chain, model: onnx.ModelProto, found: Outcome) -> No
 
 
 def error_of(expected: Array, actual: Array) -> float:
-    """The largest difference by the largest magnitude; infinite where shapes or types differ."""
+    """The largest difference by the largest magnitude, itself where that is 0; infinite where
+    shapes or types differ."""
     if expected.shape != actual.shape or expected.dtype != actual.dtype:
         return float("inf")
     a, b = expected.astype(np.float64), actual.astype(np.float64)
     off = np.abs(a - b).max(initial=0.0)
     largest = np.abs(a).max(initial=0.0)
-    return float(off / largest) if off else 0.0
+    return float(off / largest) if largest else float(off)
 
 
 def _is_unstable(network: Chain) -> bool:

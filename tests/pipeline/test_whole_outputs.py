@@ -198,3 +198,25 @@ def test_the_report_has_no_decibels_of_labels(tmp_path, capsys):
     assert 0 <= report["difference"]["equal_share"] <= 1
     assert cli.run([*line, "--fail-under", "10"]) == 2
     assert "integers have no decibels" in capsys.readouterr().err
+
+
+class Even(nn.Module):
+    """The variance of equal numbers: 0, where the mean is not rounded."""
+
+    def forward(self, x):
+        return torch.rsqrt(x.sign() ** 2 + 0.5).var(1, correction=0)
+
+
+@pytest.mark.parametrize("check", ["off", "pass", "rule"])
+def test_what_rounding_leaves_of_zeros_is_no_fault(check):
+    x = torch.randn(2, 13, generator=torch.Generator().manual_seed(5))
+    assert not Even()(x).any()
+    done = sparqc.compile(Even(), (x,), passes="float", check=check)
+    assert 0 < done.difference.max_abs < 1e-12 and np.isinf(done.difference.snr_db)
+
+
+def test_numbers_in_place_of_zeros_are_one():
+    zeros = np.zeros((2, 3), np.float32)
+    far = measure([zeros], [zeros + np.float32(1e-3)], ["y"])
+    assert np.isinf(far.relative) and far.snr_db == -np.inf
+    assert difference([zeros], [zeros + np.float32(1e-3)]).snr_db < 0

@@ -35,6 +35,15 @@ def test_what_float32_cannot_tell_at_1_is_no_difference():
     assert gap(VALUES, VALUES + np.float32(1e-3)) > 0
 
 
+def test_rounding_of_zeros_is_no_difference():
+    """The variance of equal numbers, say, where another library rounds their mean."""
+    zeros = np.zeros(8, np.float32)
+    assert gap(zeros, zeros + np.float32(4e-15)) == 0.0
+    assert gap(zeros, zeros + np.float32(1e-5)) == np.inf
+    assert gap(zeros, np.full(8, np.nan, np.float32)) == np.inf
+    assert gap(zeros.astype(np.int64), np.eye(8, dtype=np.int64)[0]) == np.inf
+
+
 def test_half_precision_may_be_off_by_more():
     assert gap(VALUES, VALUES * np.float32(1.01)) > 0
     assert gap(VALUES, VALUES * np.float32(1.01), half=True) == 0.0
