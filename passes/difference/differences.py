@@ -134,7 +134,7 @@ def _codes(tensor: Tensor) -> Tensor:
 
 def _not_compared(error: SparqcError) -> Finding:
     return Finding(
-        "not-compared", "note", (),
+        "not-compared", "slow", (),
         f"where quantizers stand was not held against the rules: {error.message}",
         error.hint, "sparqc",
     )  # fmt: skip

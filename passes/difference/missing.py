@@ -17,6 +17,8 @@ from sparqc.predict.codes import FLOAT_WEIGHT, weight_fault
 
 def missing(sides: Sides) -> Iterator[Difference]:
     """The operands that a kernel would take in INT8, and that are float."""
+    if not sides.arriving:
+        return  # weights alone are quantized, for a smaller file
     yield from _data(sides)
     yield from _weights(sides)
     yield from _outputs(sides)
@@ -24,8 +26,6 @@ def missing(sides: Sides) -> Iterator[Difference]:
 
 
 def _data(sides: Sides) -> Iterator[Difference]:
-    if not sides.arriving:
-        return  # weights alone are quantized, for a smaller file
     for value, asked in sides.plan.placing.asked.items():
         for (node, slot), decision in asked.items():
             name = node.output.name

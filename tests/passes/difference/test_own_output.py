@@ -1,0 +1,57 @@
+"""What `place` did is never a finding: a graph that sparqc wrote is its own plan."""
+
+from __future__ import annotations
+
+import onnx
+import pytest
+import torch
+from torch import Tensor, nn
+
+import sparqc
+from sparqc.tools.check.checked import check_proto
+from tests.chains.chain import Chain
+
+
+class Gated(nn.Module):
+    """A U-Net's Concat, squeeze-and-excitation, SiLU, a depthwise pair, and a residual Add."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 32, 3, padding=1)
+        self.down = nn.Conv2d(32, 64, 3, stride=2, padding=1)
+        self.squeeze, self.excite = nn.Conv2d(64, 16, 1), nn.Conv2d(16, 64, 1)
+        self.depthwise = nn.Conv2d(64, 64, 3, padding=1, groups=64)
+        self.pointwise = nn.Conv2d(64, 64, 1)
+        self.up = nn.Upsample(scale_factor=2)
+        self.last = nn.Conv2d(96, 32, 3, padding=1)
+        self.head = nn.Linear(32, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        first = self.first(x).relu()
+        down = nn.functional.silu(self.down(first))
+        gate = self.excite(self.squeeze(down.mean((2, 3), keepdim=True)).relu()).sigmoid()
+        deep = self.pointwise(self.depthwise(down * gate).relu()) + down
+        joined = torch.cat([self.up(deep.relu()), first], 1)
+        return self.head(self.last(joined).relu().mean((2, 3)))
+
+
+def placement(model: onnx.ModelProto) -> list[str]:
+    """What is found of grade slow or error."""
+    return [f"{f.id}: {f.message}" for f in check_proto(model).findings if f.grade != "note"]
+
+
+@pytest.mark.parametrize("passes", ["int8", "default", "one-shot", "weights-only-sparse"])
+@pytest.mark.parametrize("target", ["tensorrt-11", "tensorrt-8.6", "tensorrt-rtx"])
+def test_a_network_of_everything(passes: str, target: str) -> None:
+    torch.manual_seed(0)
+    x = torch.randn(2, 3, 32, 32)
+    made = sparqc.compile(Gated().eval(), (x,), calibration=[(x,)], passes=passes, target=target)
+    assert placement(made.model) == []
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_random_networks(seed: int) -> None:
+    network = Chain(4, seed, length=5)
+    inputs = tuple(network.inputs)
+    made = sparqc.compile(network, inputs, calibration=[inputs], passes="int8")
+    assert placement(made.model) == []
