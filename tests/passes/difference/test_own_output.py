@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 import sparqc
 from sparqc.tools.check.checked import check_proto
+from sparqc.tools.engine.rtx import compile_rtx
+from sparqc.tools.explain.prediction import predict
 from tests.chains.chain import Chain
 
 
@@ -54,4 +56,29 @@ def test_random_networks(seed: int) -> None:
     network = Chain(4, seed, length=5)
     inputs = tuple(network.inputs)
     made = sparqc.compile(network, inputs, calibration=[inputs], passes="int8")
+    assert placement(made.model) == []
+
+
+class Queries(nn.Module):
+    """Learned queries, one set repeated for the batch, through a linear of their own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.queries = nn.Parameter(torch.randn(1, 16, 64))
+        self.q, self.k, self.out = (nn.Linear(64, 64) for _ in range(3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        q, k = self.q(self.queries.expand(x.shape[0], -1, -1)), self.k(x)
+        return self.out((q @ k.transpose(1, 2)).softmax(-1) @ k)
+
+
+def test_a_linear_on_a_repeated_parameter_stays_in_float_as_the_compiler_runs_it() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(2, 20, 64)
+    made = sparqc.compile(
+        Queries().eval(), (x,), calibration=[(x,)], passes="int8", target="tensorrt-rtx"
+    )
+    engine = compile_rtx(made.model, batch=2)
+    predicted = predict(made.model)
+    assert len(engine.int8_nodes) == len(predicted.int8_nodes) == 2
     assert placement(made.model) == []

@@ -1,0 +1,34 @@
+"""Values that are one constant over and over."""
+
+from __future__ import annotations
+
+from sparqc.declared.natives import native
+from sparqc.ir.constants import is_constant
+from sparqc.ir.graph import Value
+from sparqc.ir.vocabulary.table import default_table
+
+#: What repeats its first operand, or gives it another shape.
+_REPEATS = frozenset(
+    {
+        "nn.expand",
+        "nn.expand_to",
+        "nn.tile",
+        "nn.reshape",
+        "nn.reshape_to",
+        "nn.unsqueeze",
+        "nn.identity",
+    }
+)
+
+
+@native("is_repeated_constant")
+def is_repeated_constant(value: Value) -> bool:
+    """Whether a value is a constant, or one that an Expand repeats for every sample of a batch,
+    as a class token and learned queries are: a target computes what reads it beforehand."""
+    table = default_table()
+    while not is_constant(value, table):
+        node = value.producer
+        if node is None or node.op not in _REPEATS:
+            return False
+        value = next(node.inputs)
+    return True
