@@ -116,11 +116,14 @@ def _without_nodes(model: onnx.ModelProto) -> onnx.ModelProto:
 def _with_sizes(model: onnx.ModelProto, options: Options, batch: int | None) -> Job:
     """The model read with the sizes of its inputs filled in, which prices need.
 
-    Where they do not fit it, they stay open, and differences have no price.
+    Where 8 does not fit it, they stay open, and differences have no price; UsageError where the
+    batch that a person gives does not.
     """
     try:
         return new_job(sized(read_source(model), batch, None)[0], options=options)
     except SparqcError:
+        if batch is not None:
+            raise
         return new_job(model, options=options)
 
 

@@ -36,7 +36,11 @@ FAIL_ON = {"error": {"error"}, "slow": {"error", "slow"}, "note": {"error", "slo
     help="Set a knob of the target's rules, as for compile; by default as the file was compiled.",
 )
 @click.option("--gpu", default="", metavar="NAME", help="The GPU that prices are for: a40, t4, ...")
-@click.option("--batch", type=int, help="The batch that prices are for, where it is free; else 8.")
+@click.option(
+    "--batch",
+    type=click.IntRange(min=1),
+    help="The batch that prices are for, where it is free; 8 without it.",
+)
 @patterns_option("A pattern file of your own, whose checks are held against the model too.")
 @import_option
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
