@@ -12,7 +12,7 @@ import numpy as np
 from sparqc.errors import SparqcError, UsageError
 from sparqc.ir.graph import Array, Graph, TensorType
 from sparqc.ir.onnx.types import numpy_dtype
-from sparqc.ir.samples import first_samples
+from sparqc.ir.samples import first_samples, is_free
 from sparqc.rewrite.context import Batch
 
 if TYPE_CHECKING:
@@ -50,12 +50,15 @@ def batches_of(
     return None
 
 
-def sample_of(graph: Graph, example: Batch, batches: Callable[[], Iterable[Batch]] | None) -> Batch:
-    """One sample to run the graph on: of the example inputs, else of the calibration data, else of
-    noise."""
-    sources = ([example] if len(example) else [], batches() if batches else (), _random(graph, ()))
+def sample_of(
+    graph: Graph, example: Batch, batches: Callable[[], Iterable[Batch]] | None, count: int = 1
+) -> Batch:
+    """So many samples to run the graph on, or all that there are: of the example inputs, else of
+    the calibration data, else of noise."""
+    noise = _random(graph, (), count if is_free(graph.inputs) else 1)
+    sources = ([example] if len(example) else [], batches() if batches else (), noise)
     batch = next(iter(chain.from_iterable(sources)), ())
-    return first_samples(batch, graph.inputs, 1)
+    return first_samples(batch, graph.inputs, count)
 
 
 def given_batches(graph: Graph, calibration: Calibration) -> Callable[[], Iterator[Batch]]:
@@ -143,20 +146,20 @@ def _used_up(what: str) -> UsageError:
     )
 
 
-def _random(graph: Graph, example: Batch) -> Iterable[Batch]:
+def _random(graph: Graph, example: Batch, count: int = 1) -> Iterable[Batch]:
     """Standard normal noise of the shapes of the example inputs (seeded).
 
     Where the elements are no floats, these are the example's own, with its samples in another
     order: valid indices, tokens and masks, also where they depend on each other.  Without an
-    example they are 0 or 1.
+    example they are 0 or 1, and there are `count` samples.
     """
     generator = np.random.default_rng(0)
     for _ in range(RANDOM_BATCHES):
-        yield _like(generator, graph, example) if len(example) else _noises(generator, graph)
+        yield _like(generator, graph, example) if len(example) else _noises(generator, graph, count)
 
 
-def _noises(generator: np.random.Generator, graph: Graph) -> Batch:
-    given = [(_sizes(v.type), _numpy_type(v.type)) for v in graph.inputs]
+def _noises(generator: np.random.Generator, graph: Graph, count: int) -> Batch:
+    given = [(_sizes(v.type, count), _numpy_type(v.type)) for v in graph.inputs]
     return [_noise(generator, shape, dtype) for shape, dtype in given]
 
 
@@ -188,7 +191,9 @@ def _numpy_type(type: TensorType) -> np.dtype[Any]:
     return found
 
 
-def _sizes(type: TensorType) -> tuple[int, ...]:
+def _sizes(type: TensorType, count: int) -> tuple[int, ...]:
+    """Every free dimension is 1, but a free first one `count`."""
     if type.shape is None:
         raise SparqcError("an input of the ONNX model has no rank: random data cannot be made")
-    return tuple(d if isinstance(d, int) else 1 for d in type.shape)
+    free = (count, *[1] * len(type.shape))
+    return tuple(d if isinstance(d, int) else n for d, n in zip(type.shape, free, strict=False))

@@ -81,7 +81,7 @@ def new_job(
     choices = resolve(choices, graph, default_table())
     floats, dense = selectors(choices)
     batches = batches_of(graph, calibration, options.random_calibration, example)
-    gate = Gate(lambda: sample_of(graph, example, batches))
+    gate = Gate(lambda count: sample_of(graph, example, batches, count))
     context = Context(
         table=default_table(),
         rules=rulebook(user_files),

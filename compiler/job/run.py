@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import onnx
 
 from sparqc.declared.targets import Profile
@@ -26,9 +25,10 @@ from sparqc.job.verify import Difference, check_model, difference
 from sparqc.job.write import require_read, write_for
 from sparqc.passes.export import ExportedAlone, RequestedOpset
 from sparqc.pipeline import run as pipelines
-from sparqc.pipeline.gate import Loss
+from sparqc.pipeline.gate import Gate, Loss
 from sparqc.rewrite.context import Context
 from sparqc.validation.amplification import rounded_outputs
+from sparqc.validation.departure import are_finite
 
 
 @dataclass
@@ -75,17 +75,13 @@ def run_job(job: Job, expected: list[Array] | None = None) -> Compiled:
     opaque = _opaque(graph, context)
     compared, given = first_samples(context.example, graph.inputs), len(context.example) > 0
     gate = job.gate
-    if not given and gate is not None:
-        compared = gate.sample
-    if expected is None and len(compared):
-        expected = _expected(graph, context, compared, required=given)
-        if not given and not _finite(expected):
-            expected = None  # noise is nothing that the model is made for
-    if gate is not None and expected is not None:
+    if expected is None and given:
+        expected = _expected(graph, context, compared)
+    if gate is not None and not given:
+        compared, expected = _on_sample(graph, context, gate)
+    if gate is not None:
         own = partial(rounded_outputs, graph.clone(), compared, context.table)
-        runner = open_runner(graph, context.table)
-        sampled = _outputs(runner, gate.sample, required=False) if given else expected
-        gate.begin(sampled, own)
+        gate.begin(compared, expected, own)
     if any(step.cls.needs_reference for step in fitting.steps):
         context.reference = graph.clone()  # arrays are shared, and replaced rather than changed
     final = pipelines.run(fitting, graph, context)
@@ -105,12 +101,7 @@ def run_job(job: Job, expected: list[Array] | None = None) -> Compiled:
         if actual and given:
             gap = difference(expected, actual, final)
         if actual and gate is not None:
-            if given:
-                sampled = _decoded(runner, gate.sample, final, context, required=False)
-            else:
-                sampled = actual
-            if sampled:
-                gate.end(sampled, final)
+            gate.end(actual, final)
             notes += gate.judge(expected, actual, final)
     if alone := context.facts.get(ExportedAlone):
         opaque = dict(alone.operators)
@@ -122,14 +113,27 @@ def run_job(job: Job, expected: list[Array] | None = None) -> Compiled:
     return done
 
 
-def _expected(
-    graph: Graph, context: Context, batch: Sequence[Array], *, required: bool
-) -> list[Array] | None:
-    """What the model gives for a few samples; as `_outputs`."""
+def _on_sample(
+    graph: Graph, context: Context, gate: Gate
+) -> tuple[Sequence[Array], list[Array] | None]:
+    """A model without example inputs on the gate's sample, widened where it fails, and what it
+    gives; None where it does not run on that, or gives no numbers: it was not made for noise."""
+    while True:
+        try:
+            found = gate.run(graph, context)
+        except SparqcError:
+            found = []
+        is_sound = bool(found) and are_finite(found)
+        if is_sound or not gate.widen():
+            return gate.sample, found if is_sound else None
+
+
+def _expected(graph: Graph, context: Context, batch: Sequence[Array]) -> list[Array]:
+    """What the model gives for a few samples of its example inputs."""
     try:
-        return _outputs(open_runner(graph, context.table), batch, required=required)
+        return open_runner(graph, context.table).run(batch)[0]
     except SparqcError as error:
-        if not required or batch is context.example:
+        if batch is context.example:
             raise
         count, whole = len(batch[0]), len(context.example[0])
         if count == whole:
@@ -149,10 +153,6 @@ def _outputs(runner: Runner, batch: Sequence[Array], *, required: bool) -> list[
         if required:
             raise
         return None
-
-
-def _finite(outputs: Sequence[Array] | None) -> bool:
-    return all(np.isfinite(a).all() for a in outputs or () if a.dtype.kind == "f")
 
 
 def _decoded(

@@ -19,6 +19,7 @@ from sparqc.ir.boundary import decode, encode, ends_of
 from sparqc.ir.data_sizes import may_differ
 from sparqc.ir.graph import Array, Graph
 from sparqc.ir.levels.execute import open_runner
+from sparqc.ir.uncalibrated import without_uncalibrated
 from sparqc.ir.vocabulary.table import OperatorTable
 from sparqc.pipeline.drift import CLOSE_HALF, Drift, measure, what_to_do
 from sparqc.pipeline.events import RuleEvent
@@ -33,7 +34,7 @@ from sparqc.pipeline.whole_outputs import (
 from sparqc.rewrite.context import Context
 from sparqc.validation.amplification import HALF, SINGLE, rounded_outputs
 from sparqc.validation.compare import after_export, after_pass, is_unchanged
-from sparqc.validation.departure import Departure
+from sparqc.validation.departure import Departure, are_finite
 from sparqc.validation.reference import Reference
 
 #: So many operators that depart are named.
@@ -59,21 +60,25 @@ class Loss:
 class Gate:
     """Compares the graph with itself before each pass, on one sample."""
 
-    #: Gives the sample: one array for each input, in the types that the model was read with.
-    draw: Callable[[], Sequence[Array]]
+    #: Gives so many samples, or all that there are: one array for each input, in the types that the
+    #: model was read with.
+    draw: Callable[[int], Sequence[Array]]
     #: What each pass that may change numbers did to the outputs, in order.
     losses: list[Loss] = field(default_factory=list)
     #: How many operators were compared with what they were.
     compared: int = 0
     #: Why nothing is compared (any more); "" where all is.
     silent: str = ""
-    #: The outputs on the whole sample before any pass, and in front of the pass that is pending.
+    #: What whole outputs are compared on: a few samples.
+    _batch: Sequence[Array] = ()
+    #: The outputs on them before any pass, and in front of the pass that is pending.
     _original: Sequence[Array] | None = None
     _outputs: Sequence[Array] | None = None
     _pending: Pass | None = None
     #: The network in front of that pass with other roundings, where the pass keeps the outputs.
     _own: OwnRounding | None = None
-    _known: tuple[Graph, Reference] | None = None
+    #: The graph as it stood behind a pass, and its version then.
+    _known: tuple[Graph, int, Reference] | None = None
     #: The graph in front of a pass that may lose, and the scales of its inputs and outputs.
     _in_front: tuple[Graph, Mapping[str, float]] | None = None
     _cut: bool = True
@@ -82,34 +87,52 @@ class Gate:
 
     @cached_property
     def sample(self) -> Sequence[Array]:
-        """What is compared on."""
-        return self.draw()
+        """What operators are compared on."""
+        return self.draw(1)
 
-    def begin(self, outputs: Sequence[Array] | None, own: OwnRounding) -> None:
-        """What the model gives for the sample before any pass; None where it does not run on it.
+    def widen(self) -> bool:
+        """Take two samples, which some models need; tells whether there are two, and were not."""
+        wider = self.draw(2)
+        if [a.shape for a in wider] == [a.shape for a in self.sample]:
+            return False
+        self.sample, self._cut = wider, True
+        return True
 
-        `own` gives its outputs with other roundings, on the samples that `judge` compares.
+    def begin(
+        self, batch: Sequence[Array], outputs: Sequence[Array] | None, own: OwnRounding
+    ) -> None:
+        """What the model gives for a few samples before any pass; None where it does not run.
+
+        `batch` holds an array for each input, in the types that the model was read with; `own`
+        gives its outputs on them with other roundings.
         """
+        self._batch, self._whole = batch, own
         self._original = self._outputs = outputs
-        self._whole = own
+
+    def run(self, graph: Graph, context: Context) -> list[Array]:
+        """What the model gives for the sample before any pass; SparqcError where it does not run.
+
+        Where no image is cut for them, its operators are known then, too.
+        """
+        if any(_cut(array) is not array for array in self.sample):
+            return open_runner(graph, context.table).run(self.sample)[0]
+        reference = Reference.of(graph, self.sample, context.table)
+        self._known = graph, graph.version, reference
+        return reference.outputs
 
     def before(self, pass_: Pass, graph: Graph, context: Context) -> None:
         """Compute what the graph's values are, unless that is known, and follow its changes."""
         if self.silent:
             return
-        if self._known is not None and not self._is_known(graph):
+        known = self._known
+        if known is not None and not (known[0] is graph and known[1] == graph.version):
             self._known = None
-        if self._known is None and not _may_lose(pass_):
-            self._take(graph, context)
         if _may_lose(pass_):
             # Run only if the pass changes something: of most compiles `half` does not.
             self._in_front = graph.clone(), dict(context.scales)
+        elif self._known is None:
+            self._take(graph, context)
         graph.replaced = []
-
-    def _is_known(self, graph: Graph) -> bool:
-        """Whether the graph still is what the reference was taken of: others change it too."""
-        assert self._known is not None
-        return self._known[0] is graph and is_unchanged(graph, self._known[1])
 
     def after(
         self,
@@ -129,21 +152,23 @@ class Gate:
         in_front, self._in_front = self._in_front, None
         if self.silent:
             return
-        if self._known is not None and graph is before and is_unchanged(graph, self._known[1]):
+        if self._known is not None and graph is before and is_unchanged(graph, self._known[2]):
+            self._known = graph, graph.version, self._known[2]
             return
         if _may_lose(pass_):
+            self._known = None
             if changes:
                 lossy = pass_.preserves == "lossy"
                 if in_front is not None:
                     if self._pending or self._outputs is None:
                         self._end_in_front(*in_front, context)
                     self._own = None if lossy else self._own_rounding(*in_front, context)
-                self._known, self._pending = None, pass_
+                self._pending = pass_
                 if lossy:
                     self._whole = None
             return
         assert self._known is not None
-        known, sample, table = self._known[1], self._sample(graph, context), context.table
+        known, sample, table = self._known[2], self._sample(graph, context), context.table
         try:
             if graph is before:
                 places = pass_.places_quantizers
@@ -160,7 +185,7 @@ class Gate:
         if departures:
             raise _broken(pass_, departures, rules, context.table)
         self.compared += reference.compared
-        self._known = graph, reference
+        self._known = graph, graph.version, reference
 
     def _take(self, graph: Graph, context: Context) -> None:
         try:
@@ -168,11 +193,15 @@ class Gate:
         except SparqcError as error:
             if self._cut:  # the network takes images of one size only
                 self._cut = False
+            elif not self.widen():
+                self.silent = error.message
+                return
+            self._take(graph, context)
+        else:
+            if not are_finite(reference.outputs) and self.widen():  # the variance of one is none
                 self._take(graph, context)
                 return
-            self.silent = error.message
-        else:
-            self._known = graph, reference
+            self._known = graph, graph.version, reference
 
     def _sample(self, graph: Graph, context: Context) -> Sequence[Array]:
         """The sample in the types that the inputs have now."""
@@ -180,7 +209,7 @@ class Gate:
         return encode(sample, ends_of(graph), context.scales)
 
     def end(self, outputs: Sequence[Array], graph: Graph) -> None:
-        """What the graph gives for the sample now: measures the last pass that may lose.
+        """What the graph gives for these samples now: measures the last pass that may lose.
 
         Raises SparqcError where that pass promised to keep the outputs, and they moved further than
         rounding explains.
@@ -239,14 +268,14 @@ class Gate:
     def release(self) -> None:
         """Let go of graphs and arrays, so that who keeps a finished compile does not keep these."""
         self._original = self._outputs = self._pending = self._known = self._in_front = None
-        self._own = self._whole = None
+        self._batch, self._own, self._whole = (), None, None
         self.__dict__.pop("sample", None)
 
     def _own_rounding(
         self, graph: Graph, scales: Mapping[str, float], context: Context
     ) -> OwnRounding:
-        """The outputs of a graph on the whole sample, with other roundings."""
-        batch, table = encode(self.sample, ends_of(graph), scales), context.table
+        """The outputs of a graph on the few samples, with other roundings."""
+        batch, table = encode(self._batch, ends_of(graph), scales), context.table
 
         def own(step: float) -> Iterator[list[Array]]:
             for outputs in rounded_outputs(graph, batch, table, step):
@@ -257,8 +286,9 @@ class Gate:
     def _end_in_front(self, graph: Graph, scales: Mapping[str, float], context: Context) -> None:
         """What the pending pass made of the outputs; silent where the graph does not run."""
         try:
-            batch = encode(self.sample, ends_of(graph), scales)
-            outputs, _ = open_runner(graph, context.table).run(batch)
+            batch = encode(self._batch, ends_of(graph), scales)
+            copy = without_uncalibrated(graph)
+            outputs, _ = open_runner(copy, context.table, shared=False).run(batch)
         except SparqcError as error:
             self.silent = error.message
             return

@@ -36,7 +36,7 @@ def rounded_outputs(
     """
     for draw in range(DRAWS):
         rounded = _rounded(graph, step, np.random.default_rng(draw))
-        yield open_runner(rounded, table).run(batch)[0]
+        yield open_runner(rounded, table, shared=False).run(batch)[0]
 
 
 def _rounded(graph: Graph, step: float, rng: np.random.Generator) -> Graph:

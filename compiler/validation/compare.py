@@ -188,7 +188,8 @@ def _computed(
     reads = read_for(gives, known.keys())
     part = cut_out(graph, reads, gives)
     _forget_sizes(part)
-    results, _ = open_runner(part, table).run([known[v] for v in reads])
+    # Its weights go at once: a graph that keeps its runner waits for the garbage collector.
+    results, _ = open_runner(part, table, shared=False).run([known[v] for v in reads])
     return dict(zip(gives, results, strict=True))
 
 

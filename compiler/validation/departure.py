@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -107,6 +108,11 @@ def _worst(a: Array, b: Array) -> float:
         difference = np.abs(x - y)
     worst = np.where((x == y) | (np.isnan(x) & np.isnan(y)), 0.0, difference).max()
     return math.inf if np.isnan(worst) else float(worst)
+
+
+def are_finite(arrays: Iterable[Array]) -> bool:
+    """Whether no float in them is infinite or NaN."""
+    return all(np.isfinite(a).all() for a in arrays if a.dtype.kind == "f")
 
 
 def largest_of(array: Array) -> float:

@@ -14,7 +14,7 @@ from sparqc.ir.graph import Graph, Value
 from sparqc.ir.levels.execute import open_runner
 from sparqc.ir.runner import Runner, Show, StreamingRunner
 from sparqc.ir.samples import is_free
-from sparqc.ir.uncalibrated import is_uncalibrated
+from sparqc.ir.uncalibrated import without_uncalibrated
 from sparqc.ir.vocabulary.table import OperatorTable
 from sparqc.rewrite.context import Batch
 
@@ -38,7 +38,7 @@ class Observer:
     """
 
     def __init__(self, graph: Graph, values: Sequence[Value], table: OperatorTable) -> None:
-        copy = _without_quantizers(graph)
+        copy = without_uncalibrated(graph)
         found = [v for v in values if v.name in copy]
         self._runner = open_runner(copy, table, optimize="all")
         self._streamed = {copy.value(v.name): v for v in found}
@@ -78,17 +78,6 @@ def _run(runner: Runner, pairs: Pairs, batch: Batch, show: Show) -> None:
     _, arrays = runner.run(batch, [copy for _, copy in pairs])
     for (value, _), array in zip(pairs, arrays, strict=True):
         show(value, array)
-
-
-def _without_quantizers(graph: Graph) -> Graph:
-    copy = graph.clone()
-    for node in copy.nodes:
-        if is_uncalibrated(node):
-            value = node.operands["x"]
-            assert isinstance(value, Value)
-            copy.replace(node.output, value)
-    copy.drop_dead()
-    return copy
 
 
 def _chunks(values: Iterable[Value]) -> list[list[Value]]:

@@ -6,7 +6,9 @@ import torch
 
 import sparqc
 from sparqc.errors import SparqcError, UsageError
+from sparqc.pipeline.catalogue import find
 from sparqc.pipeline.drift import moves
+from sparqc.pipeline.passbase import Pass
 
 
 class Detections(torch.nn.Module):
@@ -51,6 +53,54 @@ def test_a_model_whose_code_holds_for_its_batch_alone_is_told_how_to_keep_it():
     with pytest.raises(SparqcError, match=r"runs on 4 samples, but not on 2 of them.*\n.*--static"):
         sparqc.compile(FourSamples(), example, passes="float")
     assert sparqc.compile(FourSamples(), example, passes="float", dynamic_batch=False).verified
+
+
+class Second(torch.nn.Module):
+    """Takes all samples relative to the second."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.last = torch.nn.Conv2d(8, 8, 3), torch.nn.Conv2d(8, 16, 3)
+
+    def forward(self, x):
+        y = self.first(x)
+        return self.last(y - y[1])
+
+
+class Spread(Second):
+    """Divides by what varies from sample to sample: of one alone that is no number."""
+
+    def forward(self, x):
+        y = self.first(x)
+        return self.last(y / y.std(0))
+
+
+@pytest.mark.parametrize("net", [Second, Spread])
+@pytest.mark.parametrize("road", ["FX", "ONNX", "ONNX on noise"])
+def test_a_model_that_needs_two_samples_is_verified_on_two(monkeypatch, net, road):
+    torch.manual_seed(0)
+    model, given = net().eval(), [(torch.randn(4, 8, 6, 6),)]
+    options = {"passes": "int8", "calibration": given}
+    if road == "FX":
+        options["inputs"] = given[0]
+    else:
+        model = sparqc.compile(model, given[0], passes="export").model
+    if road == "ONNX on noise":
+        options = {"passes": "cleanup"}
+    assert not sparqc.compile(model, **options).unverified
+    monkeypatch.setattr(find("cleanup"), "transform", _with_wrong_weights(Pass.transform))
+    with pytest.raises(SparqcError, match="the pass cleanup promises"):
+        sparqc.compile(model, **options)
+
+
+def _with_wrong_weights(transform):
+    def broken(self, graph, context):
+        graph, changes = transform(self, graph, context)
+        weight = max((v for v in graph.constants if v.type.rank), key=lambda v: v.data.size)
+        weight.data = weight.data / 2
+        return graph, changes
+
+    return broken
 
 
 def test_sizes_that_rounding_moves_are_no_bug():

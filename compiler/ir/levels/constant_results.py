@@ -44,4 +44,4 @@ def _is_random(op: str) -> bool:
 
 def constant_results(graph: Graph, values: Sequence[Value], table: OperatorTable) -> list[Array]:
     """The arrays of values that depend on no input; SparqcError where an operator fails."""
-    return open_runner(cut_out(graph, [], values), table).run([])[0]
+    return open_runner(cut_out(graph, [], values), table, shared=False).run([])[0]
