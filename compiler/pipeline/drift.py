@@ -106,8 +106,9 @@ def _move(a: Array, b: Array) -> float:
 
 
 def is_codes(array: Array) -> bool:
-    """Whether an output is one of integers, which are equal or not: no distance means anything."""
-    return array.dtype.kind in "iub"
+    """Whether an output is one of integers or of text, which are equal or not: no distance means
+    anything."""
+    return array.dtype.kind in "iubOSU"
 
 
 def equal_share(before: Sequence[Array], after: Sequence[Array]) -> float:

@@ -1,11 +1,13 @@
 """What is said of a model that cannot be compared with its result."""
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
 import sparqc
 from sparqc.errors import SparqcError, UsageError
+from sparqc.job.verify import difference
 from sparqc.pipeline.catalogue import find
 from sparqc.pipeline.drift import moves
 from sparqc.pipeline.passbase import Pass
@@ -101,6 +103,28 @@ def _with_wrong_weights(transform):
         return graph, changes
 
     return broken
+
+
+def test_text_is_equal_or_not():
+    one, other = (np.array([["a", word]], object) for word in "bc")
+    assert moves([one], [other]) == [0.5] and moves([one], [one]) == [0.0]
+    assert difference([one], [other]).equal_share == 0.5
+
+
+@pytest.mark.parametrize("passes", ["float", "int8"])
+def test_a_model_whose_output_is_text_compiles(passes):
+    text = onnx.helper.make_node(
+        "Constant",
+        [],
+        ["t"],
+        value=onnx.helper.make_tensor("t", onnx.TensorProto.STRING, [1], [b"a"]),
+    )
+    conv = sparqc.compile(torch.nn.Conv2d(4, 4, 3), (torch.randn(2, 4, 6, 6),), passes="float")
+    conv.model.graph.node.append(text)
+    conv.model.graph.output.append(
+        onnx.helper.make_tensor_value_info("t", onnx.TensorProto.STRING, [1])
+    )
+    assert sparqc.compile(conv.model, passes=passes, random_calibration=True).model.graph.output
 
 
 def test_sizes_that_rounding_moves_are_no_bug():
