@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import onnx
 
+from sparqc.ir.onnx.adapter import whole_model
 from sparqc.job.batches import Calibration, Inputs
 from sparqc.job.open import new_job
 from sparqc.job.options import Options, make_options
@@ -41,6 +42,8 @@ def compile(
 
     Raises SparqcError for everything that a person can mend, UsageError where the call is wrong.
     """
+    if isinstance(model, onnx.ModelProto):
+        model = whole_model(model)
     return run_job(
         new_job(
             model,

@@ -21,7 +21,7 @@ from sparqc.ir.vocabulary.raw import opsets_of
 from sparqc.job.layer_types import require_compiled_types
 from sparqc.job.layers import check_kept
 from sparqc.job.open import Job
-from sparqc.job.verify import Difference, check_model, difference
+from sparqc.job.verify import Difference, check_meaning, check_model, difference
 from sparqc.job.write import require_read, write_for
 from sparqc.passes.export import ExportedAlone, RequestedOpset
 from sparqc.pipeline import run as pipelines
@@ -94,6 +94,7 @@ def run_job(job: Job, expected: list[Array] | None = None) -> Compiled:
     final.drop_dead()
     model = _written(final, context)
     check_model(model)
+    check_meaning(model)
     gap, notes = None, job.notes
     if expected is not None:
         runner = open_runner(final, context.table, model=model)

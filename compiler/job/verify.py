@@ -12,6 +12,7 @@ import onnx
 from sparqc.errors import SparqcError
 from sparqc.ir.data_sizes import may_differ
 from sparqc.ir.graph import Array, Graph
+from sparqc.ir.onnx.meaning.faults import structure_faults
 from sparqc.ir.onnx.skeleton import skeleton_of
 from sparqc.ir.quantizers import onnx_conversions
 from sparqc.pipeline.drift import equal_share, is_codes
@@ -99,3 +100,13 @@ def check_model(model: onnx.ModelProto) -> None:
         per_channel = node.op_type in conversions and sizes.get(node.input[1], []) not in ([], [1])
         if per_channel and not any(attribute.name == "axis" for attribute in node.attribute):
             raise SparqcError(f"{node.name}: the per-channel {node.op_type} has no axis")
+
+
+def check_meaning(model: onnx.ModelProto) -> None:
+    """SparqcError where a node of a finished graph cannot be computed from what it reads, or an
+    output is declared as what it is not."""
+    for fault in structure_faults(model):
+        raise SparqcError(
+            f"the compiled graph cannot be computed: {fault.message}",
+            hint="report it together with the model",
+        )

@@ -1,6 +1,6 @@
 """ONNX models: files, graphs, opsets.  One name for what the `onnx_*` modules hold."""
 
-from sparqc.ir.onnx.load import load_onnx, save_onnx
+from sparqc.ir.onnx.load import load_onnx, save_onnx, whole_model
 from sparqc.ir.onnx.native import OnnxNative
 from sparqc.ir.onnx.opset import convert_opset, opset_of
 from sparqc.ir.onnx.read import read_onnx
@@ -15,5 +15,6 @@ __all__ = [
     "opset_of",
     "read_onnx",
     "save_onnx",
+    "whole_model",
     "write_onnx",
 ]

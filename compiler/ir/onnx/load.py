@@ -55,11 +55,38 @@ def load_onnx(path: str | os.PathLike[str], *, faulty: bool = False) -> onnx.Mod
         return _loaded(path, faulty)
 
 
+def whole_model(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A model in memory, held to what `load_onnx` holds a file to: itself, or a copy where a size
+    is stated as -1.
+
+    Raises SparqcError where it is not whole, means nothing, or leaves its data in another file.
+    """
+    name = "the model"
+    with damaged(name, hint=_AGAIN):
+        if any(t.data_location == onnx.TensorProto.EXTERNAL for t in tensors_of(model.graph)):
+            raise SparqcError(
+                f"{name} leaves data in another file",
+                hint="give the path of the ONNX file, or load them: onnx.load(path)",
+            )
+        graph = model.graph
+        values = (*graph.input, *graph.output, *graph.value_info)
+        if any(d.dim_value < 0 for v in values for d in v.type.tensor_type.shape.dim):
+            given, model = model, onnx.ModelProto()
+            model.CopyFrom(given)
+        return _require_whole(model, name, Path(), faulty=False)
+
+
 def _loaded(path: Path, faulty: bool) -> onnx.ModelProto:
-    model = _parsed(path)
-    _require_readable(model, path)
+    return _require_whole(_parsed(path), str(path), path.parent, faulty=faulty)
+
+
+def _require_whole(
+    model: onnx.ModelProto, name: str, folder: Path, *, faulty: bool
+) -> onnx.ModelProto:
+    """The model with its external data, which lie in a folder, and without sizes of -1."""
+    _require_readable(model, name)
     try:
-        _load_external(model, path.parent)
+        _load_external(model, folder)
         open_sizes(model)
         _require_ends(model.graph)
         sorted_nodes(model.graph)
@@ -70,11 +97,13 @@ def _loaded(path: Path, faulty: bool) -> onnx.ModelProto:
         if not faulty:
             require_meaning(model)
     except onnx.checker.ValidationError as error:
-        raise SparqcError(f"{path}: {_sentence(error)}", hint=_AGAIN) from error
+        raise SparqcError(f"{name}: {_sentence(error)}", hint=_AGAIN) from error
     except UnicodeDecodeError as error:  # wherever a name is handled first
-        raise SparqcError(f"{path} holds text that is no UTF-8", hint=_AGAIN) from error
+        raise SparqcError(f"{name} holds text that is no UTF-8", hint=_AGAIN) from error
     except SparqcError as error:
-        raise SparqcError(f"{path}: {error.message}", hint=error.hint) from error
+        message = error.message
+        named = message if message.startswith(name) else f"{name}: {message}"
+        raise SparqcError(named, hint=error.hint) from error
     return model
 
 
@@ -93,21 +122,21 @@ def _parsed(path: Path) -> onnx.ModelProto:
     return model
 
 
-def _require_readable(model: onnx.ModelProto, path: Path) -> None:
+def _require_readable(model: onnx.ModelProto, name: str) -> None:
     opset, newest = opset_of(model), onnx.defs.onnx_opset_version()
     if not model.ir_version and not opset:
-        raise SparqcError(f"{path} is no ONNX model", hint=_AGAIN)
+        raise SparqcError(f"{name} is no ONNX model", hint=_AGAIN)
     if not model.HasField("graph"):
-        raise SparqcError(f"{path} holds no graph", hint=_AGAIN)
+        raise SparqcError(f"{name} holds no graph", hint=_AGAIN)
     if model.ir_version > onnx.IR_VERSION:
         raise SparqcError(
-            f"{path} has IR version {model.ir_version}; the installed onnx {onnx.__version__} "
+            f"{name} has IR version {model.ir_version}; the installed onnx {onnx.__version__} "
             f"knows {onnx.IR_VERSION}",
             hint="install a newer onnx, or export the model with an older one",
         )
     if not LOWEST_OPSET <= opset <= newest:
         raise SparqcError(
-            f"{path} has opset {opset}; {LOWEST_OPSET} to {newest} can be read",
+            f"{name} has opset {opset}; {LOWEST_OPSET} to {newest} can be read",
             hint="export the model in another opset",
         )
 
