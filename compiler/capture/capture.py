@@ -16,6 +16,7 @@ from sparqc.capture.checks import (
     check_example,
     check_groups,
     check_runs,
+    check_sizes,
     check_weights,
     described,
     open_groups,
@@ -109,6 +110,7 @@ def _capture(
                 "captured with the batch of the example: the number of groups of "
                 f"{described(conv)} depends on the batch, and is fixed in ONNX",
             )
+    check_sizes(graph)
     check_groups(graph)
     check_batch_norm(graph)
     tensors = [leaf for leaf in pytree.tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]

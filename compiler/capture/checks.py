@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from sparqc.errors import SparqcError, UsageError
+from sparqc.ir.bounds import excess
 from sparqc.ir.fx.origin import source_of
 from sparqc.ir.graph import Graph, Node, Value
 from sparqc.ir.levels.constant_results import input_dependent_values
@@ -100,6 +101,21 @@ def _check_stored(module: nn.Module) -> None:
             hint='build the model on "cpu", or give it numbers first: '
             'module.to_empty(device="cpu") and load_state_dict(…), or load_state_dict(…, '
             "assign=True)",
+        )
+
+
+def check_sizes(graph: Graph) -> None:
+    """SparqcError naming the first value that is too large to be computed: a few bytes can ask for
+    more than any machine holds."""
+    depends = {v.name for v in input_dependent_values(graph)}
+    made = [(v.name, v.type) for n in graph.nodes for v in n.outputs]
+    computed = {name for name, _ in made} - depends
+    stored = sum(v.data.size for v in graph.constants if v.data is not None)
+    for name, what in excess(made, computed, stored):
+        node = graph.value(name).producer
+        raise SparqcError(
+            f"{described(node) if node else name}: {what}",
+            hint="make it smaller, or an input of the model",
         )
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torch.utils import _pytree as pytree
 
 from sparqc.capture.checks import check_runs, first_line, user_line
@@ -92,7 +92,8 @@ def export_static(
     try:
         return torch.export.export(module, args, kwargs, strict=False)
     except Exception as error:
-        check_runs(module, args, kwargs)
+        if not isinstance(module, fx.GraphModule):  # a program may be a stranger's: it is not run
+            check_runs(module, args, kwargs)
         where = user_line(error)
         raise SparqcError(
             f"{where}torch.export cannot capture {type(module).__name__}: {first_line(error)}",
