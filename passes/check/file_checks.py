@@ -85,10 +85,10 @@ def _checked(table: Table) -> FileCheck:
     return table.read_as(FileCheck)
 
 
-def file_findings(subject: Subject) -> Iterator[Finding]:
-    """What these checks find in a file, in the order of their tables."""
+def file_findings(subject: Subject, *, only: str = "") -> Iterator[Finding]:
+    """What these checks, or the one of that name, find in a file, in the order of their tables."""
     for name, check in file_checks().items():
-        if check.is_for(subject.context.target.name):
+        if only in ("", name) and check.is_for(subject.context.target.name):
             for nodes, values in _FIND[name](subject):
                 yield check.finding(nodes, values)
 

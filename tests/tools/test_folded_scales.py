@@ -80,11 +80,20 @@ def test_a_vector_of_one_entry_is_a_scalar(as_nodes: bool, tmp_path: Path, capsy
     file, out = quantized(tmp_path / "m.onnx", *given), str(tmp_path / "out.onnx")
     assert as_nodes or "scale-of-one-entry" in ids(file, capsys)
     assert as_nodes or compile_rtx(file).operators[0].precision == "float"
+    assert as_nodes or "y" not in _int8(file, capsys)
     words = [] if as_nodes else ["--fix", "-o", out]
     assert "scale-of-one-entry" not in ids(file, capsys, *words)
     if not as_nodes:
         assert compile_rtx(out).operators[0].precision == "int8"
+        assert "y" in _int8(out, capsys)
+        assert "y" in _int8(file, capsys, "tensorrt-11")
     assert cli.run(["compile", file, "--passes", "float", "-o", out]) == 0
+
+
+def _int8(file: str, capsys: Capture, target: str = "tensorrt-rtx") -> list[str]:
+    assert cli.run(["explain", file, "--json", "--target", target]) == 0
+    nodes: list[str] = json.loads(capsys.readouterr().out)["int8_nodes"]
+    return nodes
 
 
 def test_the_scale_of_one_channel_stays_a_vector(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from sparqc.ir.graph import Graph
 from sparqc.ir.onnx.adapter import load_onnx
 from sparqc.job.open import new_job
 from sparqc.match.match import Index, Matcher
+from sparqc.passes.check.file_checks import Subject, file_findings
 from sparqc.predict.engine import PredictedEngine
 from sparqc.predict.predict import predict_graph
 from sparqc.rewrite.context import Context
@@ -53,9 +54,27 @@ def predict(
     options = recorded_options(source.model, target, knobs, patterns)
     model, notes = sized(source, batch, shapes)
     job = new_job(model, options=options)
+    notes += tuple(_as_written(model, job.graph, job.context))
     engine = predict_graph(job.graph, job.context)
     notes = (*notes, *engine.notes, *_refusals(job.graph, job.context))
     return _named(replace(engine, notes=notes), source)
+
+
+def _as_written(model: onnx.ModelProto, graph: Graph, context: Context) -> Iterator[str]:
+    """Let quantizers be opaque whose scale is a vector of one entry, where the target fuses no such
+    ones, as `sparqc check` says of the file: reading made scalars of them.  A note where there are
+    any."""
+    found = file_findings(Subject(model, graph, context), only="scale-of-one-entry")
+    names = [name for finding in found for name in finding.nodes]
+    for name in names:
+        node = graph.value(name).producer if name in graph else None
+        if node is not None:
+            node.op = f"onnx.{node.op.removeprefix('q.')}"
+    if names:
+        yield (
+            "scales are vectors of one entry, and what reads the data runs in float: `sparqc check "
+            "--fix` writes scalars (scale-of-one-entry)"
+        )
 
 
 def _refusals(graph: Graph, context: Context) -> Iterator[str]:
