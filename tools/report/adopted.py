@@ -9,6 +9,7 @@ from typing import Any
 from sparqc.base.text import shortened
 from sparqc.passes.adopt.adopted import ADOPTED, Adoption, QuantizerChange
 from sparqc.passes.calibrate.calibrate import CalibratedRanges
+from sparqc.passes.place.placement import Placement
 from sparqc.rewrite.facts import Facts
 
 #: The kinds of change in the order in which they are told.
@@ -28,6 +29,8 @@ class AdoptedRows:
     #: Layers that the other tool left in float -> why they stay there.
     left_in_float: Mapping[str, str]
     notes: tuple[str, ...]
+    #: Whether the pass ran that puts quantizers where the target wants them.
+    placed: bool = True
 
     def to_json(self) -> dict[str, Any]:
         """Plain data; the keys are stable."""
@@ -47,6 +50,7 @@ def adopted_rows(facts: Facts) -> AdoptedRows | None:
         computed=tuple(r.value for r in ranges if r.method == "weight"),
         left_in_float=dict(found.left_in_float),
         notes=tuple(found.notes),
+        placed=Placement in facts,
     )
 
 
@@ -57,6 +61,11 @@ def adopted_lines(rows: AdoptedRows | None) -> Iterator[str]:
     counts = {kind: sum(c.kind == kind for c in rows.changes) for kind in KINDS}
     listed = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
     yield f"quantizers of another tool: {listed or 'removed'}"
+    if not rows.placed:
+        yield (
+            "nothing is quantized, and their ranges are lost: the pass `place` did not run; "
+            "--passes int8 keeps them, --skip adopt leaves the quantizers as they are"
+        )
     if rows.taken or rows.measured or rows.computed:
         yield f"its ranges serve {_several(len(rows.taken), 'scale')}"
     if rows.measured:

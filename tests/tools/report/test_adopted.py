@@ -8,6 +8,7 @@ import pytest
 
 from sparqc.passes.adopt.adopted import Adoption, QuantizerChange
 from sparqc.passes.calibrate.calibrate import CalibratedRanges, Range
+from sparqc.passes.place.placement import Placement
 from sparqc.rewrite.facts import Facts
 from sparqc.tools import cli
 from sparqc.tools.report.adopted import adopted_lines, adopted_rows
@@ -76,6 +77,13 @@ def test_an_exported_program_needs_no_data(compiled):
     assert "quantized_decomposed" not in said  # nothing passed through
 
 
+@pytest.mark.parametrize("file", ["pt2e.pt2", "model_optimizer.onnx"])
+def test_ranges_that_a_float_compile_loses_are_told(compiled, file):
+    said = " ".join(compiled(f"{FOLDER / file} --passes float").split())
+    assert "quantizers of another tool: removed nothing is quantized, and their ranges" in said
+    assert "--passes int8 keeps them" in said
+
+
 def test_without_quantizers_there_is_no_section(compiled):
     assert adopted_rows(Facts()) is None
     assert list(adopted_lines(None)) == []
@@ -86,7 +94,8 @@ def test_changes_of_one_reason_share_a_line():
     rows += [QuantizerChange("a", "moved", "nn.max_pool hands codes on", "q", "b")]
     ranges = [Range("b", "", "s", "adopted", 1, 1, 1), Range("w", "", "t", "weight", 1, 1, 1)]
     taken = Adoption(changes=rows, left_in_float={"fc": "it was"})
-    lines = list(adopted_lines(adopted_rows(Facts(taken, CalibratedRanges(tuple(ranges))))))
+    facts = Facts(taken, CalibratedRanges(tuple(ranges)), Placement())
+    lines = list(adopted_lines(adopted_rows(facts)))
     assert lines == [
         "quantizers of another tool: 1 moved, 5 removed",
         "its ranges serve 1 scale",
