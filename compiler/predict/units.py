@@ -302,10 +302,11 @@ def join(units: Sequence[Unit], outputs: Set[Stored], writer: Mapping[Stored, Un
         for tensor in unit.reads:
             readers.setdefault(tensor, set()).add(unit)
     gone: set[Unit] = set()
+    inside: dict[Unit, set[Node]] = {}
     for unit in units:
         for other in _joined(unit, writers):
             if all(readers.get(t, {unit}) == {unit} and t not in outputs for t in other.writes):
-                _merge(unit, other, readers)
+                _merge(unit, other, readers, inside)
                 gone.add(other)
     return [unit for unit in units if unit not in gone]
 
@@ -318,9 +319,16 @@ def _joined(unit: Unit, writers: Mapping[Stored, Unit]) -> list[Unit]:
     return [u for u in found if u.fusion is not None and u.fusion.name in named]
 
 
-def _merge(unit: Unit, other: Unit, readers: dict[Stored, set[Unit]]) -> None:
-    unit.nodes = [*other.nodes, *(n for n in unit.nodes if n not in set(other.nodes))]
-    unit.choices = [*other.choices, *unit.choices]
+def _merge(
+    unit: Unit, other: Unit, readers: dict[Stored, set[Unit]], inside: dict[Unit, set[Node]]
+) -> None:
+    """`inside` holds the nodes of kernels that were joined: a chain may have thousands."""
+    known = inside.pop(other, None) or set(other.nodes)
+    new = [n for n in unit.nodes if n not in known]
+    known.update(new)
+    other.nodes.extend(new)  # it is no kernel any more
+    other.choices.extend(unit.choices)
+    unit.nodes, unit.choices, inside[unit] = other.nodes, other.choices, known
     kept = [t for t in unit.reads if t not in other.writes]
     unit.reads = dict.fromkeys([*other.reads, *kept])
     for tensor in other.reads:

@@ -67,11 +67,14 @@ def sparse_layers(graph: Graph, context: Context) -> list[SparseLayer]:
 
 
 def _candidates(graph: Graph, context: Context) -> Iterator[SparseLayer]:
-    matcher = Matcher(context.rules, context.table, context.target.name)
-    covered = cover(graph, matcher, context.rules.placing(graph.level, context.target.name))
     excluded = select(graph, context.exclude, context.table)
     dense = select(graph, context.dense, context.table, "--dense")
-    for found in weighted(graph, context.table):
+    layers = list(weighted(graph, context.table))
+    if not layers:
+        return
+    matcher = Matcher(context.rules, context.table, context.target.name)
+    covered = cover(graph, matcher, context.rules.placing(graph.level, context.target.name))
+    for found in layers:
         if found.node in excluded:
             reason = f"excluded by --exclude {excluded[found.node]}"
         elif found.node in dense:

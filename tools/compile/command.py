@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import math
 import os
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -170,6 +172,17 @@ def _compile_and_dump(request: Request, output: Path, folder: Path, quiet: bool)
     return outcome
 
 
+@contextlib.contextmanager
+def _collecting_new_objects_alone() -> Iterator[None]:
+    """Keep the garbage collector out of the libraries and the model, which live on anyway: to walk
+    through them each time is a sixth of the compile of a long network."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+
+
 def _compile(
     request: Request, output: Path, recorder: GraphRecorder | None, quiet: bool
 ) -> CompileOutcome:
@@ -186,7 +199,8 @@ def _compile(
         if recorder:
             recorder.begin(opened.job.graph)
         phases.end("reading")
-        compiled = run_job(opened.job)
+        with _collecting_new_objects_alone():
+            compiled = run_job(opened.job)
         phases.end("compiling")
     compiled.save(output)
     phases.end("writing")

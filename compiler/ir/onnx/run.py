@@ -132,6 +132,8 @@ def _session_options(optimize: Optimize, threads: int | None) -> Any:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.inter_op_num_threads = 1
     options.enable_cpu_mem_arena = False  # as fast without, and what is freed is free
+    # Its plan takes time quadratic in the values that live at once, and serves later runs only.
+    options.enable_mem_pattern = False
     options.log_severity_level = 4  # what fails is raised anyway
     return options
 
