@@ -43,6 +43,10 @@ class Match:
         """The `maybe` call of an operator or family, None where it was not taken."""
         return next((call for call in self._maybes() if op in _names(call)), None)
 
+    def family_call(self, family: str) -> Matched | None:
+        """The call of a family that the match has, which a rewrite may build again."""
+        return next((call for call in self.calls if family in call.call.heads), None)
+
     def operators_of(self, value: Value) -> tuple[Node, ...]:
         """The operators that a value stands for: those of a spelling, its root first."""
         for call in self.calls:

@@ -113,7 +113,7 @@ class NodeBuilder:
 
     def _build(self, call: BuildCall, targets: Sequence[str] = ()) -> tuple[Value, ...]:
         """The outputs of a new node; of a `maybe` that was not taken, its first operand."""
-        taken = self.match.taken_call(call.op) if call.maybe else None
+        taken = self._taken(call)
         if call.maybe and taken is None:
             return (self._present(self._operand(call.operands[0], None, "x"), call),)
         if taken is not None and taken.nodes and taken.nodes[0].op != call.op:
@@ -127,6 +127,12 @@ class NodeBuilder:
         carried = [v.name for v in model.outputs] if model and (call.like or taken) else []
         node = self._create(call.op, operands, attributes, model, old, carried, count)
         return node.outputs
+
+    def _taken(self, call: BuildCall) -> Matched | None:
+        """What the match found for a `maybe`, or for a family, that is built again."""
+        if call.maybe:
+            return self.match.taken_call(call.op)
+        return None if call.op in self.table.names else self.match.family_call(call.op)
 
     def _create(
         self,
@@ -293,7 +299,10 @@ class NodeBuilder:
         """A family or a spelling, built again over other operands as it was matched."""
         if call.attributes:
             raise self._error(f"{call.op} stands for other operators: no attributes", call.span)
-        new = [self._operand(expr, taken.nodes[0], "x") for expr in call.operands]
+        new = [
+            self._operand(expr, *_reader(taken, old))
+            for expr, old in zip(call.operands, taken.operands, strict=False)
+        ]
         known = {o: n for o, n in zip(taken.operands, new, strict=False) if o is not None}
         return (self._copy_value(taken.value, taken, known, targets),)
 
@@ -338,6 +347,15 @@ class NodeBuilder:
 
     def _error(self, message: str, span: Span | None, hint: str = "") -> PatternError:
         return PatternError(f"{self.rule.name}: {message}", span=span or self.rule.span, hint=hint)
+
+
+def _reader(taken: Matched, value: Value | None) -> tuple[Node, str]:
+    """The operator of a matched call that reads a value, and in which operand."""
+    if value is not None:
+        for node in taken.nodes:
+            for slot in node.slots_of(value):
+                return node, slot
+    return taken.nodes[0], "x"
 
 
 def label(rule: RuleDecl) -> str:

@@ -305,6 +305,37 @@ def test_maybe_builds_what_was_taken(tail, after):
     assert lines(graph) == after
 
 
+PRODUCT = """
+op product(x, w, b?):
+    y = nn.linear(x, w, b?)
+op product(x, w, b):
+    y = nn.add(nn.matmul(x, w), b)
+"""
+
+
+@pytest.mark.parametrize(
+    ("product", "after"),
+    [
+        ("y = nn.linear(x, w)", ["y = nn.linear(x, w)"]),
+        ("y = nn.linear(x, w, b)", ["y = nn.linear(x, w, b)"]),
+        (
+            "l = nn.matmul(x, w)\ny = nn.add(b, l)",
+            ["l = nn.matmul(x, w)", "y = nn.add(b, l)"],
+        ),
+    ],
+)
+def test_a_family_is_built_again_as_it_was_matched(product, after):
+    given = "x: f32[2, 4]\nw: const f32[4, 4]\nb: const f32[4]\n"
+    graph = graph_of(f"{given}{product}\nz = nn.neg(y)")
+    old = graph.value("w").data
+    text = rule(
+        "p = product(x, w: const, b?: const)\ny = nn.neg(p)", "y = product(x, @double(w), b)"
+    )
+    assert run(graph, text + PRODUCT, double=double) == ["r"]
+    assert lines(graph) == after
+    np.testing.assert_array_equal(graph.value("w").data, 2 * old)
+
+
 def test_maybe_as_an_operand():
     text = "x: f32[2, 8]\nw: const f32[4, 8]\nm: const bool[4, 8]\n{}y = nn.linear(x, {})\n"
     text += "z = nn.neg(y)"

@@ -137,8 +137,7 @@ def _call(call: BuildCall, rule: RuleDecl, scope: Scope, vocabulary: Vocabulary)
     if call.maybe:
         yield from _maybe(call, rule, vocabulary)
     elif vocabulary.family(call.op):
-        hint = "name one operator, or write `maybe` where the match has one"
-        yield PatternError(f"{call.op} is a family: which of it?", span=call.span, hint=hint)
+        yield from _family(call, rule)
     operator = vocabulary.operator(call.op)
     if operator is not None:
         yield from _operands(call, operator)
@@ -169,7 +168,22 @@ def _maybe(call: BuildCall, rule: RuleDecl, vocabulary: Vocabulary) -> Findings:
     if not call.operands or _is_plain(call.operands[0]):
         message = f"`maybe {call.op}` has no first operand that could stand for it"
         yield PatternError(message, span=call.span)
-    if call.attributes and vocabulary.family(call.op):
+    if vocabulary.family(call.op):
+        yield from _as_matched(call)
+
+
+def _family(call: BuildCall, rule: RuleDecl) -> Findings:
+    """A family is built as the match found it: there must be one such call, and no other."""
+    matched = [c for c in calls_of(rule) if call.op in c.heads and not c.maybe]
+    if len(matched) != 1:
+        message = f"{call.op} is a family: which of it?"
+        hint = f"the match has {len(matched)} calls of it: name one operator, or match it once"
+        yield PatternError(message, span=call.span, hint=hint)
+    yield from _as_matched(call)
+
+
+def _as_matched(call: BuildCall) -> Findings:
+    if call.attributes:
         message = f"{call.op} is built as it was matched, so it takes no attributes"
         yield PatternError(message, span=call.span)
 

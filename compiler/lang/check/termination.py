@@ -100,7 +100,8 @@ class _Rewritten:
         return any(self._operands(pattern, o, built) for o in self._orders(built))
 
     def _names(self, pattern: CallPattern, built: BuildCall) -> bool:
-        families = any(self.vocabulary.family(head) for head in pattern.heads)
+        heads = (*pattern.heads, built.op)
+        families = any(self.vocabulary.family(head) for head in heads)
         return families or built.op in pattern.heads
 
     def _attribute(self, pattern: AttributePattern, built: BuildCall) -> bool:
