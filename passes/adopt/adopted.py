@@ -45,6 +45,8 @@ class Adopted:
     total: tuple[float, ...] = ()
     #: Whether the weight consists of codes times scale, so that this scale alone is exact.
     on_grid: bool = False
+    #: The rules that had made what it stood on; with others since, it is not the same value.
+    rules: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ class Adoption:
         by_reader = {slot: value.name for value in _values(graph) for slot in slots_of(value)}
         for found in self.quantizers:
             names = [by_reader[slot] for slot in found.readers if slot in by_reader]
-            own = [found.value] if found.value in graph else []
+            own = [found.value] if _is_the_same(found, graph) else []
             # A mask may stand between a weight and its reader.
             name = next(iter([*names, *own] if found.weight else [*own, *names]), "")
             self.places.append((found, name))
@@ -100,6 +102,21 @@ class Adoption:
         """Why the quantizer that stood on a value gave no range; "" where none stood there."""
         reason = self.missing.get(value, "")
         return f" ({reason})" if reason else ""
+
+
+def _is_the_same(found: Adopted, graph: Graph) -> bool:
+    """Whether the value of that name is still the one that the quantizer stood on.
+
+    A convolution that took in a factor behind it keeps its name, and gives other numbers.
+    """
+    if found.value not in graph:
+        return False
+    return found.weight or rules_of(graph.value(found.value)) == found.rules
+
+
+def rules_of(value: Value) -> tuple[str, ...]:
+    """The rules that made a value what it is."""
+    return () if value.producer is None else value.producer.origin.rules
 
 
 def _values(graph: Graph) -> Iterator[Value]:

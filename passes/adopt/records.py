@@ -11,7 +11,7 @@ from sparqc.base.text import shortened
 from sparqc.errors import SparqcError
 from sparqc.ir.graph import Node, Value
 from sparqc.ir.weighted import Weighted
-from sparqc.passes.adopt.adopted import Adopted, Adoption, channel_sums, slots_of
+from sparqc.passes.adopt.adopted import Adopted, Adoption, channel_sums, rules_of, slots_of
 from sparqc.passes.adopt.foreign import FROM_CODES, TO_CODES, Grid, data_of
 
 #: A range below this stands for nothing: the tool saw zeros only.
@@ -88,6 +88,7 @@ class Recorder:
                 note=grid.conversion,
                 on_grid=stored and grid.is_symmetric,
                 steps=_steps(grid) if stored else (),
+                rules=rules_of(source),
             )
         )
 

@@ -224,6 +224,22 @@ def test_a_weight_with_a_zero_point_keeps_the_steps_that_127_codes_reach_with(ze
     assert any(note.startswith("asymmetric") for note in adopted(done).notes)
 
 
+def test_the_range_in_front_of_a_factor_is_not_that_behind_it():
+    """Two convolutions are added, one of them times 0.01: it keeps its name and takes that in."""
+    constants = {f"w{i}": random(WIDTH, WIDTH, 3, 3, seed=i) / 10 for i in range(4)}
+    constants |= {"f": np.float32(0.01), "zero": np.int8(0)}
+    constants |= {"s": np.float32(0.05), "s1": np.float32(0.03), "s2": np.float32(0.0003)}
+    nodes = [
+        *pair("x", "xq", "s"), conv("xq", "w0", "a"), *pair("a", "aq", "s"), conv("aq", "w1", "b"),
+        conv("xq", "w2", "c"), *pair("c", "cq", "s1"),
+        helper.make_node("Mul", ["cq", "f"], ["d"]), *pair("d", "dq", "s2"),
+        helper.make_node("Add", ["b", "dq"], ["g"]), *pair("g", "gq", "s"), conv("gq", "w3", "y"),
+    ]  # fmt: skip
+    done = compiled(model(nodes, constants))
+    assert not any(node.op_type == "Mul" for node in done.model.graph.node)
+    assert ranges(done)["c"] == ("adopted", 0.0003 * 127)
+
+
 # -- whole networks of other tools ---------------------------------------------------------------
 
 
