@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from sparqc.declared.natives import native
 from sparqc.ir.graph import Node, Shape, Value
+from sparqc.passes.natives.einsum import matrix_product
+from sparqc.passes.natives.permutation import is_in_order
 
 #: Operators that take parts out of an axis.
 _CUTS = {"nn.split", "nn.slice", "nn.gather", "nn.unbind"}
 #: Products of two computed matrices.
-_PRODUCTS = {"nn.matmul", "nn.attention"}
+_PRODUCTS = {"nn.matmul", "nn.attention", "nn.einsum"}
 #: Other shapes of the same data.
 _LAYOUTS = {"nn.reshape", "nn.reshape_to", "nn.unsqueeze", "nn.squeeze"}
 
@@ -60,15 +62,25 @@ def _is_product(node: Node) -> bool:
 
 
 def _reaches_product(value: Value, transposed: bool) -> bool:
-    return any(_leads_to_product(node, transposed) for node in value.readers)
+    return any(_leads_to_product(node, value, transposed) for node in value.readers)
 
 
-def _leads_to_product(node: Node, transposed: bool) -> bool:
+def _leads_to_product(node: Node, value: Value, transposed: bool) -> bool:
     if node.op in _PRODUCTS:
-        return transposed
+        return transposed or _is_transposed_in(node, value)
     if node.op == "nn.transpose":
         return not transposed and _reaches_product(node.output, True)
     return node.op in _LAYOUTS and _reaches_product(node.output, transposed)
+
+
+def _is_transposed_in(node: Node, value: Value) -> bool:
+    """Whether an Einsum that is a product of matrices transposes an operand by itself."""
+    xs = list(node.inputs)
+    if node.op != "nn.einsum" or len(xs) != 2:
+        return False
+    found = matrix_product(str(node.attributes["equation"]), *xs)
+    orders = () if found is None else zip(xs, (found.first, found.second), strict=True)
+    return any(x is value and not is_in_order(order) for x, order in orders)
 
 
 def _along(node: Node, value: Value, axis: int) -> bool:

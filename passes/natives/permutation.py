@@ -14,10 +14,16 @@ def compose(first: Sequence[int], second: Sequence[int]) -> tuple[int, ...]:
     return tuple(first[axis] for axis in second)
 
 
+@native("is_in_order")
+def is_in_order(permutation: Sequence[int]) -> bool:
+    """Whether a permutation leaves every axis where it is."""
+    return tuple(permutation) == tuple(range(len(permutation)))
+
+
 @native("undoes")
 def undoes(first: Sequence[int], second: Sequence[int]) -> bool:
     """Whether `second` puts every axis back to where it was before `first`."""
-    return compose(first, second) == tuple(range(len(first)))
+    return is_in_order(compose(first, second))
 
 
 @native("copies_no_dimension")
