@@ -252,8 +252,12 @@ def _sample_matmul(rng: Rng) -> Sample:
 
 
 def _equation(text: str) -> str:
-    """One spelling: no spaces, and small letters, since some compilers read no others."""
+    """One spelling: no spaces, the result named, and small letters, since some compilers read no
+    others."""
     text = text.replace(" ", "")
+    if "->" not in text:  # the letters that stand once, capitals first
+        once = sorted(c for c in set(text) if c.isalpha() and text.count(c) == 1)
+        text += "->" + "..." * ("..." in text) + "".join(once)
     free = (c for c in ascii_lowercase if c not in text)
     capitals = sorted({c for c in text if c.isupper()})
     renamed = {ord(capital): small for capital, small in zip(capitals, free, strict=False)}

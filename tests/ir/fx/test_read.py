@@ -143,6 +143,19 @@ def test_a_dropout_changes_nothing(kind, inplace):
     assert_same_numbers(lambda a, b: dropout(a) + b)
 
 
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [("cBij, caij", "cbij,caij->ba"), ("...ij, ...jk", "...ij,...jk->...ik")],
+)
+def test_the_result_of_an_einsum_is_named(given, named):
+    def function(a, b):
+        return torch.einsum(given, a, b)
+
+    (einsum,) = (n for n in graph_of(function).nodes if n.op == "nn.einsum")
+    assert einsum.attributes["equation"] == named
+    assert_same_numbers(function)
+
+
 def test_the_letters_of_an_einsum_are_small():
     def function(a, b):
         return torch.einsum("B c H W, B c h w -> B H w", a, b)
