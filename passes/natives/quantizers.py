@@ -88,6 +88,20 @@ def is_stored(value: Value) -> bool:
     return value.data is not None
 
 
+@native("is_rounded")
+def is_rounded(constant: Value) -> bool:
+    """Whether a constant is computed through a quantizer or a dequantizer."""
+    stack, seen = [constant], {constant}
+    while stack:
+        node = stack.pop().producer
+        if node is not None and node.op.startswith("q."):
+            return True
+        new = {v for v in node.inputs if v not in seen} if node is not None else set()
+        seen |= new
+        stack += new
+    return False
+
+
 @native("value_of")
 def value_of(constant: Array) -> Array:
     """The numbers of a constant expression: of a dequantized bias its floats."""

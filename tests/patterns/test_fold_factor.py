@@ -113,3 +113,19 @@ def test_the_convolution_takes_the_residual_add_in(road, tmp_path):
     (add,) = found.of("Add")
     assert sum(map(found.is_dequantized, add.input)) == 1
     assert not found.in_float()
+
+
+def test_layers_that_share_a_masked_weight_still_take_their_batch_norm_in():
+    class Shared(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(SIZE, SIZE, 3, padding=1, bias=False)
+            self.norm = nn.BatchNorm2d(SIZE)
+
+        def forward(self, x):
+            return self.conv(self.norm(self.conv(x)))
+
+    x = torch.randn(2, SIZE, 8, 8)
+    found = Structure(compiled(Shared().eval(), x, "default").model)
+    assert found.operators()["BatchNormalization"] == 0
+    assert all(map(found.is_two_four, found.of("Conv")))
