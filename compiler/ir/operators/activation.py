@@ -7,6 +7,7 @@ import numpy as np
 from sparqc.ir.graph import Attribute, Node, Value
 from sparqc.ir.vocabulary.forms import (
     NUMPY_DTYPES,
+    UNARY,
     Rng,
     X,
     emit_one,
@@ -31,6 +32,7 @@ from sparqc.ir.vocabulary.operator import (
     Reading,
     Sample,
 )
+from sparqc.ir.vocabulary.traits import Trait
 
 # -- functions of x with attributes --------------------------------------------------------------
 
@@ -42,6 +44,7 @@ def _attributed(
     fx: FxForm,
     attributes: dict[str, Attribute],
     samples: tuple[dict[str, Attribute], ...],
+    traits: tuple[Trait, ...] = (),
 ) -> Operator:
     """A row whose attributes have the same names and meaning in ONNX."""
 
@@ -56,7 +59,8 @@ def _attributed(
         return Sample(sample_x(rng).operands, samples[int(rng.integers(len(samples)))])
 
     form = OnnxForm((op_type,), read_onnx, write_onnx)
-    return Operator(name, doc, X, attributes, fx=fx, onnx=form, sample=sample)
+    every = (*UNARY, *traits)
+    return Operator(name, doc, X, attributes, traits=every, fx=fx, onnx=form, sample=sample)
 
 
 def _read_leaky(call: Call) -> Reading | None:
@@ -236,12 +240,13 @@ def _overloads(*packets: str) -> tuple[str, ...]:
 
 
 OPERATORS = (
-    unary("relu", "Relu", "The larger of x and 0."),
+    unary("relu", "Relu", "The larger of x and 0.",
+          traits=("homogeneous", "monotone", "nonnegative")),
     _attributed(
         "nn.leaky_relu", "x where positive, alpha * x elsewhere.", "LeakyRelu",
         FxForm(_overloads("leaky_relu"), _read_leaky, lambda n: fx_call(
             "aten.leaky_relu.default", tensor(n, "x"), n.attributes["alpha"])),
-        {"alpha": 0.01}, ({"alpha": 0.01}, {"alpha": 0.25}),
+        {"alpha": 0.01}, ({"alpha": 0.01}, {"alpha": 0.25}), ("homogeneous",),
     ),
     _attributed(
         "nn.elu", "x where positive, alpha * (exp(x) - 1) elsewhere.", "Elu",
@@ -252,11 +257,12 @@ OPERATORS = (
     _attributed(
         "nn.hardsigmoid", "alpha * x + beta, clipped to [0, 1]; torch's alpha is 1/6.",
         "HardSigmoid", FxForm(_overloads("hardsigmoid"), _read_hardsigmoid, _write_hardsigmoid),
-        {"alpha": 0.2, "beta": 0.5}, ({"alpha": SIXTH, "beta": 0.5},),
+        {"alpha": 0.2, "beta": 0.5}, ({"alpha": SIXTH, "beta": 0.5},), ("nonnegative",),
     ),
     Operator(
         "nn.prelu", "x where positive, slope * x elsewhere; slope [C] (axis 1 of x) or [1].",
         (OperandSpec("x"), OperandSpec("slope")), sample=_sample_prelu,
+        traits=("homogeneous", "keeps_type"),
         fx=FxForm(("aten.prelu.default", "aten._prelu_kernel.default"),
                   lambda c: Reading({"x": c.arguments["self"], "slope": c.arguments["weight"]})
                   if c.target == "aten.prelu.default" else None,
@@ -264,30 +270,31 @@ OPERATORS = (
         onnx=OnnxForm(("PRelu",), _read_prelu_onnx, _write_prelu_onnx),
     ),
     Operator(
-        "nn.silu", "x * sigmoid(x).", X, sample=sample_x, fx=_plain("silu"),
+        "nn.silu", "x * sigmoid(x).", X, sample=sample_x, traits=UNARY, fx=_plain("silu"),
         onnx=written_as_others(_write_silu),
     ),
     Operator(
-        "nn.rsqrt", "1 / sqrt(x).", X, fx=_plain("rsqrt"),
+        "nn.rsqrt", "1 / sqrt(x).", X, traits=(*UNARY, "nonnegative"), fx=_plain("rsqrt"),
         onnx=written_as_others(_write_rsqrt),
         sample=lambda rng: Sample({"x": np.abs(normal(rng, 2, 3)) + np.float32(0.1)}),
     ),
     Operator(
         "nn.hardswish", "x * hardsigmoid(x) with alpha 1/6.", X, sample=sample_x,
-        fx=_plain("hardswish"), onnx=_simple_onnx("HardSwish"),
+        traits=UNARY, fx=_plain("hardswish"), onnx=_simple_onnx("HardSwish"),
     ),
     Operator(
-        "nn.mish", "x * tanh(softplus(x)).", X, sample=sample_x, fx=_plain("mish"),
+        "nn.mish", "x * tanh(softplus(x)).", X, sample=sample_x, traits=UNARY, fx=_plain("mish"),
         onnx=OnnxForm(("Mish",), _read_mish, _write_mish),
     ),
     Operator(
         "nn.softplus", "log(1 + exp(x)).", X, sample=sample_x, onnx=_simple_onnx("Softplus"),
+        traits=(*UNARY, "monotone", "nonnegative"),
         fx=FxForm(("aten.softplus.default",), _read_softplus,
                   lambda n: fx_call("aten.softplus.default", tensor(n, "x"))),
     ),
     Operator(
         "nn.gelu", "x * Phi(x); approximate is \"none\" (erf) or \"tanh\".", X,
-        {"approximate": "none"}, sample=_sample_gelu,
+        {"approximate": "none"}, sample=_sample_gelu, traits=UNARY,
         fx=FxForm(_overloads("gelu"), _read_gelu, lambda n: fx_call(
             "aten.gelu.default", tensor(n, "x"), approximate=n.attributes["approximate"])),
         onnx=OnnxForm(("Gelu",), _read_gelu_onnx, _write_gelu),

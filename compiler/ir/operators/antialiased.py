@@ -139,7 +139,7 @@ OPERATORS = (
         "where `scales` are given are theirs, rounded down.",
         X,
         {"mode": "linear", "sizes": REQUIRED, "scales": None, "align_corners": False},
-        sample=_sample,
+        traits=("spatial", "homogeneous"), sample=_sample,
         fx=FxForm(tuple(f"aten.{packet}.vec" for packet in _MODES), _read, _write),
         onnx=written_as_others(_write_onnx),
     ),

@@ -17,6 +17,7 @@ from sparqc.ir.vocabulary.forms import (
     tensor,
     written_as_others,
 )
+from sparqc.ir.vocabulary.multiply_adds import product, shape_of, size_of
 from sparqc.ir.vocabulary.operator import (
     Call,
     FxCall,
@@ -112,6 +113,13 @@ def _causal(node: Node, emitter: OnnxEmitter) -> str:
     return emitter.constant(mask, f"{node.output.name}_causal")
 
 
+def _macs(node: Node) -> int | None:
+    """Scores of q [..., L, E] and k [..., S, E], and their product with v [..., S, F]."""
+    tokens = size_of(node, "k", -2)
+    scores, sums = product(shape_of(node, "q"), tokens), product(node.output.shape, tokens)
+    return None if scores is None or sums is None else scores + sums
+
+
 def _sample(rng: Rng) -> Sample:
     q, k, v = (normal(rng, 2, 2, 5, 4) for _ in range(3))
     mask = [None, normal(rng, 5, 5), rng.random((2, 1, 5, 5)) < 0.7][int(rng.integers(3))]
@@ -128,7 +136,7 @@ OPERATORS = (
         "nn.attention",
         "softmax(q @ k.T * scale + mask) @ v on [..., heads, tokens, head size]; the scale is "
         "1 / sqrt(head size) where it is none.",
-        OPERANDS, {"scale": None, "is_causal": False}, sample=_sample,
+        OPERANDS, {"scale": None, "is_causal": False}, sample=_sample, macs=_macs,
         fx=FxForm(("aten.scaled_dot_product_attention.default",), _read, _write),
         onnx=written_as_others(_write_onnx),
     ),

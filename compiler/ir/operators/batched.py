@@ -16,6 +16,7 @@ from sparqc.ir.vocabulary.forms import (
     tensor,
     written_as_others,
 )
+from sparqc.ir.vocabulary.multiply_adds import product, shape_of, size_of
 from sparqc.ir.vocabulary.operator import (
     Call,
     FxForm,
@@ -76,9 +77,12 @@ def _row(name: str, doc: str, *, summed: bool) -> Operator:
         factors = {"alpha": float(rng.choice([1, 0.5])), "beta": float(rng.choice([0, 1, 2]))}
         return Sample({"a": normal(rng, 2, 3, 4), "b": normal(rng, 2, 4, 5), "c": c}, factors)
 
+    def macs(node: Node) -> int | None:
+        return product(shape_of(node, "a"), size_of(node, "b", -1))
+
     target = f"aten.{name}.default"
     return Operator(
-        f"nn.{name}", doc, _ABC, _FACTORS, sample=sample,
+        f"nn.{name}", doc, _ABC, _FACTORS, sample=sample, macs=macs,
         fx=FxForm((target,), _read, lambda n: fx_call(
             target, *(tensor(n, slot) for slot in "cab"),
             **{factor: n.attributes[factor] for factor in ("beta", "alpha")})),

@@ -131,14 +131,14 @@ def _sample_meshgrid(rng: Rng) -> Sample:
 OPERATORS = (
     Operator(
         "nn.expand", "x broadcast to a shape (i64), where 1 keeps the size that is there.",
-        XSHAPE, sample=_sample_expand,
+        XSHAPE, traits=("moves",), sample=_sample_expand,
         fx=FxForm(("aten.expand.default", *_FILLS), _read_expand, _write_expand),
         onnx=OnnxForm(("Expand",), _read_expand_onnx,
                       lambda n, e: emit_one("Expand", n, e, "x", "shape")),
     ),
     Operator(
         "nn.expand_as", "x broadcast to the shape of another tensor.",
-        (OperandSpec("x"), OperandSpec("like")), sample=_sample_expand_as,
+        (OperandSpec("x"), OperandSpec("like")), traits=("moves",), sample=_sample_expand_as,
         fx=FxForm(("aten.expand_as.default",),
                   lambda c: Reading({"x": c.arguments["self"], "like": c.arguments["other"]}),
                   lambda n: fx_call("aten.expand_as.default", tensor(n, "x"), tensor(n, "like"))),
@@ -148,7 +148,7 @@ OPERATORS = (
         "nn.meshgrid", "The coordinates of a grid: each vector along its own axis and stretched "
         "along the others; the first two axes are swapped where the indexing is \"xy\".",
         (OperandSpec("xs", variadic=True),), {"indexing": "ij"}, outputs=("y*",),
-        sample=_sample_meshgrid,
+        traits=("moves",), sample=_sample_meshgrid,
         fx=FxForm(("aten.meshgrid.indexing", "aten.meshgrid.default"), _read_meshgrid,
                   lambda n: fx_call("aten.meshgrid.indexing", list(tensors(n, "xs")),
                                     indexing=n.attributes["indexing"])),

@@ -8,6 +8,7 @@ import numpy as np
 
 from sparqc.ir.graph import Node, Value
 from sparqc.ir.vocabulary.forms import (
+    UNARY,
     Rng,
     emit_one,
     fx_call,
@@ -89,7 +90,7 @@ def _overloads(*packets: str) -> tuple[str, ...]:
 OPERATORS = (
     Operator(
         "nn.clip", "x limited to [min, max], both scalars; ReLU6 is a clip from 0 to 6.",
-        _CLIP, sample=_sample_clip,
+        _CLIP, sample=_sample_clip, traits=(*UNARY, "monotone"),
         fx=FxForm((*_overloads("clamp", "hardtanh", "relu6", "clamp_min", "clamp_max", "clip"),
                    "aten.clamp.Tensor", "aten.clamp_.Tensor"), _read_clip, _write_clip),
         onnx=OnnxForm(("Clip",), _read_clip_onnx,

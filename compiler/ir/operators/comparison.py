@@ -6,6 +6,7 @@ import numpy as np
 
 from sparqc.ir.graph import Node, Value
 from sparqc.ir.vocabulary.forms import (
+    UNARY,
     Rng,
     X,
     emit_one,
@@ -56,6 +57,7 @@ def _compare(packet: str, op_type: str, doc: str, *, name: str, swaps: bool = Fa
 
     return Operator(
         f"nn.{name}", doc, AB, commutes=_SWAP if swaps else (), sample=_sample,
+        traits=("elementwise",),
         fx=FxForm((f"aten.{packet}.Tensor", f"aten.{packet}.Scalar"), _read_comparison, write_fx),
         onnx=OnnxForm((op_type,), read_onnx, write_onnx),
     )  # fmt: skip
@@ -93,7 +95,7 @@ def _logic(packet: str, op_type: str, doc: str, *, name: str) -> Operator:
     targets = (f"aten.logical_{packet}.default", f"aten.bitwise_{packet}.Tensor",
                f"aten.__{packet}__.Tensor")  # fmt: skip
     return Operator(
-        f"nn.{name}", doc, AB, commutes=_SWAP, sample=_sample_logic,
+        f"nn.{name}", doc, AB, commutes=_SWAP, sample=_sample_logic, traits=("elementwise",),
         fx=FxForm(targets, read_fx, write_fx),
         onnx=OnnxForm((op_type,), read_onnx, lambda n, e: emit_one(op_type, n, e, "a", "b")),
     )  # fmt: skip
@@ -116,6 +118,7 @@ OPERATORS = (
     _compare("ge", "GreaterOrEqual", "Whether a is not below b.", name="greater_or_equal"),
     Operator(
         "nn.not_equal", "Whether a and b differ.", AB, commutes=_SWAP, sample=_sample,
+        traits=("elementwise",),
         fx=FxForm(("aten.ne.Tensor", "aten.ne.Scalar"), _read_comparison, lambda n: fx_call(
             "aten.ne.Tensor", tensor(n, "a"), tensor(n, "b"))),
         onnx=written_as_others(_write_not_equal),
@@ -123,7 +126,7 @@ OPERATORS = (
     _logic("and", "And", "Whether a and b both hold.", name="and"),
     _logic("or", "Or", "Whether a or b holds.", name="or"),
     Operator(
-        "nn.not", "Whether x does not hold.", X,
+        "nn.not", "Whether x does not hold.", X, traits=UNARY,
         sample=lambda rng: Sample({"x": rng.random((2, 3)) < 0.5}),
         fx=FxForm(("aten.logical_not.default", "aten.bitwise_not.default"), _read_not,
                   lambda n: fx_call("aten.logical_not.default", tensor(n, "x"))),

@@ -9,6 +9,7 @@ from sparqc.ir.graph import Array, Node
 from sparqc.ir.vocabulary.forms import (
     NUMPY_DTYPES,
     ONNX_DTYPES,
+    UNARY,
     Rng,
     X,
     emit_one,
@@ -107,7 +108,7 @@ _CASTS = ("aten.to.dtype", "aten._to_copy.default", "aten.to.dtype_layout", "ate
 
 OPERATORS = (
     Operator(
-        "nn.identity", "x.", X, sample=sample_x,
+        "nn.identity", "x.", X, sample=sample_x, traits=(*UNARY, "view", "converts"),
         constant_expression=True, evaluate=lambda o, _: (o["x"],),
         fx=FxForm(
             ("aten.alias.default", "aten.clone.default", "aten.contiguous.default",
@@ -126,7 +127,7 @@ OPERATORS = (
     ),
     Operator(
         "nn.cast", "x in another element type, such as \"f16\" or \"i64\".", X,
-        {"to": REQUIRED}, sample=_sample_cast,
+        {"to": REQUIRED}, sample=_sample_cast, traits=("elementwise", "converts"),
         constant_expression=True, evaluate=_evaluate_cast,
         fx=FxForm(_CASTS, _read_cast, _write_cast),
         onnx=OnnxForm(("Cast",), _read_cast_onnx, _write_cast_onnx),

@@ -20,6 +20,7 @@ from sparqc.ir.vocabulary.forms import (
     spread,
     tensor,
 )
+from sparqc.ir.vocabulary.multiply_adds import product, shape_of
 from sparqc.ir.vocabulary.operator import (
     Call,
     FxCall,
@@ -271,6 +272,8 @@ conv = Operator(
     operands=OPERANDS,
     attributes=GEOMETRY,
     weight=WeightSpec("w", lambda _: 0, lambda _: 1),
+    # Each output element takes one window of C / groups channels.
+    macs=lambda n: product(n.output.shape, shape_of(n, "w", 1)),
     fx=FxForm(
         (
             "aten.conv2d.default", "aten.conv2d.padding", "aten.conv1d.default",
@@ -290,6 +293,8 @@ conv_transpose = Operator(
     operands=OPERANDS,
     attributes={**GEOMETRY, "output_padding": (0, 0)},
     weight=WeightSpec("w", lambda _: 1, lambda _: 0),
+    # Each input element is spread over K / groups channels of a window.
+    macs=lambda n: product(shape_of(n, "x"), shape_of(n, "w", 1)),
     fx=FxForm(
         (
             "aten.conv_transpose2d.input", "aten.conv_transpose1d.default",

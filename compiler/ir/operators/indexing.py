@@ -237,7 +237,7 @@ _XI = (OperandSpec("x"), OperandSpec("indices"))
 OPERATORS = (
     Operator(
         "nn.gather_elements", "The numbers of x whose place along an axis is the index that stands "
-        "in their place.", _XI, {"axis": 0}, sample=_sample_elements,
+        "in their place.", _XI, {"axis": 0}, traits=("moves",), sample=_sample_elements,
         fx=FxForm(("aten.gather.default",), _read_elements, _write_elements),
         onnx=OnnxForm(("GatherElements",), _read_elements_onnx, lambda n, e: emit_one(
             "GatherElements", n, e, "x", "indices", axis=n.attributes["axis"])),
@@ -246,13 +246,14 @@ OPERATORS = (
         "nn.index", "x at several indices, which stand for these axes and are broadcast; a mask "
         "stands for as many axes as it has, from its own on.",
         (OperandSpec("x"), OperandSpec("indices", variadic=True)), {"axes": REQUIRED},
-        sample=_sample_index,
+        traits=("moves",), sample=_sample_index,
         fx=FxForm(("aten.index.Tensor",), _read_index, _write_index),
         onnx=written_as_others(_write_index_onnx),
     ),
     Operator(
         "nn.gather_nd", "The slices of x at the indices along the last axis, one for each of its "
-        "first axes, batch axes aside.", _XI, {"batch_dims": 0}, sample=_sample_nd,
+        "first axes, batch axes aside.", _XI, {"batch_dims": 0},
+        traits=("moves",), sample=_sample_nd,
         onnx=OnnxForm(("GatherND",), _read_nd_onnx, _write_nd_onnx),
     ),
 )  # fmt: skip

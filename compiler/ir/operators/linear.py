@@ -21,6 +21,7 @@ from sparqc.ir.vocabulary.forms import (
     tensor,
     tensors,
 )
+from sparqc.ir.vocabulary.multiply_adds import product, size_of
 from sparqc.ir.vocabulary.operator import (
     REQUIRED,
     Call,
@@ -276,6 +277,16 @@ def _read_einsum_onnx(call: Call) -> Reading | None:
     return Reading({"xs": tuple(given["Inputs"])}, {"equation": _equation(given["equation"])})
 
 
+def _einsum_macs(node: Node) -> int | None:
+    """Of two tensors one for each combination of all letters; None for others, and with `...`."""
+    terms = str(node.attributes["equation"]).partition("->")[0].split(",")
+    shapes = [x.shape or () for x in tensors(node, "xs")]
+    if len(shapes) != 2 or [len(t) for t in terms] != [len(shape) for shape in shapes]:
+        return None
+    letters = dict(zip("".join(terms), shapes[0] + shapes[1], strict=True))
+    return product(tuple(letters.values()))
+
+
 def _sample_einsum(rng: Rng) -> Sample:
     equation = str(rng.choice(["bij,bjk->bik", "bij,bkj->bik", "bij,bjk->bki"]))
     shape = (2, 5, 4) if "bkj" in equation else (2, 4, 5)
@@ -286,6 +297,7 @@ OPERATORS = (
     Operator(
         "nn.linear", "x @ w.T + b, with w [out, in].", XWB, sample=_sample_linear,
         weight=WeightSpec("w", lambda _: 0, lambda _: 1),
+        macs=lambda n: product(n.output.shape, size_of(n, "w", 1)),
         fx=FxForm(("aten.linear.default", "aten.addmm.default"), _read_linear, lambda n: fx_call(
             "aten.linear.default", tensor(n, "x"), tensor(n, "w"), optional_tensor(n, "b"))),
         onnx=OnnxForm(("Gemm",), _read_linear_onnx, _write_linear_onnx),
@@ -295,12 +307,14 @@ OPERATORS = (
         ABC, _GEMM, sample=_sample_gemm,
         weight=WeightSpec("b", lambda n: 0 if n.attributes["transB"] else 1,
                           lambda n: 1 if n.attributes["transB"] else 0),
+        macs=lambda n: product(n.output.shape, size_of(n, "b", 1 if n.attributes["transB"] else 0)),
         fx=FxForm(("aten.addmm.default",), _read_addmm, _write_addmm),
         onnx=OnnxForm(("Gemm",), _read_gemm_onnx, _write_gemm_onnx),
     ),
     Operator(
         "nn.matmul", "a @ b on the last two dimensions, the others broadcast.", AB,
         sample=_sample_matmul, weight=WeightSpec("b", _last(1, "b"), _last(2, "b")),
+        macs=lambda n: product(n.output.shape, size_of(n, "a", -1)),
         fx=FxForm(("aten.matmul.default", "aten.mm.default", "aten.bmm.default"), _read_matmul,
                   lambda n: fx_call("aten.matmul.default", tensor(n, "a"), tensor(n, "b"))),
         onnx=OnnxForm(("MatMul",), _read_matmul_onnx,
@@ -309,6 +323,7 @@ OPERATORS = (
     Operator(
         "nn.einsum", "Einstein's sum of products, by its equation.",
         (OperandSpec("xs", variadic=True),), {"equation": REQUIRED}, sample=_sample_einsum,
+        macs=_einsum_macs,
         fx=FxForm(("aten.einsum.default",), _read_einsum, lambda n: fx_call(
             "aten.einsum.default", n.attributes["equation"], list(tensors(n, "xs")))),
         onnx=OnnxForm(("Einsum",), _read_einsum_onnx, lambda n, e: emit_one(

@@ -277,7 +277,8 @@ def _sample_roll(rng: Rng) -> Sample:
 OPERATORS = (
     Operator(
         "nn.concat", "The tensors, one behind the other along an axis.",
-        (OperandSpec("xs", variadic=True),), {"axis": REQUIRED}, sample=_sample_concat,
+        (OperandSpec("xs", variadic=True),), {"axis": REQUIRED},
+        traits=("moves",), sample=_sample_concat,
         fx=FxForm(("aten.cat.default", "aten.concat.default", "aten.concatenate.default"),
                   _read_cat, lambda n: fx_call(
                       "aten.cat.default", list(tensors(n, "xs")), n.attributes["axis"])),
@@ -286,7 +287,7 @@ OPERATORS = (
     ),
     Operator(
         "nn.split", "x cut along an axis into pieces of these sizes.", X,
-        {"sizes": REQUIRED, "axis": 0}, outputs=("y*",), sample=_sample_split,
+        {"sizes": REQUIRED, "axis": 0}, outputs=("y*",), traits=("moves",), sample=_sample_split,
         fx=FxForm(("aten.split_with_sizes.default", "aten.split.Tensor", "aten.split.sizes",
                    "aten.chunk.default", "aten.tensor_split.indices", "aten.tensor_split.sections"),
                   _read_split, _write_split),
@@ -295,27 +296,27 @@ OPERATORS = (
     Operator(
         "nn.slice", "x[start:end:step] on each of the axes.", X,
         {"starts": REQUIRED, "ends": REQUIRED, "axes": REQUIRED, "steps": REQUIRED},
-        sample=_sample_slice,
+        traits=("moves",), sample=_sample_slice,
         fx=FxForm(("aten.slice.Tensor",), _read_slice, _write_slice),
         onnx=OnnxForm(("Slice",), _read_slice_onnx, _write_slice_onnx),
     ),
     Operator(
         "nn.stack", "The tensors, put together along a new axis.",
-        (OperandSpec("xs", variadic=True),), {"axis": 0}, sample=_sample_stack,
+        (OperandSpec("xs", variadic=True),), {"axis": 0}, traits=("moves",), sample=_sample_stack,
         fx=FxForm(("aten.stack.default",), _read_stack, lambda n: fx_call(
             "aten.stack.default", list(tensors(n, "xs")), n.attributes["axis"])),
         onnx=written_as_others(_write_stack_onnx),
     ),
     Operator(
         "nn.unbind", "The slices of x along an axis, without that axis.", X, {"axis": 0},
-        outputs=("y*",), sample=_sample_unbind,
+        outputs=("y*",), traits=("moves",), sample=_sample_unbind,
         fx=FxForm(("aten.unbind.int",), _read_unbind, lambda n: fx_call(
             "aten.unbind.int", tensor(n, "x"), n.attributes["axis"])),
         onnx=written_as_others(_write_unbind_onnx),
     ),
     Operator(
         "nn.roll", "x moved along axes; what falls off one end comes in at the other.", X,
-        {"shifts": REQUIRED, "axes": REQUIRED}, sample=_sample_roll,
+        {"shifts": REQUIRED, "axes": REQUIRED}, traits=("moves",), sample=_sample_roll,
         fx=FxForm(("aten.roll.default",), _read_roll, _write_roll),
         onnx=written_as_others(_write_roll_onnx),
     ),

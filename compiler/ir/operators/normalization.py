@@ -315,7 +315,7 @@ OPERATORS = (
     Operator(
         "nn.batch_norm",
         "(x - mean) / sqrt(var + epsilon) * scale + bias, one number a channel (axis 1).",
-        BATCH, {"epsilon": 1e-5}, sample=_sample_batch_norm,
+        BATCH, {"epsilon": 1e-5}, traits=("keeps_type",), sample=_sample_batch_norm,
         fx=FxForm(("aten.batch_norm.default", "aten._native_batch_norm_legit_no_training.default"),
                   _read_batch_norm, _write_batch_norm),
         onnx=OnnxForm(("BatchNormalization",), _read_batch_norm_onnx, _write_batch_norm_onnx),
@@ -324,14 +324,14 @@ OPERATORS = (
         "nn.layer_norm", "x normalized over its axes from `axis` (negative) on, times scale, "
         "plus bias.",
         AFFINE, {"axis": -1, "epsilon": 1e-5, "normalized_shape": None},
-        sample=_sample_layer_norm,
+        traits=("keeps_type",), sample=_sample_layer_norm,
         fx=FxForm(("aten.layer_norm.default", "aten.native_layer_norm.default"),
                   _read_layer_norm, _write_layer_norm),
         onnx=OnnxForm(("LayerNormalization",), _read_layer_norm_onnx, _write_layer_norm_onnx),
     ),
     Operator(
         "nn.instance_norm", "x normalized for each sample and channel, times scale, plus bias.",
-        AFFINE, {"epsilon": 1e-5}, sample=_sample_instance_norm,
+        AFFINE, {"epsilon": 1e-5}, traits=("keeps_type",), sample=_sample_instance_norm,
         fx=FxForm(("aten.instance_norm.default",), _read_instance_norm, _write_instance_norm),
         onnx=OnnxForm(("InstanceNormalization",), _read_instance_norm_onnx,
                       _write_instance_norm_onnx),
@@ -339,7 +339,8 @@ OPERATORS = (
     Operator(
         "nn.group_norm", "x normalized for each sample and group of channels, times scale [C], "
         "plus bias [C].",
-        AFFINE, {"num_groups": REQUIRED, "epsilon": 1e-5}, sample=_sample_group_norm,
+        AFFINE, {"num_groups": REQUIRED, "epsilon": 1e-5},
+        traits=("keeps_type",), sample=_sample_group_norm,
         fx=FxForm(("aten.group_norm.default", "aten.native_group_norm.default"),
                   _read_group_norm, _write_group_norm),
         onnx=OnnxForm(("GroupNormalization",), _read_group_norm_onnx, _write_group_norm_onnx),

@@ -346,7 +346,8 @@ OPERATORS = (
         "Fake quantization: clamp(round_half_even(x / scale), low, high) * scale. The scale is a "
         "scalar, or one for each index of the axis; where it is NaN (not calibrated) x passes.",
         QUANTIZED, {"axis": None, "low": -128, "high": 127},
-        constant_expression=True, evaluate=_evaluate_qdq, sample=_sample_qdq,
+        constant_expression=True, evaluate=_evaluate_qdq,
+        traits=("keeps_type",), sample=_sample_qdq,
         fx=FxForm(("sparqc.qdq.default",), _read_qdq, _write_qdq),
         onnx=written_as_others(_write_qdq_onnx),
     ),
@@ -365,7 +366,8 @@ OPERATORS = (
     Operator(
         "sparse.mask", "w where the mask is set, zero elsewhere; the gradient passes unchanged.",
         (OperandSpec("w"), OperandSpec("mask")),
-        constant_expression=True, evaluate=_evaluate_mask, sample=_sample_mask,
+        constant_expression=True, evaluate=_evaluate_mask,
+        traits=("elementwise", "keeps_type"), sample=_sample_mask,
         fx=FxForm(("sparqc.mask.default",),
                   lambda c: Reading({"w": c.arguments["w"], "mask": c.arguments["mask"]}),
                   lambda n: fx_call("sparqc.mask.default", tensor(n, "w"), tensor(n, "mask"))),

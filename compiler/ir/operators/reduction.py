@@ -30,6 +30,7 @@ from sparqc.ir.vocabulary.operator import (
     Reading,
     Sample,
 )
+from sparqc.ir.vocabulary.traits import Trait
 
 
 def axes_from_front(axes: Any, rank: int | None) -> tuple[int, ...] | None:
@@ -57,7 +58,7 @@ def _list(node: Node) -> list[int]:
 
 
 def _reduce(
-    name: str, doc: str, op_type: str, targets: tuple[str, ...], *, input_since: int
+    name: str, doc: str, op_type: str, targets: tuple[str, ...], *traits: Trait, input_since: int
 ) -> Operator:
     """A row; the axes are a constant input from opset `input_since` on, an attribute before."""
 
@@ -89,6 +90,7 @@ def _reduce(
 
     return Operator(
         name, doc, X, {"axes": REQUIRED, "keepdims": True}, sample=_sample,
+        traits=("reduces", *traits),
         fx=FxForm(targets, _read, write_fx),
         onnx=OnnxForm((op_type,), read_onnx, write_onnx),
     )  # fmt: skip
@@ -101,13 +103,16 @@ def _sample(rng: Rng) -> Sample:
 
 OPERATORS = (
     _reduce("nn.reduce_mean", "The mean along axes.", "ReduceMean",
-            ("aten.mean.dim", "aten.mean.default"), input_since=18),
+            ("aten.mean.dim", "aten.mean.default"), "homogeneous", "monotone", input_since=18),
     _reduce("nn.reduce_sum", "The sum along axes.", "ReduceSum",
-            ("aten.sum.dim_IntList", "aten.sum.default"), input_since=13),
+            ("aten.sum.dim_IntList", "aten.sum.default"), "homogeneous", "monotone",
+            input_since=13),
     _reduce("nn.reduce_max", "The largest number along axes.", "ReduceMax",
-            ("aten.amax.default", "aten.max.default", "aten.max.dim"), input_since=18),
+            ("aten.amax.default", "aten.max.default", "aten.max.dim"), "selects",
+            input_since=18),
     _reduce("nn.reduce_min", "The smallest number along axes.", "ReduceMin",
-            ("aten.amin.default", "aten.min.default", "aten.min.dim"), input_since=18),
+            ("aten.amin.default", "aten.min.default", "aten.min.dim"), "selects",
+            input_since=18),
     _reduce("nn.reduce_l2", "The square root of the sum of squares along axes.", "ReduceL2",
-            ("aten.linalg_vector_norm.default",), input_since=18),
+            ("aten.linalg_vector_norm.default",), "homogeneous", "nonnegative", input_since=18),
 )  # fmt: skip

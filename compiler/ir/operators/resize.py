@@ -281,14 +281,14 @@ OPERATORS = (
         X,
         {"mode": "nearest", "scales": None, "sizes": None, "coordinate_mode": "asymmetric",
          "nearest_mode": "floor"},
-        sample=_sample_resize,
+        traits=("spatial", "homogeneous"), sample=_sample_resize,
         fx=FxForm(tuple(f"aten.{packet}.vec" for packet in _MODES), _read_upsample,
                   _write_upsample),
         onnx=OnnxForm(("Resize",), _read_resize_onnx, _write_resize_onnx),
     ),
     Operator(
         "nn.depth_to_space", "Blocks of channels become blocks of pixels; pixel_shuffle is CRD.",
-        X, {"blocksize": REQUIRED, "mode": "DCR"}, sample=_sample_depth,
+        X, {"blocksize": REQUIRED, "mode": "DCR"}, traits=("moves",), sample=_sample_depth,
         fx=FxForm(("aten.pixel_shuffle.default",), _read_shuffle, _write_shuffle),
         onnx=OnnxForm(("DepthToSpace",), _read_depth_onnx, lambda n, e: emit_one(
             "DepthToSpace", n, e, "x", blocksize=n.attributes["blocksize"],
@@ -296,7 +296,7 @@ OPERATORS = (
     ),
     Operator(
         "nn.space_to_depth", "Blocks of pixels become blocks of channels, as in pixel_unshuffle.",
-        X, {"blocksize": REQUIRED}, sample=_sample_unshuffle,
+        X, {"blocksize": REQUIRED}, traits=("moves",), sample=_sample_unshuffle,
         fx=FxForm(("aten.pixel_unshuffle.default",), _read_unshuffle, lambda n: fx_call(
             "aten.pixel_unshuffle.default", tensor(n, "x"), n.attributes["blocksize"])),
         onnx=written_as_others(_write_unshuffle_onnx),

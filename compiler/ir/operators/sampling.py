@@ -91,6 +91,7 @@ OPERATORS = (
         "The pixels of x [N, C, H, W] at the places grid [N, h, w, 2], each (x, y) from -1 to 1.",
         (OperandSpec("x"), OperandSpec("grid")),
         {"mode": "linear", "padding_mode": "zeros", "align_corners": False},
+        traits=("homogeneous",),
         sample=_sample,
         fx=FxForm(("aten.grid_sampler.default", "aten.grid_sampler_2d.default"), _read, _write),
         onnx=OnnxForm(("GridSample",), _read_onnx, _write_onnx),

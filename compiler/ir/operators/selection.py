@@ -146,7 +146,8 @@ _WHERE = (OperandSpec("condition"), OperandSpec("a"), OperandSpec("b"))
 OPERATORS = (
     Operator(
         "nn.gather", "The slices of x at these indices along an axis; an embedding is one.",
-        (OperandSpec("x"), OperandSpec("indices")), {"axis": 0}, sample=_sample_gather,
+        (OperandSpec("x"), OperandSpec("indices")), {"axis": 0},
+        traits=("moves",), sample=_sample_gather,
         fx=FxForm(("aten.select.int", "aten.index_select.default", "aten.embedding.default",
                    "aten.index.Tensor", "aten.repeat_interleave.self_int"),
                   _read_gather, _write_gather),
@@ -154,7 +155,8 @@ OPERATORS = (
             "Gather", n, e, "x", "indices", axis=n.attributes["axis"])),
     ),
     Operator(
-        "nn.where", "a where the condition holds, b elsewhere.", _WHERE, sample=_sample_where,
+        "nn.where", "a where the condition holds, b elsewhere.", _WHERE,
+        traits=("elementwise",), sample=_sample_where,
         fx=FxForm(("aten.where.self", "aten.where.ScalarSelf", "aten.where.ScalarOther",
                    "aten.masked_fill.Scalar", "aten.masked_fill_.Scalar",
                    "aten.masked_fill.Tensor"), _read_where, _write_where),

@@ -259,7 +259,7 @@ def _sample_unsqueeze(rng: Rng) -> Sample:
 OPERATORS = (
     Operator(
         "nn.flatten", "A matrix: the axes in front of `axis` in one, the others in one.", X,
-        {"axis": 1}, sample=_sample_flatten,
+        {"axis": 1}, traits=("view",), sample=_sample_flatten,
         constant_expression=True, evaluate=_evaluate_flatten,
         fx=FxForm(("aten.flatten.using_ints", "aten.view.default", "aten.reshape.default",
                    "aten._unsafe_view.default"), _read_flatten, _write_flatten),
@@ -268,7 +268,8 @@ OPERATORS = (
     ),
     Operator(
         "nn.reshape", "The same numbers in another shape (i64); one size may be -1.", XSHAPE,
-        sample=_sample_reshape, constant_expression=True, evaluate=_evaluate_reshape,
+        traits=("view",), sample=_sample_reshape,
+        constant_expression=True, evaluate=_evaluate_reshape,
         fx=FxForm(("aten.view.default", "aten.reshape.default", "aten._unsafe_view.default",
                    "aten.flatten.using_ints", "aten.unflatten.int", "aten.reshape_as.default",
                    "aten.view_as.default"),
@@ -278,7 +279,7 @@ OPERATORS = (
     ),
     Operator(
         "nn.transpose", "The axes in another order: axis i of y is axis perm[i] of x.", X,
-        {"perm": REQUIRED}, sample=_sample_transpose, constant_expression=True,
+        {"perm": REQUIRED}, traits=("moves",), sample=_sample_transpose, constant_expression=True,
         evaluate=lambda o, a: (np.transpose(o["x"], numbers(a["perm"])),),
         fx=FxForm(("aten.permute.default", "aten.transpose.int", "aten.t.default",
                    "aten.swapaxes.default", "aten.swapdims.default"),
@@ -288,7 +289,7 @@ OPERATORS = (
     ),
     Operator(
         "nn.squeeze", "x without these axes, all of size 1.", X,
-        {"axes": REQUIRED}, sample=_sample_squeeze, constant_expression=True,
+        {"axes": REQUIRED}, traits=("view",), sample=_sample_squeeze, constant_expression=True,
         evaluate=lambda o, a: (np.squeeze(o["x"], numbers(a["axes"])),),
         fx=FxForm(("aten.squeeze.dim", "aten.squeeze.dims", "aten.squeeze.default"),
                   _read_squeeze,
@@ -297,7 +298,7 @@ OPERATORS = (
     ),
     Operator(
         "nn.unsqueeze", "x with new axes of size 1 at these places of the result.", X,
-        {"axes": REQUIRED}, sample=_sample_unsqueeze, constant_expression=True,
+        {"axes": REQUIRED}, traits=("view",), sample=_sample_unsqueeze, constant_expression=True,
         evaluate=lambda o, a: (np.expand_dims(o["x"], numbers(a["axes"])),),
         fx=FxForm(("aten.unsqueeze.default",), _read_unsqueeze, _write_unsqueeze),
         onnx=OnnxForm(("Unsqueeze",), _read_unsqueeze_onnx, _axes_onnx("Unsqueeze")),

@@ -192,13 +192,13 @@ OPERATORS = (
     _arithmetic("floordiv", operator.floordiv, "Div", "The quotient of two sizes, rounded down."),
     Operator(
         "nn.expand_to", "x broadcast to sizes, some of them symbolic; -1 keeps what is there.",
-        XSIZES, sample=_sample_sizes(3, -1),
+        XSIZES, traits=("moves",), sample=_sample_sizes(3, -1),
         fx=FxForm(("aten.expand.default",), _read_to_sizes, _writes("aten.expand.default")),
         onnx=written_as_others(_writes_onnx("Expand", 1)),
     ),
     Operator(
         "nn.reshape_to", "The numbers of x in a shape of several symbolic sizes.", XSIZES,
-        sample=_sample_sizes(3, -1),
+        traits=("view",), sample=_sample_sizes(3, -1),
         fx=FxForm(("aten.view.default", "aten.reshape.default", "aten._unsafe_view.default"),
                   _read_to_sizes, _writes("aten.reshape.default")),
         onnx=written_as_others(_writes_onnx("Reshape", -1)),
@@ -206,6 +206,7 @@ OPERATORS = (
     Operator(
         "nn.reshape_as", "The numbers of x in the shape of another tensor, of several symbolic "
         "sizes.", (OperandSpec("x"), OperandSpec("like")),
+        traits=("view",),
         sample=lambda rng: Sample({"x": normal(rng, 2, 6), "like": normal(rng, 3, 4)}),
         fx=FxForm(("aten.reshape_as.default", "aten.view_as.default"),
                   lambda c: Reading({"x": c.arguments["self"], "like": c.arguments["other"]}),

@@ -14,6 +14,7 @@ from sparqc.ir.vocabulary.operator import (
     Reading,
     Sample,
 )
+from sparqc.ir.vocabulary.traits import Trait
 
 
 def _read_softmax(call: Call) -> Reading | None:
@@ -29,7 +30,7 @@ def _softmax(call: Call, x: Value, axis: int) -> Reading | None:
     return Reading({"x": x}, {"axis": axis - rank if axis >= 0 else axis})
 
 
-def _softmax_row(name: str, packet: str, op_type: str, doc: str) -> Operator:
+def _softmax_row(name: str, packet: str, op_type: str, doc: str, *traits: Trait) -> Operator:
     def read_onnx(call: Call) -> Reading | None:
         x, axis = call.arguments["input"], call.arguments["axis"]
         rank = rank_of(x)
@@ -49,13 +50,14 @@ def _softmax_row(name: str, packet: str, op_type: str, doc: str) -> Operator:
 
     targets = (f"aten.{packet}.int", f"aten._{packet}.default", f"aten.special_{packet}.int")
     return Operator(
-        name, doc, X, {"axis": -1}, sample=sample,
+        name, doc, X, {"axis": -1}, sample=sample, traits=("equivariant", "keeps_type", *traits),
         fx=FxForm(targets, _read_softmax, write_fx),
         onnx=OnnxForm((op_type,), read_onnx, write_onnx),
     )  # fmt: skip
 
 
 OPERATORS = (
-    _softmax_row("nn.softmax", "softmax", "Softmax", "exp(x) / sum(exp(x)) along an axis."),
+    _softmax_row("nn.softmax", "softmax", "Softmax", "exp(x) / sum(exp(x)) along an axis.",
+                 "nonnegative"),
     _softmax_row("nn.log_softmax", "log_softmax", "LogSoftmax", "log(softmax(x)) along an axis."),
 )  # fmt: skip

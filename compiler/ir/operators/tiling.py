@@ -115,13 +115,15 @@ _TARGETS = ("aten.repeat.default", "aten.tile.default")
 OPERATORS = (
     Operator(
         "nn.tile", "x repeated so often (i64) along each axis; more numbers than x has axes give "
-        "it new ones in front.", (OperandSpec("x"), OperandSpec("repeats")), sample=_sample_tile,
+        "it new ones in front.", (OperandSpec("x"), OperandSpec("repeats")),
+        traits=("moves",), sample=_sample_tile,
         fx=FxForm(_TARGETS, _read_tile, _write_tile),
         onnx=OnnxForm(("Tile",), _read_tile_onnx, _write_tile_onnx),
     ),
     Operator(
         "nn.tile_by", "x repeated along each axis, some of the numbers symbolic.",
-        (OperandSpec("x"), OperandSpec("repeats", variadic=True)), sample=_sample_tile_by,
+        (OperandSpec("x"), OperandSpec("repeats", variadic=True)),
+        traits=("moves",), sample=_sample_tile_by,
         fx=FxForm(_TARGETS, _read_tile_by, _write_tile_by),
         onnx=written_as_others(_write_tile_by_onnx),
     ),

@@ -33,6 +33,7 @@ from sparqc.ir.vocabulary.operator import (
     Reading,
     Sample,
 )
+from sparqc.ir.vocabulary.traits import Trait
 
 
 def _read(call: Call) -> Reading | None:
@@ -130,14 +131,14 @@ class _Writer:
         return cast
 
 
-def _row(name: str, doc: str, *, root: bool, mean: bool) -> Operator:
+def _row(name: str, doc: str, *traits: Trait, root: bool, mean: bool) -> Operator:
     packet = f"aten.{name}"
     targets = [f"{packet}.correction", f"{packet}.dim", f"{packet}.default"]
     if not mean:  # and of the two results, where nobody reads the mean
         targets += [f"{packet}_mean.correction", f"{packet}_mean.dim", f"{packet}_mean.default"]
     return Operator(
         f"nn.{name}", doc, X, {"axes": REQUIRED, "keepdims": True, "correction": 1.0},
-        outputs=("y", "mean") if mean else ("y",), sample=_sample,
+        outputs=("y", "mean") if mean else ("y",), sample=_sample, traits=("reduces", *traits),
         fx=FxForm(tuple(targets), _read, _write(targets[0])),
         onnx=written_as_others(lambda n, e: _Writer(n, e).write(root)),
     )  # fmt: skip
@@ -154,8 +155,10 @@ def _sample(rng: Rng) -> Sample:
 
 OPERATORS = (
     _row("var", "The sum of the squared distances from the mean along axes, over how many there "
-         "are less the correction.", root=False, mean=False),
-    _row("std", "The root of the variance along axes.", root=True, mean=False),
+         "are less the correction.", "nonnegative", root=False, mean=False),
+    _row("std", "The root of the variance along axes.", "homogeneous", "nonnegative", root=True,
+         mean=False),
     _row("var_mean", "The variance along axes, and the mean.", root=False, mean=True),
-    _row("std_mean", "The root of the variance along axes, and the mean.", root=True, mean=True),
+    _row("std_mean", "The root of the variance along axes, and the mean.", "homogeneous", root=True,
+         mean=True),
 )  # fmt: skip

@@ -24,6 +24,7 @@ from sparqc.ir.vocabulary.operator import (
     Reading,
     Sample,
 )
+from sparqc.ir.vocabulary.traits import Trait
 
 #: The numpy dtype of each short name; numpy has no bfloat16 of its own.
 NUMPY_DTYPES: dict[str, np.dtype[Any]] = {
@@ -233,6 +234,8 @@ def unknown(count: int = 1) -> tuple[TensorType, ...]:
 # -- rows ----------------------------------------------------------------------------------------
 
 X = (OperandSpec("x"),)
+#: The traits of each function of one number.
+UNARY: tuple[Trait, ...] = ("elementwise", "keeps_type")
 
 
 def sample_x(rng: Rng) -> Sample:
@@ -253,8 +256,10 @@ def unary(
     name: str = "",
     sample: Sampler = sample_x,
     evaluate: Callable[[Array], Array] | None = None,
+    traits: tuple[Trait, ...] = (),
 ) -> Operator:
-    """A row for y = f(x) that ATen (`packet`, also in place) and ONNX (`op_type`) both have."""
+    """A row for y = f(x), number by number, that ATen (`packet`, also in place) and ONNX
+    (`op_type`) both have; `traits` are those beside this."""
 
     def read_fx(call: Call) -> Reading | None:
         return same_type(call, x=call.arguments["self"])
@@ -272,6 +277,7 @@ def unary(
         name=f"nn.{name or packet}",
         doc=doc,
         operands=X,
+        traits=(*UNARY, *traits),
         constant_expression=evaluate is not None,
         evaluate=None if evaluate is None else lambda o, _: (evaluate(o["x"]),),
         fx=FxForm((f"aten.{packet}.default", f"aten.{packet}_.default"), read_fx, write_fx),

@@ -16,7 +16,9 @@ from typing import Any
 
 import numpy as np
 
+from sparqc.errors import UsageError
 from sparqc.ir.graph import Array, Attribute, Level, Node, TensorType, Value
+from sparqc.ir.vocabulary.traits import Trait, closed
 
 
 class Required:
@@ -179,6 +181,10 @@ class Operator:
     outputs: tuple[str, ...] = ("y",)
     #: Pairs of operands that may be swapped.
     commutes: tuple[tuple[str, str], ...] = ()
+    #: What holds of it (`sparqc.ir.vocabulary.traits`), and after creation all that follows.
+    traits: tuple[Trait, ...] | frozenset[Trait] = ()
+    #: Of one that contracts: its multiply-adds; None where a size is not known.
+    macs: Callable[[Node], int | None] | None = None
     weight: WeightSpec | None = None
     #: Whether a node with only constant operands is itself a constant expression (masks, Q/DQ of
     #: weights, re-layouts): patterns take its output as `const`.
@@ -189,6 +195,14 @@ class Operator:
     fx: FxForm | None = None
     onnx: OnnxForm | None = None
     sample: Callable[[np.random.Generator], Sample] | None = None
+
+    def __post_init__(self) -> None:
+        given: list[Trait] = ["weighted"] if self.weight else ["contracts"] if self.macs else []
+        traits = closed([*self.traits, *given], self.name)
+        if "contracts" in traits and self.macs is None:
+            hint = "give `macs`, a function of its node"
+            raise UsageError(f"the operator {self.name!r} contracts without a formula", hint=hint)
+        object.__setattr__(self, "traits", traits)
 
     def form(self, level: Level) -> FxForm | OnnxForm | None:
         """The spelling at a level, None where the operator does not exist there."""

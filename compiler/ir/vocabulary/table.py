@@ -9,6 +9,7 @@ from types import ModuleType
 from sparqc.base.plugins import OPERATORS, Plugin, plugins
 from sparqc.errors import Span, UsageError, did_you_mean
 from sparqc.ir.vocabulary.operator import Operator
+from sparqc.ir.vocabulary.traits import Trait
 
 
 class OperatorTable:
@@ -56,6 +57,15 @@ class OperatorTable:
                 f"unknown operator {name!r}", span=span, hint=did_you_mean(name, self._rows)
             )
         return self._rows[name]
+
+    def has(self, name: str, *traits: Trait) -> bool:
+        """Whether an operator has a row, and that row all these traits."""
+        row = self._rows.get(name)
+        return row is not None and all(trait in row.traits for trait in traits)
+
+    def having(self, trait: str) -> tuple[str, ...]:
+        """The operators with a trait, in the order in which the rows were added."""
+        return tuple(name for name, row in self._rows.items() if trait in row.traits)
 
     @property
     def names(self) -> tuple[str, ...]:
