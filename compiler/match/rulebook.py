@@ -11,6 +11,7 @@ from sparqc.declared.natives import Native, natives
 from sparqc.errors import PatternError, UsageError, did_you_mean
 from sparqc.ir.graph import Level
 from sparqc.ir.vocabulary.table import OperatorTable, default_table
+from sparqc.ir.vocabulary.traits import TRAITS
 from sparqc.lang.ast import (
     CheckDecl,
     Declaration,
@@ -21,6 +22,7 @@ from sparqc.lang.ast import (
     ShareDecl,
 )
 from sparqc.lang.check.likeness import resolve_like
+from sparqc.lang.check.vocabulary import trait_taken
 
 D = TypeVar("D", bound=Declaration)
 
@@ -65,6 +67,8 @@ class RuleBook:
     def add(self, declaration: Declaration) -> None:
         """Add one declaration; PatternError, naming both places, where its name is taken."""
         name = declaration.name
+        if name in TRAITS and isinstance(declaration, OpDecl):
+            raise trait_taken(declaration)
         known = self._named.get(name)
         if known is None and not isinstance(declaration, OpDecl):
             known = next(iter(self._spellings.get(name, ())), None)

@@ -295,6 +295,31 @@ def test_what_a_spelling_matches_inside_is_read_nowhere_else():
     assert matches(graph, "y = nn.silu(a)", spellings=SILU) == []
 
 
+def test_a_trait_matches_every_operator_that_has_it_and_their_spellings():
+    graph = graph_of("x: f32[4]\na = nn.neg(x)\nb = nn.mul(x, nn.sigmoid(x))\nc = nn.softmax(x)")
+    silu = "op nn.silu(x):\n    y = nn.mul(x, nn.sigmoid(x))"
+    found = matches(graph, "y = elementwise(u)", spellings=silu)
+    assert [(m.root.output.name, len(m.nodes)) for m in found] == [
+        ("a", 1),
+        ("sigmoid", 1),
+        ("b", 2),
+    ]
+
+
+def test_a_trait_is_one_of_several_heads_and_binds_attributes():
+    graph = graph_of(
+        "x: f32[4, 6]\na = nn.transpose(x, perm=[1, 0])\nb = nn.relu(x)\nc = nn.exp(x)"
+    )
+    found = matches(graph, "y = {moves, nn.relu}(u, perm=p)")
+    assert [names(m) for m in found] == [{"y": "a", "u": "x", "p": (1, 0)}]
+    assert [m.root.output.name for m in matches(graph, "y = {moves, nn.relu}(u)")] == ["a", "b"]
+
+
+def test_no_family_has_the_name_of_a_trait():
+    with pytest.raises(PatternError, match="'moves' is a trait of operators"):
+        pattern("y = moves(x)", spellings="op moves(x):\n    y = nn.tanh(x)")
+
+
 def test_operands_of_a_family_are_the_parameters_of_its_spelling():
     spelling = "op conv(x, w, b?):\n    y = maybe nn.batch_norm(nn.conv(x, w, b?), ...)\n"
     text = "x: f32[1, 4, 8, 8]\nw: const f32[4, 4, 1, 1]\ns: const f32[4]\nc = nn.conv(x, w)\n"
@@ -307,9 +332,9 @@ def test_operands_of_a_family_are_the_parameters_of_its_spelling():
 
 
 def test_an_open_family_passes_on_what_it_leaves_open():
-    spelling = "op weighted(x, w, ...):\n    y = {nn.conv, nn.linear}(x, w, ...)\n"
+    spelling = "op layer(x, w, ...):\n    y = {nn.conv, nn.linear}(x, w, ...)\n"
     graph = graph_of("x: f32[2, 8]\nw: const f32[4, 8]\nb: const f32[4]\ny = nn.linear(x, w, b)")
-    (match,) = matches(graph, "y = weighted(x, w: const, b?: const)", spellings=spelling)
+    (match,) = matches(graph, "y = layer(x, w: const, b?: const)", spellings=spelling)
     assert names(match)["b"] == "b"
     assert matches(graph, "y = weighted(x, w: const)", spellings=spelling) == []
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from sparqc.declared.natives import Native
 from sparqc.errors import PatternError
 from sparqc.ir.vocabulary.table import OperatorTable
+from sparqc.ir.vocabulary.traits import TRAITS
 from sparqc.lang.ast import CheckDecl, Declaration, FusionDecl, OpDecl, PatternFile, RuleDecl
 from sparqc.lang.check.expressions import check_expressions
 from sparqc.lang.check.findings import Findings, PatternWarning, failures, in_order
@@ -18,7 +19,7 @@ from sparqc.lang.check.rewrites import check_rewrite
 from sparqc.lang.check.scope import scope_of
 from sparqc.lang.check.termination import check_termination
 from sparqc.lang.check.unused import check_unused
-from sparqc.lang.check.vocabulary import Vocabulary
+from sparqc.lang.check.vocabulary import Vocabulary, trait_taken
 
 __all__ = ["PatternWarning", "check_file", "failures"]
 
@@ -82,6 +83,8 @@ def _duplicates(file: PatternFile, others: Sequence[PatternFile]) -> Findings:
     """Names declared twice; several `op` declarations of one name are alternatives."""
     known = {d.name: d for other in others for d in other.declarations}
     for declaration in file.declarations:
+        if declaration.name in TRAITS and isinstance(declaration, OpDecl):
+            yield trait_taken(declaration)
         first = known.setdefault(declaration.name, declaration)
         both_ops = isinstance(first, OpDecl) and isinstance(declaration, OpDecl)
         if first is not declaration and not both_ops:
