@@ -17,8 +17,6 @@ from sparqc.lang.ast import FusionDecl, ShareDecl
 from sparqc.match.match import Index, Match, Matcher
 from sparqc.rewrite.context import Context
 
-#: Re-layouts of a weight through which the axis of its scales can be followed.
-_SAME_AXES = frozenset({"nn.identity", "nn.cast"})
 #: What `weight_fault` says of a weight without quantizers.
 FLOAT_WEIGHT = "its weight is float"
 
@@ -87,7 +85,7 @@ def weight_fault(found: Weighted, table: OperatorTable, single: bool = False) ->
     """
     value, axis = found.weight, found.channel_axis % max(1, len(found.weight.shape or ()))
     while value.producer is not None and value.producer.op != DEQUANTIZE:
-        followed = _axis_before(value.producer, axis)
+        followed = _axis_before(value.producer, axis, table)
         if followed is None:
             break
         axis, value = followed, next(value.producer.inputs)
@@ -119,9 +117,9 @@ def _scale_fault(node: Node, axis: int, table: OperatorTable, single: bool) -> s
     return ""
 
 
-def _axis_before(node: Node, axis: int) -> int | None:
+def _axis_before(node: Node, axis: int, table: OperatorTable) -> int | None:
     """The axis of a re-layout's input that becomes `axis` of its output; None where unknown."""
-    if node.op in _SAME_AXES:
+    if table.has(node.op, "converts"):
         return axis
     perm = node.attributes.get("perm")
     if node.op == "nn.transpose" and isinstance(perm, tuple) and axis < len(perm):

@@ -17,12 +17,6 @@ from sparqc.match.match import Index, Match, Matcher
 from sparqc.predict.codes import Flow, fault_of, weight_fault
 from sparqc.rewrite.context import Context
 
-#: Operators that add up in wider numbers than they read, and so may read INT8 and write float.
-CONTRACTIONS = frozenset({
-    "nn.conv", "nn.conv_transpose", "nn.linear", "nn.gemm", "nn.matmul", "nn.einsum",
-    "nn.attention",
-})  # fmt: skip
-
 
 @dataclass(frozen=True, eq=False)
 class Choice:
@@ -109,7 +103,7 @@ class KernelCover:
     def _unweighted(self, match: Match, wanted: Sequence[Value]) -> Choice | None:
         """Without a weight, INT8 on both sides; a product may give float all the same."""
         missing = [v for v in wanted if v not in self._flow.codes]
-        product = any(n.op in CONTRACTIONS for n in match.nodes)
+        product = any(self._table.has(n.op, "contracts") for n in match.nodes)
         if not missing and (product or match.root.output in self._flow.wanted):
             return Choice(match, True, "", tuple(wanted))
         if not product:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from sparqc.ir.graph import Shape
 from sparqc.ir.quantizers import CONVERSIONS, DEQUANTIZE, QUANTIZE
+from sparqc.ir.vocabulary.multiply_adds import product
 
 #: Bytes of one element.
 ELEMENT_BYTES = {
@@ -30,7 +30,7 @@ class Tensor:
     @property
     def bytes(self) -> int | None:
         """Size in bytes, None where a size or the type is not known."""
-        count, each = elements(self.shape), ELEMENT_BYTES.get(self.dtype)
+        count, each = product(self.shape), ELEMENT_BYTES.get(self.dtype)
         return None if count is None or each is None else count * each
 
     def to_json(self) -> dict[str, Any]:
@@ -38,13 +38,6 @@ class Tensor:
         shape = None if self.shape is None else list(self.shape)
         known = {"name": self.name, "dtype": self.dtype, "shape": shape, "bytes": self.bytes}
         return known if self.scale is None else {**known, "scale": self.scale}
-
-
-def elements(shape: Shape | None) -> int | None:
-    """How many elements a tensor of that shape has, None where a size is not known."""
-    if shape is None or not all(isinstance(d, int) for d in shape):
-        return None
-    return math.prod(d for d in shape if isinstance(d, int))
 
 
 @dataclass(frozen=True)

@@ -75,7 +75,7 @@ def _row(
         size_rule=_size_rule(choice, matcher),
         pays=_pays(choice, matcher),
         remark=_remark(choice, matcher),
-        macs=macs(found.node),
+        macs=macs(found.node, units.table),
     )
 
 

@@ -88,7 +88,7 @@ def _name(unit: Unit) -> str:
 
 def _kernel(unit: Unit, name: str, rows: dict[str, LedgerRow], units: Units) -> PredictedKernel:
     inside = [rows[n.output.name] for n in unit.nodes if n.outputs and n.output.name in rows]
-    counts = [macs(node) for node in unit.nodes]
+    counts = [macs(node, units.table) for node in unit.nodes]
     return PredictedKernel(
         name=name,
         kind=unit.kind,

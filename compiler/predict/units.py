@@ -13,8 +13,6 @@ from sparqc.lang.ast import FusionDecl
 from sparqc.predict.codes import Flow, common_scale
 from sparqc.predict.cover import Choice, KernelCover
 
-#: Operators that give other names to the same bytes: no kernel runs for them.
-VIEWS = frozenset({"nn.reshape", "nn.flatten", "nn.squeeze", "nn.unsqueeze", "nn.identity"})
 #: Operators that read the sizes of a tensor, not its elements.
 SIZES = frozenset({"onnx.Shape", "onnx.Size", "sym.size"})
 
@@ -146,7 +144,8 @@ class Units:
 
     def is_view(self, node: Node) -> bool:
         """Whether no kernel runs for an operator, as it gives the same bytes another name."""
-        return node.op in VIEWS and node not in self.cover.owners and node not in self.skipped
+        free = node not in self.cover.owners and node not in self.skipped
+        return free and self.table.has(node.op, "view")
 
     def _is_kernel(self, node: Node) -> bool:
         if node in self.cover.owners or node in self.skipped or self.is_view(node):

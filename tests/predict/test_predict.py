@@ -252,6 +252,25 @@ def test_traffic_and_products_of_known_sizes():
     assert engine.unsized_tensors == 0
 
 
+def test_comparisons_are_pointwise_as_well_and_a_choice_is_not():
+    net = Net()
+    net.constant("limit", np.float32(0.5))
+    value = net.op("Neg", net.op("Mul", "x", "x"))
+    chosen = net.op("Where", net.op("Greater", value, "limit"), "x", "limit")
+    kinds = [(kind, operators) for kind, operators, *_ in kernels(net.model(chosen))]
+    assert kinds == [("pointwise", ["mul", "neg", "greater"]), ("nn.where", ["where"])]
+
+
+def test_the_products_of_an_einsum_are_counted():
+    net = Net((3, 5, 7))
+    net.constant("w", np.ones((7, 2), np.float32))
+    assert predicted(net.model(net.op("Einsum", "x", "w", equation="bij,jk->bik"))).macs == 210
+    net = Net((3, 5, 7))
+    net.constant("w", np.ones((7, 2), np.float32))
+    ellipsis = predicted(net.model(net.op("Einsum", "x", "w", equation="...j,jk->...k")))
+    assert (ellipsis.macs, ellipsis.uncounted) == (0, 1)
+
+
 def sparse_conv(channels):
     net = Net(("batch", channels, 8, 8))
     weight = net.conv("x", "conv", (channels, channels))

@@ -251,6 +251,25 @@ y = nn.tanh(h)
     assert "integers" in reasons(facts)["t"]
 
 
+@pytest.mark.parametrize(
+    "moved", ["nn.tile(t, r)", "nn.gather(t, j)", "nn.split(t, sizes=[7])", "nn.flatten(t)"]
+)
+def test_positions_stay_in_fp32_whatever_moves_them(moved):
+    graph, facts = half(f"""
+i: i64[7]
+r: const i64[2] = [1, 2]
+j: const i64[1] = [3]
+p = nn.cast(i, to="f32")
+t = nn.unsqueeze(p, axes=[1])
+m = {moved}
+u = nn.mul(m, 0.01)
+s = nn.sin(u)
+y = nn.tanh(s)
+""")
+    assert [types(graph)[n] for n in "ptmus"] == ["f32"] * 5
+    assert "integers" in reasons(facts)["u"]
+
+
 def test_a_mask_of_integers_is_cast_once():
     """Not from integers to FP32, and on to FP16."""
     graph, _ = half('i: i64[7]\nx: f32[7]\np = nn.cast(i, to="f32")\ny = nn.mul(x, p)\n')
