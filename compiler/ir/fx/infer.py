@@ -24,14 +24,6 @@ from sparqc.ir.graph import Graph, Node, TensorType, Value
 from sparqc.ir.vocabulary.operator import FxCall
 from sparqc.ir.vocabulary.table import OperatorTable
 
-#: The result has the type of the first operand: no need to ask torch.
-SAME_AS_FIRST = frozenset({
-    "q.qdq", "sparse.mask", "nn.identity", "nn.relu", "nn.clip", "nn.sigmoid", "nn.silu",
-    "nn.hardswish", "nn.hardsigmoid", "nn.gelu", "nn.tanh", "nn.leaky_relu", "nn.elu", "nn.mish",
-    "nn.softplus", "nn.softmax", "nn.log_softmax", "nn.batch_norm", "nn.layer_norm",
-    "nn.group_norm", "nn.instance_norm", "nn.neg", "nn.prelu",
-})  # fmt: skip
-
 #: What torch raises on arguments that do not fit together.
 _REFUSALS = (RuntimeError, TypeError, ValueError, IndexError, NotImplementedError, KeyError,
              AttributeError, AssertionError)  # fmt: skip
@@ -39,7 +31,7 @@ _REFUSALS = (RuntimeError, TypeError, ValueError, IndexError, NotImplementedErro
 
 def infer_types(graph: Graph, node: Node, table: OperatorTable) -> None:
     """Set the types of a node's outputs from those of its operands; unknown stays unknown."""
-    if node.op in SAME_AS_FIRST:
+    if table.has(node.op, "keeps_type"):  # no need to ask torch
         node.output.type = next(node.inputs).type
         return
     if any(_is_unknown(value) for value in node.inputs):

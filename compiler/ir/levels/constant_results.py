@@ -8,10 +8,8 @@ from sparqc.ir.cut_out import cut_out
 from sparqc.ir.graph import Array, Graph, Node, Value
 from sparqc.ir.levels.execute import open_runner
 from sparqc.ir.onnx.native import OnnxRaw
-from sparqc.ir.vocabulary.table import OperatorTable
-
-#: ONNX operators that give something else each time.
-_RANDOM = ("onnx.Random", "onnx.Bernoulli", "onnx.Multinomial")
+from sparqc.ir.vocabulary.raw import operator_of
+from sparqc.ir.vocabulary.table import OperatorTable, default_table
 
 
 def input_dependent_values(graph: Graph) -> set[Value]:
@@ -28,18 +26,8 @@ def is_deterministic(node: Node) -> bool:
     draws no random numbers and has no subgraphs."""
     if isinstance(node.raw, OnnxRaw) and node.raw.subgraphs:
         return False
-    if node.op.startswith("aten."):
-        return not _is_random(node.op)
-    return not node.op.startswith(_RANDOM)
-
-
-def _is_random(op: str) -> bool:
-    import torch  # only graphs of the FX level have such operators, and they come through torch
-
-    namespace, packet, overload = (*op.split("."), "default")[:3]
-    found = getattr(getattr(torch.ops, namespace), packet, None)
-    found = getattr(found, overload, None)
-    return found is None or torch.Tag.nondeterministic_seeded in found.tags
+    row = operator_of(node, default_table())
+    return not node.op.startswith("aten.") if row is None else "random" not in row.traits
 
 
 def constant_results(graph: Graph, values: Sequence[Value], table: OperatorTable) -> list[Array]:

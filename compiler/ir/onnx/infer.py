@@ -25,8 +25,6 @@ from sparqc.ir.vocabulary.table import OperatorTable
 
 #: What onnx raises for operands that an operator does not take, such as two types for one.
 _REFUSALS = (onnx.shape_inference.InferenceError, onnx.checker.ValidationError)
-#: Operators that the runner may have to skip, and whose output has the type of their first operand.
-_SAME_TYPE = frozenset({"q.qdq", "sparse.mask"})
 #: ONNX's own that onnx infers nothing for: each gives a tensor like the one that it reads.
 _UNINFERRED = frozenset({"GroupNormalization", "MeanVarianceNormalization"})
 
@@ -36,7 +34,7 @@ def infer_types(graph: Graph, node: Node, table: OperatorTable) -> None:
 
     Where the operator cannot be written, or does not take such operands, they stay unknown.
     """
-    if node.op in _SAME_TYPE:
+    if table.has(node.op, "keeps_type"):
         node.output.type = next(node.inputs).type
         return
     opsets = opsets_of(graph)

@@ -13,9 +13,15 @@ from typing import TYPE_CHECKING, Any
 from sparqc.ir.graph import Attribute, Graph, Node
 from sparqc.ir.vocabulary.onnx_schema import DEFAULT_OPSET, signature_of, split_name
 from sparqc.ir.vocabulary.operator import REQUIRED, OperandSpec, Operator, Required
+from sparqc.ir.vocabulary.traits import Trait
 
 if TYPE_CHECKING:
     from sparqc.ir.vocabulary.table import OperatorTable
+
+
+#: ONNX operators that draw random numbers; of torch's a tag says so.
+_DRAWING = ("Random", "Bernoulli", "Multinomial")
+_RANDOM: tuple[Trait, ...] = ("random",)
 
 
 def opsets_of(graph: Graph) -> Mapping[str, int]:
@@ -44,8 +50,9 @@ def _onnx_operator(name: str, opsets: Mapping[str, int]) -> Operator | None:
     if signature is None:
         return None
     return Operator(
-        name, signature.doc, signature.operands, signature.attributes, signature.outputs
-    )
+        name, signature.doc, signature.operands, signature.attributes, signature.outputs,
+        traits=_RANDOM if op_type.startswith(_DRAWING) else (),
+    )  # fmt: skip
 
 
 def _torch_operator(name: str) -> Operator | None:
@@ -64,6 +71,7 @@ def _torch_operator(name: str) -> Operator | None:
         str(schema),
         tuple(OperandSpec(a.name, optional="Optional" in str(a.type)) for a in tensors),
         {a.name: _default(a) for a in others},
+        traits=_RANDOM if torch.Tag.nondeterministic_seeded in overload.tags else (),
     )
 
 
