@@ -42,7 +42,7 @@ class Adopt(Pass):
         grids = {node: grid_of(node) for node in graph.nodes if node.op in ANY}
         if not grids:
             return 0
-        coded = code_regions(graph, grids)
+        coded = code_regions(graph, grids, context.table)
         stored = _fold(graph, grids, coded, context.table)
         clamped = restore_clamps(graph, grids)
         recorder = Recorder(stored)

@@ -14,21 +14,9 @@ import numpy as np
 
 from sparqc.ir.graph import Graph, Node, Value
 from sparqc.ir.onnx.types import numpy_dtype
+from sparqc.ir.vocabulary.table import default_table
 from sparqc.passes.adopt.foreign import ANY, FROM_CODES, Grid, data_of
 
-#: What gives no negative numbers, whatever it reads.
-_NEVER_NEGATIVE = frozenset(
-    {"nn.relu", "nn.sigmoid", "nn.hardsigmoid", "nn.softmax", "nn.softplus", "nn.reduce_l2"}
-)
-#: What gives none where it reads none.
-_KEEPS_SIGN = frozenset(
-    {
-        "nn.max_pool", "nn.average_pool", "nn.global_average_pool", "nn.adaptive_average_pool",
-        "nn.reshape", "nn.reshape_to", "nn.flatten", "nn.transpose", "nn.squeeze", "nn.unsqueeze",
-        "nn.expand", "nn.slice", "nn.split", "nn.concat", "nn.identity", "nn.depth_to_space",
-        "nn.space_to_depth", "nn.add", "nn.mul", "nn.reduce_mean", "nn.reduce_sum",
-    }
-)  # fmt: skip
 #: The least and the largest number that are left; None: no such end.
 _Ends = tuple[float | None, float | None]
 #: Where ReLU6 ends, and how far the end of a range in float32 may lie from it.
@@ -100,14 +88,17 @@ def _clamp(graph: Graph, before: Node, x: Value, least: float | None, most: floa
 
 def _gives_positive(node: Node, ends: _Ends | None, positive: set[Value]) -> bool:
     """Whether an operator gives no negative numbers, or codes of such."""
-    if node.op in _NEVER_NEGATIVE or (ends is not None and ends[0] == 0):
+    table = default_table()
+    if table.has(node.op, "nonnegative") or (ends is not None and ends[0] == 0):
         return True
     if node.op in ANY:
         return data_of(node) in positive
     if node.op == "nn.clip":
         least = node.operands["min"]
         return isinstance(least, Value) and _is_positive(least, positive)
-    return node.op in _KEEPS_SIGN and all(_is_positive(v, positive) for v in node.inputs)
+    # Where no number is below 0, f(x) is not below f(0), which is 0: f(a 0) = a f(0).
+    keeps_sign = table.has(node.op, "homogeneous", "monotone") or node.op == "nn.mul"
+    return keeps_sign and all(_is_positive(v, positive) for v in node.inputs)
 
 
 def _is_positive(value: Value, positive: set[Value]) -> bool:

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 
 from sparqc.errors import SparqcError
 from sparqc.ir.graph import Graph, Node, Value
-from sparqc.passes.adopt.foreign import FROM_CODES, INTEGER, MOVERS, TO_CODES, Grid, data_of
+from sparqc.ir.vocabulary.table import OperatorTable
+from sparqc.ir.vocabulary.traits import DATA
+from sparqc.passes.adopt.foreign import FROM_CODES, INTEGER, TO_CODES, Grid, data_of
 
 _HINT = "start from the float model, or write the quantized one with QuantizeLinear and "
 _HINT += "DequantizeLinear around float operators (onnxruntime: quant_format=QuantFormat.QDQ)"
@@ -23,7 +25,9 @@ def check_integer_operators(graph: Graph) -> None:
             )
 
 
-def code_regions(graph: Graph, grids: Mapping[Node, Grid]) -> dict[Value, Grid]:
+def code_regions(
+    graph: Graph, grids: Mapping[Node, Grid], table: OperatorTable
+) -> dict[Value, Grid]:
     """Every value that is codes of a quantizer in the graph, and what they stand for.
 
     Raises SparqcError where codes are read by anything but data movement and a DQ of the same
@@ -35,7 +39,7 @@ def code_regions(graph: Graph, grids: Mapping[Node, Grid]) -> dict[Value, Grid]:
         if grid is not None and node.op in TO_CODES:
             found[node.output] = grid
         elif any(value in found for value in node.inputs):
-            moved = _moved(node, found, grid)
+            moved = _moved(node, found, grid, table)
             found.update(dict.fromkeys(node.outputs if grid is None else (), moved))
     for node in grids:
         source = data_of(node)
@@ -47,16 +51,16 @@ def code_regions(graph: Graph, grids: Mapping[Node, Grid]) -> dict[Value, Grid]:
     return found
 
 
-def _moved(node: Node, found: Mapping[Value, Grid], own: Grid | None) -> Grid:
+def _moved(node: Node, found: Mapping[Value, Grid], own: Grid | None, table: OperatorTable) -> Grid:
     """What the codes that a node reads stand for; the same must hold for all of them."""
-    grids = [found[value] for value in node.inputs if value in found]
-    moves = own is not None and node.op in FROM_CODES
-    moves = moves or (node.op in MOVERS and len(grids) == len(_data(node)))
-    if not moves:
+    coded = [value for value in node.inputs if value in found]
+    moves = table.has(node.op, "selects") and coded == _data(node)
+    if not moves and (own is None or node.op not in FROM_CODES):
         raise SparqcError(
             f"{node.output.name} ({node.op}) reads the codes of a quantizer",
             hint=_HINT,
         )
+    grids = [found[value] for value in coded]
     known = grids if own is None else [*grids, own]
     if not all(grids[0].agrees(other) for other in known):
         raise SparqcError(
@@ -67,10 +71,10 @@ def _moved(node: Node, found: Mapping[Value, Grid], own: Grid | None) -> Grid:
 
 
 def _data(node: Node) -> list[Value]:
-    """The operands of a mover that are moved: those behind are sizes and indices."""
-    if node.op == "nn.concat":
-        return list(node.inputs)
-    return list(node.inputs)[:1]
+    """The operands of a mover that are moved: the others are sizes and indices."""
+    slots = (node.operands.get(slot) for slot in DATA)
+    several = (v if isinstance(v, tuple) else (v,) for v in slots if v is not None)
+    return [value for values in several for value in values]
 
 
 def _boundary(name: str, kind: str) -> SparqcError:

@@ -43,14 +43,6 @@ FROM_CODES = frozenset(
     }
 )
 ANY = FAKE | TO_CODES | FROM_CODES
-#: Operators that hand codes on as they are.
-MOVERS = frozenset(
-    {
-        "nn.max_pool", "nn.reshape", "nn.reshape_to", "nn.flatten", "nn.transpose", "nn.squeeze",
-        "nn.unsqueeze", "nn.slice", "nn.expand", "nn.concat", "nn.split", "nn.identity",
-        "nn.depth_to_space", "nn.space_to_depth",
-    }
-)  # fmt: skip
 #: Arithmetic on codes: the sums of the float model cannot be read off it.
 INTEGER = (
     "onnx.QLinear", "onnx.ConvInteger", "onnx.MatMulInteger", "onnx.DynamicQuantizeLinear",

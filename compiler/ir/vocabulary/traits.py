@@ -47,6 +47,9 @@ TRAITS: Mapping[Trait, str] = {
     "random": "It gives other results for the same operands.",
 }
 
+#: The names of the operands that are data.
+DATA = ("x", "xs", "a", "b")
+
 #: The traits that follow from one.
 _IMPLIED: Mapping[Trait, tuple[Trait, ...]] = {
     "weighted": ("contracts",),

@@ -13,12 +13,11 @@ from sparqc.errors import UsageError
 from sparqc.ir.graph import Array
 from sparqc.ir.vocabulary.operator import Operator, Sample
 from sparqc.ir.vocabulary.table import OperatorTable, default_table
-from sparqc.ir.vocabulary.traits import TRAITS, Trait
+from sparqc.ir.vocabulary.traits import DATA, TRAITS, Trait
 from tests.ir.instances import graph_of, only_node, run
 
 TABLE = default_table()
 ROWS = [TABLE.require(name) for name in TABLE.names]
-DATA = ("x", "xs", "a", "b")
 #: What is added to products.
 ADDED = ("c", "mask")
 

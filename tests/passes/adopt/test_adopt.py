@@ -185,6 +185,24 @@ def test_a_mover_on_codes_is_one_on_floats():
     assert ranges(done)["pooled"] == ("adopted", 0.05 * 127)
 
 
+@pytest.mark.parametrize(
+    ("kind", "operands", "attributes"),
+    [
+        ("Gather", ["rows"], {"axis": 2}), ("Tile", ["times"], {}),
+        ("ReduceMax", [], {"axes": [2]}), ("Max", ["xq_codes"], {}), ("Split", [], {"axis": 2}),
+    ],
+)  # fmt: skip
+def test_whatever_hands_codes_on_may_stand_between_them(kind, operands, attributes):
+    given = one_conv()
+    for name, array in (("rows", np.array([0, 2, 4])), ("times", np.array([1, 1, 2, 1]))):
+        given.graph.initializer.append(numpy_helper.from_array(array, name))
+    moved = helper.make_node(kind, ["xq_codes", *operands], ["moved"], **attributes)
+    given.graph.node.insert(1, moved)
+    given.graph.node[2].input[0] = "moved"
+    done = compiled(onnx.shape_inference.infer_shapes(given), passes="adopt")
+    assert [n.op_type for n in done.model.graph.node] == [kind, "Conv"]
+
+
 def test_the_largest_range_of_a_scale_group_counts():
     """Both inputs of a Concat have one scale: the larger of the two."""
     constants = {"s": np.float32(0.05), "t": np.float32(0.01), "zero": np.int8(0)}

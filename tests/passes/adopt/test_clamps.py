@@ -239,6 +239,32 @@ def test_what_a_zero_point_stands_for(
     assert any("stood for a Relu or Clip" in note for note in notes) == bool(expected)
 
 
+@pytest.mark.parametrize(
+    ("kinds", "clamped"),
+    [
+        (["Exp"], False), (["Abs"], False), (["Sqrt"], False), (["Neg"], True),
+        (["Relu", "CumSum"], True), (["Relu", "Tile"], False),
+        (["Relu", "Neg"], True), (["Sigmoid", "Sub"], True), (["Relu", "LeakyRelu"], True),
+    ],
+)  # fmt: skip
+def test_nothing_is_clamped_that_has_no_numbers_below_zero(kinds: list[str], clamped: bool) -> None:
+    given = with_pair(0)
+    quantize = next(n for n in given.graph.node if n.output[0] == "q")
+    at, value = list(given.graph.node).index(quantize), "a"
+    more = {"CumSum": ["last"], "Tile": ["once"], "Sub": ["half"]}
+    constants = {"last": np.int64(3), "once": np.ones(4, np.int64), "half": np.float32(0.5)}
+    for name, array in constants.items():
+        given.graph.initializer.append(numpy_helper.from_array(np.asarray(array), name))
+    for kind in kinds:
+        node = op(kind, value, f"{value}.{kind}", *more.get(kind, []))
+        given.graph.node.insert(at, node)
+        at, value = at + 1, node.output[0]
+    quantize.input[0] = value
+    done = sparqc.compile(onnx.shape_inference.infer_shapes(given), passes="adopt")
+    before = sum(kind in ("Relu", "Clip") for kind in kinds)
+    assert len(clamps(done.model)) == before + clamped
+
+
 def test_an_input_of_the_model_is_not_clamped() -> None:
     """No tool deletes what reads an input, whose range is that of images."""
     given = with_pair(128, scale=0.05, first=-128)
