@@ -67,20 +67,6 @@ def _products(axes: list[Axis]) -> Iterator[int]:
         yield product
 
 
-def squeeze(node: Node, ties: Ties) -> None:
-    """Axes of size 1 go, or come; the others stay in this order."""
-    x, y = tensor(node, "x"), node.output
-    gone = {axis % len(axes_of(x)) for axis in ints(node, "axes")}
-    _pairs([a for a in axes_of(x) if a[1] not in gone], axes_of(y), ties)
-
-
-def unsqueeze(node: Node, ties: Ties) -> None:
-    """The axes are those of the result."""
-    x, y = tensor(node, "x"), node.output
-    new = {axis % len(axes_of(y)) for axis in ints(node, "axes")}
-    _pairs(axes_of(x), [a for a in axes_of(y) if a[1] not in new], ties)
-
-
 def _pairs(ones: list[Axis], others: list[Axis], ties: Ties) -> None:
     for one, other in zip(ones, others, strict=True):
         ties.same(one, other)

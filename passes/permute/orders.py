@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from sparqc.ir.graph import Graph, Node, Value
-from sparqc.passes.permute.rules import RULES
+from sparqc.ir.vocabulary.table import OperatorTable
+from sparqc.passes.permute.rules import rule_of
 from sparqc.passes.permute.ties import Orders, Ties, axes_of
 
 
-def orders_of(graph: Graph) -> Orders:
+def orders_of(graph: Graph, table: OperatorTable) -> Orders:
     """How every axis of a graph is laid out.
 
     A free segment can be permuted on all axes that it lies on, and the outputs of the graph do not
@@ -17,15 +18,15 @@ def orders_of(graph: Graph) -> Orders:
     for value in graph.inputs:
         _pin_all(value, orders, f"the input {value.name!r} has them in this order")
     for node in graph.nodes:
-        tie(node, orders)
+        tie(node, orders, table)
     for value, name in zip(graph.outputs, graph.output_names, strict=True):
         _pin_all(value, orders, f"the output {name!r} has them in this order")
     return orders
 
 
-def tie(node: Node, orders: Orders) -> None:
+def tie(node: Node, orders: Orders, table: OperatorTable) -> None:
     """Let one operator tie and pin the axes of what it reads and gives."""
-    ties, rule = Ties(orders, node), RULES.get(node.op)
+    ties, rule = Ties(orders, node), rule_of(node.op, table)
     unknown = next((v for v in (*node.inputs, *node.outputs) if v.shape is None), None)
     if rule is None:
         _refuse(node, orders, ties.reason("is not known to keep them apart"))

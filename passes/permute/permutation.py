@@ -48,9 +48,9 @@ def permute_channels(
     still are those of the graph.  Returns a row for each group of channels, and leaves them among
     the facts.
     """
-    orders = orders_of(graph)
+    orders = orders_of(graph, context.table)
     names = _names(orders)
-    others = twins(orders, context.reference)
+    others = twins(orders, context.reference, context.table)
     chosen: dict[Segment, NDArray[np.int64]] = {}
     rows = []
     groups = groups_of(orders, layers, context.table)

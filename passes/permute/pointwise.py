@@ -69,8 +69,10 @@ def layer_norm(node: Node, ties: Ties) -> None:
 
 def reduction(node: Node, ties: Ties) -> None:
     """The axes that are reduced may have any order: a sum, a mean, an extremum."""
-    ties.free(*((tensor(node, "x"), axis) for axis in ints(node, "axes")))
-    _other_axes(node, set(ints(node, "axes")), ties)
+    x = tensor(node, "x")
+    reduced = {axis % (x.type.rank or 1) for axis in ints(node, "axes")}
+    ties.free(*((x, axis) for axis in reduced))
+    _other_axes(node, reduced, ties)
 
 
 def argmax(node: Node, ties: Ties) -> None:
@@ -79,13 +81,13 @@ def argmax(node: Node, ties: Ties) -> None:
 
 
 def _other_axes(node: Node, reduced: set[int], ties: Ties) -> None:
-    x, y = tensor(node, "x"), node.output
-    left = iter(axes_of(y))
-    for axis in axes_of(x):
-        if axis[1] not in reduced:
-            ties.same(axis, next(left))
-        elif node.attributes["keepdims"]:
-            ties.free(next(left))  # of size 1
+    for y in node.outputs:
+        left = iter(axes_of(y))
+        for axis in axes_of(tensor(node, "x")):
+            if axis[1] not in reduced:
+                ties.same(axis, next(left))
+            elif node.attributes["keepdims"]:
+                ties.free(next(left))  # of size 1
 
 
 def quantizer(node: Node, ties: Ties) -> None:

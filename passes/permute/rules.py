@@ -1,7 +1,7 @@
-"""Which operator ties which orders, by its name in the vocabulary.
+"""Which operator ties which orders, by its traits or else by its name in the vocabulary.
 
-An operator that is not listed, a raw one above all, needs all its axes in the order in which they
-are: that is refusing, not guessing.
+Any other operator, a raw one above all, needs all its axes in the order in which they are: that is
+refusing, not guessing.
 """
 
 from __future__ import annotations
@@ -10,33 +10,23 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from sparqc.ir.graph import Node
+from sparqc.ir.vocabulary.table import OperatorTable
+from sparqc.ir.vocabulary.traits import Trait
 from sparqc.passes.permute import movement, pointwise, products
 from sparqc.passes.permute.ties import Ties
 
 Rule = Callable[[Node, Ties], None]
 
-_ELEMENTWISE = (
-    "nn.add", "nn.sub", "nn.mul", "nn.div", "nn.pow", "nn.min", "nn.max", "nn.neg", "nn.exp",
-    "nn.log", "nn.sqrt", "nn.reciprocal", "nn.abs", "nn.floor", "nn.sin", "nn.cos", "nn.erf",
-    "nn.tanh", "nn.sigmoid", "nn.equal", "nn.less", "nn.less_or_equal", "nn.greater",
-    "nn.greater_or_equal", "nn.not_equal", "nn.and", "nn.or", "nn.not", "nn.relu",
-    "nn.leaky_relu", "nn.elu", "nn.hardsigmoid", "nn.silu", "nn.rsqrt", "nn.hardswish", "nn.mish",
-    "nn.softplus", "nn.gelu", "nn.clip", "nn.softmax", "nn.log_softmax", "nn.identity", "nn.cast",
-    "nn.where", "sparse.mask",
-)  # fmt: skip
-_SPATIAL = (
-    "nn.max_pool", "nn.average_pool", "nn.global_average_pool", "nn.adaptive_average_pool",
-    "nn.resize",
-)  # fmt: skip
-_REDUCTIONS = (
-    "nn.reduce_mean", "nn.reduce_sum", "nn.reduce_max", "nn.reduce_min", "nn.reduce_l2",
-)  # fmt: skip
+_BY_TRAIT: Mapping[Trait, Rule] = {
+    "equivariant": pointwise.elementwise,
+    "spatial": movement.spatial,
+    "reduces": pointwise.reduction,
+    "view": movement.reshape,
+}
 
-RULES: Mapping[str, Rule] = MappingProxyType(
+#: Each of these lays out its axes in a way of its own.
+_BY_NAME: Mapping[str, Rule] = MappingProxyType(
     {
-        **dict.fromkeys(_ELEMENTWISE, pointwise.elementwise),
-        **dict.fromkeys(_SPATIAL, movement.spatial),
-        **dict.fromkeys(_REDUCTIONS, pointwise.reduction),
         "nn.argmax": pointwise.argmax,
         "nn.batch_norm": pointwise.batch_norm,
         "nn.instance_norm": pointwise.per_channel,
@@ -57,11 +47,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "nn.matmul": products.matmul,
         "nn.einsum": products.einsum,
         "nn.attention": products.attention,
-        "nn.flatten": movement.reshape,
-        "nn.reshape": movement.reshape,
         "nn.transpose": movement.transpose,
-        "nn.squeeze": movement.squeeze,
-        "nn.unsqueeze": movement.unsqueeze,
         "nn.concat": movement.concat,
         "nn.split": movement.split,
         "nn.slice": movement.cut,
@@ -73,3 +59,9 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "nn.depth_to_space": movement.depth_to_space,
     }
 )
+
+
+def rule_of(op: str, table: OperatorTable) -> Rule | None:
+    """The rule of an operator, None where nothing is known of it."""
+    by_trait = (rule for trait, rule in _BY_TRAIT.items() if table.has(op, trait))
+    return _BY_NAME.get(op) or next(by_trait, None)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from sparqc.ir.graph import Graph
+from sparqc.ir.vocabulary.table import OperatorTable
 from sparqc.passes.permute.groups import Chosen, carry_out
 from sparqc.passes.permute.orders import orders_of
 from sparqc.passes.permute.segments import Piece, Segment, resolve
@@ -38,11 +39,11 @@ class Twins:
             carry_out(self.orders, same)
 
 
-def twins(orders: Orders, reference: Graph | None) -> Twins:
+def twins(orders: Orders, reference: Graph | None, table: OperatorTable) -> Twins:
     """Compare how the values of two graphs are laid out, by their names."""
     if reference is None:
         return Twins()
-    result = Twins(orders_of(reference))
+    result = Twins(orders_of(reference, table))
     for one, other in _pairs(orders, result.orders or Orders(), reference):
         for segment, twin in ((one, other), (other, one)):
             if segment is not None:

@@ -207,7 +207,7 @@ OPERATORS = (
         "nn.reshape_as", "The numbers of x in the shape of another tensor, of several symbolic "
         "sizes.", (OperandSpec("x"), OperandSpec("like")),
         traits=("view",),
-        sample=lambda rng: Sample({"x": normal(rng, 2, 6), "like": normal(rng, 3, 4)}),
+        sample=lambda rng: Sample({"x": normal(rng, 2, 2, 6), "like": normal(rng, 2, 3, 4)}),
         fx=FxForm(("aten.reshape_as.default", "aten.view_as.default"),
                   lambda c: Reading({"x": c.arguments["self"], "like": c.arguments["other"]}),
                   lambda n: fx_call("aten.reshape_as.default", tensor(n, "x"), tensor(n, "like"))),

@@ -45,7 +45,7 @@ def permute(graph: Graph, given: Context | None = None) -> dict[str, Permutation
 
 def shuffle(graph: Graph, seed: int = 0) -> int:
     """Put everything that is free into a random order; returns how many orders that are."""
-    orders, random = orders_of(graph), np.random.default_rng(seed)
+    orders, random = orders_of(graph, default_table()), np.random.default_rng(seed)
     found = (
         segment
         for (value, _), layout in orders.layouts.items()
