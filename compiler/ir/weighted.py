@@ -10,6 +10,7 @@ from sparqc.ir.constants import constant_value, is_constant
 from sparqc.ir.graph import Array, Graph, Node, Value
 from sparqc.ir.quantizers import DEQUANTIZE
 from sparqc.ir.vocabulary.onnx_schema import split_name
+from sparqc.ir.vocabulary.operator import WeightSpec
 from sparqc.ir.vocabulary.table import OperatorTable
 
 
@@ -24,6 +25,23 @@ class Weighted:
     channel_axis: int
     #: The axis that is summed over, along which 2:4 runs.
     reduction_axis: int
+    #: What the row says of it.
+    spec: WeightSpec
+
+    @property
+    def data(self) -> Value:
+        """What it multiplies by the weight."""
+        return cast(Value, self.node.operands[self.spec.data])
+
+    @property
+    def bias(self) -> Value | None:
+        """What it adds, None where it adds nothing."""
+        return cast("Value | None", self.node.operands.get(self.spec.bias or ""))
+
+    @property
+    def output_axis(self) -> int:
+        """The axis of its output that the channels lie on, from the front."""
+        return self.spec.output_axis % (self.node.output.type.rank or 1)
 
 
 def weighted(graph: Graph, table: OperatorTable) -> Iterator[Weighted]:
@@ -60,16 +78,22 @@ def _why_unread(node: Node) -> str:
     return "a form that the operator table does not have"
 
 
+def weight_spec(node: Node, table: OperatorTable) -> WeightSpec | None:
+    """Which operand is the weight of an operator, None where it multiplies by none."""
+    row = table.get(node.op)
+    return row.weight if row else None
+
+
 def weight_of(node: Node, table: OperatorTable) -> Weighted | None:
     """The constant weight of one operator, None where it has none."""
-    operator = table.get(node.op)
-    if operator is None or operator.weight is None:
+    spec = weight_spec(node, table)
+    if spec is None:
         return None
-    spec = operator.weight
     weight = node.operands[spec.operand]
     if not isinstance(weight, Value) or not is_constant(weight, table):
         return None
-    return Weighted(node, weight, spec.operand, spec.channel_axis(node), spec.reduction_axis(node))
+    axes = spec.channel_axis(node), spec.reduction_axis(node)
+    return Weighted(node, weight, spec.operand, *axes, spec)
 
 
 def stored_array(weight: Value, table: OperatorTable) -> Array | None:

@@ -166,8 +166,7 @@ def resolve(
     nodes = {v.name: n for n in graph.nodes for v in n.outputs}
     modules: dict[str, list[Node]] = {}
     for node in graph.nodes:
-        row = table.get(node.op)
-        if row is not None and row.weight is not None:
+        if table.has(node.op, "weighted"):
             modules.setdefault(node.origin.module, []).append(node)
     return tuple(_resolved(choice, nodes, modules) for choice in choices)
 

@@ -21,6 +21,7 @@ from sparqc.ir.fx.native import FxNative
 from sparqc.ir.fx.tensor import array_of
 from sparqc.ir.graph import Graph, Node, Value
 from sparqc.ir.vocabulary.table import OperatorTable
+from sparqc.ir.weighted import weight_spec
 from sparqc.training.normalization import batch_norm_behind
 from sparqc.training.parametrization import parametrized, stored_names
 
@@ -142,10 +143,8 @@ def _is_mask(value: Value) -> bool:
 
 
 def _is_weight(value: Value, reader: Node, table: OperatorTable) -> bool:
-    row = table.get(reader.op)
-    return (
-        row is not None and row.weight is not None and reader.operands[row.weight.operand] is value
-    )
+    spec = weight_spec(reader, table)
+    return spec is not None and reader.operands[spec.operand] is value
 
 
 def _is_masked_by(node: Node, mask: Value) -> bool:

@@ -14,8 +14,8 @@ from typing import cast
 import numpy as np
 
 from sparqc.ir.graph import Array, Attribute, Graph, Node, Origin, Value
-from sparqc.ir.vocabulary.operator import WeightSpec
 from sparqc.ir.vocabulary.table import OperatorTable
+from sparqc.ir.weighted import weight_spec
 
 #: The constant operands of nn.batch_norm.
 SLOTS = ("scale", "bias", "mean", "var")
@@ -97,12 +97,6 @@ def stored_weight(node: Node, table: OperatorTable) -> Value | None:
             return None
         value = next(value.producer.inputs)
     return value
-
-
-def weight_spec(node: Node, table: OperatorTable) -> WeightSpec | None:
-    """Which operand is the weight of an operator."""
-    row = table.get(node.op)
-    return row.weight if row else None
 
 
 def operand(node: Node, slot: str) -> Value | None:

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from sparqc.ir.fx.native import FxNative
 from sparqc.ir.graph import Graph, Node, Value
 from sparqc.ir.vocabulary.table import OperatorTable
-from sparqc.training.normalization import batch_norm_behind, operand, weight_spec
+from sparqc.ir.weighted import weight_spec
+from sparqc.training.normalization import batch_norm_behind, operand
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from sparqc.ir.fx.tensor import tensor_of
 from sparqc.ir.graph import Array, Graph, Node, Value
 from sparqc.ir.vocabulary.operator import WeightSpec
 from sparqc.ir.vocabulary.table import OperatorTable
+from sparqc.ir.weighted import weight_spec
 from sparqc.training.fake_quantize import weight_scale
 from sparqc.training.normalization import (
     SLOTS,
@@ -21,7 +22,6 @@ from sparqc.training.normalization import (
     operand,
     quantizer_of,
     stored_weight,
-    weight_spec,
 )
 
 #: Factors of a smaller magnitude are no factors to divide by: their channel is zero.

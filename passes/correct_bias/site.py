@@ -10,16 +10,9 @@ import numpy as np
 
 from sparqc.ir.graph import Graph, Node, Value
 from sparqc.ir.vocabulary.table import OperatorTable
-from sparqc.ir.weighted import weight_of
+from sparqc.ir.weighted import Weighted, weight_of
 from sparqc.passes.on_data.reference_value import only_reader, reference_value
 
-#: The operand of the bias, and the axis of the output that it runs along.
-_BIAS = {
-    "nn.conv": ("b", 1),
-    "nn.conv_transpose": ("b", 1),
-    "nn.linear": ("b", -1),
-    "nn.gemm": ("c", -1),
-}
 _EVERYTHING = (-np.inf, np.inf)
 
 
@@ -51,9 +44,10 @@ def bias_sites(
     """Every operator with a constant weight, in order: its site, or why there is none."""
     taken: set[Value] = set()
     for node in graph.nodes:
-        if weight_of(node, table) is None:
+        found = weight_of(node, table)
+        if found is None:
             continue
-        site = _site(node, graph, reference)
+        site = _site(found, graph, reference)
         if isinstance(site, BiasSite):
             site = "another layer corrects their sum" if site.value in taken else site
         if isinstance(site, BiasSite):
@@ -61,12 +55,11 @@ def bias_sites(
         yield node, site
 
 
-def _site(node: Node, graph: Graph, reference: Graph) -> BiasSite | str:
-    if node.op not in _BIAS:
+def _site(found: Weighted, graph: Graph, reference: Graph) -> BiasSite | str:
+    node, operand, bias = found.node, found.spec.bias, found.bias
+    if operand is None:
         return f"{node.op} has no bias"
-    operand, axis = _BIAS[node.op]
-    bias = node.operands.get(operand)
-    if bias is not None and not (isinstance(bias, Value) and bias.is_const and bias.type.rank == 1):
+    if bias is not None and not (bias.is_const and bias.type.rank == 1):
         return "its bias is no constant vector"
     if node.op == "nn.gemm" and (node.attributes["alpha"], node.attributes["beta"]) != (1, 1):
         return "it scales its bias"
@@ -74,7 +67,7 @@ def _site(node: Node, graph: Graph, reference: Graph) -> BiasSite | str:
     wanted = reference_value(value, graph, reference)
     if wanted is None or wanted.type.shape != value.type.shape:
         return "the model as it was read has no such value"
-    return BiasSite(node, operand, axis, value, wanted, _bounds(value))
+    return BiasSite(node, operand, found.spec.output_axis, value, wanted, _bounds(value))
 
 
 def _in_front_of_activation(value: Value) -> Value:

@@ -225,7 +225,7 @@ class _Reads:
 def _weight(layer: Weighted, table: OperatorTable) -> Weight:
     weight = constant_value(layer.weight, table)
     assert weight is not None
-    return Weight.of(by_group(weight, layer.node))
+    return Weight.of(by_group(weight, layer))
 
 
 def _carry_out(group: ChannelGroup, choice: _Choice, graph: Graph, context: Context) -> Equalized:
@@ -272,7 +272,7 @@ def _scale(layer: Weighted, factors: Floats) -> None:
     stored = stored_weight(layer)
     assert stored.data is not None
     scaled = stored.data.astype(np.float64)
-    by_group(scaled, layer.node)[...] *= factors
+    by_group(scaled, layer)[...] *= factors
     stored.data = scaled.astype(stored.data.dtype)
 
 

@@ -17,17 +17,6 @@ from sparqc.ir.graph import Array, Graph, Node, Value
 from sparqc.ir.vocabulary.table import OperatorTable
 from sparqc.ir.weighted import Weighted, weighted
 
-#: Layers whose weights may take factors; x is the operand of the data, b that of the bias.
-_LAYERS = ("nn.conv", "nn.conv_transpose", "nn.linear")
-_ELEMENTWISE = ("nn.relu", "nn.leaky_relu", "nn.prelu", "nn.identity")
-#: On [N, C, ...], channel by channel.
-_POOLS = (
-    "nn.max_pool",
-    "nn.average_pool",
-    "nn.global_average_pool",
-    "nn.adaptive_average_pool",
-)
-
 
 @dataclass(eq=False)
 class ChannelGroup:
@@ -79,7 +68,7 @@ class ChannelGroup:
 
 def channel_groups(graph: Graph, table: OperatorTable) -> list[ChannelGroup]:
     """All groups that a layer writes, in the order of the graph."""
-    search = _Search({found.node: found for found in weighted(graph, table)})
+    search = _Search(table, {f.node: f for f in weighted(graph, table) if _takes_factors(f)})
     for node in graph.nodes:
         search.visit(node)
     for group in search.groups:
@@ -92,11 +81,17 @@ def channel_groups(graph: Graph, table: OperatorTable) -> list[ChannelGroup]:
     return search.groups
 
 
+def _takes_factors(layer: Weighted) -> bool:
+    """Whether a weight is [K, C / groups, ...], or transposed [C, K / groups, ...], between the
+    data x and the bias b."""
+    return (layer.spec.data, layer.spec.bias) == ("x", "b")
+
+
 class _Search:
     """The groups so far, in the order of the nodes."""
 
-    def __init__(self, layers: Mapping[Node, Weighted]) -> None:
-        self._layers = layers
+    def __init__(self, table: OperatorTable, layers: Mapping[Node, Weighted]) -> None:
+        self._table, self._layers = table, layers
         self._of: dict[Value, ChannelGroup] = {}
 
     @property
@@ -108,7 +103,7 @@ class _Search:
         """Take in a node whose operands were visited."""
         layer = self._layers.get(node)
         known = [v for v in node.inputs if v in self._of]
-        if layer is not None and node.op in _LAYERS:
+        if layer is not None:
             self._read(layer, known)
             self._write(layer)
         elif known:
@@ -124,8 +119,7 @@ class _Search:
         output = layer.node.output
         if output.type.rank is None:
             return
-        axis = output.type.rank - 1 if layer.node.op == "nn.linear" else 1
-        group = ChannelGroup(_outputs(layer), {output: axis}, [layer])
+        group = ChannelGroup(_outputs(layer), {output: layer.output_axis}, [layer])
         self._of[output] = group
 
     def _pass(self, node: Node, known: list[Value]) -> None:
@@ -150,7 +144,7 @@ class _Search:
         """The channel axis of what an operator gives; why factors do not pass it otherwise."""
         axis = group.axes[value]
         if node.op != "nn.clip" or node.operands["x"] is not value:
-            return _passed(node, value, axis)
+            return _passed(node, value, axis, self._table)
         limit = _clip_limit(node)
         if isinstance(limit, str):
             return limit
@@ -179,25 +173,29 @@ class _Search:
         self._of[value] = group
 
 
-def _passed(node: Node, value: Value, axis: int) -> int | str:
+def _passed(node: Node, value: Value, axis: int, table: OperatorTable) -> int | str:
     """The channel axis of an operator's output; why factors do not pass it where they do not."""
-    if node.op in _ELEMENTWISE and node.operands["x"] is value:
+    refused = f"{node.op} ({node.output.name!r}) lets no factors pass"
+    if not table.has(node.op, "homogeneous") or node.operands.get("x") is not value:
+        return refused
+    # A PReLU has a slope for each channel, which is not elementwise.
+    if table.has(node.op, "elementwise") or node.op == "nn.prelu":
         return axis
-    if node.op in _POOLS and axis == 1 and value.type.rank != 2:
+    if table.has(node.op, "spatial") and axis == 1 and value.type.rank != 2:
         return axis
-    if node.op in ("nn.flatten", "nn.reshape") and axis == 1 and _drops_units(value, node.output):
+    if table.has(node.op, "view") and axis == 1 and _drops_units(value, node.output):
         return 1
-    if node.op == "nn.reduce_mean":
+    if table.has(node.op, "reduces"):
         axes = {a % (value.type.rank or 1) for a in cast(tuple[int, ...], node.attributes["axes"])}
         if axis not in axes:
             return axis if node.attributes["keepdims"] else axis - sum(a < axis for a in axes)
-    return f"{node.op} ({node.output.name!r}) lets no factors pass"
+    return refused
 
 
 def _drops_units(value: Value, flat: Value) -> bool:
-    """[N, C, 1, 1] becomes [N, C]."""
-    shape = value.shape or ()
-    return flat.type.rank == 2 and flat.shape == shape[:2] and set(shape[2:]) == {1}
+    """[N, C, 1, 1] becomes [N, C], or the other way round."""
+    one, other = value.shape or (), flat.shape or ()
+    return one[:2] == other[:2] and {*one[2:], *other[2:]} <= {1}
 
 
 def _clip_limit(node: Node) -> str | float:
@@ -220,7 +218,7 @@ def _refusal(layer: Weighted, value: Value, group: ChannelGroup) -> str:
     """Why a layer cannot take factors of what it reads; "" where it can."""
     if layer.node.operands["x"] is not value:
         return f"{layer.node.output.name!r} reads them as a weight or bias"
-    axis = (value.type.rank or 0) - 1 if layer.node.op == "nn.linear" else 1
+    axis = layer.spec.output_axis % (value.type.rank or 1)
     if group.axes[value] != axis or value.shape is None or value.shape[axis] != group.channels:
         return f"{layer.node.output.name!r} sums over another axis"
     return ""
@@ -264,8 +262,7 @@ def _masked(value: Value) -> Value | None:
 def _outputs(layer: Weighted) -> int:
     shape = layer.weight.shape
     assert shape is not None
-    transposed = layer.node.op == "nn.conv_transpose"
-    return int(shape[layer.channel_axis]) * (groups_of(layer.node) if transposed else 1)
+    return int(shape[layer.channel_axis]) * (groups_of(layer.node) if layer.channel_axis else 1)
 
 
 def groups_of(node: Node) -> int:
@@ -273,10 +270,10 @@ def groups_of(node: Node) -> int:
     return int(cast(int, node.attributes.get("groups", 1)))
 
 
-def by_group(array: Array, node: Node) -> Array:
+def by_group(array: Array, layer: Weighted) -> Array:
     """A view of a weight, contiguous, as [groups, outputs, inputs, taps] of one group each."""
-    groups = groups_of(node)
-    if node.op == "nn.conv_transpose":  # [C, K / groups, ...]
+    groups = groups_of(layer.node)
+    if layer.channel_axis == 1:  # [C, K / groups, ...]
         shape = (groups, array.shape[0] // groups, array.shape[1], -1)
         return array.reshape(shape).swapaxes(1, 2)
     outputs, inputs = array.shape[:2]

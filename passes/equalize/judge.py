@@ -19,6 +19,7 @@ from sparqc.ir.graph import Array, Graph, Node, Origin, Value
 from sparqc.ir.levels.execute import open_runner
 from sparqc.ir.runner import Runner
 from sparqc.ir.vocabulary.table import OperatorTable
+from sparqc.ir.weighted import Weighted
 from sparqc.numerics.arrays import Floats
 from sparqc.numerics.int8_codes import safe_scale
 from sparqc.passes.equalize.group import ChannelGroup, by_group, groups_of, stored_weight
@@ -131,7 +132,7 @@ class _Trial:
                 if (layer.node, "x") in self.quantized.get(_read(layer.node), ()):
                     stored = part.value(stored_weight(layer).name)
                     assert stored.data is not None
-                    stored.data = _rounded(stored.data, layer.node, factors)
+                    stored.data = _rounded(stored.data, layer, factors)
             part.sort()
         return open_runner(part, self.table)
 
@@ -174,11 +175,11 @@ def _read(node: Node) -> Value:
     return x
 
 
-def _rounded(weight: Array, node: Node, factors: Floats) -> Array:
+def _rounded(weight: Array, layer: Weighted, factors: Floats) -> Array:
     """s Q(w / s), with a scale for each output channel."""
     found = weight.astype(np.float64)
-    grouped = by_group(found, node)
-    s = factors.reshape(groups_of(node), 1, -1, 1)
+    grouped = by_group(found, layer)
+    s = factors.reshape(groups_of(layer.node), 1, -1, 1)
     divided = grouped / s
     step = np.abs(divided).max(axis=(2, 3), keepdims=True) / 127
     step = np.where(step > 0, step, 1.0)

@@ -146,8 +146,7 @@ class _Spread:
 
     def _saves(self, unit: Unit) -> bool:
         """Whether FP32 takes fewer Casts; what has weights runs faster in FP16 all the same."""
-        rows = [self.context.table.get(n.op) for n in unit]
-        if any(row is not None and row.weight is not None for row in rows):
+        if any(self.context.table.has(n.op, "weighted") for n in unit):
             return False
         values = list(_values_around(unit))
         before = sum(self._casts(v) for v in values)

@@ -12,6 +12,7 @@ from sparqc.ir.boundary import encode, ends_of
 from sparqc.ir.graph import Array, Graph, Node, Value
 from sparqc.ir.quantizers import CONVERSIONS
 from sparqc.ir.samples import first_samples
+from sparqc.ir.weighted import weight_spec
 from sparqc.lang.ast import OpDecl
 from sparqc.match.match import Index, Match, Matcher
 from sparqc.numerics.finite import largest_magnitude
@@ -149,11 +150,10 @@ class Kept:
 
         An epsilon is one number, and may be all that there is.
         """
-        row = self.context.table.get(node.op)
-        weight = row.weight.operand if row is not None and row.weight is not None else "b"
-        behind = weight != "b" and node.slots_of(value) == ("b",)
+        spec = weight_spec(node, self.context.table)
         many = value.data is not None and value.data.size > 1
-        return behind or (many and node.op == "nn.add")
+        added = spec is not None and node.slots_of(value) == (spec.bias,)
+        return added or (many and node.op == "nn.add")
 
     def _bound(self, value: Value) -> float:
         """To what a constant may be clamped; 0.0 where it may not."""

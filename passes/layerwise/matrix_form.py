@@ -171,16 +171,13 @@ def matrix_form(found: Weighted) -> MatrixForm | str:
     sizes = cast(tuple[int, ...], shape)
     if node.op == "nn.conv":
         return _conv_form(node, sizes)
-    if len(sizes) != 2 or node.op not in _PRODUCTS:
+    if len(sizes) != 2 or found.spec.output_axis != -1:
         return f"{node.op} is not one of the layers that can be solved"
     if node.op == "nn.gemm" and (reason := _gemm_refusal(node)):
         return reason
     transposed = found.reduction_axis % 2 == 0
     columns, rows = sizes if transposed else sizes[::-1]
     return ProductForm(1, rows, columns, transposed)
-
-
-_PRODUCTS = ("nn.linear", "nn.matmul", "nn.gemm")
 
 
 def _conv_form(node: Node, shape: tuple[int, ...]) -> MatrixForm:
@@ -204,13 +201,3 @@ def _gemm_refusal(node: Node) -> str:
     c = node.operands.get("c")
     vector = isinstance(c, Value) and c.type.rank == 1 and node.attributes["beta"] == 1
     return "" if c is None or vector else "what it adds is not a bias"
-
-
-def input_of(node: Node) -> Value:
-    """What a layer multiplies by its weight."""
-    return cast(Value, node.operands["x" if "x" in node.operands else "a"])
-
-
-def bias_slot(node: Node) -> str | None:
-    """The operand that holds a layer's bias; None where the layer takes none."""
-    return {"nn.conv": "b", "nn.linear": "b", "nn.gemm": "c"}.get(node.op)

@@ -12,7 +12,7 @@ from sparqc.ir.graph import Graph, Value
 from sparqc.ir.weighted import weight_of
 from sparqc.numerics.two_four import is_two_four, two_four_mask
 from sparqc.passes.layerwise.damping import best_share, damped
-from sparqc.passes.layerwise.matrix_form import MatrixForm, input_of, matrix_form
+from sparqc.passes.layerwise.matrix_form import MatrixForm, matrix_form
 from sparqc.passes.layerwise.normal_equations import Problem
 from sparqc.passes.layerwise.repair import Solution, Task, refusal, repair
 from sparqc.passes.layerwise.repaired import Repaired
@@ -44,8 +44,8 @@ class OneShot:
 
     def _task(self, layer: SparseLayer, reference: Graph) -> Task | None:
         found = weight_of(layer.node, self._context.table)
-        form = matrix_form(found) if found else "it has no weight"
-        if not isinstance(form, MatrixForm) or refusal(layer.node, layer.weight):
+        form = matrix_form(found) if found else ""
+        if found is None or not isinstance(form, MatrixForm) or refusal(layer.node, layer.weight):
             return None
         data = layer.data(self._context.table)
         given = is_two_four(data, layer.axis)
@@ -62,7 +62,7 @@ class OneShot:
             self._keep(layer, form.to_weight(weight))
 
         y = reference.value(layer.node.output.name)
-        stop = Stop(layer.node, form, input_of(layer.node), y)
+        stop = Stop(layer.node, form, found.data, y)
         return Task(stop, layer.weight, rows, solve, keep)
 
     def _keep(self, layer: SparseLayer, weight: Tensor) -> None:

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from sparqc.ir.fx.tensor import tensor_of
 from sparqc.ir.graph import Graph, Node, Value
-from sparqc.passes.layerwise.matrix_form import bias_slot
+from sparqc.ir.vocabulary.table import default_table
+from sparqc.ir.weighted import weight_spec
 from sparqc.passes.layerwise.network import Network
 from sparqc.passes.layerwise.normal_equations import Problem
 from sparqc.passes.layerwise.repaired import Repaired
@@ -100,8 +101,7 @@ def refusal(node: Node, weight: Value) -> str:
     """Why the weight of a layer cannot be solved for this layer alone; "" where it can."""
     if len(weight.readers) > 1 or weight.is_output:
         return "its weight is shared"
-    slot = bias_slot(node)
-    if slot and node.operands.get(slot) is not None and free_mean(node) is None:
+    if _bias(node) is not None and free_mean(node) is None:
         return "its bias is shared, or computed"
     return ""
 
@@ -128,15 +128,19 @@ class FreeMean:
 
 def free_mean(node: Node) -> FreeMean | None:
     """The constant with which the mean of a layer's output can be set; None where it has none."""
-    slot = bias_slot(node)
-    bias = node.operands.get(slot) if slot else None
-    if isinstance(bias, Value):
+    bias = _bias(node)
+    if bias is not None:
         return FreeMean(bias, True) if _is_own(bias) else None
     readers = node.output.readers
     if len(readers) != 1 or node.output.is_output or readers[0].op != "nn.batch_norm":
         return None
     mean = cast(Value, readers[0].operands["mean"])
     return FreeMean(mean, False) if _is_own(mean) else None
+
+
+def _bias(node: Node) -> Value | None:
+    spec = weight_spec(node, default_table())
+    return cast("Value | None", node.operands.get(spec.bias or "")) if spec else None
 
 
 def _is_own(value: Value) -> bool:

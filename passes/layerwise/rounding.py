@@ -19,7 +19,7 @@ from sparqc.numerics.int8_codes import safe_scale
 from sparqc.numerics.two_four import is_two_four
 from sparqc.passes.layerwise.damping import best_share, damped
 from sparqc.passes.layerwise.descend import fit
-from sparqc.passes.layerwise.matrix_form import MatrixForm, input_of, matrix_form
+from sparqc.passes.layerwise.matrix_form import MatrixForm, matrix_form
 from sparqc.passes.layerwise.normal_equations import Problem
 from sparqc.passes.layerwise.repair import Solution, Task, free_mean, refusal
 from sparqc.passes.layerwise.solve import codes
@@ -86,9 +86,10 @@ class Rounding:
 
     def task(self, reference: Graph) -> Task:
         """What `repair` is to do."""
-        node, form = self.layer.found.node, self.layer.form
-        stop = Stop(node, form, input_of(node), reference_value(node.output, self.graph, reference))
-        return Task(stop, self.layer.found.weight, self.rows, self.solve, self.keep)
+        found, output = self.layer.found, self.layer.found.node.output
+        wanted = reference_value(output, self.graph, reference)
+        stop = Stop(found.node, self.layer.form, found.data, wanted)
+        return Task(stop, found.weight, self.rows, self.solve, self.keep)
 
     def solve(self, problem: Problem) -> Solution:
         """Codes times scale, and what rounding to nearest would give."""

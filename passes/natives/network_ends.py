@@ -51,8 +51,7 @@ def has_weight(node: Node) -> bool:
 
 
 def _multiplies(node: Node) -> bool:
-    operator = default_table().get(node.op)
-    return operator is not None and operator.weight is not None
+    return default_table().has(node.op, "weighted")
 
 
 def _filters(node: Node) -> bool:

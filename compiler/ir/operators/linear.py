@@ -296,7 +296,7 @@ def _sample_einsum(rng: Rng) -> Sample:
 OPERATORS = (
     Operator(
         "nn.linear", "x @ w.T + b, with w [out, in].", XWB, sample=_sample_linear,
-        weight=WeightSpec("w", lambda _: 0, lambda _: 1),
+        weight=WeightSpec("w", lambda _: 0, lambda _: 1, output_axis=-1),
         macs=lambda n: product(n.output.shape, size_of(n, "w", 1)),
         fx=FxForm(("aten.linear.default", "aten.addmm.default"), _read_linear, lambda n: fx_call(
             "aten.linear.default", tensor(n, "x"), tensor(n, "w"), optional_tensor(n, "b"))),
@@ -306,14 +306,14 @@ OPERATORS = (
         "nn.gemm", "alpha * a @ b + beta * c, with a and b transposed first where the flag is 1.",
         ABC, _GEMM, sample=_sample_gemm,
         weight=WeightSpec("b", lambda n: 0 if n.attributes["transB"] else 1,
-                          lambda n: 1 if n.attributes["transB"] else 0),
+                          lambda n: 1 if n.attributes["transB"] else 0, "a", "c", -1),
         macs=lambda n: product(n.output.shape, size_of(n, "b", 1 if n.attributes["transB"] else 0)),
         fx=FxForm(("aten.addmm.default",), _read_addmm, _write_addmm),
         onnx=OnnxForm(("Gemm",), _read_gemm_onnx, _write_gemm_onnx),
     ),
     Operator(
         "nn.matmul", "a @ b on the last two dimensions, the others broadcast.", AB,
-        sample=_sample_matmul, weight=WeightSpec("b", _last(1, "b"), _last(2, "b")),
+        sample=_sample_matmul, weight=WeightSpec("b", _last(1, "b"), _last(2, "b"), "a", None, -1),
         macs=lambda n: product(n.output.shape, size_of(n, "a", -1)),
         fx=FxForm(("aten.matmul.default", "aten.mm.default", "aten.bmm.default"), _read_matmul,
                   lambda n: fx_call("aten.matmul.default", tensor(n, "a"), tensor(n, "b"))),

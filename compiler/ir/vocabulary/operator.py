@@ -51,6 +51,11 @@ class WeightSpec:
     operand: str
     channel_axis: Callable[[Node], int]
     reduction_axis: Callable[[Node], int]
+    #: The operand that the weight multiplies, and the one that is added, None where there is none.
+    data: str = "x"
+    bias: str | None = "b"
+    #: The axis of the result that the output channels lie on.
+    output_axis: int = 1
 
 
 @dataclass(frozen=True)

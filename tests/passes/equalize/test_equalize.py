@@ -1,6 +1,7 @@
 """Channels between layers get equal ranges, and the network computes the same."""
 
 import copy
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -28,6 +29,17 @@ SHAPE = (2, 3, 6, 6)
 def images(count: int = 3) -> list[list[Array]]:
     rng = np.random.default_rng(0)
     return [[rng.standard_normal(SHAPE).astype(np.float32)] for _ in range(count)]
+
+
+class Does(nn.Module):
+    """A function as a module."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(x)
 
 
 def unequal(*modules: nn.Module) -> nn.Sequential:
@@ -82,6 +94,15 @@ CHAINS = {
     "pool": lambda: (nn.Conv2d(3, 8, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(8, 4, 1)),
     "head": lambda: (
         nn.Conv2d(3, 8, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5)),
+    "upsampling": lambda: (
+        nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Upsample(scale_factor=2, mode="bilinear"),
+        nn.Conv2d(8, 4, 1)),
+    "magnitude": lambda: (nn.Conv2d(3, 8, 3), Does(torch.abs), nn.Conv2d(8, 4, 1)),
+    "largest": lambda: (
+        nn.Conv2d(3, 8, 3), nn.ReLU(), Does(lambda x: x.amax((2, 3))), nn.Linear(8, 5)),
+    "spread": lambda: (
+        nn.Conv2d(3, 8, 3), Does(lambda x: x.std((2, 3), keepdim=True).squeeze(-1).squeeze(-1)),
+        nn.Linear(8, 5)),
 }  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from sparqc.capture.capture import capture
 from sparqc.ir.vocabulary.table import default_table
 from sparqc.ir.weighted import weighted
 from sparqc.passes.layerwise import matrix_form as forms
-from sparqc.passes.layerwise.matrix_form import Images, MatrixForm, input_of, matrix_form
+from sparqc.passes.layerwise.matrix_form import Images, MatrixForm, matrix_form
 
 
 class MatMul(nn.Module):
@@ -43,7 +43,7 @@ def form_of(layer: nn.Module, shape: tuple[int, ...]) -> tuple[MatrixForm, Tenso
     (found,) = weighted(graph, default_table())
     form = matrix_form(found)
     assert isinstance(form, MatrixForm)
-    assert input_of(found.node) is graph.inputs[0]
+    assert found.data is graph.inputs[0]
     return form, torch.from_numpy(found.weight.data)
 
 
