@@ -27,8 +27,6 @@ from sparqc.training.parametrization import parametrized, stored_names
 
 #: A product with a bool mask, and one with a mask in floats.
 _PRODUCTS = ("aten.mul.Tensor", "nn.mul")
-#: What stands between a mask and its product: torch.nn.utils.prune gives it the weight's type.
-_CONVERSIONS = ("nn.identity", "nn.cast")
 
 
 def hold_masks(graph: Graph, module: nn.Module, table: OperatorTable) -> int:
@@ -122,7 +120,7 @@ def _products(
     for node in graph.nodes:
         if node.op not in _PRODUCTS:
             continue
-        given = [_behind_conversions(value) for value in node.inputs]
+        given = [_behind_conversions(value, table) for value in node.inputs]
         if len(given) != 2 or not all(v.is_const for v in given):
             continue
         weight, mask = sorted(given, key=lambda value: value.name not in names)
@@ -131,8 +129,9 @@ def _products(
             yield node, weight, mask
 
 
-def _behind_conversions(value: Value) -> Value:
-    while value.producer is not None and value.producer.op in _CONVERSIONS:
+def _behind_conversions(value: Value, table: OperatorTable) -> Value:
+    """What a mask was: torch.nn.utils.prune gives it the weight's type."""
+    while value.producer is not None and table.has(value.producer.op, "converts"):
         value = next(value.producer.inputs)
     return value
 

@@ -9,10 +9,9 @@ from sparqc.ir.constants import is_constant
 from sparqc.ir.graph import Graph, Node, Value
 from sparqc.ir.vocabulary.table import default_table
 
-#: What makes a map of predictions into another map, as segmentation networks and classifiers do.
+#: What also makes a map of predictions into another map, as segmentation networks and classifiers
+#: do, beside pools and resizes; other reductions choose among classes.
 _MAPS = {
-    "nn.resize", "nn.antialiased_resize", "nn.average_pool", "nn.sum_pool",
-    "nn.global_average_pool", "nn.adaptive_average_pool", "nn.max_pool",
     "aten.adaptive_max_pool1d.default", "aten.adaptive_max_pool2d.default",
     "nn.reduce_mean", "nn.var", "nn.std", "nn.var_mean", "nn.std_mean",
 }  # fmt: skip
@@ -89,6 +88,7 @@ def _predicts(conv: Node) -> bool:
     """
     if len(conv.output.shape or ()) != 4:
         return False
+    table = default_table()
     collected, seen, stack = _changes_channels(conv), set[Node](), [conv.output]
     while stack:
         value = stack.pop()
@@ -96,7 +96,8 @@ def _predicts(conv: Node) -> bool:
         for node in value.readers:
             if node in seen:
                 continue
-            if node.op in _MAPS or is_layer(node) or _filters(node):
+            maps = node.op in _MAPS or table.has(node.op, "spatial")
+            if maps or is_layer(node) or _filters(node):
                 return False
             seen.add(node)
             stack += node.outputs
