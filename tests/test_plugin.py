@@ -138,6 +138,54 @@ def test_its_pass_its_rules_and_its_native_run(installed: Path) -> None:
     assert numbers == "[ 0.5  -0.25]"
 
 
+TRAITS = """
+from sparqc.extend import Action, Context, default_profile, default_table
+from sparqc.extend import parse, parse_statements, predict_graph, profile, rulebook, run
+from sparqc.passes.equalize.group import channel_groups
+from sparqc.passes.permute.orders import orders_of
+from sparqc.passes.permute.segments import resolve
+
+table = default_table()
+for op in ("toy.lift", "toy.frac", "toy.noise"):
+    graph = parse_statements(f\"\"\"
+x: f32[1, 4, 6, 6]
+v: const f32[8, 4, 1, 1]
+w: const f32[4, 8, 1, 1]
+a = nn.conv(x, v)
+b = {op}(a)
+y = nn.conv(b, w)
+\"\"\", table, "fx")
+    layout = orders_of(graph, table).layout((graph.value("w"), 1))
+    free = not any(segment.reasons for segment, _ in resolve(layout))
+    print(op, "permuted" if free else "", channel_groups(graph, table)[0].reason or "equalized")
+
+graph = parse_statements(\"\"\"
+k: const f32[4] = [1.5, 2.5, 3.5, 4.5]
+n = toy.noise(k)
+l = toy.lift(k)
+y = nn.add(n, l)
+\"\"\", table, "fx")
+context = Context(table, rulebook(), default_profile(), Action())
+run(parse("fold-constants"), graph, context)
+print([node.op for node in graph.nodes])
+
+graph = parse_statements("x: f32[2, 4]\\na = toy.softsign(x)\\ny = nn.relu(a)", table, "onnx")
+context = Context(table, rulebook(), profile("tensorrt-11"), Action())
+print([(k.kind, k.operators) for k in predict_graph(graph, context).kernels])
+"""
+
+
+def test_what_its_operators_declare_is_known_everywhere(installed: Path) -> None:
+    """Permuting, equalizing, folding and predicting, none of which name an operator of it."""
+    assert python("-c", TRAITS, paths=(installed,)).splitlines() == [
+        "toy.lift permuted equalized",
+        "toy.frac permuted toy.frac ('b') lets no factors pass",
+        "toy.noise  toy.noise ('b') lets no factors pass",
+        "['toy.noise', 'nn.add']",
+        "[('pointwise', ('toy.softsign', 'nn.relu'))]",
+    ]
+
+
 # -- clashes and broken plug-ins -------------------------------------------------------------------
 
 

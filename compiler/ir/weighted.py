@@ -8,7 +8,7 @@ from typing import cast
 
 from sparqc.ir.constants import constant_value, is_constant
 from sparqc.ir.graph import Array, Graph, Node, Value
-from sparqc.ir.quantizers import DEQUANTIZE
+from sparqc.ir.quantizers import DEQUANTIZE, FAKE_QUANTIZE
 from sparqc.ir.vocabulary.onnx_schema import split_name
 from sparqc.ir.vocabulary.operator import WeightSpec
 from sparqc.ir.vocabulary.table import OperatorTable
@@ -94,6 +94,15 @@ def weight_of(node: Node, table: OperatorTable) -> Weighted | None:
         return None
     axes = spec.channel_axis(node), spec.reduction_axis(node)
     return Weighted(node, weight, spec.operand, *axes, spec)
+
+
+def stored_constant(value: Value | None) -> Value | None:
+    """What lies behind quantizers and masks; None where something else computes it."""
+    while value is not None and value.producer is not None:
+        if value.producer.op not in (FAKE_QUANTIZE, "sparse.mask"):
+            return None
+        value = next(value.producer.inputs)
+    return value
 
 
 def stored_array(weight: Value, table: OperatorTable) -> Array | None:

@@ -11,7 +11,6 @@ from sparqc.declared.natives import Native, natives
 from sparqc.errors import PatternError, UsageError, did_you_mean
 from sparqc.ir.graph import Level
 from sparqc.ir.vocabulary.table import OperatorTable, default_table
-from sparqc.ir.vocabulary.traits import TRAITS
 from sparqc.lang.ast import (
     CheckDecl,
     Declaration,
@@ -22,7 +21,7 @@ from sparqc.lang.ast import (
     ShareDecl,
 )
 from sparqc.lang.check.likeness import resolve_like
-from sparqc.lang.check.vocabulary import trait_taken
+from sparqc.lang.trait_families import trait_families
 
 D = TypeVar("D", bound=Declaration)
 
@@ -46,6 +45,7 @@ class RuleBook:
         self._named: dict[str, Declaration] = {}
         self._left_out: set[str] = set()
         self._spellings: dict[str, list[OpDecl]] = {}
+        self._traits = {family.name: [family] for family in trait_families(self.table)}
         self._whole: dict[str, FusionDecl] = {}
         self._knobs: dict[str, str | float] = {}
         for declaration in declarations:
@@ -67,8 +67,6 @@ class RuleBook:
     def add(self, declaration: Declaration) -> None:
         """Add one declaration; PatternError, naming both places, where its name is taken."""
         name = declaration.name
-        if name in TRAITS and isinstance(declaration, OpDecl):
-            raise trait_taken(declaration)
         known = self._named.get(name)
         if known is None and not isinstance(declaration, OpDecl):
             known = next(iter(self._spellings.get(name, ())), None)
@@ -158,7 +156,7 @@ class RuleBook:
         self, name: str, level: Level | None = None, target: str | None = None
     ) -> tuple[OpDecl, ...]:
         """The other ways to write an operator, or the members of a family."""
-        found = self._spellings.get(name, ())
+        found = self._traits.get(name) or self._spellings.get(name) or []
         return tuple(d for d in found if is_for(d, level, target))
 
     def find(self, name: str) -> Declaration:

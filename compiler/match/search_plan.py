@@ -12,7 +12,6 @@ from functools import cached_property, partial
 
 from sparqc.errors import PatternError
 from sparqc.ir.graph import Level, Node, Value
-from sparqc.ir.vocabulary.traits import TRAITS
 from sparqc.lang.ast import (
     Bind,
     CallPattern,
@@ -51,8 +50,6 @@ class CallGoal:
     targets: tuple[str, ...] = ()
     shared: bool = False
     operands: tuple[Goal, ...] = ()
-    #: The heads, and in place of a trait the operators that have it.
-    heads: tuple[str, ...] = ()
     #: Operator names that match as they are.
     direct: frozenset[str] = frozenset()
     #: The operands' indices, those first that are decided without looking at other operators.
@@ -61,7 +58,7 @@ class CallGoal:
     @cached_property
     def spellings(self) -> tuple[SearchPlan, ...]:
         """Other ways to write the heads.  Late, because a spelling may contain itself."""
-        return tuple(p for head in self.heads for p in self.planner.spellings(head))
+        return tuple(p for head in self.call.heads for p in self.planner.spellings(head))
 
     @cached_property
     def roots(self) -> Roots:
@@ -225,14 +222,7 @@ class Planner:
 
     def is_family(self, name: str) -> bool:
         """Whether a name stands for other operators only."""
-        known = name not in self.book.table.names
-        return known and (name in TRAITS or bool(self.book.spellings(name)))
-
-    def members(self, heads: Iterable[str]) -> Iterator[str]:
-        """The heads of a call, each trait followed by the operators that have it."""
-        for head in heads:
-            yield head
-            yield from self.book.table.having(head)
+        return name not in self.book.table.names and bool(self.book.spellings(name))
 
     def spellings(self, name: str) -> tuple[SearchPlan, ...]:
         """The plans of every spelling of an operator or family at this level."""
@@ -295,8 +285,7 @@ class _Compiler:
         call = goal.call
         if call.maybe and not call.operands:
             raise self._error(f"'maybe {call.heads[0]}' needs an operand to stand for it", None)
-        goal.heads = tuple(dict.fromkeys(self.planner.members(call.heads)))
-        goal.direct = frozenset(h for h in goal.heads if not self.planner.is_family(h))
+        goal.direct = frozenset(h for h in call.heads if not self.planner.is_family(h))
         goal.operands = tuple(self._operand(operand) for operand in call.operands)
         goal.cheap_first = tuple(sorted(range(len(goal.operands)), key=lambda i: _cost(goal, i)))
         for name in (*(a.bind for a in call.attributes), call.rest):

@@ -15,7 +15,7 @@ import numpy as np
 
 from sparqc.ir.graph import Array, Attribute, Graph, Node, Origin, Value
 from sparqc.ir.vocabulary.table import OperatorTable
-from sparqc.ir.weighted import weight_spec
+from sparqc.ir.weighted import stored_constant, weight_spec
 
 #: The constant operands of nn.batch_norm.
 SLOTS = ("scale", "bias", "mean", "var")
@@ -91,12 +91,7 @@ def normalizations(graph: Graph, table: OperatorTable) -> Iterator[Normalization
 def stored_weight(node: Node, table: OperatorTable) -> Value | None:
     """The constant that holds a layer's weight, behind quantizers and masks."""
     spec = weight_spec(node, table)
-    value = operand(node, spec.operand) if spec else None
-    while value is not None and value.producer is not None:
-        if value.producer.op not in ("q.qdq", "sparse.mask"):
-            return None
-        value = next(value.producer.inputs)
-    return value
+    return stored_constant(operand(node, spec.operand)) if spec else None
 
 
 def operand(node: Node, slot: str) -> Value | None:

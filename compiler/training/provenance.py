@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from sparqc.ir.fx.native import FxNative
 from sparqc.ir.graph import Graph, Node, Value
 from sparqc.ir.vocabulary.table import OperatorTable
-from sparqc.ir.weighted import weight_spec
+from sparqc.ir.weighted import stored_constant, weight_spec
 from sparqc.training.normalization import batch_norm_behind, operand
 
 
@@ -70,8 +70,8 @@ def _decided(
         added = made.bias | made.offset if folded else made.bias
         answers = (weight, _any_trains(added, tensors, default=weight))
         for slot, trains in zip(slots, answers, strict=True):
-            constant = _stored(operand(node, slot))
-            if constant is not None:
+            constant = stored_constant(operand(node, slot))
+            if constant is not None and constant.is_const:
                 yield constant.name, trains
 
 
@@ -83,7 +83,7 @@ def _any_trains(names: frozenset[str], tensors: Mapping[str, bool], *, default: 
 def _slots(node: Node, table: OperatorTable) -> tuple[str, str] | None:
     """The operands that hold a layer's weight and its bias."""
     spec = weight_spec(node, table)
-    return None if spec is None else (spec.operand, "c" if spec.operand == "b" else "b")
+    return None if spec is None else (spec.operand, spec.bias or "")
 
 
 def _constants(value: Value | None) -> frozenset[str]:
@@ -99,12 +99,3 @@ def _constants(value: Value | None) -> frozenset[str]:
             found.add(current.name)
         stack += current.producer.inputs if current.producer else ()
     return frozenset(found)
-
-
-def _stored(value: Value | None) -> Value | None:
-    """The constant behind quantizers and masks."""
-    while value is not None and value.producer is not None:
-        if value.producer.op not in ("q.qdq", "sparse.mask"):
-            return None
-        value = next(value.producer.inputs)
-    return value if value is not None and value.is_const else None

@@ -10,38 +10,29 @@ from numpy.typing import NDArray
 
 from sparqc.errors import SparqcError
 from sparqc.ir.graph import Array, Node, Value
+from sparqc.ir.quantizers import DEQUANTIZE, FAKE_QUANTIZE, QUANTIZE
+
+
+def _decomposed(verb: str) -> tuple[str, ...]:
+    """The spellings of PT2E, torch's own quantizer."""
+    kinds = ("tensor.default", "tensor.tensor", "channel.default")
+    return tuple(f"quantized_decomposed.{verb}_per_{kind}" for kind in kinds)
+
+
+def _onnx(name: str) -> tuple[str, ...]:
+    return f"onnx.{name}", f"onnx.com.microsoft.{name}"
+
 
 #: Floats in, floats out.
-FAKE = frozenset(
-    {
-        "q.qdq",
-        "aten.fake_quantize_per_tensor_affine.default",
-        "aten.fake_quantize_per_tensor_affine.tensor_qparams",
-        "aten.fake_quantize_per_channel_affine.default",
-    }
-)
+FAKE = frozenset({
+    FAKE_QUANTIZE, "aten.fake_quantize_per_tensor_affine.default",
+    "aten.fake_quantize_per_tensor_affine.tensor_qparams",
+    "aten.fake_quantize_per_channel_affine.default",
+})  # fmt: skip
 #: Floats in, codes out.
-TO_CODES = frozenset(
-    {
-        "q.quantize",
-        "onnx.QuantizeLinear",
-        "onnx.com.microsoft.QuantizeLinear",
-        "quantized_decomposed.quantize_per_tensor.default",
-        "quantized_decomposed.quantize_per_tensor.tensor",
-        "quantized_decomposed.quantize_per_channel.default",
-    }
-)
+TO_CODES = frozenset({QUANTIZE, *_onnx("QuantizeLinear"), *_decomposed("quantize")})
 #: Codes in, floats out.
-FROM_CODES = frozenset(
-    {
-        "q.dequantize",
-        "onnx.DequantizeLinear",
-        "onnx.com.microsoft.DequantizeLinear",
-        "quantized_decomposed.dequantize_per_tensor.default",
-        "quantized_decomposed.dequantize_per_tensor.tensor",
-        "quantized_decomposed.dequantize_per_channel.default",
-    }
-)
+FROM_CODES = frozenset({DEQUANTIZE, *_onnx("DequantizeLinear"), *_decomposed("dequantize")})
 ANY = FAKE | TO_CODES | FROM_CODES
 #: Arithmetic on codes: the sums of the float model cannot be read off it.
 INTEGER = (

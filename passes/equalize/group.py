@@ -15,7 +15,7 @@ import numpy as np
 
 from sparqc.ir.graph import Array, Graph, Node, Value
 from sparqc.ir.vocabulary.table import OperatorTable
-from sparqc.ir.weighted import Weighted, weighted
+from sparqc.ir.weighted import Weighted, stored_constant, weighted
 
 
 @dataclass(eq=False)
@@ -73,7 +73,7 @@ def channel_groups(graph: Graph, table: OperatorTable) -> list[ChannelGroup]:
         search.visit(node)
     for group in search.groups:
         for layer in group.writers:
-            group.refuse(_own_weight(layer) or _own_bias(layer.node))
+            group.refuse(_own_weight(layer) or _own_bias(layer))
         if any(value.is_output for value in group.axes):
             group.refuse("they are an output of the model")
         if not group.readers:
@@ -235,21 +235,14 @@ def _own_weight(layer: Weighted) -> str:
     return f"the weight of {layer.node.output.name!r} is quantized already"
 
 
-def _own_bias(node: Node) -> str:
-    bias = node.operands["b"]
-    if bias is None:
-        return ""
-    known = isinstance(bias, Value) and bias.is_const and bias.type.rank == 1
-    return "" if known else f"the bias of {node.output.name!r} is no constant vector"
+def _own_bias(layer: Weighted) -> str:
+    known = layer.bias is None or (layer.bias.is_const and layer.bias.type.rank == 1)
+    return "" if known else f"the bias of {layer.node.output.name!r} is no constant vector"
 
 
 def stored_weight(layer: Weighted) -> Value:
     """The constant behind the masks of a layer that may take factors."""
-    value: Value | None = layer.weight
-    while value is not None and value.data is None:
-        value = _masked(value)
-    assert value is not None
-    return value
+    return cast(Value, stored_constant(layer.weight))
 
 
 def _masked(value: Value) -> Value | None:

@@ -13,6 +13,7 @@ import numpy as np
 from sparqc.declared.natives import native
 from sparqc.ir.graph import Array, Value
 from sparqc.ir.vocabulary.table import default_table
+from sparqc.ir.weighted import weight_spec
 
 
 @native("normal_scale")
@@ -144,9 +145,7 @@ def is_channel_axis(result: Value, weight: Value, axis: int | None) -> bool:
     node = result.producer
     if node is None or axis is None or weight.shape is None:
         return True
-    operator = default_table().get(node.op)
-    if operator is None or operator.weight is None:
+    spec = weight_spec(node, default_table())
+    if spec is None or node.operands[spec.operand] is not weight:
         return True
-    if node.operands[operator.weight.operand] is not weight:
-        return True
-    return axis % len(weight.shape) == operator.weight.channel_axis(node) % len(weight.shape)
+    return axis % len(weight.shape) == spec.channel_axis(node) % len(weight.shape)

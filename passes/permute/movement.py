@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import prod
 
-from sparqc.ir.graph import Node
+from sparqc.ir.graph import Node, Value
 from sparqc.ir.vocabulary.forms import integer, ints, tensor, tensors
 from sparqc.passes.permute.segments import Layout, Segment
 from sparqc.passes.permute.ties import Axis, Ties, axes_of, size_of
@@ -74,20 +74,19 @@ def _pairs(ones: list[Axis], others: list[Axis], ties: Ties) -> None:
 
 def concat(node: Node, ties: Ties) -> None:
     """Along its axis the tensors stand one behind the other."""
-    y, axis = node.output, integer(node, "axis") % (node.output.type.rank or 1)
-    parts = [(x, axis) for x in tensors(node, "xs")]
-    ties.made_of((y, axis), [ties.blocks(part, 1) for part in parts])
-    for x, _ in parts:
-        _keep_others(node, axes_of(x), axes_of(y), {axis}, ties)
+    _side_by_side(node.output, tensors(node, "xs"), node, ties)
 
 
 def split(node: Node, ties: Ties) -> None:
     """As a concat, backwards."""
-    x = tensor(node, "x")
-    axis = integer(node, "axis") % (x.type.rank or 1)
-    ties.made_of((x, axis), [ties.blocks((y, axis), 1) for y in node.outputs])
-    for y in node.outputs:
-        _keep_others(node, axes_of(x), axes_of(y), {axis}, ties)
+    _side_by_side(tensor(node, "x"), node.outputs, node, ties)
+
+
+def _side_by_side(whole: Value, parts: Sequence[Value], node: Node, ties: Ties) -> None:
+    axis = integer(node, "axis") % (whole.type.rank or 1)
+    ties.made_of((whole, axis), [ties.blocks((part, axis), 1) for part in parts])
+    for part in parts:
+        _keep_others(axes_of(part), axes_of(whole), {axis}, ties)
 
 
 def cut(node: Node, ties: Ties) -> None:
@@ -101,16 +100,14 @@ def cut(node: Node, ties: Ties) -> None:
         if 0 <= start <= whole - size:
             parts = [_any(start), ties.blocks((y, axis), 1), _any(whole - size - start)]
             ties.made_of((x, axis), parts)
-    _keep_others(node, axes_of(x), axes_of(y), set(ints(node, "axes")), ties)
+    _keep_others(axes_of(x), axes_of(y), set(ints(node, "axes")), ties)
 
 
 def _any(size: int) -> Layout:
     return ((Segment(size), 1),) if size else ()
 
 
-def _keep_others(
-    node: Node, ones: list[Axis], others: list[Axis], but: set[int], ties: Ties
-) -> None:
+def _keep_others(ones: list[Axis], others: list[Axis], but: set[int], ties: Ties) -> None:
     for one, other in zip(ones, others, strict=True):
         if one[1] not in but:
             ties.same(one, other)
@@ -119,7 +116,7 @@ def _keep_others(
 def roll(node: Node, ties: Ties) -> None:
     """Where nothing moves the order is kept."""
     x = tensor(node, "x")
-    _keep_others(node, axes_of(x), axes_of(node.output), set(ints(node, "axes")), ties)
+    _keep_others(axes_of(x), axes_of(node.output), set(ints(node, "axes")), ties)
 
 
 def pad(node: Node, ties: Ties) -> None:
@@ -127,7 +124,7 @@ def pad(node: Node, ties: Ties) -> None:
     x, pads = tensor(node, "x"), ints(node, "pads")
     rank = len(pads) // 2
     moved = {axis for axis in range(rank) if pads[axis] or pads[axis + rank]}
-    _keep_others(node, axes_of(x), axes_of(node.output), moved, ties)
+    _keep_others(axes_of(x), axes_of(node.output), moved, ties)
 
 
 def spatial(node: Node, ties: Ties) -> None:
@@ -138,29 +135,26 @@ def spatial(node: Node, ties: Ties) -> None:
 
 def gather(node: Node, ties: Ties) -> None:
     """The axes of the indices stand where the axis was that they choose from."""
-    x, indices, y = (
-        axes_of(tensor(node, "x")),
-        axes_of(tensor(node, "indices")),
-        axes_of(node.output),
-    )
+    x, indices = axes_of(tensor(node, "x")), axes_of(tensor(node, "indices"))
     axis = integer(node, "axis") % len(x)
-    _pairs([*x[:axis], *indices, *x[axis + 1 :]], y, ties)
+    _pairs([*x[:axis], *indices, *x[axis + 1 :]], axes_of(node.output), ties)
 
 
 def stack(node: Node, ties: Ties) -> None:
     """A new axis; the others are those of every tensor."""
-    y = axes_of(node.output)
-    del y[integer(node, "axis") % len(y)]
-    for x in tensors(node, "xs"):
-        _pairs(axes_of(x), y, ties)
+    _one_axis_less(node.output, tensors(node, "xs"), node, ties)
 
 
 def unbind(node: Node, ties: Ties) -> None:
     """An axis less; the others are those of every result."""
-    x = axes_of(tensor(node, "x"))
-    del x[integer(node, "axis") % len(x)]
-    for y in node.outputs:
-        _pairs(x, axes_of(y), ties)
+    _one_axis_less(tensor(node, "x"), node.outputs, node, ties)
+
+
+def _one_axis_less(whole: Value, parts: Sequence[Value], node: Node, ties: Ties) -> None:
+    left = axes_of(whole)
+    del left[integer(node, "axis") % len(left)]
+    for part in parts:
+        _pairs(axes_of(part), left, ties)
 
 
 def depth_to_space(node: Node, ties: Ties) -> None:

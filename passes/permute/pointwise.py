@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sparqc.ir.graph import Node
+from sparqc.ir.graph import Node, Value
 from sparqc.ir.vocabulary.forms import integer, ints, optional_tensor, tensor
 from sparqc.passes.permute.products import last
 from sparqc.passes.permute.ties import Ties, axes_of
@@ -25,20 +25,13 @@ def of_shape(node: Node, ties: Ties) -> None:
         ties.free(*axes_of(value))
 
 
-def expand_as(node: Node, ties: Ties) -> None:
-    """x is stretched; of the other tensor only the shape matters."""
-    x = tensor(node, "x")
-    for back in range(1, (x.type.rank or 0) + 1):
-        ties.same(last(x, back), last(node.output, back))
-    ties.free(*axes_of(tensor(node, "like")), *axes_of(node.output))
-
-
 def expand(node: Node, ties: Ties) -> None:
-    """x is stretched to a shape; a new axis has the same numbers everywhere."""
-    x = tensor(node, "x")
+    """x is stretched to a shape, or to that of another tensor; a new axis has the same numbers
+    everywhere."""
+    x, like = tensor(node, "x"), node.operands.get("like")
     for back in range(1, (x.type.rank or 0) + 1):
         ties.same(last(x, back), last(node.output, back))
-    ties.free(*axes_of(node.output))
+    ties.free(*axes_of(node.output), *(axes_of(like) if isinstance(like, Value) else ()))
 
 
 def per_channel(node: Node, ties: Ties) -> None:

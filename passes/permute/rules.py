@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from sparqc.ir.graph import Node
+from sparqc.ir.quantizers import QUANTIZERS
 from sparqc.ir.vocabulary.table import OperatorTable
 from sparqc.ir.vocabulary.traits import Trait
 from sparqc.passes.permute import movement, pointwise, products
@@ -34,12 +35,8 @@ _BY_NAME: Mapping[str, Rule] = MappingProxyType(
         "nn.layer_norm": pointwise.layer_norm,
         "nn.full_like": pointwise.of_shape,
         "sym.size": pointwise.of_shape,
-        "nn.expand": pointwise.expand,
-        "nn.expand_to": pointwise.expand,
-        "nn.expand_as": pointwise.expand_as,
-        "q.qdq": pointwise.quantizer,
-        "q.quantize": pointwise.quantizer,
-        "q.dequantize": pointwise.quantizer,
+        **dict.fromkeys(("nn.expand", "nn.expand_to", "nn.expand_as"), pointwise.expand),
+        **dict.fromkeys(QUANTIZERS, pointwise.quantizer),
         "nn.conv": products.conv,
         "nn.conv_transpose": products.conv_transpose,
         "nn.linear": products.linear,

@@ -315,11 +315,6 @@ def test_a_trait_is_one_of_several_heads_and_binds_attributes():
     assert [m.root.output.name for m in matches(graph, "y = {moves, nn.relu}(u)")] == ["a", "b"]
 
 
-def test_no_family_has_the_name_of_a_trait():
-    with pytest.raises(PatternError, match="'moves' is a trait of operators"):
-        pattern("y = moves(x)", spellings="op moves(x):\n    y = nn.tanh(x)")
-
-
 def test_operands_of_a_family_are_the_parameters_of_its_spelling():
     spelling = "op conv(x, w, b?):\n    y = maybe nn.batch_norm(nn.conv(x, w, b?), ...)\n"
     text = "x: f32[1, 4, 8, 8]\nw: const f32[4, 4, 1, 1]\ns: const f32[4]\nc = nn.conv(x, w)\n"

@@ -77,7 +77,7 @@ def masked_weights(mask: Masked, layer: StudyLayer, study: Study, judge: Judge) 
     node = study.plain.value(mask.node).producer
     assert node is not None
     found = weight_of(node, study.context.table)
-    if found is None or "b" not in node.operands:
+    if found is None or found.spec.bias is None:
         return plain
     channels = mask.weight.shape[found.channel_axis]
     graph = variant(study, layer, False, [plain])
@@ -85,7 +85,7 @@ def masked_weights(mask: Masked, layer: StudyLayer, study: Study, judge: Judge) 
     after = _moments(judge.values(graph, mask.node), channels)
     if before is None or after is None:
         return plain
-    spread, bias = before.variance.numpy(), _bias(node.operands["b"], channels)
+    spread, bias = before.variance.numpy(), _bias(found.bias, channels)
     alive = after.variance.numpy() > 1e-12 * np.maximum(spread, 1e-30)
     alive &= mask.renormalized
     factor = np.sqrt(np.divide(spread, after.variance.numpy(), out=np.ones(channels), where=alive))
@@ -108,7 +108,6 @@ def _moments(arrays: Iterable[Array], channels: int) -> Moments | None:
     return moments
 
 
-def _bias(operand: Value | tuple[Value, ...] | None, channels: int) -> Array:
-    if isinstance(operand, Value) and operand.data is not None:
-        return operand.data.astype(np.float64)
-    return np.zeros(channels)
+def _bias(bias: Value | None, channels: int) -> Array:
+    data = None if bias is None else bias.data
+    return np.zeros(channels) if data is None else data.astype(np.float64)

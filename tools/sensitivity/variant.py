@@ -80,8 +80,8 @@ def _replace(graph: Graph, new: Weights, study: Study) -> None:
     else:
         graph.set_operand(quantizer, "x", weight)
         _forget_scale(quantizer)
-    if new.bias is not None:
-        graph.set_operand(node, "b", graph.constant(new.bias, f"{new.node}.bias"))
+    if new.bias is not None and found.spec.bias is not None:
+        graph.set_operand(node, found.spec.bias, graph.constant(new.bias, f"{new.node}.bias"))
     graph.drop_dead()
 
 

@@ -8,7 +8,7 @@ such as sizes, indices and slopes.  `tests/ir/vocabulary/test_traits.py` holds e
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from typing import Literal, get_args
 
 from sparqc.errors import UsageError, did_you_mean
@@ -54,22 +54,16 @@ DATA = ("x", "xs", "a", "b")
 _IMPLIED: Mapping[Trait, tuple[Trait, ...]] = {
     "weighted": ("contracts",),
     "elementwise": ("equivariant",),
-    "view": ("moves",),
-    "moves": ("selects",),
     "selects": ("homogeneous", "monotone"),
+    "moves": ("selects", "homogeneous", "monotone"),
+    "view": ("moves", "selects", "homogeneous", "monotone"),
 }
 
 
-def closed(declared: Iterable[Trait], name: str) -> frozenset[Trait]:
+def closed(declared: Collection[Trait], name: str) -> frozenset[Trait]:
     """Some traits and all that follow; UsageError, naming the row, for what is no trait."""
     for trait in declared:
         if trait not in TRAITS:
             hint = did_you_mean(trait, get_args(Trait))
             raise UsageError(f"the operator {name!r} declares no known trait: {trait!r}", hint=hint)
-    return frozenset(found for trait in declared for found in _with_implied(trait))
-
-
-def _with_implied(trait: Trait) -> Iterator[Trait]:
-    yield trait
-    for other in _IMPLIED.get(trait, ()):
-        yield from _with_implied(other)
+    return frozenset(declared).union(*(_IMPLIED.get(trait, ()) for trait in declared))

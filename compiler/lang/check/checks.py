@@ -19,7 +19,7 @@ from sparqc.lang.check.rewrites import check_rewrite
 from sparqc.lang.check.scope import scope_of
 from sparqc.lang.check.termination import check_termination
 from sparqc.lang.check.unused import check_unused
-from sparqc.lang.check.vocabulary import Vocabulary, trait_taken
+from sparqc.lang.check.vocabulary import Vocabulary
 
 __all__ = ["PatternWarning", "check_file", "failures"]
 
@@ -84,7 +84,9 @@ def _duplicates(file: PatternFile, others: Sequence[PatternFile]) -> Findings:
     known = {d.name: d for other in others for d in other.declarations}
     for declaration in file.declarations:
         if declaration.name in TRAITS and isinstance(declaration, OpDecl):
-            yield trait_taken(declaration)
+            message = f"{declaration.name!r} is a trait of operators"
+            hint = "an operator has it whose row declares it; take another name"
+            yield PatternError(message, span=declaration.span, hint=hint)
         first = known.setdefault(declaration.name, declaration)
         both_ops = isinstance(first, OpDecl) and isinstance(declaration, OpDecl)
         if first is not declaration and not both_ops:

@@ -6,11 +6,11 @@ from collections.abc import Collection, Iterable, Mapping
 from functools import cache
 
 from sparqc.declared.knobs import knobs
-from sparqc.errors import PatternError, did_you_mean
+from sparqc.errors import did_you_mean
 from sparqc.ir.vocabulary.operator import Operator
 from sparqc.ir.vocabulary.table import OperatorTable
-from sparqc.ir.vocabulary.traits import TRAITS
-from sparqc.lang.ast import CallPattern, Declaration, FusionDecl, OpDecl
+from sparqc.lang.ast import CallPattern, FusionDecl, OpDecl
+from sparqc.lang.trait_families import trait_families
 from sparqc.lang.walk import walk
 
 
@@ -28,7 +28,7 @@ class Vocabulary:
         self.knobs: Collection[str] = knobs() if known_knobs is None else known_knobs
         self.fusions = fusions or {}
         self._families: dict[str, list[OpDecl]] = {}
-        for spelling in spellings:
+        for spelling in (*spellings, *trait_families(table)):
             self._families.setdefault(spelling.name, []).append(spelling)
 
     def operator(self, name: str) -> Operator | None:
@@ -39,13 +39,9 @@ class Vocabulary:
         """The alternatives of a name that no operator has; empty where there are none."""
         return () if self.table.get(name) else tuple(self._families.get(name, ()))
 
-    def is_family(self, name: str) -> bool:
-        """Whether a name stands for other operators: a trait of theirs, or a family."""
-        return name in TRAITS or bool(self.family(name))
-
     def knows(self, name: str) -> bool:
         """Whether a pattern may name it."""
-        return self.is_family(name) or self.operator(name) is not None or _foreign(name)
+        return bool(self.family(name)) or self.operator(name) is not None or _foreign(name)
 
     def suggestion(self, name: str) -> str:
         """A hint for an unknown name."""
@@ -59,7 +55,7 @@ class Vocabulary:
     @property
     def names(self) -> tuple[str, ...]:
         """What may be meant by an unknown name."""
-        return (*self.table.names, *self._families, *TRAITS)
+        return (*self.table.names, *self._families)
 
     def attributes(self, name: str) -> frozenset[str] | None:
         """The attributes of an operator, or of any operator of a family; None: not known."""
@@ -70,7 +66,7 @@ class Vocabulary:
         if operator is not None:
             direct = frozenset(operator.attributes)
             return direct | self._spelled(name, inside) if name in self._families else direct
-        return self._spelled(name, inside) if self.is_family(name) else None
+        return self._spelled(name, inside) if self.family(name) else None
 
     def _spelled(self, name: str, inside: frozenset[str]) -> frozenset[str]:
         """The attributes of the operators in the spellings of a name; it may contain itself."""
@@ -80,16 +76,9 @@ class Vocabulary:
             for statement in spelling.match
             for call in walk(statement, CallPattern)
             for head in call.heads
-        }.union(self.table.having(name))
+        }
         known = [self._attributes(h, inside | {name}) for h in sorted(heads - inside - {name})]
         return frozenset[str]().union(*(k for k in known if k is not None))
-
-
-def trait_taken(declaration: Declaration) -> PatternError:
-    """The finding that an `op` has the name of a trait, which is a family already."""
-    message = f"{declaration.name!r} is a trait of operators"
-    hint = "an operator has it whose row declares it; take another name"
-    return PatternError(message, span=declaration.span, hint=hint)
 
 
 def _foreign(name: str) -> bool:
