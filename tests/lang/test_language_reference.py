@@ -9,6 +9,7 @@ import pytest
 from sparqc.declared.natives import natives
 from sparqc.errors import UsageError
 from sparqc.ir.vocabulary.table import default_table
+from sparqc.ir.vocabulary.traits import TRAITS
 from sparqc.lang.ast import RuleDecl
 from sparqc.lang.check.checks import check_file
 from sparqc.lang.format.formatter import format_file
@@ -97,3 +98,8 @@ def test_operators_of_the_page_exist() -> None:
             default_table().require(name)
         except UsageError as error:
             pytest.fail(str(error))
+
+
+def test_the_page_lists_every_trait() -> None:
+    listed = re.findall(r"^\| `(\w+)` \| (.*) \|$", PAGE.split("### Traits")[1], re.MULTILINE)
+    assert dict(listed[: len(TRAITS)]) == TRAITS
