@@ -249,6 +249,39 @@ def test_weights_that_pruning_repairs_lose_less(tmp_path: Path, rows: dict[str, 
     assert full.sparse.snr > rows["full"].sparse.snr + 6
 
 
+PRODUCTS = """
+import torch
+from torch import nn
+
+class Products(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.v, self.w = (nn.Parameter(torch.randn(64, 64) / 8) for _ in range(2))
+
+    def forward(self, x):
+        return torch.relu(x @ self.v) @ self.w
+
+def model():
+    torch.manual_seed(0)
+    return Products().eval()
+
+def example_inputs():
+    return (torch.randn(16, 64),)
+
+def calibration():
+    yield (torch.randn(512, 64),)
+"""
+
+
+def test_a_repaired_product_has_no_bias_to_move(tmp_path: Path) -> None:
+    """Its second operand is the weight."""
+    path = tmp_path / "model.py"
+    path.write_text(PRODUCTS)
+    found = run(path, passes="default,+prune{method=sparsegpt}@instead=prune")
+    assert [row.layer.masked[0].repaired for row in found.rows] == [True, True]
+    assert all(row.sparse and row.sparse.snr > 8 for row in found.rows)
+
+
 def test_channels_are_permuted_before_layers_are_compared(tmp_path: Path) -> None:
     found = run(model_file(tmp_path), passes="default,+prune{method=permuted}@instead=prune")
     assert not any(mask.repaired for row in found.rows for mask in row.layer.masked)
