@@ -167,9 +167,13 @@ def homogeneous(at: Instance) -> None:
 
 
 def monotone(at: Instance) -> None:
-    larger = at(at.mapped(lambda a: a + at.rng.choice([0, 0, 1, 9], a.shape)))
-    for low, high in zip(at(), larger, strict=True):
-        assert (high >= low - 1e-6).all()
+    """Where some numbers grow, by a little or by much."""
+    operands = at.sample.operands
+    at.sample = dataclasses.replace(at.sample, operands={**operands, **at.mapped(lambda a: a * 3)})
+    for step in (0.1, 1.0, 9.0):
+        larger = at.mapped(lambda a, step=step: a + step * at.rng.integers(0, 2, a.shape))  # type: ignore[misc]
+        for low, high in zip(at(), at(larger), strict=True):
+            assert (high >= low - 1e-6).all()
 
 
 def nonnegative(at: Instance) -> None:
@@ -223,7 +227,7 @@ def test_rows_have_what_they_declare(trait: Trait) -> None:
         ("nn.relu", "selects"), ("nn.average_pool", "selects"), ("nn.max_pool", "moves"),
         ("nn.reduce_max", "moves"), ("nn.transpose", "view"), ("nn.neg", "converts"),
         ("nn.cumsum", "spatial"), ("nn.var", "homogeneous"), ("nn.sigmoid", "homogeneous"),
-        ("nn.neg", "monotone"), ("nn.mish", "monotone"), ("nn.elu", "nonnegative"),
+        ("nn.neg", "monotone"), ("nn.hardswish", "monotone"), ("nn.elu", "nonnegative"),
         ("nn.cast", "keeps_type"), ("nn.reduce_sum", "keeps_type"), ("nn.relu", "random"),
     ],
 )  # fmt: skip
