@@ -44,10 +44,10 @@ class Equalize(Pass):
 
     One scale serves all channels of an activation: those of small range get few codes.  Between
     layers with nothing but positively homogeneous operators in between (ReLU, LeakyReLU, PReLU,
-    pools, Adds of such branches) each channel may be scaled, and the network computes the same.
-    The factors make the predicted noise of the layers behind the smallest: that of their input,
-    whose channels want equal ranges, and that of their weights, whose columns must not grow too
-    unequal.
+    pools, resizes, Adds of such branches) each channel may be scaled, and the network computes the
+    same.  The factors make the predicted noise of the layers behind the smallest: that of their
+    input, whose channels want equal ranges, and that of their weights, whose columns must not grow
+    too unequal.
 
     A Clip such as ReLU6 does not scale.  Channels that reach it in the calibration data keep the
     factor 1; others are scaled up to it at most.  Runs behind `fold` and in front of `place`.

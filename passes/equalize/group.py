@@ -179,7 +179,8 @@ def _passed(node: Node, value: Value, axis: int, table: OperatorTable) -> int | 
     if not table.has(node.op, "homogeneous") or node.operands.get("x") is not value:
         return refused
     # A PReLU has a slope for each channel, which is not elementwise.
-    if table.has(node.op, "elementwise") or node.op == "nn.prelu":
+    numbers = table.has(node.op, "elementwise") or node.op == "nn.prelu"
+    if numbers and node.output.shape == value.shape:
         return axis
     if table.has(node.op, "spatial") and axis == 1 and value.type.rank != 2:
         return axis
@@ -195,7 +196,7 @@ def _passed(node: Node, value: Value, axis: int, table: OperatorTable) -> int | 
 def _drops_units(value: Value, flat: Value) -> bool:
     """[N, C, 1, 1] becomes [N, C], or the other way round."""
     one, other = value.shape or (), flat.shape or ()
-    return one[:2] == other[:2] and {*one[2:], *other[2:]} <= {1}
+    return len(one) > 1 and one[:2] == other[:2] and {*one[2:], *other[2:]} <= {1}
 
 
 def _clip_limit(node: Node) -> str | float:

@@ -12,13 +12,15 @@ from torch import Tensor, nn
 
 from sparqc.capture.capture import capture
 from sparqc.errors import SparqcError
-from sparqc.ir.graph import Array, Graph
+from sparqc.ir.graph import Array, Graph, TensorType
 from sparqc.ir.levels.execute import open_runner
+from sparqc.ir.text.parse import parse_statements
 from sparqc.ir.vocabulary.table import default_table
 from sparqc.passes.correct_bias.correct_bias import BiasCorrection
 from sparqc.passes.equalize.equalize import Equalize
 from sparqc.passes.equalize.equalized import Equalization, Equalized
 from sparqc.passes.equalize.factors import Reading, Weight, choose, noise
+from sparqc.passes.equalize.group import channel_groups
 from sparqc.passes.equalize.statistics import ChannelStatistics
 from sparqc.rewrite.context import Context
 from tests.calibration_models import placing_context
@@ -244,6 +246,20 @@ def test_refusals(net: nn.Module, reason: str) -> None:
     rows = equalized(graph)
     assert rows[0].reason.startswith(reason)
     assert all(c.data is before[c.name] for c in graph.constants)
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_a_view_of_unknown_shape_lets_no_factors_pass(known: bool) -> None:
+    graph = parse_statements(
+        "x: f32[2, 3, 1, 1]\nv: const f32[8, 3, 1, 1]\nw: const f32[4, 8]\na = nn.conv(x, v)\n"
+        "b = nn.relu(a)\nf = nn.flatten(b, axis=1)\ny = nn.linear(f, w)",
+        default_table(),
+        "fx",
+    )
+    for name in "bf" if not known else "":
+        graph.value(name).type = TensorType("f32")
+    group, _ = channel_groups(graph, default_table())
+    assert (group.reason == "") is known
 
 
 def test_masks_keep_their_zeros() -> None:
