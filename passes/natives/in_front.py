@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sparqc.declared.natives import native
 from sparqc.ir import quantizers
 from sparqc.ir.graph import Value
@@ -12,6 +14,12 @@ from sparqc.ir.quantizers import QUANTIZE
 def runs_in_int8(result: Value) -> bool:
     """Whether the operator that gives a value reads data and weights from DequantizeLinears."""
     return result.producer is not None and quantizers.runs_in_int8(result.producer)
+
+
+@native("from_one_of")
+def from_one_of(value: Value, operators: Sequence[str]) -> bool:
+    """Whether one of the operators gives a value."""
+    return value.producer is not None and value.producer.op in operators
 
 
 @native("from_input")

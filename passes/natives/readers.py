@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from sparqc.declared.natives import native
 from sparqc.ir.graph import Value
+from sparqc.ir.vocabulary.table import default_table
+from sparqc.ir.weighted import weight_spec
 
 
 @native("feeds")
@@ -19,8 +21,6 @@ def feeds(value: Value, operators: Sequence[str], operands: int) -> bool:
 @native("is_bias")
 def is_bias(value: Value) -> bool:
     """Whether every reader of a value adds it to a product as its bias."""
-    slots = [(node.op, slot) for node in value.readers for slot in node.slots_of(value)]
-    return bool(slots) and all(s in _BIASES for s in slots)
-
-
-_BIASES = {(op, "b") for op in ("nn.conv", "nn.conv_transpose", "nn.linear")} | {("nn.gemm", "c")}
+    table = default_table()
+    read = [(weight_spec(node, table), node.slots_of(value)) for node in value.readers]
+    return bool(read) and all(spec and slots == (spec.bias,) for spec, slots in read)
