@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from sparqc.declared.natives import native
 from sparqc.ir.graph import Node, Shape, Value
+from sparqc.ir.vocabulary.table import default_table
 from sparqc.passes.natives.einsum import matrix_product
 from sparqc.passes.natives.permutation import is_in_order
 
-#: Operators that take parts out of an axis.
+#: The movers that take parts out of one axis.
 _CUTS = {"nn.split", "nn.slice", "nn.gather", "nn.unbind"}
 #: Products of two computed matrices.
 _PRODUCTS = {"nn.matmul", "nn.attention", "nn.einsum"}
-#: Other shapes of the same data.
-_LAYOUTS = {"nn.reshape", "nn.reshape_to", "nn.unsqueeze", "nn.squeeze"}
 
 
 @native("is_cut_along_channels")
@@ -70,7 +69,7 @@ def _leads_to_product(node: Node, value: Value, transposed: bool) -> bool:
         return transposed or _is_transposed_in(node, value)
     if node.op == "nn.transpose":
         return not transposed and _reaches_product(node.output, True)
-    return node.op in _LAYOUTS and _reaches_product(node.output, transposed)
+    return default_table().has(node.op, "view") and _reaches_product(node.output, transposed)
 
 
 def _is_transposed_in(node: Node, value: Value) -> bool:
@@ -101,7 +100,7 @@ def _moved(node: Node, value: Value, axes: tuple[int, ...]) -> tuple[int, ...]:
         return tuple(perm.index(a) for a in axes) if isinstance(perm, tuple) else ()
     if node.op in ("nn.add", "nn.identity"):  # the bias
         return axes if node.output.shape == value.shape else ()
-    if node.op in _LAYOUTS:
+    if default_table().has(node.op, "view"):
         first = _outermost(value.shape[axes[0] :], node.output.shape)
         if first is None:
             return ()
