@@ -160,18 +160,10 @@ class _Evaluation:
         if expr.name in _PROPERTIES:
             return _PROPERTIES[expr.name](owner, self.environment)
         if expr.name in WEIGHT_SIZES:
-            return self.weight_size(owner, expr)
+            sizes = weight_sizes(owner, self.match.nodes, self.environment.table)
+            if sizes is not None:
+                return sizes[expr.name]
         return self.attribute(owner, expr.name)
-
-    def weight_size(self, weight: Value, expr: Field) -> Term:
-        """A size of a weight, or what is asked of it, as the matched operator that has it means
-        it."""
-        found = weight_sizes(weight, self.match.nodes, self.environment.table)
-        if found is None:
-            hint = "K, C, area and groups are asked of the weight of an operator in the match"
-            raise self.error(f"{weight.name} is no weight there", expr.span, hint)
-        size: Term = found[expr.name]
-        return size
 
     def knob(self, expr: Field) -> Term:
         if expr.name not in self.environment.knobs:

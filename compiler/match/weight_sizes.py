@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from sparqc.ir.graph import Node, Value
 from sparqc.ir.vocabulary.operator import WeightSpec
 from sparqc.ir.vocabulary.table import OperatorTable
-from sparqc.match.terms import Unknown, dimensions
+from sparqc.match.terms import Term, Unknown, dimensions
 
 #: Output channels, channels that are summed over, the product of the other sizes, and groups.
 WEIGHT_SIZES = ("K", "C", "area", "groups")
@@ -17,7 +16,7 @@ WEIGHT_SIZES = ("K", "C", "area", "groups")
 
 def weight_sizes(
     weight: Value, nodes: Iterable[Node], table: OperatorTable
-) -> Mapping[str, Any] | None:
+) -> Mapping[str, Term] | None:
     """The sizes by their names; None where the value is the weight of none of the operators.
 
     Those of a weight of unknown shape are unknown.
@@ -29,7 +28,7 @@ def weight_sizes(
     return None
 
 
-def _sizes(weight: Value, node: Node, spec: WeightSpec) -> Mapping[str, Any]:
+def _sizes(weight: Value, node: Node, spec: WeightSpec) -> Mapping[str, Term]:
     groups = node.attributes.get("groups", 1)
     if weight.shape is None or len(weight.shape) < 2:
         unknown = dict.fromkeys(WEIGHT_SIZES, Unknown(f"shape of {weight.name}"))

@@ -12,6 +12,7 @@ from sparqc.lang.ast import CheckDecl, Declaration, FusionDecl, OpDecl, PatternF
 from sparqc.lang.check.expressions import check_expressions
 from sparqc.lang.check.findings import Findings, PatternWarning, failures, in_order
 from sparqc.lang.check.fusions import check_fusion
+from sparqc.lang.check.levels import check_levels
 from sparqc.lang.check.names import check_names
 from sparqc.lang.check.operators import check_operators
 from sparqc.lang.check.overlap import check_overlap
@@ -63,6 +64,7 @@ def check_declaration(
         *check_names(declaration, scope),
         *check_operators(declaration, scope, vocabulary),
         *check_expressions(declaration, scope, vocabulary, natives),
+        *check_levels(declaration, vocabulary),
     ]
     if (rule := _rule_of(declaration)) is not None:
         findings += check_rewrite(rule, scope, vocabulary, natives)

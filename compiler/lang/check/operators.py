@@ -8,6 +8,7 @@ from dataclasses import replace
 from sparqc.errors import PatternError, Span, did_you_mean
 from sparqc.ir.vocabulary.operator import Operator
 from sparqc.lang.ast import (
+    AttributePattern,
     Bind,
     BuildCall,
     CallPattern,
@@ -109,6 +110,26 @@ def _attributes(head: str, call: CallPattern, vocabulary: Vocabulary) -> Finding
             hint = did_you_mean(attribute.name, known) or f"{head} has no attributes"
             message = f"{head} has no attribute {attribute.name!r}"
             yield PatternError(message, span=attribute.span, hint=hint)
+        elif attribute.bind is None and (kind := _other_kind(head, attribute, vocabulary)):
+            message = f"{attribute.name} of {head} is {kind}, so this matches nothing"
+            yield PatternError(message, span=attribute.span)
+
+
+def _other_kind(head: str, attribute: AttributePattern, vocabulary: Vocabulary) -> str:
+    """What an attribute is, where a literal of another kind stands for it; "" where it fits."""
+    operator = vocabulary.operator(head)
+    default = operator.attributes.get(attribute.name) if operator is not None else None
+    known = _kind(default)
+    differs = attribute.literal is not None and _kind(attribute.literal) != known
+    return known if differs else ""
+
+
+def _kind(value: object) -> str:
+    if isinstance(value, str):
+        return "a word"
+    if isinstance(value, tuple | list):
+        return "a list"
+    return "a number" if isinstance(value, bool | int | float) else ""
 
 
 def _maybe(call: CallPattern, vocabulary: Vocabulary) -> Findings:

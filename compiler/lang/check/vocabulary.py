@@ -7,6 +7,7 @@ from functools import cache
 
 from sparqc.declared.knobs import knobs
 from sparqc.errors import did_you_mean
+from sparqc.ir.graph import Level
 from sparqc.ir.vocabulary.operator import Operator
 from sparqc.ir.vocabulary.table import OperatorTable
 from sparqc.lang.ast import CallPattern, FusionDecl, OpDecl
@@ -42,6 +43,16 @@ class Vocabulary:
     def knows(self, name: str) -> bool:
         """Whether a pattern may name it."""
         return bool(self.family(name)) or self.operator(name) is not None or _foreign(name)
+
+    def is_given(self, name: str, level: Level) -> bool:
+        """Whether a graph of a level may have an operator of that name, or of that family."""
+        if name in self._families or not self.knows(name):
+            return True
+        row = self.table.get(name)
+        if row is None:
+            return not name.startswith("onnx." if level == "fx" else "aten.")
+        form = row.form(level)
+        return form is not None and (level == "fx" or bool(form.op_types))  # type: ignore[union-attr]
 
     def suggestion(self, name: str) -> str:
         """A hint for an unknown name."""
