@@ -324,10 +324,12 @@ class FusionDecl(Declaration):
     which that is likely to be faster.  A kernel takes in those of the fusions
     that `joins` names where they give one of its inputs and nobody else reads them.  `like` is a
     fusion whose `int8`, `sparse` and `pays` blocks are this one's too, in front of its own lines; a
-    line of its own for an operand takes the place of the other's.
+    line of its own for an operand takes the place of the other's.  Where one of those that it
+    `replaces` fits the same operators, this one counts; so it does for a share.
     """
 
     like: str | None = None
+    replaces: tuple[str, ...] = ()
     int8: tuple[QuantizedOperand, ...] = ()
     pairings: tuple[Pairing, ...] = ()
     int8_where: tuple[Condition, ...] = ()

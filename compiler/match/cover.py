@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import overload
+from typing import cast, overload
 
 from sparqc.ir.graph import Graph, Node
 from sparqc.lang.ast import FusionDecl
@@ -91,8 +91,9 @@ def cover(graph: Graph, matcher: Matcher, fusions: Iterable[FusionDecl]) -> Cove
 
 
 def precedence(match: Match) -> tuple[int, int, str]:
-    """Sorts fusions at one root: the longest, of these one for a narrower target, then by name."""
-    return -len(match.nodes), -len(match.decl.target or ""), match.decl.name
+    """Sorts fusions at one root: the longest, of these one that replaces others, then by name."""
+    replaced = cast(FusionDecl, match.decl).replaces
+    return -len(match.nodes), -len(replaced), match.decl.name
 
 
 def _roots_near(node: Node) -> list[Node]:

@@ -128,7 +128,7 @@ def _axis_before(node: Node, axis: int, table: OperatorTable) -> int | None:
 
 
 def movements(graph: Graph, context: Context, matcher: Matcher) -> dict[Node, Movement]:
-    """The operators that the `share` declarations match, unless a fusion for a narrower target
+    """The operators that the `share` declarations match, unless a fusion that replaces the share
     says that they are kernels of their own."""
     target = context.target.name
     shares = Index(matcher, context.rules.shares(graph.level, target))
@@ -136,7 +136,7 @@ def movements(graph: Graph, context: Context, matcher: Matcher) -> dict[Node, Mo
     found: dict[Node, Movement] = {}
     for node in graph.nodes:
         match = next((m for s in shares.at(node) if (m := matcher.first(s, node))), None)
-        if match is None or _overruled(match, fusions.at(node), matcher):
+        if match is None or _replaced(match, fusions.at(node), matcher):
             continue
         movement = _movement(match)
         if movement.inputs and movement.outputs:  # else it ties operands to each other
@@ -144,10 +144,9 @@ def movements(graph: Graph, context: Context, matcher: Matcher) -> dict[Node, Mo
     return found
 
 
-def _overruled(match: Match, fusions: Iterable[FusionDecl], matcher: Matcher) -> bool:
-    width = len(match.decl.target or "")
-    narrower = (f for f in fusions if len(f.target or "") > width)
-    return any(matcher.first(f, match.root) for f in narrower)
+def _replaced(match: Match, fusions: Iterable[FusionDecl], matcher: Matcher) -> bool:
+    others = (f for f in fusions if match.decl.name in f.replaces)
+    return any(matcher.first(f, match.root) for f in others)
 
 
 def _movement(match: Match) -> Movement:

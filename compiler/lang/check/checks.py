@@ -8,7 +8,15 @@ from sparqc.declared.natives import Native
 from sparqc.errors import PatternError
 from sparqc.ir.vocabulary.table import OperatorTable
 from sparqc.ir.vocabulary.traits import TRAITS
-from sparqc.lang.ast import CheckDecl, Declaration, FusionDecl, OpDecl, PatternFile, RuleDecl
+from sparqc.lang.ast import (
+    CheckDecl,
+    Declaration,
+    FusionDecl,
+    OpDecl,
+    PatternFile,
+    RuleDecl,
+    ShareDecl,
+)
 from sparqc.lang.check.expressions import check_expressions
 from sparqc.lang.check.findings import Findings, PatternWarning, failures, in_order
 from sparqc.lang.check.fusions import check_fusion
@@ -41,7 +49,10 @@ def check_file(
     fusions = {
         d.name: d for f in (file, *others) for d in f.declarations if isinstance(d, FusionDecl)
     }
-    vocabulary = Vocabulary(table, spellings, fusions)
+    shares = {
+        d.name: d for f in (file, *others) for d in f.declarations if isinstance(d, ShareDecl)
+    }
+    vocabulary = Vocabulary(table, spellings, fusions, shares=shares)
     findings = list(_duplicates(file, others))
     sound: list[RuleDecl] = []
     for declaration in file.declarations:
@@ -58,7 +69,7 @@ def check_declaration(
 ) -> Findings:
     """What is wrong with one declaration, looked at by itself."""
     if isinstance(declaration, FusionDecl):
-        yield from check_fusion(declaration, vocabulary.fusions)
+        yield from check_fusion(declaration, vocabulary.fusions, vocabulary.shares)
     scope = scope_of(declaration)
     findings = [
         *check_names(declaration, scope),

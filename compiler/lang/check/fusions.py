@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sparqc.errors import PatternError, Span, did_you_mean
-from sparqc.lang.ast import Declaration, Expr, FusionDecl, Name, Template
+from sparqc.lang.ast import Declaration, Expr, FusionDecl, Name, ShareDecl, Template
 from sparqc.lang.check.findings import Findings
 from sparqc.lang.check.likeness import resolve_like
 from sparqc.lang.check.scope import scope_of
@@ -13,12 +13,16 @@ from sparqc.lang.parse.keywords import KNOB
 from sparqc.lang.walk import walk
 
 
-def check_fusion(fusion: FusionDecl, fusions: Mapping[str, FusionDecl]) -> Findings:
-    """What is wrong with the fusions that one names."""
+def check_fusion(
+    fusion: FusionDecl, fusions: Mapping[str, FusionDecl], shares: Mapping[str, ShareDecl]
+) -> Findings:
+    """What is wrong with the fusions, and the shares, that one names."""
     for pairing in fusion.pairings:
         yield from _exists(pairing.fusion, fusions, pairing.span)
     for name in fusion.joins:
         yield from _exists(name, fusions, fusion.span)
+    for name in fusion.replaces:
+        yield from _exists(name, {**fusions, **shares}, fusion.span)
     if fusion.like is not None:
         yield from _like(fusion, {**fusions, fusion.name: fusion})
 

@@ -10,7 +10,7 @@ from sparqc.errors import did_you_mean
 from sparqc.ir.graph import Level
 from sparqc.ir.vocabulary.operator import Operator
 from sparqc.ir.vocabulary.table import OperatorTable
-from sparqc.lang.ast import CallPattern, FusionDecl, OpDecl
+from sparqc.lang.ast import CallPattern, FusionDecl, OpDecl, ShareDecl
 from sparqc.lang.trait_families import trait_families
 from sparqc.lang.walk import walk
 
@@ -24,10 +24,12 @@ class Vocabulary:
         spellings: Iterable[OpDecl],
         fusions: Mapping[str, FusionDecl] | None = None,
         known_knobs: Collection[str] | None = None,
+        shares: Mapping[str, ShareDecl] | None = None,
     ) -> None:
         self.table = table
         self.knobs: Collection[str] = knobs() if known_knobs is None else known_knobs
         self.fusions = fusions or {}
+        self.shares = shares or {}
         self._families: dict[str, list[OpDecl]] = {}
         for spelling in (*spellings, *trait_families(table)):
             self._families.setdefault(spelling.name, []).append(spelling)

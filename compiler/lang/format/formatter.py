@@ -86,6 +86,8 @@ class _Declaration:
             yield self.sentence("source", d.source)
         if isinstance(d, FusionDecl) and d.like is not None:
             yield Printed(1, f"like {d.like}", self.number("like"))
+        if isinstance(d, FusionDecl) and d.replaces:
+            yield Printed(1, f"replaces {', '.join(d.replaces)}", self.number("replaces"))
         yield from self.matched()
         if d.where:
             yield Printed(1, "where:", self.number("where"))

@@ -46,6 +46,7 @@ class Parts:
     pairings: list[Pairing] = field(default_factory=list)
     pays: list[Condition] = field(default_factory=list)
     joins: tuple[str, ...] = ()
+    replaces: tuple[str, ...] = ()
     scale: tuple[str, ...] = ()
     scale_reason: Template | None = None
     message: Template | None = None
@@ -76,6 +77,7 @@ def declare(header: Header, parts: Parts) -> Declaration:
                 sparse_where=tuple(parts.sparse_where),
                 pays=tuple(parts.pays),
                 joins=parts.joins,
+                replaces=parts.replaces,
             )
         case "share":
             _demand(header, bool(parts.scale), "says not which values share a scale", "scale: x, y")

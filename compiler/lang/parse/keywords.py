@@ -18,7 +18,18 @@ _COMMON: Final = ("source", "match", "where", "example")
 BLOCKS: Final[dict[str, tuple[str, ...]]] = {
     "op": _COMMON,
     "rule": ("source", "match", "where", "rewrite", "example"),
-    "fusion": ("source", "like", "match", "where", "int8", "sparse", "pays", "joins", "example"),
+    "fusion": (
+        "source",
+        "like",
+        "replaces",
+        "match",
+        "where",
+        "int8",
+        "sparse",
+        "pays",
+        "joins",
+        "example",
+    ),
     "share": ("source", "match", "where", "scale", "example"),
     "check": ("match", "where", "message", "cure", "source", "rewrite", "example"),
 }
@@ -49,6 +60,7 @@ BLOCK_USAGE: Final = {
     "pays": "pays:",
     "joins": "joins elementwise, softmax",
     "like": "like conv_act",
+    "replaces": "replaces conv_act",
     "scale": "scale: x, y",
     "message": 'message "the weight {w.name} is shared"',
     "cure": 'cure "give each layer a weight of its own"',

@@ -33,7 +33,7 @@ _SHAPES = {
     ),
     "sparse": r"\w+\s+[A-Za-z_]\w*\s*:?",
     "scale": r"\w+\s*:.+",
-    **dict.fromkeys(("joins", "like"), r"\w+\s+[A-Za-z_].*"),
+    **dict.fromkeys(("joins", "like", "replaces"), r"\w+\s+[A-Za-z_].*"),
     **dict.fromkeys(("message", "cure", "source", "rejects", "finds"), r'\w+\s*".*"'),
 }  # fmt: skip
 
@@ -250,6 +250,10 @@ class _BlockReader:
         names = self.tail(line)
         self.values.joins = self.file.attempt(lambda: read("names", names)) or ()
 
+    def block_replaces(self, line: Line) -> None:
+        names = self.tail(line)
+        self.values.replaces = self.file.attempt(lambda: read("names", names)) or ()
+
     def block_like(self, line: Line) -> None:
         names = self.tail(line)
         known: tuple[str, ...] = self.file.attempt(lambda: read("names", names)) or ("",)
@@ -326,5 +330,5 @@ _READ: dict[str, Callable[[_BlockReader, Line], None]] = {
     "message": _BlockReader.block_message, "cure": _BlockReader.block_cure,
     "source": _BlockReader.block_source, "example": _BlockReader.block_example,
     "pays": _BlockReader.block_pays, "joins": _BlockReader.block_joins,
-    "like": _BlockReader.block_like,
+    "like": _BlockReader.block_like, "replaces": _BlockReader.block_replaces,
 }  # fmt: skip
