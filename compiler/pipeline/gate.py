@@ -17,7 +17,7 @@ from importlib.metadata import version
 from sparqc.errors import SparqcError
 from sparqc.ir.boundary import decode, encode, ends_of
 from sparqc.ir.data_sizes import may_differ
-from sparqc.ir.graph import Array, Graph
+from sparqc.ir.graph import Array, Graph, Value
 from sparqc.ir.levels.execute import open_runner
 from sparqc.ir.uncalibrated import without_uncalibrated
 from sparqc.ir.vocabulary.table import OperatorTable
@@ -56,6 +56,26 @@ class Loss:
     drift: Drift
 
 
+@dataclass(frozen=True)
+class _Known:
+    """What a graph's values are, as long as it is what it was: constants are changed in place."""
+
+    graph: Graph
+    version: int
+    constants: Sequence[tuple[Value, Array | None]]
+    reference: Reference
+
+    @classmethod
+    def of(cls, graph: Graph, reference: Reference) -> _Known:
+        """For a graph as it stands."""
+        return cls(graph, graph.version, [(v, v.data) for v in graph.constants], reference)
+
+    def holds_for(self, graph: Graph) -> bool:
+        """Whether a graph is still that one."""
+        same = graph is self.graph and graph.version == self.version
+        return same and all(value.data is data for value, data in self.constants)
+
+
 @dataclass
 class Gate:
     """Compares the graph with itself before each pass, on one sample."""
@@ -77,8 +97,8 @@ class Gate:
     _pending: Pass | None = None
     #: The network in front of that pass with other roundings, where the pass keeps the outputs.
     _own: OwnRounding | None = None
-    #: The graph as it stood behind a pass, and its version then.
-    _known: tuple[Graph, int, Reference] | None = None
+    #: The graph as it stood behind a pass, and what it was then.
+    _known: _Known | None = None
     #: The graph in front of a pass that may lose, and the scales of its inputs and outputs.
     _in_front: tuple[Graph, Mapping[str, float]] | None = None
     _cut: bool = True
@@ -117,15 +137,14 @@ class Gate:
         if any(_cut(array) is not array for array in self.sample):
             return open_runner(graph, context.table).run(self.sample)[0]
         reference = Reference.of(graph, self.sample, context.table)
-        self._known = graph, graph.version, reference
+        self._known = _Known.of(graph, reference)
         return reference.outputs
 
     def before(self, pass_: Pass, graph: Graph, context: Context) -> None:
         """Compute what the graph's values are, unless that is known, and follow its changes."""
         if self.silent:
             return
-        known = self._known
-        if known is not None and not (known[0] is graph and known[1] == graph.version):
+        if self._known is not None and not self._known.holds_for(graph):
             self._known = None
         if _may_lose(pass_):
             # Run only if the pass changes something: of most compiles `half` does not.
@@ -152,8 +171,9 @@ class Gate:
         in_front, self._in_front = self._in_front, None
         if self.silent:
             return
-        if self._known is not None and graph is before and is_unchanged(graph, self._known[2]):
-            self._known = graph, graph.version, self._known[2]
+        stood = self._known
+        if stood is not None and graph is before and is_unchanged(graph, stood.reference):
+            self._known = _Known.of(graph, stood.reference)
             return
         if _may_lose(pass_):
             self._known = None
@@ -168,7 +188,7 @@ class Gate:
                     self._whole = None
             return
         assert self._known is not None
-        known, sample, table = self._known[2], self._sample(graph, context), context.table
+        known, sample, table = self._known.reference, self._sample(graph, context), context.table
         try:
             if graph is before:
                 places = pass_.places_quantizers
@@ -185,7 +205,7 @@ class Gate:
         if departures:
             raise _broken(pass_, departures, rules, context.table)
         self.compared += reference.compared
-        self._known = graph, graph.version, reference
+        self._known = _Known.of(graph, reference)
 
     def _take(self, graph: Graph, context: Context) -> None:
         try:
@@ -201,7 +221,7 @@ class Gate:
             if not are_finite(reference.outputs) and self.widen():  # the variance of one is none
                 self._take(graph, context)
                 return
-            self._known = graph, graph.version, reference
+            self._known = _Known.of(graph, reference)
 
     def _sample(self, graph: Graph, context: Context) -> Sequence[Array]:
         """The sample in the types that the inputs have now."""

@@ -126,17 +126,17 @@ def convnext():
                     scale=nn.Parameter(torch.ones(32)), out=conv(), **linears)  # fmt: skip
 
 
-CONVNEXT = {"x": "conv", "relu": "conv_1", "conv_1": "transpose", "layer_norm": "linear_matmul",
-            "gelu": "linear_1_matmul", "add": "output"}  # fmt: skip
-ALONE = "its input does not come from an INT8 kernel"
+CONVNEXT = {"x": "conv", "relu": "add conv_1", "conv_1": "transpose", "layer_norm": "linear_matmul",
+            "gelu": "linear_1_matmul", "transpose_1": "add", "add": "output"}  # fmt: skip
+SUM = ["relu transpose_1"]
 
 
 def test_a_convolution_in_front_of_layer_norm_has_a_quantizer_behind_it():
-    roads = hold(convnext(), reads=CONVNEXT, floats={"add": ALONE})
+    roads = hold(convnext(), reads=CONVNEXT, one_scale=SUM)
     fusions = {row.name: row.fusion for row in roads.fx.plan.layers}
     assert fusions["conv_1"] == "conv_transpose_norm"
 
 
 def test_the_quantizer_in_front_of_layer_norm_is_a_knob():
     reads = {k: v for k, v in CONVNEXT.items() if k != "conv_1"}
-    hold(convnext(), reads=reads, floats={"add": ALONE}, knobs=("conv_before_layer_norm=bare",))
+    hold(convnext(), reads=reads, one_scale=SUM, knobs=("conv_before_layer_norm=bare",))

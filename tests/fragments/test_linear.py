@@ -54,7 +54,7 @@ def test_a_narrow_classifier_stays_in_float():
         net,
         torch.randn(4, 32),
         reads={"input": "linear"},
-        floats={"linear_1": "fewer than 16 rows or columns: weight [10, 64]"},
+        floats={"linear_1": "C or K below 16: weight [10, 64]"},
     )
 
 

@@ -116,11 +116,14 @@ def _without_nodes(model: onnx.ModelProto) -> onnx.ModelProto:
 def _with_sizes(model: onnx.ModelProto, options: Options, batch: int | None) -> Job:
     """The model read with the sizes of its inputs filled in, which prices need.
 
-    Where 8 does not fit it, they stay open, and differences have no price; UsageError where the
-    batch that a person gives does not.
+    Where 8 does not fit it, they stay open, and differences have no price, and so where an input is
+    a list, which may be a shape; UsageError where the batch that a person gives does not fit.
     """
     try:
-        return new_job(sized(read_source(model), batch, None)[0], options=options)
+        source = read_source(model)
+        if batch is None and any(spec.dims and len(spec.dims) == 1 for spec in source.inputs):
+            return new_job(model, options=options)
+        return new_job(sized(source, batch, None)[0], options=options)
     except SparqcError:
         if batch is not None:
             raise

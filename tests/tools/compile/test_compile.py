@@ -57,7 +57,7 @@ def test_the_report_says_what_became_of_each_layer(shell: Shell) -> None:
     assert "3 with weights: 3 in INT8, 3 sparse 2:4" in shown
     assert "adds      1 read one input as INT8" in shown
     assert "accuracy  mean:" in shown
-    assert "checks    note two-four-small: " in shown
+    assert "checks    note padded-channels: " in shown
     assert "written   out.onnx" in shown
     assert shell.err.err == ""
 
