@@ -43,9 +43,20 @@ END = 2**63 - 1
 # -- concat --------------------------------------------------------------------------------------
 
 
+#: Stacks that join tensors along an axis which they have: the axis, and the ranks that have it.
+_JOINING = {
+    "aten.hstack.default": (1, 2), "aten.vstack.default": (0, 2), "aten.dstack.default": (2, 3),
+}  # fmt: skip
+
+
 def _read_cat(call: Call) -> Reading | None:
-    tensors, dim = call.arguments["tensors"], call.arguments["dim"]
-    return _concat(call, tensors, dim)
+    tensors = call.arguments["tensors"]
+    if call.target not in _JOINING:
+        return _concat(call, tensors, call.arguments["dim"])
+    axis, rank = _JOINING[call.target]
+    if any(v.shape is None or len(v.shape) < rank for v in tensors):
+        return None  # PyTorch gives tensors of a lower rank an axis first
+    return _concat(call, tensors, axis)
 
 
 def _concat(call: Call, tensors: Any, axis: int) -> Reading | None:
@@ -279,7 +290,8 @@ OPERATORS = (
         "nn.concat", "The tensors, one behind the other along an axis.",
         (OperandSpec("xs", variadic=True),), {"axis": REQUIRED},
         traits=("moves",), sample=_sample_concat,
-        fx=FxForm(("aten.cat.default", "aten.concat.default", "aten.concatenate.default"),
+        fx=FxForm(("aten.cat.default", "aten.concat.default", "aten.concatenate.default",
+                   *_JOINING),
                   _read_cat, lambda n: fx_call(
                       "aten.cat.default", list(tensors(n, "xs")), n.attributes["axis"])),
         onnx=OnnxForm(("Concat",), lambda c: _concat(c, c.arguments["inputs"], c.arguments["axis"]),
