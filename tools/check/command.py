@@ -10,7 +10,7 @@ import click
 
 from sparqc.errors import FAILED, UsageError
 from sparqc.tools.terminal.console import show, stdout_console
-from sparqc.tools.terminal.options import import_option, patterns_option
+from sparqc.tools.terminal.options import import_option, patterns_option, recorded_options
 
 if TYPE_CHECKING:
     from sparqc.tools.check.checked import Asked, Checked
@@ -22,19 +22,7 @@ FAIL_ON = {"error": {"error"}, "slow": {"error", "slow"}, "note": {"error", "slo
 
 @click.command("check")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option(
-    "--target",
-    default="",
-    metavar="NAME",
-    help="See `sparqc targets`; by default the one that the file was compiled for.",
-)
-@click.option(
-    "--knob",
-    "knobs",
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="Set a knob of the target's rules, as for compile; by default as the file was compiled.",
-)
+@recorded_options
 @click.option("--gpu", default="", metavar="NAME", help="The GPU that prices are for: a40, t4, ...")
 @click.option(
     "--batch",

@@ -10,7 +10,7 @@ import click
 
 from sparqc.errors import UsageError
 from sparqc.tools.terminal.console import show, stdout_console
-from sparqc.tools.terminal.options import import_option, patterns_option
+from sparqc.tools.terminal.options import import_option, patterns_option, recorded_options
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -24,19 +24,7 @@ _PATH = click.Path(path_type=Path)
 
 @click.command("explain")
 @click.argument("file", type=_PATH)
-@click.option(
-    "--target",
-    default="",
-    metavar="NAME",
-    help="See `sparqc targets`; by default the one that the file was compiled for.",
-)
-@click.option(
-    "--knob",
-    "knobs",
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="Set a knob of the target's rules, as for compile; by default as the file was compiled.",
-)
+@recorded_options
 @click.option("--node", metavar="NAME", help="Say all about one ONNX node or tensor.")
 @click.option(
     "--engine",

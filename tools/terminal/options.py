@@ -42,6 +42,26 @@ def _import(context: click.Context, parameter: click.Parameter, given: tuple[str
         import_own(given)
 
 
+def recorded_options(command: F) -> F:
+    """Give a click command `--target` and `--knob`, as `target` and `knobs`, for a file that says
+    itself what it was compiled with."""
+    knob = click.option(
+        "--knob",
+        "knobs",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="Set a knob of the target's rules, as for compile; by default as the file was "
+        "compiled.",
+    )
+    target = click.option(
+        "--target",
+        default="",
+        metavar="NAME",
+        help="See `sparqc targets`; by default the one that the file was compiled for.",
+    )
+    return target(knob(command))
+
+
 def patterns_option(help: str) -> Callable[[F], F]:
     """The decorator that gives a click command `--patterns`; it gets the files as `patterns`."""
     return click.option(
