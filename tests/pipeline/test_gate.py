@@ -11,8 +11,11 @@ import sparqc
 from sparqc.declared import natives
 from sparqc.errors import SparqcError
 from sparqc.ir.vocabulary.table import default_table
+from sparqc.job.open import new_job
+from sparqc.job.options import Options
 from sparqc.passes import surgery
 from sparqc.passes.equalize import equalize
+from sparqc.pipeline.catalogue import passes
 
 
 class Net(nn.Module):
@@ -248,3 +251,18 @@ def test_a_model_that_noise_does_not_fit_compiles_and_says_so():
     exported = sparqc.compile(Tokens(), zeros, passes="float").model
     assert not sparqc.compile(exported, zeros, passes="float").unverified
     assert "Gather" in sparqc.compile(exported, passes="float").unverified  # noise has ones
+
+
+def test_what_was_known_goes_where_a_constant_is_changed_between_passes(net, example):
+    """Constants change in place, which the graph's version does not tell."""
+    job = new_job(net, (example,), options=Options(passes="float"))
+    graph, gate, fold = job.graph, job.gate, passes()["fold-constants"]()
+    one = [example[:1].numpy()]
+    gate.begin(one, None, None)
+    gate.before(fold, graph, job.context)
+    gate.after(fold, graph, graph, 0, job.context, ())
+    weight = max(graph.constants, key=lambda value: value.data.size)
+    weight.data = 2 * weight.data
+    gate.before(fold, graph, job.context)
+    gate.after(fold, graph, graph, 0, job.context, ())  # the same graph as in front of it
+    assert gate.silent == ""
