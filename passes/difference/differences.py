@@ -20,7 +20,7 @@ from sparqc.passes.difference.plan import Plan, plan_of
 from sparqc.passes.difference.price import Price, prices
 from sparqc.passes.difference.scales import scales
 from sparqc.passes.difference.sparse import sparse_findings
-from sparqc.predict.engine import PredictedEngine, PredictedKernel, Tensor
+from sparqc.predict.engine import PredictedKernel, Tensor
 from sparqc.predict.predict import Prediction, prediction
 from sparqc.predict.roofline import Gpu, kernel_seconds
 from sparqc.rewrite.context import Context
@@ -35,7 +35,6 @@ class Compared:
     """What the placement of a graph's quantizers, and of its 2:4 weights, is worth."""
 
     findings: tuple[Finding, ...]
-    engine: PredictedEngine
     #: None where there are no quantizers, or they cannot be taken out.
     plan: Plan | None = None
 
@@ -46,21 +45,12 @@ def compared(graph: Graph, context: Context, gpu: Gpu) -> Compared:
     now = prediction(graph, context)
     sparse = tuple(sparse_findings(now.engine))
     if not any(node.op in CONVERSIONS for node in graph.nodes):
-        return Compared(sparse, now.engine)
+        return Compared(sparse)
     try:
         sides = _sides(graph, context, now)
     except SparqcError as error:
-        return Compared((_not_compared(error), *sparse), now.engine)
-    found = (*_priced(sides, gpu), *_left(sides, gpu), *sparse)
-    return Compared(found, now.engine, sides.plan)
-
-
-def differences(graph: Graph, context: Context) -> list[Difference]:
-    """What `place` would do otherwise in an ONNX graph that carries quantizers.
-
-    Raises SparqcError where the quantizers cannot be taken out of the graph.
-    """
-    return _differences(_sides(graph, context, prediction(graph, context)))
+        return Compared((_not_compared(error), *sparse))
+    return Compared((*_priced(sides, gpu), *_left(sides, gpu), *sparse), sides.plan)
 
 
 def _sides(graph: Graph, context: Context, now: Prediction) -> Sides:

@@ -7,18 +7,8 @@ from sparqc.ir.constants import is_constant
 from sparqc.ir.graph import Value
 from sparqc.ir.vocabulary.table import default_table
 
-#: What repeats its first operand, or gives it another shape.
-_REPEATS = frozenset(
-    {
-        "nn.expand",
-        "nn.expand_to",
-        "nn.tile",
-        "nn.reshape",
-        "nn.reshape_to",
-        "nn.unsqueeze",
-        "nn.identity",
-    }
-)
+#: What repeats its first operand; other operators that move data may choose from it.
+_REPEATS = frozenset({"nn.expand", "nn.expand_as", "nn.expand_to", "nn.tile", "nn.tile_by"})
 
 
 @native("is_repeated_constant")
@@ -28,7 +18,7 @@ def is_repeated_constant(value: Value) -> bool:
     table = default_table()
     while not is_constant(value, table):
         node = value.producer
-        if node is None or node.op not in _REPEATS:
+        if node is None or not (node.op in _REPEATS or table.has(node.op, "view")):
             return False
         value = next(node.inputs)
     return True
