@@ -21,9 +21,6 @@ NOT_DRAWN = {
     "q.quantize": "made by the export of q.qdq",
     "q.dequantize": "made by the export of q.qdq",
     "sparse.mask": "made by the pass prune",
-    "nn.index_add": "newer than the networks that were measured; tests of its row draw instances",
-    "nn.index_copy": "as nn.index_add",
-    "nn.scatter_elements": "as nn.index_add",
 }
 #: So many operators at least that the table does not have are drawn.
 OUTSIDE = 20

@@ -122,13 +122,8 @@ def affine_grid(draw, shape):
 
 
 @BLOCKS.block(2, 3)
-def scatter_add(draw, shape):
-    return draw.of(
-        lambda x: torch.zeros_like(x).scatter_add(-1, untied(x, -1).argsort(-1), x),
-        lambda x: x.scatter(-1, untied(x, -1).argmax(-1, keepdim=True), 0.0),
-        lambda x: x.index_add(1, torch.tensor([0]), x[:, :1]),
-        lambda x: x.index_copy(1, torch.tensor([0]), x[:, -1:]),
-    )
+def scatter_a_number(draw, shape):
+    return lambda x: x.scatter(-1, untied(x, -1).argmax(-1, keepdim=True), 0.0)
 
 
 @BLOCKS.block(3)

@@ -92,3 +92,27 @@ BLOCKS.functions(
         "select scatter": lambda x: torch.select_scatter(x, x[:, -1], 1, 0),
     },
 )
+
+
+@BLOCKS.block(2, 3, 4)
+def scattered(draw, shape):
+    """Elements written, or added, where indices say that are computed."""
+    return draw.of(
+        lambda x: torch.zeros_like(x).scatter_add(-1, untied(x, -1).argsort(-1), x),
+        lambda x: x.scatter(-1, untied(x, -1).argsort(-1), x * 2),
+        lambda x: x.scatter_reduce(-1, untied(x, -1).argsort(-1), x, "amax"),
+    )
+
+
+@BLOCKS.block(2, 3, 4)
+def index_add(draw, shape):
+    axis, alpha = draw.axis(shape), draw.of(1, -0.5)
+    return lambda x: x.index_add(
+        axis, torch.tensor([0, 0]), x.narrow(axis, 0, 1).repeat_interleave(2, axis), alpha=alpha
+    )
+
+
+@BLOCKS.block(2, 3, 4)
+def index_copy(draw, shape):
+    axis = draw.axis(shape)
+    return lambda x: x.index_copy(axis, torch.tensor([0]), x.narrow(axis, -1, 1))
