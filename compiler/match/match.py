@@ -14,6 +14,7 @@ from sparqc.ir.graph import Graph, Level, Node, Value
 from sparqc.ir.vocabulary.table import OperatorTable
 from sparqc.lang.ast import Condition, Declaration
 from sparqc.match.evaluate import failing
+from sparqc.match.glance import Glance, glance_at
 from sparqc.match.order import Order
 from sparqc.match.result import Match, Matched, Miss
 from sparqc.match.rulebook import RuleBook
@@ -36,6 +37,7 @@ class Matcher:
     def __init__(self, book: RuleBook, table: OperatorTable, target: str | None = None) -> None:
         self.book, self.table, self.target = book, table, target
         self._planners: dict[Level, Planner] = {}
+        self._glances: dict[SearchPlan, Glance] = {}
         self._order: Order | None = None
 
     @property
@@ -51,8 +53,7 @@ class Matcher:
     def matches(self, decl: Declaration, node: Node) -> Iterator[Match]:
         """Every match with `node` at its root, most operators first; `where` is not asked yet."""
         plan = self._plan(decl, node.graph.level)
-        hopeful = plan.root.roots.admit(node.op) and plan.may_match(node)
-        found = Search(plan, node, self).run() if hopeful else []
+        found = Search(plan, node, self).run() if self._is_hopeful(plan, node) else []
         if len(found) > 1:
             order = self.order(node.graph)
             distinct = {_identity(m): m for m in reversed(found)}
@@ -101,6 +102,11 @@ class Matcher:
     def refresh(self) -> None:
         """Forget the order: the next one is that of the graph as it is then."""
         self._order = None
+
+    def _is_hopeful(self, plan: SearchPlan, node: Node) -> bool:
+        if plan not in self._glances:
+            self._glances[plan] = glance_at(plan.root)
+        return any(map(self._glances[plan], node.outputs))
 
     def _plan(self, decl: Declaration, level: Level) -> SearchPlan:
         if level not in self._planners:

@@ -10,16 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 
 from sparqc.errors import PatternError, Span
 from sparqc.ir.constants import is_constant
 from sparqc.ir.graph import Node, Value
-from sparqc.ir.vocabulary.operator import Operator
 from sparqc.lang.ast import AttributePattern, Bind
 from sparqc.match import reasons
 from sparqc.match.constraints import filled_with, match_dims
 from sparqc.match.evaluate import Environment, failing
+from sparqc.match.operand_orders import operand_orders, operands_of
 from sparqc.match.result import Match, Matched
 from sparqc.match.search_plan import BindGoal, CallGoal, Goal, NumberGoal, SearchPlan
 from sparqc.match.terms import Term, attributes_equal, same
@@ -249,13 +248,8 @@ class Search:
 
     def _arrangements(self, goal: CallGoal, node: Node) -> Iterator[tuple[Value | None, ...]]:
         """The operands in every order that means the same."""
-        flat: list[Value | None] = []
-        for operand in node.operands.values():
-            if isinstance(operand, tuple):
-                flat.extend(operand)
-            else:
-                flat.append(operand)
-        return _orders(tuple(flat), self.table.get(node.op), goal.call.ordered)
+        row = self.table.get(node.op)
+        return operand_orders(operands_of(node), row, goal.call.ordered)
 
     def _parameters(self, goal: CallGoal, inner: _Frame) -> Iterator[tuple[Value | None, ...]]:
         """What a call gets from a spelling: its parameters, then what the spelling leaves open."""
@@ -264,7 +258,7 @@ class Search:
         operator = self.table.get(inner.plan.decl.name)
         open_ = getattr(inner.plan.decl, "open", False)
         rest = inner.leftover if open_ else ()
-        return _orders(operands + rest, operator, goal.call.ordered)
+        return operand_orders(operands + rest, operator, goal.call.ordered)
 
     # -- binding ---------------------------------------------------------------------------------
 
@@ -349,38 +343,3 @@ class Search:
     def _miss(self, span: Span | None, say: Callable[..., str], *arguments: object) -> None:
         if self._listener is not None:
             self._listener(self._met, say(*arguments), span)
-
-
-def _orders(
-    operands: tuple[Value | None, ...], operator: Operator | None, ordered: bool
-) -> Iterator[tuple[Value | None, ...]]:
-    """The operands in each of the orders that the operator's commuting pairs allow."""
-    if operator is None or ordered or not operator.commutes:
-        yield operands
-        return
-    seen = set()
-    for order in _permutations(operator.operand_names, operator.commutes):
-        if max(order) < len(operands):
-            arranged = (*(operands[i] for i in order), *operands[len(order) :])
-            if arranged not in seen:
-                seen.add(arranged)
-                yield arranged
-
-
-@cache
-def _permutations(
-    names: tuple[str, ...], commutes: tuple[tuple[str, str], ...]
-) -> tuple[tuple[int, ...], ...]:
-    """Every order of operands that swapping commuting pairs leads to, up to the last that moves."""
-    pairs = [(names.index(a), names.index(b)) for a, b in commutes]
-    start = tuple(range(1 + max(max(pair) for pair in pairs)))
-    found, stack = {start: None}, [start]
-    while stack:
-        order = list(stack.pop())
-        for a, b in pairs:
-            swapped = list(order)
-            swapped[a], swapped[b] = swapped[b], swapped[a]
-            if tuple(swapped) not in found:
-                found[tuple(swapped)] = None
-                stack.append(tuple(swapped))
-    return tuple(found)

@@ -6,22 +6,20 @@ them.  Statements that are read by name are shared between the goals that read t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 
 from sparqc.errors import PatternError
-from sparqc.ir.graph import Level, Node, Value
+from sparqc.ir.graph import Level
 from sparqc.lang.ast import (
     Bind,
     CallPattern,
-    Constraint,
     Declaration,
     MatchStatement,
     Number,
     OpDecl,
 )
-from sparqc.match.constraints import match_dims
 from sparqc.match.rulebook import RuleBook
 
 
@@ -128,81 +126,6 @@ class SearchPlan:
     def depth(self) -> int:
         """How many operators deep a match can be."""
         return _depth(self.root)
-
-    def may_match(self, node: Node) -> bool:
-        """Whether a node whose operator may stand at the root reads what the pattern asks for.
-
-        A glance at what defines its operands, which spares most searches; it says no only where a
-        search would find nothing.
-        """
-        return self._glance.may_read(node)
-
-    @cached_property
-    def _glance(self) -> _Glance:
-        return _glance_at(self.root)
-
-
-@dataclass(frozen=True, eq=False)
-class _Glance:
-    """What can be told of a node that may stand at the root of a call, without a search."""
-
-    goal: CallGoal
-    #: For operands of which something can be told: whether a value may meet them.
-    operands: tuple[tuple[int, Callable[[Value | None], bool]], ...]
-
-    def may_read(self, node: Node) -> bool:
-        """Whether the operands of the node may be those of the call."""
-        if not self.operands or node.op not in self.goal.direct:
-            return True
-        row = self.goal.planner.book.table.get(node.op)
-        if row is not None and row.commutes:
-            return True
-        values = _flat(node)
-        return all(i < len(values) and may_meet(values[i]) for i, may_meet in self.operands)
-
-
-def _glance_at(goal: CallGoal) -> _Glance:
-    if goal.call.maybe or goal.spellings:
-        return _Glance(goal, ())
-    pairs = ((i, _may_meet(operand, goal.planner.book)) for i, operand in enumerate(goal.operands))
-    return _Glance(goal, tuple((i, test) for i, test in pairs if test is not None))
-
-
-def _may_meet(goal: Goal, book: RuleBook) -> Callable[[Value | None], bool] | None:
-    """Whether a value may meet a goal, by what defines it, its type and its being constant; None
-    where nothing can be told."""
-    if isinstance(goal, BindGoal) and goal.bind.optional:
-        return None
-    call = goal.statement if isinstance(goal, BindGoal) else goal
-    if isinstance(call, CallGoal):
-        roots = _roots(call, ())
-        return None if roots.through else partial(_is_result, roots, _glance_at(call))
-    wanted = goal.bind.constraint if isinstance(goal, BindGoal) else None
-    return None if wanted is None else partial(_fits, wanted, book)
-
-
-def _is_result(roots: Roots, glance: _Glance, value: Value | None) -> bool:
-    node = value.producer if value is not None else None
-    return node is not None and node.op in roots.ops and glance.may_read(node)
-
-
-def _fits(wanted: Constraint, book: RuleBook, value: Value | None) -> bool:
-    if value is None or (wanted.dtypes and value.type.dtype not in wanted.dtypes):
-        return False
-    if wanted.dims is not None and match_dims(wanted.dims, value.shape) is None:
-        return False
-    if not wanted.const or value.data is not None:
-        return True
-    row = book.table.get(value.producer.op) if value.producer is not None else None
-    return row is not None and row.constant_expression
-
-
-def _flat(node: Node) -> list[Value | None]:
-    """The operands by position, those of a variadic slot each by itself."""
-    found: list[Value | None] = []
-    for operand in node.operands.values():
-        found += operand if isinstance(operand, tuple) else (operand,)
-    return found
 
 
 @dataclass

@@ -56,6 +56,19 @@ def test_a_name_taken_in_another_file_names_both_places() -> None:
     assert str(finding.span) == "mine.spq:1:8"
 
 
+def test_a_family_that_two_files_describe_is_one_by_accident() -> None:
+    described = FAMILY.replace("x):\n", 'x):\n    "What follows a layer."\n')
+    (finding,) = check(described, described.replace("nn.clip", "nn.silu"))
+    assert isinstance(finding, PatternWarning)
+    assert finding.message == (
+        "the family 'activation' has a description at other_0.spq:1:4 already: rules of either "
+        "file find the spellings of both"
+    )
+    assert check(FAMILY, described.replace("nn.clip", "nn.silu")) == []
+    silu = 'op nn.silu(x):\n    "Written out."\n    y = nn.mul(x, nn.sigmoid(x))\n'
+    assert check(silu, silu.replace("x, nn", "nn").replace("(x))", "(x), x)")) == []
+
+
 def test_a_file_among_the_others_is_not_its_own_rival() -> None:
     assert check(RULE, RULE, FAMILY) == []
 

@@ -53,7 +53,7 @@ def check_file(
         d.name: d for f in (file, *others) for d in f.declarations if isinstance(d, ShareDecl)
     }
     vocabulary = Vocabulary(table, spellings, fusions, shares=shares)
-    findings = list(_duplicates(file, others))
+    findings = [*_duplicates(file, others), *_families_described_twice(file, others, table)]
     sound: list[RuleDecl] = []
     for declaration in file.declarations:
         found = list(check_declaration(declaration, vocabulary, natives))
@@ -105,3 +105,22 @@ def _duplicates(file: PatternFile, others: Sequence[PatternFile]) -> Findings:
         if first is not declaration and not both_ops:
             message = f"{declaration.name!r} is declared twice: here and at {first.span}"
             yield PatternError(message, span=declaration.span, hint="rename one of them")
+
+
+def _families_described_twice(
+    file: PatternFile, others: Sequence[PatternFile], table: OperatorTable
+) -> Findings:
+    """Families that two files describe: either file's rules find what the other one spells, and
+    whoever wrote a description of his own hardly knew."""
+    known = {d.name: d for f in others for d in f.declarations if isinstance(d, OpDecl) and d.doc}
+    for declaration in file.declarations:
+        first = known.get(declaration.name)
+        if first is None or not isinstance(declaration, OpDecl) or not declaration.doc:
+            continue
+        if declaration.name not in table.names:
+            message = (
+                f"the family {declaration.name!r} has a description at {first.span} already: "
+                f"rules of either file find the spellings of both"
+            )
+            hint = "leave the description out where that is meant, else take another name"
+            yield PatternWarning(message, span=declaration.span, hint=hint)
