@@ -1,7 +1,8 @@
 """What installed distributions contribute: modules and files, found through entry points.
 
 An entry point of the group "sparqc.passes" names a module that registers passes when it is
-imported; where it names a package, every module inside is imported.  One of "sparqc.patterns" names
+imported; where it names a package, every module inside is imported, but for packages that say
+`__registers__ = False`.  One of "sparqc.patterns" names
 a package whose pattern files and TOML tables are found wherever they lie in it.  One of
 "sparqc.operators" names a module or an iterable of operators (see `sparqc.ir.vocabulary.table`).
 """
@@ -49,7 +50,7 @@ class Plugin:
             return entry.load()
 
     def load_modules(self) -> None:
-        """Import the module, and where it is a package every module inside it."""
+        """Import the module, and where it is a package every module inside it that may register."""
         with self._blamed():
             _import_all(importlib.import_module(self.module))
 
@@ -76,6 +77,9 @@ def _cause(error: BaseException) -> str:
 
 
 def _import_all(module: ModuleType) -> None:
+    # What passes only use is imported when they run: it may bring torch, which takes a second.
+    if not getattr(module, "__registers__", True):
+        return
     inside = pkgutil.iter_modules(getattr(module, "__path__", ()), f"{module.__name__}.")
     for found in sorted(inside, key=lambda m: m.name):
         if not found.name.endswith(".__main__"):

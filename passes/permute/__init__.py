@@ -17,3 +17,6 @@ permutation  the whole
 from sparqc.passes.permute.permutation import Permutation, Permutations, permute_channels
 
 __all__ = ["Permutation", "Permutations", "permute_channels"]
+
+#: No pass and no native stands here: nothing need be imported to know them.
+__registers__ = False

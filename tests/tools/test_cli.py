@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import click
+import onnx.parser
 import pytest
 
 import sparqc
@@ -48,6 +49,24 @@ def test_what_needs_no_torch_does_not_import_it(words: str) -> None:
     program = (
         "import sys; from sparqc.tools.cli import run; "
         f"code = run({words.split()!r}); sys.exit(code or 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("words", ["check", "explain"])
+def test_questions_about_a_file_do_without_torch(words: str, tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    onnx.save(
+        onnx.parser.parse_model(
+            '<ir_version: 10, opset_import: ["": 20]> agraph (float[n, 8] x) => (float[n, 8] y)'
+            " { a = Relu(x) y = Sigmoid(a) }"
+        ),
+        path,
+    )
+    program = (
+        "import sys; from sparqc.tools.cli import run; "
+        f"code = run({[words, str(path)]!r}); sys.exit(code or 'torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
