@@ -48,7 +48,11 @@ class _Looking:
 
         def test(value: Value | None) -> bool:
             node = value.producer if value is not None else None
-            if node is not None and node.op in goal.direct and _may_read(node, goal, operands):
+            if (
+                node is not None
+                and node.op in goal.direct
+                and (not operands or _may_read(node, goal, operands))
+            ):
                 return True
             return any(other(value) for other in others)
 
@@ -77,13 +81,17 @@ class _Looking:
 
 def _may_read(node: Node, goal: CallGoal, operands: _Operands) -> bool:
     """Whether the operands of the node may be those of the call, in one of their orders."""
-    if not operands:
+    given = operands_of(node)
+    if _all_meet(given, operands):
         return True
     row = goal.planner.book.table.get(node.op)
-    return any(
-        all(i < len(given) and test(given[i]) for i, test in operands)
-        for given in operand_orders(operands_of(node), row, goal.call.ordered)
-    )
+    if row is None or not row.commutes:
+        return False
+    return any(_all_meet(o, operands) for o in operand_orders(given, row, goal.call.ordered))
+
+
+def _all_meet(given: Sequence[Value | None], operands: _Operands) -> bool:
+    return all(index < len(given) and test(given[index]) for index, test in operands)
 
 
 def _fits(wanted: Constraint, book: RuleBook, value: Value | None) -> bool:

@@ -95,15 +95,17 @@ class Order:
         stack = [node]
         while stack:
             top = stack[-1]
+            if top in self._digests:
+                stack.pop()
+                continue
             missing = [
                 v.producer for v in top.inputs if v.producer and v.producer not in self._digests
             ]
-            if missing and top not in self._digests:
+            if missing:
                 stack.extend(missing)
             else:
                 stack.pop()
-                if top not in self._digests:
-                    self._digests[top] = self._compute(top)
+                self._digests[top] = self._compute(top)
         return self._digests[node]
 
     def _compute(self, node: Node) -> bytes:

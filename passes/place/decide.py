@@ -151,6 +151,7 @@ class Decider:
         self.decisions = [Decision(m, _weights(m, context.table)) for m in self.cover]
         self.roots = {d.match.root: d for d in self.decisions}
         self.owners = {node: d for d in self.decisions for node in d.match.nodes}
+        self._without_wishes: dict[str, Sequence[Condition]] = {}
         self._apply_conditions()
         self._follow_neighbours()
 
@@ -188,7 +189,10 @@ class Decider:
             for value, (node, slot) in decision.reads()
         ):
             return conditions
-        return [c for c in conditions if not _asks_for_a_wish(c)]
+        name = decision.fusion.name
+        if name not in self._without_wishes:
+            self._without_wishes[name] = [c for c in conditions if not _asks_for_a_wish(c)]
+        return self._without_wishes[name]
 
     def _follow_neighbours(self) -> None:
         """Put each fusion that multiplies nothing into float unless INT8 stands on both its sides.
