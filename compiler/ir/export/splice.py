@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from sparqc.ir.export.mapping import Mapper
 from sparqc.ir.graph import Graph, Node, Origin, TensorType, Value
 from sparqc.ir.onnx.calls import OnnxCall
+from sparqc.ir.onnx.same_form import require_same_form
 from sparqc.ir.onnx.types import merged, settled
-from sparqc.ir.onnx.write import require_same_schema
 from sparqc.ir.vocabulary.raw import opsets_of
 
 
@@ -58,7 +58,7 @@ class _Splice:
         if node.op.startswith("onnx."):
             for domain in read_with.keys() - mapper.opsets.keys():
                 mapper.opsets[domain] = read_with[domain]
-            require_same_schema(node, read_with, mapper.opsets)
+            require_same_form(node, read_with, mapper.opsets)
         named = [self._named(value, node) for value in node.outputs]
         made = mapper.graph.create(
             node.op,

@@ -14,11 +14,12 @@ import onnx_graphsurgeon as gs
 from onnx_graphsurgeon.ir.tensor import LazyValues
 from onnx_graphsurgeon.logger import G_LOGGER
 
-from sparqc.errors import NoForm, SparqcError
+from sparqc.errors import NoForm
 from sparqc.ir.graph import Array, Attribute, Graph, Node, Origin, TensorType, Value
 from sparqc.ir.onnx.names import Names
 from sparqc.ir.onnx.native import OnnxNative, OnnxRaw
 from sparqc.ir.onnx.order import captured_names, domains_of, renamed_captures
+from sparqc.ir.onnx.same_form import require_same_form
 from sparqc.ir.onnx.skeleton import SMALL, external_stub
 from sparqc.ir.onnx.types import element_type, known_dims, numpy_dtype
 from sparqc.ir.uncalibrated import is_uncalibrated, source
@@ -26,7 +27,6 @@ from sparqc.ir.vocabulary.onnx_schema import (
     CAPTURED,
     plain,
     schema_of,
-    signature_of,
     split_name,
 )
 from sparqc.ir.vocabulary.operator import Emitted, OnnxEmitter
@@ -216,7 +216,7 @@ class _Writer(OnnxEmitter):
     def write(self, node: Node, table: OperatorTable) -> None:
         self.node = node
         if table.get(node.op) is None and node.op.startswith("onnx."):
-            require_same_schema(node, self.read_with, self.opsets)
+            require_same_form(node, self.read_with, self.opsets)
         write_node(node, table, self)
         if isinstance(node.raw, OnnxRaw) and node.raw.subgraphs:
             self.add_subgraphs(node, node.raw)
@@ -276,21 +276,6 @@ class _Writer(OnnxEmitter):
     def inner_domains(self) -> set[str]:
         graphs = [a for n in self.nodes for a in n.attrs.values() if isinstance(a, onnx.GraphProto)]
         return {d for g in graphs for d in domains_of(g)}
-
-
-def require_same_schema(
-    node: Node, read_with: Mapping[str, int], opsets: Mapping[str, int]
-) -> None:
-    """Refuse to write a raw operator in opsets in which it may mean something else."""
-    op_type, domain = split_name(node.op)
-    before = signature_of(op_type, domain, read_with.get(domain, 1))
-    after = signature_of(op_type, domain, opsets.get(domain, 1))
-    if before and (after is None or after.since != before.since):
-        raise SparqcError(
-            f"{node.op} {node.output.name!r} is of opset {read_with.get(domain)} and "
-            f"cannot be written in opset {opsets.get(domain)}",
-            hint="ask for the opset of the model, or convert the model first",
-        )
 
 
 def _inner_names(node: Node) -> set[str]:

@@ -4,10 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from sparqc.errors import NoForm, SparqcError
-from sparqc.ir.graph import Node
-from sparqc.ir.vocabulary.forms import Rng, emit_one, fx_call, normal, rank_of, tensor
+from sparqc.ir.graph import Array, Node
+from sparqc.ir.operators.sizes import plain_sizes, sized_list
+from sparqc.ir.vocabulary.forms import (
+    NUMPY_DTYPES,
+    Rng,
+    emit_one,
+    fx_call,
+    normal,
+    rank_of,
+    tensor,
+    tensors,
+    written_as_others,
+)
 from sparqc.ir.vocabulary.operator import (
+    REQUIRED,
     Call,
     FxCall,
     FxForm,
@@ -85,7 +99,74 @@ def _sample(rng: Rng) -> Sample:
     return Sample({"x": normal(rng, 2, 3, 6, 7), "grid": normal(rng, 2, 4, 5, 2)}, attributes)
 
 
+# -- places from affine maps ---------------------------------------------------------------------
+
+
+def _read_affine(call: Call) -> Reading | None:
+    given = call.arguments
+    batch, _, *spatial = given["size"]
+    sizes = sized_list([batch])
+    if sizes is None or not all(isinstance(size, int) for size in spatial):
+        return None
+    attributes: dict[str, Any] = {
+        "size": tuple(spatial), "align_corners": bool(given["align_corners"])
+    }  # fmt: skip
+    return Reading({"theta": given["theta"], "batch": sizes}, attributes)
+
+
+def _write_affine(node: Node) -> FxCall:
+    given: dict[str, Any] = dict(node.attributes)
+    size = [*plain_sizes(tensors(node, "batch")), 1, *given["size"]]
+    return fx_call(
+        "aten.affine_grid_generator.default", tensor(node, "theta"), size, given["align_corners"]
+    )
+
+
+def _write_affine_onnx(node: Node, emitter: OnnxEmitter) -> None:
+    """The AffineGrid of opset 20, which targets do not read, as the product that it is."""
+    theta, hint = tensor(node, "theta"), node.output.name
+    given: dict[str, Any] = dict(node.attributes)
+    centers = _centers(given["size"], given["align_corners"])
+    places = emitter.constant(centers.astype(NUMPY_DTYPES[theta.type.dtype]), f"{hint}_places")
+    turned, product = emitter.temp(f"{hint}_turned"), emitter.temp(f"{hint}_product")
+    emitter.emit("Transpose", [theta], {"perm": (0, 2, 1)}, outputs=[turned])
+    emitter.emit("MatMul", [places, turned], outputs=[product])
+    shape = np.array([-1, *given["size"], len(given["size"])], np.int64)
+    emitter.emit(
+        "Reshape", [product, emitter.constant(shape, f"{hint}_shape")], outputs=node.outputs
+    )
+
+
+def _centers(size: tuple[int, ...], align_corners: bool) -> Array:
+    """The places of all pixels as (x, y, 1) or (x, y, z, 1): from -1 to 1 between the outermost
+    centers, or between the outer edges."""
+    along = [
+        np.linspace(-1, 1, n) * (1 if align_corners else (n - 1) / n) if n > 1 else np.zeros(1)
+        for n in size
+    ]
+    axes = np.meshgrid(*along, indexing="ij")
+    return np.stack([*(a.reshape(-1) for a in reversed(axes)), np.ones(axes[0].size)], 1)
+
+
+def _sample_affine(rng: Rng) -> Sample:
+    size = ((4, 5), (3, 1), (2, 3, 4))[rng.integers(3)]
+    theta = normal(rng, 2, len(size), len(size) + 1)
+    attributes = {"size": size, "align_corners": bool(rng.integers(2))}
+    batch = [np.array(2, np.int64)]
+    return Sample({"theta": theta, "batch": batch}, attributes, frozenset({"batch"}))
+
+
 OPERATORS = (
+    Operator(
+        "nn.affine_grid",
+        "For each affine map theta [N, 2, 3] the places [N, h, w, 2] that it sends the pixels of a "
+        "map of that size to; theta [N, 3, 4] for volumes.  `batch` is N.",
+        (OperandSpec("theta"), OperandSpec("batch", variadic=True)),
+        {"size": REQUIRED, "align_corners": False},
+        sample=_sample_affine,
+        fx=FxForm(("aten.affine_grid_generator.default",), _read_affine, _write_affine),
+        onnx=written_as_others(_write_affine_onnx),
+    ),
     Operator(
         "nn.grid_sample",
         "The pixels of x [N, C, H, W] at the places grid [N, h, w, 2], each (x, y) from -1 to 1.",

@@ -139,6 +139,11 @@ BATCHED = {
     "scatter_add": lambda x: x.scatter_add(2, ids(x), x),
     "scatter_add in place": lambda x: torch.zeros_like(x).scatter_add_(1, ids(x).clamp(max=2), x),
     "scatter_reduce": lambda x: x.scatter_reduce(2, ids(x), x, "amax"),
+    "affine_grid": lambda x: F.affine_grid(x[:, :2, :3], [x.shape[0], 1, 4, 5], False),
+    "affine_grid of a volume": lambda x: F.affine_grid(
+        x[..., :4], [x.shape[0], 2, 3, 1, 2], align_corners=True),
+    "affine_grid of one map": lambda x: F.affine_grid(
+        TABLE[:2, :3].expand(x.shape[0], 2, 3), [x.shape[0], 1, 3, 3], False),
     "topk": lambda x: x.topk(2),
     "topk of the smallest": lambda x: x.topk(2, dim=1, largest=False),
     "baddbmm": lambda x: torch.baddbmm(TABLE[0], x, x.transpose(1, 2) @ x, beta=0.5, alpha=2),
