@@ -174,7 +174,32 @@ class NativeCall:
     span: Span | None = _span()
 
 
-Expr = Name | Literal | ListExpr | Field | Index | Unary | Binary | NativeCall
+#: Stands for every operator among the kinds that a path goes through.
+ANY_OPERATOR = "..."
+
+
+@dataclass(frozen=True)
+class Path:
+    """`y reaches nn.softmax through {view, nn.add}`, `x comes from nn.cast`.
+
+    Whether operators lead from a value to one of the `kinds`, along its readers or, with
+    `comes_from`, along what gives it; those in between are all of `through`.  A kind is an operator
+    or a family; `output` and `input` stand for the ends of the graph.
+    """
+
+    of: Expr
+    kinds: tuple[str, ...]
+    through: tuple[str, ...] = ()
+    comes_from: bool = False
+    span: Span | None = _span()
+
+    @property
+    def end(self) -> str:
+        """The kind that stands for the end of the graph to which the path goes."""
+        return "input" if self.comes_from else "output"
+
+
+Expr = Name | Literal | ListExpr | Field | Index | Unary | Binary | NativeCall | Path
 
 
 @dataclass(frozen=True)

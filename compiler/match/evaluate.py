@@ -10,7 +10,7 @@ import numpy as np
 
 from sparqc.errors import PatternError, Span, SparqcError, did_you_mean
 from sparqc.ir.constants import is_constant
-from sparqc.ir.graph import Value
+from sparqc.ir.graph import Graph, Value
 from sparqc.lang.ast import (
     Binary,
     Condition,
@@ -21,6 +21,7 @@ from sparqc.lang.ast import (
     Literal,
     Name,
     NativeCall,
+    Path,
     Template,
     Unary,
 )
@@ -50,6 +51,9 @@ class Environment(Protocol):
     @property
     def knobs(self) -> Mapping[str, str | float]:
         """What `knob.name` is set to."""
+
+    def leads(self, value: Value, graph: Graph, path: Path) -> bool:
+        """Whether a path leads from a value of a graph."""
 
 
 def evaluate(
@@ -201,6 +205,14 @@ class _Evaluation:
         table, rule = self.environment.table, self.match.decl.name
         return call_native(native, expr, arguments, table, rule, where)
 
+    def path(self, expr: Path) -> bool:
+        value = self.of(expr.of)
+        if isinstance(value, Unknown):
+            raise _undecided(value)
+        if value is not None and not isinstance(value, Value):
+            raise self.error(f"{show(value)} is no value that leads anywhere", expr.span)
+        return value is not None and self.environment.leads(value, self.match.root.graph, expr)
+
     def unary(self, expr: Unary) -> Any:
         if expr.op == "not":
             return not self.truth(expr.operand)
@@ -307,5 +319,5 @@ _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
 _EVALUATE: dict[type, Callable[[_Evaluation, Any], Term]] = {
     Name: _Evaluation.name, Literal: _Evaluation.literal, ListExpr: _Evaluation.list,
     Field: _Evaluation.field, Index: _Evaluation.index, NativeCall: _Evaluation.native,
-    Unary: _Evaluation.unary, Binary: _Evaluation.binary,
+    Unary: _Evaluation.unary, Binary: _Evaluation.binary, Path: _Evaluation.path,
 }  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 import numpy as np
 
@@ -12,10 +12,12 @@ from sparqc.declared.natives import Native
 from sparqc.errors import Span
 from sparqc.ir.graph import Graph, Level, Node, Value
 from sparqc.ir.vocabulary.table import OperatorTable
-from sparqc.lang.ast import Condition, Declaration
+from sparqc.ir.vocabulary.traits import TRAITS, Trait
+from sparqc.lang.ast import Condition, Declaration, Path
 from sparqc.match.evaluate import failing
 from sparqc.match.glance import Glance, glance_at
 from sparqc.match.order import Order
+from sparqc.match.paths import Paths
 from sparqc.match.result import Match, Matched, Miss
 from sparqc.match.rulebook import RuleBook
 from sparqc.match.search import Search
@@ -38,6 +40,7 @@ class Matcher:
         self.book, self.table, self.target = book, table, target
         self._planners: dict[Level, Planner] = {}
         self._glances: dict[SearchPlan, Glance] = {}
+        self._paths = Paths(self.is_of_family)
         self._order: Order | None = None
 
     @property
@@ -92,6 +95,17 @@ class Matcher:
             match, condition, reason = max(misses, key=lambda m: _how_far(decl, *m))
             return Miss(decl, node, reason, attempt.beyond, condition.span, condition, match)
         return Miss(decl, node, attempt.reason, attempt.progress, attempt.span)
+
+    def leads(self, value: Value, graph: Graph, path: Path) -> bool:
+        """Whether a path of a condition leads from a value of the graph."""
+        return self._paths.lead(value, graph, path)
+
+    def is_of_family(self, node: Node, name: str) -> bool:
+        """Whether a node is the last operator of what a family, or a spelling, stands for."""
+        if name in TRAITS:
+            return self.table.has(node.op, cast(Trait, name))
+        spellings = self.book.spellings(name, node.graph.level, self.target)
+        return any(self.first(spelling, node) is not None for spelling in spellings)
 
     def order(self, graph: Graph) -> Order:
         """The order by which choices in that graph are made; kept until `refresh`."""

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from sparqc.declared.natives import native
 from sparqc.errors import SparqcError
-from sparqc.ir.graph import Shape, Value
+from sparqc.ir.graph import Shape
 
 
 @native("attention_scale")
@@ -45,11 +45,3 @@ def causal_mask(queries: Shape, keys: Shape) -> NDArray[np.float32]:
     if not isinstance(rows, int) or not isinstance(columns, int):
         raise SparqcError("causal attention over a number of tokens that is not known")
     return np.where(np.tril(np.ones((rows, columns), np.bool_)), np.float32(0), -np.float32(np.inf))
-
-
-@native("leads_to")
-def leads_to(value: Value, op: str) -> bool:
-    """Whether an operator of that name reads the value, directly or behind one other operator."""
-    near = [reader for reader in value.readers]
-    far = [r for reader in near for v in reader.outputs for r in v.readers]
-    return any(reader.op == op for reader in (*near, *far))

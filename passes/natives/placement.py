@@ -61,12 +61,6 @@ def alike_but_for_batch(part: Shape, whole: Shape) -> bool:
     return len(part) == len(whole) and part[1:] == whole[1:] and part[0] in (1, whole[0])
 
 
-@native("is_read_by")
-def is_read_by(value: Value, op: str) -> bool:
-    """Whether an operator of that name reads the value."""
-    return any(reader.op == op for reader in value.readers)
-
-
 @native("is_spatial_mean")
 def is_spatial_mean(axes: tuple[int, ...], rank: int) -> bool:
     """Whether the axes of a mean are all those behind batch and channels of a feature map."""

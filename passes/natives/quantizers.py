@@ -11,6 +11,7 @@ import ml_dtypes
 import numpy as np
 
 from sparqc.declared.natives import native
+from sparqc.ir import quantizers
 from sparqc.ir.graph import Array, Value
 from sparqc.ir.vocabulary.table import default_table
 from sparqc.ir.weighted import weight_spec
@@ -149,3 +150,9 @@ def is_channel_axis(result: Value, weight: Value, axis: int | None) -> bool:
     if spec is None or node.operands[spec.operand] is not weight:
         return True
     return axis % len(weight.shape) == spec.channel_axis(node) % len(weight.shape)
+
+
+@native("runs_in_int8")
+def runs_in_int8(result: Value) -> bool:
+    """Whether the operator that gives a value reads data and weights from DequantizeLinears."""
+    return result.producer is not None and quantizers.runs_in_int8(result.producer)

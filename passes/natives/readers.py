@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from sparqc.declared.natives import native
 from sparqc.ir.graph import Value
 from sparqc.ir.vocabulary.table import default_table
 from sparqc.ir.weighted import weight_spec
-
-
-@native("feeds")
-def feeds(value: Value, operators: Sequence[str], operands: int) -> bool:
-    """Whether one of the operators reads a value as one of its first `operands` operands."""
-    return any(
-        node.op in operators and value in list(node.inputs)[:operands] for node in value.readers
-    )
 
 
 @native("is_bias")

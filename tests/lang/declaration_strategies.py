@@ -23,6 +23,7 @@ from sparqc.lang.ast import (
     Number,
     OpDecl,
     Pairing,
+    Path,
     PatternFile,
     QuantizedOperand,
     RewriteStatement,
@@ -59,6 +60,9 @@ def is_number(expr: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
+kinds = st.just(("...",)) | st.lists(operators, min_size=1, max_size=3).map(tuple)
+
+
 def larger(inner: st.SearchStrategy) -> st.SearchStrategy:
     operator = st.sampled_from(["+", "-", "*", "/", "//", "%", "==", "!=", "<", "<=", ">", ">=",
                                 "in", "and", "or"])  # fmt: skip
@@ -71,6 +75,7 @@ def larger(inner: st.SearchStrategy) -> st.SearchStrategy:
         st.builds(Binary, operator, inner, inner),
         st.builds(ListExpr, some(inner)),
         st.builds(NativeCall, names, some(inner)),
+        st.builds(Path, inner, kinds, st.just(()) | kinds, st.booleans()),
     )
 
 

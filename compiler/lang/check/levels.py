@@ -5,10 +5,10 @@ from __future__ import annotations
 from difflib import get_close_matches
 
 from sparqc.declared.targets import profiles
-from sparqc.errors import PatternError
+from sparqc.errors import PatternError, Span
 from sparqc.lang.ast import Declaration, OpDecl
 from sparqc.lang.check.findings import Findings
-from sparqc.lang.check.scope import calls_of
+from sparqc.lang.check.scope import calls_of, paths_of
 from sparqc.lang.check.vocabulary import Vocabulary
 
 #: How much of two names is the same where one is the other, mistyped.
@@ -25,14 +25,27 @@ def check_levels(declaration: Declaration, vocabulary: Vocabulary) -> Findings:
     if isinstance(declaration, OpDecl):
         return  # one spelling of several, each for the levels that have it
     for call in calls_of(declaration):
-        for level in declaration.levels:
-            if call.maybe or any(vocabulary.is_given(head, level) for head in call.heads):
-                continue
-            what = " or ".join(call.heads)
+        if not call.maybe:
+            yield from _given(call.heads, "matches nothing", call.span, declaration, vocabulary)
+    for path in paths_of(declaration):
+        if path.end not in path.kinds:
+            yield from _given(path.kinds, "leads nowhere", path.span, declaration, vocabulary)
+
+
+def _given(
+    names: tuple[str, ...],
+    fails: str,
+    span: Span | None,
+    declaration: Declaration,
+    vocabulary: Vocabulary,
+) -> Findings:
+    """The finding, for each level, that its graphs have none of the operators."""
+    for level in declaration.levels:
+        if not any(vocabulary.is_given(name, level) for name in names):
             others = [other for other in declaration.levels if other != level]
             yield PatternError(
-                f"on {level} this matches nothing: its graphs never have {what}",
-                span=call.span,
+                f"on {level} this {fails}: its graphs never have {' or '.join(names)}",
+                span=span,
                 hint=f"say `on {', '.join(others)}`" if others else "",
             )
 

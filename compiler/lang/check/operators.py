@@ -8,6 +8,7 @@ from dataclasses import replace
 from sparqc.errors import PatternError, Span, did_you_mean
 from sparqc.ir.vocabulary.operator import Operator
 from sparqc.lang.ast import (
+    ANY_OPERATOR,
     AttributePattern,
     Bind,
     BuildCall,
@@ -18,7 +19,7 @@ from sparqc.lang.ast import (
     OpDecl,
 )
 from sparqc.lang.check.findings import Findings
-from sparqc.lang.check.scope import Scope, calls_of, roots_of
+from sparqc.lang.check.scope import Scope, calls_of, paths_of, roots_of
 from sparqc.lang.check.vocabulary import Vocabulary
 
 
@@ -31,6 +32,9 @@ def check_operators(declaration: Declaration, scope: Scope, vocabulary: Vocabula
             yield from _attributes(head, call, vocabulary)
         if call.maybe:
             yield from _maybe(call, vocabulary)
+    for path in paths_of(declaration):
+        for kind in {*path.kinds, *path.through} - {path.end, ANY_OPERATOR}:
+            yield from unknown(kind, path.span, vocabulary)
     for statement in declaration.match:
         yield from _outputs(statement, vocabulary)
     roots = roots_of(declaration)

@@ -7,7 +7,15 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from sparqc.errors import Span
-from sparqc.lang.ast import AttributePattern, Bind, CallPattern, Declaration, MatchStatement, OpDecl
+from sparqc.lang.ast import (
+    AttributePattern,
+    Bind,
+    CallPattern,
+    Declaration,
+    MatchStatement,
+    OpDecl,
+    Path,
+)
 from sparqc.lang.walk import walk
 
 #: The result of a matched operator, another value it reads, the tuple of the remaining operands,
@@ -98,6 +106,11 @@ def calls_of(declaration: Declaration) -> Iterator[CallPattern]:
     """Every call of the match block, nested ones included."""
     for statement in declaration.match:
         yield from walk(statement.call, CallPattern)
+
+
+def paths_of(declaration: Declaration) -> Iterator[Path]:
+    """Every path that its conditions and sentences ask for."""
+    yield from walk(declaration, Path)
 
 
 def reads(call: CallPattern) -> frozenset[str]:

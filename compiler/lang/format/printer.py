@@ -22,6 +22,7 @@ from sparqc.lang.ast import (
     NativeCall,
     Number,
     Pairing,
+    Path,
     QuantizedOperand,
     RewriteStatement,
     Unary,
@@ -75,6 +76,8 @@ def _bound(expr: Expr) -> tuple[str, int]:
             return f"@{expr.name}({', '.join(map(format_expr, expr.arguments))})", _POSTFIX
         case Unary():
             return _unary(expr)
+        case Path():
+            return _path(expr), _COMPARISON
     return _binary(expr)
 
 
@@ -89,6 +92,17 @@ def _unary(expr: Unary) -> tuple[str, int]:
     if isinstance(inner, Binary) and inner.op == "in":
         return f"{_expr(inner.left, _SUM)} not in {_expr(inner.right, _SUM)}", _COMPARISON
     return f"not {_expr(inner, _NOT)}", _NOT
+
+
+def _path(expr: Path) -> str:
+    words = [_expr(expr.of, _SUM), "comes from" if expr.comes_from else "reaches"]
+    words += [_kinds(expr.kinds)]
+    words += ["through", _kinds(expr.through)] if expr.through else []
+    return " ".join(words)
+
+
+def _kinds(kinds: tuple[str, ...]) -> str:
+    return kinds[0] if len(kinds) == 1 else f"{{{', '.join(kinds)}}}"
 
 
 def _binary(expr: Binary) -> tuple[str, int]:

@@ -24,6 +24,7 @@ from sparqc.lang.ast import (
     LiteralValue,
     Name,
     NativeCall,
+    Path,
     Template,
     Unary,
 )
@@ -103,6 +104,15 @@ class ExpressionBuilder(Transformer[Token, Any]):
             hint = "compare with == or !="
             raise self.fail("only `is none` and `is not none` exist", span, hint)
         return Binary("!=" if comparator == "is not" else "==", left, right, span)
+
+    def path(self, meta: Meta, items: list[Any]) -> Path:
+        of, *rest = items
+        kinds = [item for item in rest if isinstance(item, tuple)]
+        through = kinds[1] if len(kinds) > 1 else ()
+        return Path(of, kinds[0], through, rest[0] == "comes", self.place(meta))
+
+    def kinds(self, meta: Meta, items: list[Token]) -> tuple[str, ...]:
+        return tuple(map(str, items))
 
     def comparator(self, meta: Meta, items: list[Token]) -> str:
         return " ".join(items)

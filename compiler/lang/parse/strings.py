@@ -79,9 +79,10 @@ def _inner(source: Source, text: str, offset: int, read: Callable[[Source], Expr
 
 def _closing(text: str, start: int) -> int | None:
     """Where the brace that opens at `start` closes; braces in inner strings do not count."""
-    at = start + 1
+    at, depth = start + 1, 1
     while at < len(text):
-        if text[at] == "}":
+        depth += {"{": 1, "}": -1}.get(text[at], 0)
+        if not depth:
             return at
         inner = _STRING.match(text, at)
         at = inner.end() if inner else at + 1

@@ -141,7 +141,7 @@ BATCHED = {
     "scatter_reduce": lambda x: x.scatter_reduce(2, ids(x), x, "amax"),
     "affine_grid": lambda x: F.affine_grid(x[:, :2, :3], [x.shape[0], 1, 4, 5], False),
     "affine_grid of a volume": lambda x: F.affine_grid(
-        x[..., :4], [x.shape[0], 2, 3, 1, 2], align_corners=True),
+        x[..., :4], [x.shape[0], 2, 3, 1, 2], align_corners=False),
     "affine_grid of one map": lambda x: F.affine_grid(
         TABLE[:2, :3].expand(x.shape[0], 2, 3), [x.shape[0], 1, 3, 3], False),
     "topk": lambda x: x.topk(2),
