@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from functools import cached_property
 from heapq import heapify, heappop, heappush
 
 from sparqc.ir.graph import Graph, Node, Value
@@ -46,7 +47,7 @@ class Unrun:
     #: Arithmetic on sizes, which the host does.
     host: Set[Node]
 
-    @property
+    @cached_property
     def nodes(self) -> Set[Node]:
         """Both."""
         return self.folded | self.host
