@@ -76,5 +76,14 @@ def _group_lines(group: Sequence[Finding]) -> Iterator[Text]:
         yield Text(f"  {cost}")
     if nodes:
         yield Text(f"  at {shortened(nodes, MOST_NODES)}")
-    if first.cure:
-        yield Text(f"  {first.cure}{' (--fix does it)' if first.fix else ''}")
+    yield from _cures(group)
+
+
+def _cures(group: Sequence[Finding]) -> Iterator[Text]:
+    """The cure of the first that --fix cures and that of the first that it does not, with how many
+    there are of each where there are both."""
+    for fixed in (True, False):
+        found = [f for f in group if f.cure and bool(f.fix) == fixed]
+        if found:
+            which = f"{len(found)} of {len(group)}: " if len(found) < len(group) else ""
+            yield Text(f"  {which}{found[0].cure}{' (--fix does it)' if fixed else ''}")
