@@ -22,7 +22,7 @@ from sparqc.job.layer_types import require_compiled_types
 from sparqc.job.layers import check_kept
 from sparqc.job.open import Job
 from sparqc.job.verify import Difference, check_meaning, check_model, difference
-from sparqc.job.write import require_read, write_for
+from sparqc.job.write import reads_origins, require_read, write_for
 from sparqc.passes.export import ExportedAlone, RequestedOpset
 from sparqc.pipeline import run as pipelines
 from sparqc.pipeline.gate import Gate, Loss
@@ -168,7 +168,7 @@ def _written(graph: Graph, context: Context) -> onnx.ModelProto:
     """The ONNX model, in the opset that a person asked for, or one that the target reads right."""
     opset, target = _opset(graph, context.target), context.target
     if RequestedOpset in context.facts:
-        model = write_onnx(graph, context.table, opset=opset, origins=False)
+        model = write_onnx(graph, context.table, opset=opset, origins=reads_origins(target))
     else:
         model = write_for(graph, context.table, target, opset)
     require_read(model, target)

@@ -9,6 +9,7 @@ from sparqc.declared.targets import Profile
 from sparqc.errors import SparqcError
 from sparqc.ir.graph import Graph
 from sparqc.ir.onnx.adapter import write_onnx
+from sparqc.ir.onnx.provenance import METADATA_IR
 from sparqc.ir.vocabulary.table import OperatorTable
 
 
@@ -18,20 +19,31 @@ def write_for(
     """The model in `opset`, by default that of the graph: in an older one where the target would
     misread a form of it that the older one spells otherwise.
 
+    Its nodes say where they come from, if the target `reads_origins`.
     Where the graph has no form there it stays; `misread` says what is left.  Raises SparqcError as
     `write_onnx` does.
     """
-    # Without origins: however a model is spelled, the same file comes out.  The dump has them.
-    model = write_onnx(graph, table, opset=opset, origins=False)
+    origins = reads_origins(target)
+    model = write_onnx(graph, table, opset=opset, origins=origins)
     while found := misread(model, target.name):
         older = min(m.form.since for m in found) - 1
         if older < target.min_opset:
             break
         try:
-            model = write_onnx(graph, table, opset=older, origins=False)
+            model = write_onnx(graph, table, opset=older, origins=origins)
         except SparqcError:
             break
     return model
+
+
+def reads_origins(target: Profile) -> bool:
+    """Whether a target reads files of an IR in which nodes have metadata: that of its newest opset.
+
+    An older parser, such as that of TensorRT 8.6, gets a file that does not say where nodes come
+    from.
+    """
+    newest = onnx.helper.make_opsetid("", target.max_opset)
+    return onnx.helper.find_min_ir_version_for([newest], ignore_unknown=True) >= METADATA_IR
 
 
 def require_read(model: onnx.ModelProto, target: Profile) -> None:

@@ -22,6 +22,7 @@ from sparqc.ir.onnx.meaning.faults import require_meaning
 from sparqc.ir.onnx.meaning.growth import require_finite
 from sparqc.ir.onnx.opset import opset_of
 from sparqc.ir.onnx.order import describe, sorted_nodes
+from sparqc.ir.onnx.readable_metadata import drop_damaged_metadata, has_damaged_metadata
 from sparqc.ir.onnx.skeleton import copy_fields, skeleton_of
 from sparqc.ir.onnx.stated import open_sizes
 
@@ -57,7 +58,7 @@ def load_onnx(path: str | os.PathLike[str], *, faulty: bool = False) -> onnx.Mod
 
 def whole_model(model: onnx.ModelProto) -> onnx.ModelProto:
     """A model in memory, held to what `load_onnx` holds a file to: itself, or a copy where a size
-    is stated as -1.
+    is stated as -1, or metadata are no text.
 
     Raises SparqcError where it is not whole, means nothing, or leaves its data in another file.
     """
@@ -70,7 +71,8 @@ def whole_model(model: onnx.ModelProto) -> onnx.ModelProto:
             )
         graph = model.graph
         values = (*graph.input, *graph.output, *graph.value_info)
-        if any(d.dim_value < 0 for v in values for d in v.type.tensor_type.shape.dim):
+        is_open = any(d.dim_value < 0 for v in values for d in v.type.tensor_type.shape.dim)
+        if is_open or has_damaged_metadata(model):
             given, model = model, onnx.ModelProto()
             model.CopyFrom(given)
         return _require_whole(model, name, Path(), faulty=False)
@@ -83,9 +85,11 @@ def _loaded(path: Path, faulty: bool) -> onnx.ModelProto:
 def _require_whole(
     model: onnx.ModelProto, name: str, folder: Path, *, faulty: bool
 ) -> onnx.ModelProto:
-    """The model with its external data, which lie in a folder, and without sizes of -1."""
+    """The model with its external data, which lie in a folder, without sizes of -1 and without
+    metadata that are no text."""
     _require_readable(model, name)
     try:
+        drop_damaged_metadata(model)
         _load_external(model, folder)
         open_sizes(model)
         _require_ends(model.graph)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,13 +14,14 @@ from onnx_graphsurgeon.logger import G_LOGGER
 
 from sparqc.base.reading import damaged
 from sparqc.errors import SparqcError
-from sparqc.ir.graph import Attribute, Graph, Origin, TensorType, Value
+from sparqc.ir.graph import Attribute, Graph, TensorType, Value
 from sparqc.ir.onnx.calls import OnnxCall, OnnxCallBuilder
 from sparqc.ir.onnx.infer import complete_types
 from sparqc.ir.onnx.names import Names
 from sparqc.ir.onnx.native import OnnxNative
 from sparqc.ir.onnx.opset import convert_opset
 from sparqc.ir.onnx.order import captured_names, describe, domains_of, sorted_nodes, subgraphs_of
+from sparqc.ir.onnx.provenance import origin_of
 from sparqc.ir.onnx.types import is_complete, is_open, tensor_type
 from sparqc.ir.vocabulary.onnx_schema import DEFAULT_OPSET, OLDEST_OPSET, Signature, plain
 from sparqc.ir.vocabulary.table import OperatorTable
@@ -61,7 +60,7 @@ def _read_proto(model: onnx.ModelProto, table: OperatorTable) -> Graph:
     with G_LOGGER.suppress(G_LOGGER.ERROR):
         surgeon = gs.import_onnx(model)
     for node, proto in zip(surgeon.nodes, model.graph.node, strict=True):
-        node.origin, node.protos = _origin(proto), _subgraphs(proto)
+        node.origin, node.protos = origin_of(proto), _subgraphs(proto)
     surgeon.nodes = [surgeon.nodes[i] for i in sorted_nodes(model.graph)]
     metadata = tuple((p.key, p.value) for p in model.metadata_props)
     native = OnnxNative(opsets, metadata, model.doc_string)
@@ -101,32 +100,6 @@ def _require_carriable(node: onnx.NodeProto) -> None:
 
 def _subgraphs(node: onnx.NodeProto) -> dict[str, onnx.GraphProto]:
     return {a.name: a.g for a in node.attribute if a.HasField("g")}
-
-
-def _origin(node: onnx.NodeProto) -> Origin:
-    """Where a node comes from: as this package wrote it, else the node's own name."""
-    known = {p.key: p.value for p in node.metadata_props}
-    if any(key.startswith("sparqc.") for key in known):
-        rules = known.get("sparqc.rules", "")
-        return Origin(
-            known.get("sparqc.module", ""),
-            known.get("sparqc.source", ""),
-            tuple(rules.split("; ")) if rules else (),
-        )
-    if "pkg.torch.onnx.name_scopes" in known:
-        return _exporters_origin(known)
-    return Origin("" if node.name in node.output else node.name)
-
-
-_FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+)')
-
-
-def _exporters_origin(known: Mapping[str, str]) -> Origin:
-    """Module path and source line as torch's exporter notes them."""
-    scopes = re.findall(r"'([^']*)'", known["pkg.torch.onnx.name_scopes"])
-    frames = _FRAME.findall(known.get("pkg.torch.onnx.stack_trace", ""))
-    user_frames = [f"{Path(file).name}:{line}" for file, line in frames if "/torch/" not in file]
-    return Origin(scopes[-2] if len(scopes) > 1 else "", user_frames[-1] if user_frames else "")
 
 
 @dataclass

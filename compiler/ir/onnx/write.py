@@ -19,6 +19,7 @@ from sparqc.ir.graph import Array, Attribute, Graph, Node, Origin, TensorType, V
 from sparqc.ir.onnx.names import Names
 from sparqc.ir.onnx.native import OnnxNative, OnnxRaw
 from sparqc.ir.onnx.order import captured_names, domains_of, renamed_captures
+from sparqc.ir.onnx.provenance import METADATA_IR, add_origin
 from sparqc.ir.onnx.same_form import require_same_form
 from sparqc.ir.onnx.skeleton import SMALL, external_stub
 from sparqc.ir.onnx.types import element_type, known_dims, numpy_dtype
@@ -38,7 +39,8 @@ def write_onnx(
     graph: Graph, table: OperatorTable, *, opset: int | None = None, origins: bool = True
 ) -> onnx.ModelProto:
     """The model of a graph: inputs and outputs keep their names, nodes are named after what they
-    define, and with `origins` carry where they come from as metadata.
+    define, and with `origins` carry where they come from as metadata, for which the file has
+    version 10 of the IR at least.
 
     `opset` is the version of ONNX's operators, by default the one the graph was read with.
     Raises SparqcError where an operator has no form in ONNX, or none in that opset.
@@ -359,8 +361,9 @@ def _export(written: Written, origins: bool = False) -> onnx.ModelProto:
     captured = written.captured.items()
     model.graph.initializer.extend(_stub(n, a) for n, a in captured if n not in exported)
     if origins:
-        for node, proto in zip(surgeon.nodes, model.graph.node, strict=True):
-            _add_origin(proto, node.origin)
+        pairs = zip(surgeon.nodes, model.graph.node, strict=True)
+        if any([add_origin(proto, node.origin) for node, proto in pairs]):
+            model.ir_version = max(model.ir_version, METADATA_IR)
     model.doc_string = written.native.doc
     for key, value in written.native.metadata:
         model.metadata_props.add(key=key, value=value)
@@ -377,13 +380,6 @@ def _take_empties(surgeon: gs.Graph) -> list[tuple[int, str, Any]]:
             domain = node.domain or ""
             found.append((index, name, schema_of(node.op, domain, versions[domain])))
     return found
-
-
-def _add_origin(proto: onnx.NodeProto, origin: Origin) -> None:
-    texts = {"module": origin.module, "source": origin.source, "rules": "; ".join(origin.rules)}
-    for key, text in texts.items():
-        if text:
-            proto.metadata_props.add(key=f"sparqc.{key}", value=text)
 
 
 def _take_data(written: Written) -> dict[str, Array]:

@@ -93,12 +93,6 @@ def test_constants_survive_by_content():
         assert tensors[f"c{index}"].tobytes() == array.tobytes()
 
 
-def test_the_origin_of_a_node_comes_back():
-    graph = statements("y = nn.relu(x)  # stem.act model.py:12 by my.spq:3 mine, my.spq:9 yours")
-    (node,) = read_onnx(written(graph), TABLE).nodes
-    assert node.origin == Origin("stem.act", "model.py:12", ("my.spq:3 mine, my.spq:9 yours",))
-
-
 def test_metadata_comes_back():
     made = model([NODE("Relu", ["x"], ["y"])])
     made.metadata_props.add(key="author", value="me")
