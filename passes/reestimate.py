@@ -10,6 +10,7 @@ import numpy as np
 
 from sparqc.errors import SparqcError
 from sparqc.ir.graph import Array, Graph, Node, Value
+from sparqc.ir.layer_names import name_of
 from sparqc.passes.masks.pruning import Pruning
 from sparqc.passes.on_data.batches import calibration_batches, check_limit, not_finite
 from sparqc.passes.on_data.held_out import FEW, held_back, to_fit
@@ -178,13 +179,13 @@ class _Measurement:
 
 def _require_finite(moments: Moments, node: Node, number: int) -> None:
     if not (moments.mean.isfinite().all() and moments.variance.isfinite().all()):
-        raise not_finite(f"the input of {_place(node)}", number, "statistics")
+        raise not_finite(f"the input of {name_of(node)!r}", number, "statistics")
 
 
 def _require_several(moments: Moments, node: Node) -> None:
     if moments.count < 2:
         raise SparqcError(
-            f"{_place(node)} saw {moments.count} value a channel: that has no variance",
+            f"{name_of(node)!r} saw {moments.count} value a channel: that has no variance",
             hint="give more calibration data",
         )
 
@@ -212,8 +213,3 @@ def _statistics(
         shift=float(np.max(np.abs(after[0] - before[0]) / deviation)),
         spread=float(np.median(after[1] / deviation**2)),
     )
-
-
-def _place(node: Node) -> str:
-    """The BatchNorm and its module, for messages."""
-    return f"{node.output.name!r}" + f" (module {node.origin.module})" * bool(node.origin.module)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from fnmatch import fnmatchcase
 
-from sparqc.errors import UsageError
+from sparqc.errors import UsageError, did_you_mean
 from sparqc.ir.graph import Graph, Node, Value
+from sparqc.ir.layer_names import known_names, nodes_meant
 from sparqc.ir.vocabulary.table import OperatorTable
 from sparqc.ir.weighted import weight_of
 from sparqc.passes.natives.network_ends import is_in_front, is_layer
@@ -18,9 +18,10 @@ def select(
     """The operators that the selectors name, each with the selector that took it.
 
     A selector is `first_conv` (convolutions with no weighted operator in front of them), `heads`
-    (the last weighted operators before the outputs), an operator (`nn.linear`), a glob over
-    module paths or value names (`layer4.*`), or the exact name of a value (`%conv_1`).  None of
-    them depends on the order of the nodes.
+    (the last weighted operators before the outputs), an operator (`nn.linear`), or what an
+    operator is called (`sparqc.ir.layer_names`): its module or its value, a glob over either
+    (`layer4.*`), both as they are printed (`conv_1 (stem)`), or the very value (`%conv_1`).  None
+    of them depends on the order of the nodes.
 
     Raises UsageError, which names the `option`, where a selector names nothing: a typing mistake
     must not pass silently.
@@ -31,8 +32,9 @@ def select(
         if not nodes:
             raise UsageError(
                 f"{option} {selector}: no operator of the graph is meant by it",
-                hint="give first_conv, heads, an operator such as nn.linear, or a glob over module "
-                "paths such as 'layer4.*'; `sparqc inspect` lists them",
+                hint=_close(selector, graph)
+                or "give first_conv, heads, an operator such as nn.linear, or the name of a layer, "
+                "a module or a glob such as 'layer4.*'; `sparqc inspect` lists them",
             )
         found.update(dict.fromkeys(nodes, selector))
     return found
@@ -43,16 +45,15 @@ def _matching(graph: Graph, selector: str, table: OperatorTable) -> Iterable[Nod
         return [n for n in graph.nodes if n.op == "nn.conv" and _is_first(n)]
     if selector == "heads":
         return _heads(graph, table)
-    if selector.startswith("%"):
-        name = selector[1:]
-        return [n for n in graph.nodes if any(v.name == name for v in n.outputs)]
-    return (
-        node
-        for node in graph.nodes
-        if node.op == selector
-        or fnmatchcase(node.origin.module, selector)
-        or any(fnmatchcase(v.name, selector) for v in node.outputs)
-    )
+    called = set(nodes_meant(graph, selector))
+    return [node for node in graph.nodes if node.op == selector or node in called]
+
+
+def _close(selector: str, graph: Graph) -> str:
+    """The words that were perhaps meant; "" where none is like them."""
+    known = {"first_conv", "heads", *(n.op for n in graph.nodes), *known_names(graph.nodes)}
+    hint = did_you_mean(selector.removeprefix("%"), known)
+    return hint if hint.startswith("did you mean") else ""
 
 
 def _is_first(conv: Node) -> bool:

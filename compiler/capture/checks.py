@@ -16,6 +16,7 @@ from sparqc.errors import SparqcError, UsageError
 from sparqc.ir.bounds import excess
 from sparqc.ir.fx.origin import source_of
 from sparqc.ir.graph import Graph, Node, Value
+from sparqc.ir.layer_names import name_of
 from sparqc.ir.levels.constant_results import input_dependent_values
 from sparqc.ir.text.tokens import type_text
 
@@ -162,7 +163,7 @@ def check_batch_norm(graph: Graph) -> None:
             continue
         if node.attributes.get("training", True) is not False:
             raise SparqcError(
-                f"BatchNorm {node.origin.module or node.output.name!r} uses the statistics of the "
+                f"BatchNorm {name_of(node)!r} uses the statistics of the "
                 "batch, not the ones from training",
                 hint="build it with track_running_stats=True, and do not call train() in forward",
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sparqc.errors import UsageError
 from sparqc.ir.graph import Graph
+from sparqc.ir.layer_names import name_of
 from sparqc.ir.vocabulary.table import OperatorTable
 from sparqc.ir.weighted import weighted
 
@@ -16,9 +17,9 @@ def require_compiled_types(graph: Graph, table: OperatorTable) -> None:
     """UsageError where a layer has weights of a type that nothing here computes in."""
     for found in weighted(graph, table):
         if word := _NOT_COMPILED.get(found.weight.type.dtype):
-            name = found.node.origin.module or found.node.output.name
             raise UsageError(
-                f"the weights of {name!r} are {word}: sparqc compiles layers in FP32 and FP16",
+                f"the weights of {name_of(found.node)!r} are {word}: sparqc compiles layers in "
+                "FP32 and FP16",
                 hint="give the model in FP32, model.float(), with inputs and calibration data to "
                 "match; --float fp16 makes FP16 of what is not INT8",
             )

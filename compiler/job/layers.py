@@ -14,13 +14,14 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
 from sparqc.base.reading import damaged, read_text
 from sparqc.errors import Span, UsageError, did_you_mean
 from sparqc.ir.graph import Graph, Node
+from sparqc.ir.layer_names import known_names, layer_name
 from sparqc.ir.vocabulary.table import OperatorTable
 from sparqc.passes.masks.pruning import Pruning
 from sparqc.passes.place.placement import Placement
@@ -163,7 +164,8 @@ def resolve(
 
     Raises UsageError for a layer that the graph does not have, or has in another module.
     """
-    nodes = {v.name: n for n in graph.nodes for v in n.outputs}
+    nodes = {layer_name(v.name, n.origin.module): n for n in graph.nodes for v in n.outputs}
+    nodes |= {v.name: n for n in graph.nodes for v in n.outputs}
     modules: dict[str, list[Node]] = {}
     for node in graph.nodes:
         if table.has(node.op, "weighted"):
@@ -174,6 +176,8 @@ def resolve(
 def _resolved(
     choice: LayerChoice, nodes: Mapping[str, Node], modules: Mapping[str, list[Node]]
 ) -> LayerChoice:
+    if choice.value not in nodes and choice.value in modules and not choice.module:
+        choice = replace(choice, value="", module=choice.value)
     if not choice.value:
         found = modules.get(choice.module, [])
         if len(found) == 1:
@@ -188,7 +192,7 @@ def _resolved(
         )
     node = nodes.get(choice.value)
     if node is None:
-        layers = [n.output.name for some in modules.values() for n in some]
+        layers = known_names(n for some in modules.values() for n in some)
         raise UsageError(
             f"the model has no layer that gives {choice.value!r}",
             span=choice.span,
@@ -201,7 +205,8 @@ def _resolved(
             span=choice.span,
             hint="the file is of another model, or of an older version: measure it again",
         )
-    return choice
+    name = choice.value if any(v.name == choice.value for v in node.outputs) else node.output.name
+    return replace(choice, value=name)
 
 
 def selectors(choices: Sequence[LayerChoice]) -> tuple[tuple[str, ...], tuple[str, ...]]:

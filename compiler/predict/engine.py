@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from sparqc.ir.graph import Shape
+from sparqc.ir.layer_names import layer_name
 from sparqc.ir.quantizers import CONVERSIONS, DEQUANTIZE, QUANTIZE
 from sparqc.ir.vocabulary.multiply_adds import product
 
@@ -64,6 +65,13 @@ class PredictedKernel:
     note: str = ""
     #: The ONNX nodes in it, by name.
     nodes: tuple[str, ...] = ()
+    #: The module that what it gives comes from; "" where the file does not say it.
+    module: str = ""
+
+    @property
+    def title(self) -> str:
+        """What people call it: what it gives, and the module."""
+        return layer_name(self.name, self.module)
 
     @property
     def converts(self) -> str:
@@ -100,8 +108,9 @@ class PredictedKernel:
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
         return {
-            "name": self.name, "kind": self.kind, "operators": list(self.operators),
-            "nodes": list(self.nodes), "int8": self.int8, "sparse": self.sparse,
+            "name": self.name, "module": self.module, "kind": self.kind,
+            "operators": list(self.operators), "nodes": list(self.nodes), "int8": self.int8,
+            "sparse": self.sparse,
             "inputs": [t.to_json() for t in self.inputs],
             "outputs": [t.to_json() for t in self.outputs],
             "weights": [t.to_json() for t in self.weights],
@@ -142,6 +151,12 @@ class LedgerRow:
     remark: str = ""
     macs: int | None = None
     node: str = ""  # the ONNX node
+    module: str = ""  # that the node comes from; "" where the file does not say it
+
+    @property
+    def title(self) -> str:
+        """What people call it: the ONNX node, and the module."""
+        return layer_name(self.node or self.value, self.module)
 
     @property
     def int8(self) -> bool:
@@ -163,8 +178,9 @@ class LedgerRow:
         """Plain data."""
         checks = ("int8_in", "int8_out", "two_four", "size_rule", "pays")
         return {
-            "node": self.node, "value": self.value, "operator": self.op, "weight": self.weight,
-            "shape": list(self.shape), "kernel": self.kernel, "macs": self.macs,
+            "node": self.node, "module": self.module, "value": self.value, "operator": self.op,
+            "weight": self.weight, "shape": list(self.shape), "kernel": self.kernel,
+            "macs": self.macs,
             **{name: getattr(self, name).to_json() for name in checks},
             "remark": self.remark,
         }  # fmt: skip
@@ -213,6 +229,13 @@ class PredictedEngine:
     #: What the prediction could not look into, and what the target refuses.
     notes: tuple[str, ...] = ()
     shapes: tuple[tuple[str, Shape | None], ...] = field(default=())
+    #: The module of each ONNX node and each tensor, where the file says it; not of Q and DQ, which
+    #: stand in the kernel in front of the module that asked for them.
+    modules: Mapping[str, str] = field(default_factory=dict)
+
+    def called(self, name: str) -> str:
+        """What people call an ONNX node or a tensor."""
+        return layer_name(name, self.modules.get(name, ""))
 
     @property
     def int8_nodes(self) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 
 from sparqc.ir.graph import Array, Node
+from sparqc.ir.layer_names import layer_name, name_of
 
 Word = Literal["exact", "close", "lossy"]
 #: What one operator may be off by, relative to the largest magnitude of its result, where it is
@@ -41,13 +42,13 @@ class Departure:
     was: Node | None = None
 
     def __str__(self) -> str:
-        where = [f"of {self.node.origin.module}" * bool(self.node.origin.module)]
-        where += [f"at {self.node.origin.source}" * bool(self.node.origin.source)]
-        place = " ".join(["", *filter(None, where)])
-        name = f"{self.node.op} {self.node.output.name!r}{place}"
+        source, module = self.node.origin.source, self.node.origin.module
+        place = f" at {source}" * bool(source)
+        name = f"{self.node.op} {name_of(self.node)!r}{place}"
         if self.was is not None:
             form = f"in its form of {self.node.graph.level.upper()}"
-            name = f"{self.was.op} {self.was.output.name!r}{place}, {form},"
+            was = layer_name(self.was.output.name, module)
+            name = f"{self.was.op} {was!r}{place}, {form},"
         if math.isinf(self.relative):
             return f"{name} gives another shape, or numbers where there were none"
         return f"{name} is off by {self.relative:.2g} of its largest magnitude"

@@ -11,6 +11,7 @@ import numpy as np
 from sparqc.errors import SparqcError
 from sparqc.ir.constants import constant_value, is_constant
 from sparqc.ir.graph import Array, Graph, Node, TensorType, Value, dtype_name
+from sparqc.ir.layer_names import layer_name
 from sparqc.ir.quantizers import ROUNDERS
 from sparqc.ir.uncalibrated import is_uncalibrated, source
 from sparqc.ir.vocabulary.table import OperatorTable
@@ -272,5 +273,4 @@ def _module(value: Value, quantizer: Node) -> str:
 
 def _place(value: Value, quantizer: Node) -> str:
     """The value and its module, for messages."""
-    module = _module(value, quantizer)
-    return f"{value.name!r}" + f" (module {module})" * bool(module)
+    return repr(layer_name(value.name, _module(value, quantizer)))

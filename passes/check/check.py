@@ -53,10 +53,12 @@ class Check(Pass):
         findings += far_apart(context)
         if Placement not in context.facts:  # somebody else's quantizers
             findings += compared(graph, context, default_gpus()[0]).findings
+        modules = {v.name: n.origin.module for n in graph.nodes for v in n.outputs}
+        findings = [finding.with_modules(modules) for finding in findings]
         context.facts.put(Findings(tuple(findings)))
         errors = [f for f in findings if f.grade == "error"]
         if errors and self.strict:
-            lines = [f"{f.id}: {f.message} ({', '.join(f.nodes)})" for f in errors[:10]]
+            lines = [f"{f.id}: {f.message} ({', '.join(f.titles)})" for f in errors[:10]]
             more = [f"and {len(errors) - 10} more"] if len(errors) > 10 else []
             raise SparqcError(
                 "the ONNX graph breaks rules of its target:\n  " + "\n  ".join([*lines, *more]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from sparqc.ir.layer_names import layer_name
 from sparqc.passes.calibrate.calibrate import CalibratedRanges, Range
 from sparqc.passes.check.finding import Finding
 from sparqc.rewrite.context import Context
@@ -36,8 +37,9 @@ def _finding(ranges: Iterable[Range], limit: float) -> Iterator[Finding]:
             id="shared-range-ratio",
             grade="note",
             nodes=tuple(r.value for r in by_range),
-            message=f"{small.value} (up to {small.largest:.3g}) and {large.value} (up to "
-            f"{large.largest:.3g}) share one scale: ratio {ratio:.3g}",
+            message=f"{layer_name(small.value, small.module)}, up to {small.largest:.3g}, and "
+            f"{layer_name(large.value, large.module)}, up to {large.largest:.3g}, share one scale: "
+            f"ratio {ratio:.3g}",
             cure="keep the Concat in float with --exclude, or all of them with --knob concat=float",
             source="tensorrt.md §3.9, §7",
         )

@@ -192,7 +192,9 @@ def test_an_infinite_mask_is_no_broken_weight():
 
 def test_batch_norm_without_running_statistics_is_refused():
     net = nn.Sequential(nn.BatchNorm2d(3, track_running_stats=False))
-    with pytest.raises(SparqcError, match=r"BatchNorm '0' uses the statistics of the batch"):
+    with pytest.raises(
+        SparqcError, match=r"BatchNorm 'batch_norm \(0\)' uses the statistics of the batch"
+    ):
         capture(net, (X,))
 
 

@@ -138,7 +138,7 @@ def test_types_that_nothing_computes_in_are_named_with_the_layer(dtype, passes):
     net = torch.nn.Sequential(torch.nn.ReLU(), torch.nn.Conv2d(8, 8, 3)).to(dtype).eval()
     x = torch.randn(2, 8, 6, 6, dtype=dtype)
     word = str(dtype).removeprefix("torch.")
-    with pytest.raises(UsageError, match=f"the weights of '1' are {word}") as caught:
+    with pytest.raises(UsageError, match=rf"the weights of 'conv \(1\)' are {word}") as caught:
         sparqc.compile(net, (x,), passes=passes, random_calibration=True)
     assert "model.float()" in caught.value.hint
 

@@ -248,12 +248,12 @@ def test_a_batch_that_is_no_number() -> None:
     x = inputs(4)
     x[3, 0, 0, 0] = float("nan")
     message = failure(batches(x, 2))
-    assert "(module block1.bn1) is NaN or infinite in calibration batch 2" in message
+    assert "(block1.bn1)' is NaN or infinite in calibration batch 2" in message
 
 
 def test_one_value_a_channel_has_no_variance() -> None:
     net = nn.Sequential(nn.Conv2d(4, 4, 8), nn.BatchNorm2d(4))
-    assert "(module 1) saw 1 value a channel" in failure(batches(inputs(1), 1), net)
+    assert "(1)' saw 1 value a channel" in failure(batches(inputs(1), 1), net)
 
 
 def test_batches_are_limited() -> None:

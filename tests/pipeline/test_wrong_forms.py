@@ -60,7 +60,7 @@ def test_a_recurrent_layer_is_right_or_refused(cell, wishes):
     try:
         done = compiled(network(cell, **wishes), FEATURES)
     except SparqcError as error:  # as onnxscript before 0.7.2 has it
-        assert cell is nn.GRU and "aten.gru.input 'gru' of layer at" in error.message
+        assert cell is nn.GRU and "aten.gru.input 'gru (layer)' at" in error.message
     else:
         assert done.difference.max_relative < 1e-5
         assert done.verified and not done.unverified
@@ -110,9 +110,7 @@ def test_a_wrong_recurrent_layer_is_named(monkeypatch, cell, op_type, change, wi
         compiled(network(cell, **wishes), FEATURES)
     name = {nn.GRU: "gru", nn.LSTM: "lstm", nn.RNN: "rnn_tanh"}[cell]
     text = caught.value.message
-    assert (
-        f"the pass export promises close results, but aten.{name}.input '{name}' of layer" in text
-    )
+    assert f"promises close results, but aten.{name}.input '{name} (layer)' at" in text
     assert "test_wrong_forms.py:37" in text and "in its form of ONNX, is off by" in text
     assert "torch.onnx wrote it" in caught.value.hint and "--skip" not in caught.value.hint
 

@@ -13,6 +13,7 @@ from sparqc.errors import SparqcError
 from sparqc.ir.graph import Graph
 from sparqc.ir.onnx.adapter import load_onnx
 from sparqc.ir.onnx.meaning.faults import structure_faults
+from sparqc.ir.onnx.provenance import modules_of
 from sparqc.job.open import Job, new_job
 from sparqc.job.options import Options
 from sparqc.passes.check.check import Finding, findings_of
@@ -131,9 +132,10 @@ def _with_sizes(model: onnx.ModelProto, options: Options, batch: int | None) -> 
 
 
 def _with_node_names(findings: Sequence[Finding], model: onnx.ModelProto) -> Iterator[Finding]:
-    names = node_names(model)
+    names, modules = node_names(model), modules_of(model)
     for finding in findings:
-        yield replace(finding, nodes=tuple(dict.fromkeys(names.get(n, n) for n in finding.nodes)))
+        nodes = tuple(dict.fromkeys(names.get(n, n) for n in finding.nodes))
+        yield replace(finding, nodes=nodes).with_modules(modules)
 
 
 def node_names(model: onnx.ModelProto) -> dict[str, str]:

@@ -71,7 +71,7 @@ def _group_lines(group: Sequence[Finding]) -> Iterator[Text]:
     count = f" ({len(group)})" if len(group) > 1 else ""
     head = Text.assemble((first.grade, STYLES[first.grade]), f" {first.id}{count}: {first.message}")
     yield head
-    nodes = list(dict.fromkeys(f.nodes[0] for f in group if f.nodes))
+    nodes = list(dict.fromkeys(f.titles[0] for f in group if f.nodes))
     if cost := _cost(group):
         yield Text(f"  {cost}")
     if nodes:

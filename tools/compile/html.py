@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from sparqc.ir.layer_names import layer_name
 from sparqc.pipeline.events import PassEvent, RuleEvent
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def _facts(run: Mapping[str, Any], report: Mapping[str, Any]) -> Iterator[tuple[
     for metric in report.get("metrics", ()):
         yield metric["name"], f"{metric['original']:.4g} → {metric['compiled']:.4g}"
     for finding in report.get("findings") or ():
-        where = ", ".join(finding["nodes"])
+        where = ", ".join(map(layer_name, finding["nodes"], finding["modules"]))
         yield finding["grade"], f"{finding['id']}: {finding['message']} ({where})"
     for note in report.get("notes", ()):
         yield "note", note
@@ -123,7 +124,7 @@ def _layers(run: Mapping[str, Any]) -> Iterator[str]:
     for layer in run["report"]["layers"]:
         shape = "x".join(map(str, layer["shape"]))
         yield _row(
-            (layer["name"], layer["op"], shape),
+            (layer_name(layer["value"], layer["module"]), layer["op"], shape),
             _verdict(layer["int8"], "INT8", f"float: {layer['float_reason']}"),
             _verdict(layer["sparse"], "2:4", f"dense: {layer['dense_reason']}"),
             f'<td class="mono">{escape(layer["source"])}</td>',

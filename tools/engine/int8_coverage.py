@@ -40,11 +40,13 @@ def _operator(node: WeightedNode, kernels: Sequence[Kernel]) -> EngineOperator:
     kernel = _main_kernel(kernels)
     if kernel is None:
         return EngineOperator(
-            node.node, node.op_type, node.weight, "unknown", reason="no kernel names it"
+            node.node, node.op_type, node.weight, "unknown", "", "no kernel names it", node.module
         )
     reason = _why_float(kernel)
     precision: OperatorPrecision = "float" if reason else "int8"
-    return EngineOperator(node.node, node.op_type, node.weight, precision, kernel.name, reason)
+    return EngineOperator(
+        node.node, node.op_type, node.weight, precision, kernel.name, reason, node.module
+    )
 
 
 def _main_kernel(kernels: Sequence[Kernel]) -> Kernel | None:

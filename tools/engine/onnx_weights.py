@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import onnx
 
+from sparqc.ir.onnx.provenance import modules_of
+
 #: The operators that TensorRT may run in INT8 on tensor cores, and where their weight stands.
 #: MatMul has no fixed place; the second operand is asked first.
 _WEIGHT_OPERANDS = {"Conv": (1,), "ConvTranspose": (1,), "Gemm": (1, 0), "MatMul": (1, 0)}
@@ -26,11 +28,13 @@ _TRANSPARENT = {
 
 @dataclass(frozen=True)
 class WeightedNode:
-    """An ONNX node with a constant weight; `weight` names the initializer or Constant output."""
+    """An ONNX node with a constant weight; `weight` names the initializer or Constant output, and
+    `module` is where the file says that the node comes from."""
 
     node: str
     op_type: str
     weight: str
+    module: str = ""
 
 
 def weighted_nodes(model: onnx.ModelProto) -> tuple[WeightedNode, ...]:
@@ -42,12 +46,15 @@ def weighted_nodes(model: onnx.ModelProto) -> tuple[WeightedNode, ...]:
     """
     constants = {i.name for i in model.graph.initializer}
     producers = {out: n for n in model.graph.node for out in n.output if out}
+    modules = modules_of(model)
     found = []
     for node in model.graph.node:
         for operand in _WEIGHT_OPERANDS.get(node.op_type, ()):
             weight = _constant(_operand(node, operand), constants, producers)
             if weight:
-                found.append(WeightedNode(node.name, node.op_type, weight))
+                found.append(
+                    WeightedNode(node.name, node.op_type, weight, modules.get(node.name, ""))
+                )
                 break
     return tuple(found)
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from sparqc.ir.layer_names import layer_name
 from sparqc.tools.engine.kernel import EngineTensor, Kernel
 
 __all__ = ["CompilerMessage", "EngineOperator", "EngineReport", "EngineTensor", "Kernel"]
@@ -22,6 +23,7 @@ class EngineOperator:
 
     `precision` is `int8` where both the data and the weight enter the kernel as INT8, and
     `unknown` where no kernel carries the node's name; `reason` says why it is not `int8`.
+    `module` is where the file says that the node comes from, "" where it does not.
     """
 
     node: str
@@ -30,6 +32,12 @@ class EngineOperator:
     precision: OperatorPrecision
     kernel: str = ""
     reason: str = ""
+    module: str = ""
+
+    @property
+    def title(self) -> str:
+        """What people call it."""
+        return layer_name(self.node, self.module)
 
     def to_json(self) -> dict[str, object]:
         """The operator as JSON values."""

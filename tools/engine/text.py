@@ -42,12 +42,13 @@ def _body(report: EngineReport) -> Iterator[str]:
     yield from _limited(
         "in float",
         (
-            f"{o.node} ({o.op_type}, {o.weight}): {o.reason}"
+            f"{o.title}: {o.op_type} with {o.weight}: {o.reason}"
             for o in report.operators
             if o.precision == "float"
         ),
     )
-    yield from _limited("not found", report.unknown_nodes)
+    unknown = (o.title for o in report.operators if o.precision == "unknown")
+    yield from _limited("not found", unknown)
     yield _row("traffic", _traffic(report))
     yield _row(
         "weights",

@@ -109,7 +109,7 @@ def _precision(
             reason = operator.reason if row.int8 else row.int8_in.reason
             yield Difference(
                 "precision", (row.node,), (row.kernel,), (operator.kernel,),
-                f"{row.node}: predicted in {ours}, runs in {theirs} ({reason})",
+                f"{row.title}: predicted in {ours}, runs in {theirs} ({reason})",
             )  # fmt: skip
 
 
@@ -125,7 +125,7 @@ def _split(
         found = dict.fromkeys(k for node in nodes for k in holders.get(node, ()))
         if len(found) > 1:
             names = tuple(k.name for k in found)
-            message = f"{ours.name} ({operators_text(ours)}) runs as {len(names)} kernels: "
+            message = f"{ours.title} [{operators_text(ours)}] runs as {len(names)} kernels: "
             message += ", ".join(names)
             yield Difference("split", tuple(nodes), (ours.name,), names, message)
 
@@ -139,7 +139,8 @@ def _merged(
         found = dict.fromkeys(owner[node] for node in nodes if node in owner)
         if len(found) > 1:
             names = tuple(k.name for k in found)
-            message = f"{kernel.name} takes in {len(names)} predicted kernels: {', '.join(names)}"
+            titles = ", ".join(k.title for k in found)
+            message = f"{kernel.name} takes in {len(names)} predicted kernels: {titles}"
             yield Difference("merged", tuple(nodes), names, (kernel.name,), message)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from sparqc.errors import UsageError, did_you_mean
+from sparqc.ir.layer_names import is_meant
 from sparqc.tools.engine.text import size_text
 from sparqc.tools.explain.text import (
     count_text,
@@ -18,19 +19,24 @@ if TYPE_CHECKING:
 
 
 def find_kernels(engine: PredictedEngine, name: str) -> tuple[PredictedKernel, ...]:
-    """The kernels that an ONNX node, or the node that gives a tensor, has a part in.
+    """The kernels that have a part in an ONNX node, in the node that gives a tensor, or in one
+    that comes from a module (`sparqc.ir.layer_names`).
 
     Raises UsageError where no kernel has, with what is known of the name.
     """
-    found = [k for k in engine.kernels if name in k.nodes or name in k.values]
+
+    def means(found: str) -> bool:
+        return is_meant(name, found, engine.modules.get(found, ""))
+
+    found = [k for k in engine.kernels if any(map(means, (*k.nodes, *k.values)))]
     found = found or [k for k in engine.kernels if any(name == t.name for t in _tensors(k))]
     if found:
         return tuple(found)
-    if name in engine.folded:
+    if any(map(means, engine.folded)):
         raise UsageError(
             f"no kernel runs for {name!r}: it is computed before the network runs, or on the host"
         )
-    known = {n for k in engine.kernels for n in (*k.nodes, *k.values)}
+    known = {n for k in engine.kernels for n in (*k.nodes, *k.values)} | {*engine.modules.values()}
     raise UsageError(
         f"no kernel has a part of {name!r}",
         hint=did_you_mean(name, known) or "a Reshape and its like need no kernel",
@@ -50,7 +56,7 @@ def node_lines(engine: PredictedEngine, name: str) -> Iterator[str]:
 def _kernel_lines(engine: PredictedEngine, kernel: PredictedKernel) -> Iterator[str]:
     number = engine.kernels.index(kernel) + 1
     yield f"kernel {number} of {len(engine.kernels)}: {kernel.kind} ({operators_text(kernel)})"
-    yield f"  nodes      {', '.join(kernel.nodes or kernel.values)}"
+    yield f"  nodes      {', '.join(map(engine.called, kernel.nodes or kernel.values))}"
     yield f"  computes   in {'INT8' if kernel.int8 else 'float'}{_note(kernel)}"
     for tensor in kernel.inputs:
         yield f"  reads      {_tensor(tensor)}, given by {_givers(engine, tensor)}"
@@ -75,12 +81,12 @@ def _tensor(tensor: Tensor) -> str:
 
 
 def _givers(engine: PredictedEngine, tensor: Tensor) -> str:
-    found = [k.name for k in engine.kernels if tensor in k.outputs]
+    found = [k.title for k in engine.kernels if tensor in k.outputs]
     return ", ".join(f"the kernel of {name}" for name in found) or "the caller"
 
 
 def _readers(engine: PredictedEngine, tensor: Tensor) -> str:
-    found = [k.name for k in engine.kernels if tensor in k.inputs]
+    found = [k.title for k in engine.kernels if tensor in k.inputs]
     return ", ".join(f"the kernel of {name}" for name in found) or "the caller"
 
 
@@ -91,7 +97,7 @@ def ledger_rows(engine: PredictedEngine, kernel: PredictedKernel) -> list[Ledger
 
 def _ledger_lines(row: LedgerRow) -> Iterator[str]:
     shape = "x".join(map(str, row.shape))
-    yield f"  {row.node or row.value} with the weight {row.weight} ({shape})"
+    yield f"  {row.title} with the weight {row.weight} ({shape})"
     checks = {
         "INT8 in": row.int8_in, "INT8 out": row.int8_out, "2:4 codes": row.two_four,
         "size rule": row.size_rule, "pays": row.pays,

@@ -11,6 +11,8 @@ import onnx
 from sparqc.errors import UsageError
 from sparqc.ir.graph import Graph
 from sparqc.ir.onnx.adapter import load_onnx
+from sparqc.ir.onnx.provenance import modules_of
+from sparqc.ir.quantizers import onnx_conversions
 from sparqc.job.open import new_job
 from sparqc.match.match import Index, Matcher
 from sparqc.passes.check.file_checks import Subject, file_findings
@@ -155,14 +157,24 @@ def _fill(
 
 
 def _named(engine: PredictedEngine, source: OnnxSource) -> PredictedEngine:
-    """The engine with the names of the ONNX nodes beside those of the values."""
-    names = node_names(source)
+    """The engine with the names of the ONNX nodes and their modules beside those of the values."""
+    names, known = node_names(source), modules_of(source.model)
+    nodes = [n for n in source.model.graph.node if n.op_type not in onnx_conversions()]
+    computed = {name for n in nodes for name in (n.name, *n.output)}
+    modules = {source.known_as(name): m for name, m in known.items() if name in computed}
     kernels = tuple(
-        replace(k, nodes=tuple(dict.fromkeys(names[v] for v in k.values if v in names)))
+        replace(
+            k,
+            nodes=tuple(dict.fromkeys(names[v] for v in k.values if v in names)),
+            module=modules.get(k.name, ""),
+        )
         for k in engine.kernels
     )
-    ledger = tuple(replace(r, node=names.get(r.value, r.value)) for r in engine.ledger)
-    return replace(engine, kernels=kernels, ledger=ledger)
+    ledger = tuple(
+        replace(r, node=names.get(r.value, r.value), module=modules.get(r.value, ""))
+        for r in engine.ledger
+    )
+    return replace(engine, kernels=kernels, ledger=ledger, modules=modules)
 
 
 def node_names(source: OnnxSource) -> dict[str, str]:

@@ -152,7 +152,7 @@ def kernel_table(kernels: Sequence[PredictedKernel], limit: int | None) -> Rende
     for number, kernel in enumerate(islice(kernels, limit), start=1):
         table.add_row(
             str(number), _kind(kernel), operators_text(kernel), types_text(kernel.inputs),
-            types_text(kernel.outputs), _bytes(kernel), kernel.name,
+            types_text(kernel.outputs), _bytes(kernel), kernel.title,
         )  # fmt: skip
     return table
 
@@ -184,8 +184,7 @@ def ledger_table(rows: Sequence[LedgerRow], limit: int | None) -> RenderableType
     for row in islice(rows, limit):
         checks = (row.int8_in, row.int8_out, row.two_four, row.size_rule, row.pays)
         marks = ["yes" if c.holds else "no" for c in checks]
-        name = row.node or row.value
-        table.add_row(name, operator_text(row.op), shape_text(_sizes(row)), *marks)
+        table.add_row(row.title, operator_text(row.op), shape_text(_sizes(row)), *marks)
     return table
 
 
@@ -218,7 +217,7 @@ def reason_lines(rows: Sequence[LedgerRow]) -> Iterator[str]:
             answer = getattr(row, question)
             reason = answer if isinstance(answer, str) else answer.reason
             if reason and (row.int8 or question != "int8_out"):
-                groups.setdefault(reason, []).append(row.node or row.value)
+                groups.setdefault(reason, []).append(row.title)
         for reason, names in sorted(groups.items(), key=lambda item: -len(item[1])):
             yield f"{label}: {reason} ({len(names)}: {shortened(names)})"
 
@@ -229,14 +228,15 @@ def show_plan(engine: PredictedEngine, console: Console, *, whole: bool) -> None
     table = plain_table("group", "value", "scale", "Q", "read by")
     for value in islice(engine.values, limit):
         table.add_row(
-            str(value.group), value.value, f"{value.scale:.6g}", str(len(value.quantizers)),
-            shortened(value.readers),
+            str(value.group), engine.called(value.value), f"{value.scale:.6g}",
+            str(len(value.quantizers)), shortened([engine.called(name) for name in value.readers]),
         )  # fmt: skip
     show(console, "\nvalues in INT8; those of one group have one scale", table)
     _rest(console, len(engine.values), limit, "values")
     weights = plain_table("weight", "of", "scales along", "mask")
     for weight in islice(engine.weights, limit):
         axis = "one scale" if weight.axis is None else f"axis {weight.axis}"
-        weights.add_row(weight.weight, weight.layer, axis, "2:4" if weight.two_four else "dense")
+        mask = "2:4" if weight.two_four else "dense"
+        weights.add_row(weight.weight, engine.called(weight.layer), axis, mask)
     show(console, "\nweights in INT8", weights)
     _rest(console, len(engine.weights), limit, "weights")

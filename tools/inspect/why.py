@@ -11,6 +11,7 @@ from sparqc.tools.model.request import Request, takes_request
 
 if TYPE_CHECKING:
     from sparqc.ir.graph import Node
+    from sparqc.lang.ast import Declaration
     from sparqc.match.rulebook import RuleBook
     from sparqc.rewrite.context import Context
 
@@ -46,16 +47,23 @@ def _story(node: Node, context: Context, explained: set[str]) -> Iterator[str]:
     else:
         yield "  from no line of the model"
     for rule in origin.rules:
-        yield f"  then {rule}"
-        if rule not in explained and (meaning := _meaning(rule, context.rules)):
-            yield f"       {meaning}"
+        found = _declaration(rule, context.rules)
+        yield f"  then {_with_line(rule, found)}"
+        if rule not in explained and found is not None:
+            yield f"       {found.doc}"
         explained.add(rule)
     if not origin.rules:
         yield "  no rule has touched it"
 
 
-def _meaning(rule: str, book: RuleBook) -> str:
-    """What the rule says in one sentence; a pass that is no rule has none here."""
+def _declaration(rule: str, book: RuleBook) -> Declaration | None:
+    """The rule that says what it does; a pass that is no rule has none."""
     name = rule.rpartition(" ")[2]
-    found = [d for d in book.declarations if d.name == name and d.doc]
-    return found[0].doc if found else ""
+    return next((d for d in book.declarations if d.name == name and d.doc), None)
+
+
+def _with_line(rule: str, found: Declaration | None) -> str:
+    """The rule and where it stands: an earlier compile wrote its name alone into the file."""
+    if " " in rule or found is None or found.span is None:
+        return rule
+    return f"{found.span.file}:{found.span.line} {rule}"

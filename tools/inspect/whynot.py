@@ -93,11 +93,13 @@ class _Question:
 
     def answers(self, nodes: Sequence[Node]) -> Iterator[str]:
         """The lines; nodes with the same answer share it."""
+        from sparqc.ir.layer_names import name_of
+
         if not nodes:
             yield f"{self.decl.name} looks for {' or '.join(self.roots)}, and the graph has none"
         groups: dict[str, list[str]] = {}
         for node in nodes:
-            groups.setdefault(self.answer(node), []).append(_named(node))
+            groups.setdefault(self.answer(node), []).append(name_of(node))
         for answer, names in groups.items():
             yield f"{shortened(names, NAMED)}:\n  {answer}"
 
@@ -113,8 +115,3 @@ class _Question:
             return f"{name} matches here" + (f", but {other} has taken it" if other else "")
         place = f"\n  {miss.span}\n{miss.span.caret()}" if miss.span else ""
         return f"{miss.reason}{place}"
-
-
-def _named(node: Node) -> str:
-    module = f" ({node.origin.module})" if node.origin.module else ""
-    return f"{node.output.name}{module}"

@@ -13,6 +13,7 @@ from typing import Any
 from sparqc.ir.constants import is_constant
 from sparqc.ir.graph import Graph, Node, Value
 from sparqc.ir.layer_identity import carriers, decided
+from sparqc.ir.layer_names import layer_name
 from sparqc.ir.quantizers import is_dequantized, reads_codes_only, runs_in_int8
 from sparqc.ir.weighted import Unread, stored_array, unread, weighted
 from sparqc.numerics.two_four import is_two_four
@@ -35,6 +36,12 @@ class LayerRow:
     sparse: bool
     dense_reason: str  # "" where it is 2:4
     source: str = ""  # the line of the model
+    module: str = ""  # "" where it is not known
+
+    @property
+    def title(self) -> str:
+        """What people call it."""
+        return layer_name(self.value, self.module)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
@@ -68,10 +75,11 @@ def layer_rows(graph: Graph, context: Context) -> list[LayerRow]:
         layer, mask = decided(node, placed), decided(node, masks)
         stored = stored_array(weight, context.table)
         assert stored is not None
+        module = _module(node, layer, mask)
         int8, sparse = runs_in_int8(node), is_two_four(stored, found.reduction_axis)
         rows.append(
             LayerRow(
-                name=_title(node, layer, mask),
+                name=module or node.output.name,
                 value=node.output.name,
                 op=node.op,
                 weight=_weight_name(weight, layer, mask),
@@ -81,6 +89,7 @@ def layer_rows(graph: Graph, context: Context) -> list[LayerRow]:
                 sparse=sparse,
                 dense_reason="" if sparse else _dense_reason(mask, pruned=pruning is not None),
                 source=node.origin.source or (layer.source if layer else ""),
+                module=module,
             )
         )
     return [*rows, *map(_unread_row, unread(graph, context.table))]
@@ -98,6 +107,7 @@ def _unread_row(found: Unread) -> LayerRow:
         sparse=False,
         dense_reason=found.reason,
         source=found.node.origin.source,
+        module=found.node.origin.module,
     )
 
 
@@ -154,9 +164,9 @@ def _dense_reason(mask: Mask | None, pruned: bool) -> str:
     return mask.reason or "meant to be 2:4, but its stored codes are not"
 
 
-def _title(node: Node, layer: Layer | None, mask: Mask | None) -> str:
+def _module(node: Node, layer: Layer | None, mask: Mask | None) -> str:
     names = (node.origin.module, layer.module if layer else "", mask.module if mask else "")
-    return next(filter(None, names), node.output.name)
+    return next(filter(None, names), "")
 
 
 def _weight_name(weight: Value, layer: Layer | None, mask: Mask | None) -> str:

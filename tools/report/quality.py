@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sparqc.base.text import shortened
+from sparqc.ir.layer_names import layer_name
 from sparqc.passes.calibrate.calibrate import CalibratedRanges
 from sparqc.passes.masks.pruning import Pruning
 from sparqc.rewrite.facts import Facts
@@ -116,9 +117,10 @@ def _worst_layers(pass_: str, facts: Facts) -> list[str]:
     if pass_ == "prune":
         masks = facts.get(Pruning, Pruning()).masks.values()
         by_loss = sorted(masks, key=lambda m: (-m.removed, m.layer))
-        return [f"{m.module or m.layer} ({100 * m.removed:.0f} % removed)" for m in by_loss]
+        named = ((layer_name(m.layer, m.module), m.removed) for m in by_loss)
+        return [f"{name}: {100 * removed:.0f} % removed" for name, removed in named]
     if pass_ != "calibrate":
         return []
     ranges = facts.get(CalibratedRanges, CalibratedRanges()).ranges
-    known = [(r.snr_db, r.value) for r in ranges if r.snr_db is not None]
-    return [f"{value} ({snr:.1f} dB)" for snr, value in sorted(known)]
+    known = [(r.snr_db, layer_name(r.value, r.module)) for r in ranges if r.snr_db is not None]
+    return [f"{name}: {snr:.1f} dB" for snr, name in sorted(known)]

@@ -10,6 +10,7 @@ from typing import Any
 from rich.table import Table
 
 from sparqc.base.text import shortened
+from sparqc.ir.layer_names import layer_name
 from sparqc.passes.calibrate.calibrate import CalibratedRanges, Range
 from sparqc.rewrite.facts import Facts
 from sparqc.tools.report.tables import plain_table
@@ -43,6 +44,11 @@ class QuantizerRow:
     outliers: float
 
     @property
+    def title(self) -> str:
+        """What people call the value."""
+        return layer_name(self.value, self.module)
+
+    @property
     def concerns(self) -> tuple[str, ...]:
         """What looks bad: a kind, which several rows may share."""
         found = {
@@ -72,14 +78,14 @@ def _row(r: Range) -> QuantizerRow:
 
 
 def range_line(rows: Sequence[QuantizerRow]) -> str:
-    """`62 measured: 38.1 dB in the median, the least 24.9 dB (relu_3)`; "" without any."""
+    """`62 measured: 38.1 dB in the median, the least 24.9 dB, of relu_3 (act)`; "" without any."""
     known = sorted((r for r in rows if r.snr_db is not None), key=lambda r: r.snr_db or 0.0)
     if not known:
         return ""
     least, median = known[0], known[len(known) // 2]
     return (
         f"{len(rows)} measured: signal-to-noise ratio {median.snr_db:.1f} dB in the median, "
-        f"the least {least.snr_db:.1f} dB ({least.value})"
+        f"the least {least.snr_db:.1f} dB, of {least.title}"
     )
 
 
@@ -89,7 +95,7 @@ def range_table(rows: Iterable[QuantizerRow]) -> Table:
     for column in table.columns[2:]:
         column.justify = "right"
     for row in rows:
-        table.add_row(row.value, row.method, *range_cells(row))
+        table.add_row(row.title, row.method, *range_cells(row))
     return table
 
 
@@ -125,16 +131,17 @@ def _concerns(rows: Iterable[QuantizerRow]) -> Iterator[str]:
 
 
 def _named(row: QuantizerRow) -> str:
-    return row.value if row.snr_db is None else f"{row.value} ({row.snr_db:.1f} dB)"
+    return row.title if row.snr_db is None else f"{row.title}: {row.snr_db:.1f} dB"
 
 
 def _dead(r: Range) -> str:
+    name = layer_name(r.value, r.module)
     if not r.channels:
-        return f"{r.value} is zero throughout the calibration data; its scale is a stand-in"
+        return f"{name} is zero throughout the calibration data; its scale is a stand-in"
     count = len(r.dead)
     which = ", ".join(map(str, r.dead[:8])) + (", …" if count > 8 else "")
     plural = "channel is" if count == 1 else "channels are"
-    return f"{r.value}: {count} {plural} zero throughout ({which}); the scale is a stand-in"
+    return f"{name}: {count} {plural} zero throughout ({which}); the scale is a stand-in"
 
 
 def _unequal(members: Iterable[Range]) -> Iterator[str]:
@@ -142,6 +149,7 @@ def _unequal(members: Iterable[Range]) -> Iterator[str]:
     if len(alive) > 1 and alive[-1].largest > LARGE_RATIO * alive[0].largest:
         low, high = alive[0], alive[-1]
         yield (
-            f"{low.value} (up to {low.largest:.3g}) and {high.value} (up to {high.largest:.3g}) "
+            f"{layer_name(low.value, low.module)}, up to {low.largest:.3g}, and "
+            f"{layer_name(high.value, high.module)}, up to {high.largest:.3g}, "
             "share one scale, which is coarse for the former"
         )

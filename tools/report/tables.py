@@ -34,7 +34,7 @@ def layer_table(rows: Sequence[LayerRow], columns: Sequence[LayerColumn]) -> Tab
     table.columns[1].no_wrap = table.columns[2].no_wrap = True
     for row in rows:
         cells = (column.of(row) for column in columns)
-        table.add_row(row.name, operator_text(row.op), shape_text(row.shape), *cells)
+        table.add_row(row.title, operator_text(row.op), shape_text(row.shape), *cells)
     return table
 
 
@@ -68,7 +68,7 @@ def group_table(rows: Sequence[LayerRow], columns: Sequence[LayerColumn]) -> Tab
     table.columns[0].justify = "right"
     for key, members in sorted(groups.items(), key=lambda item: -len(item[1])):
         cells = (column.of(members[0]) for column in columns)
-        names = shortened([m.name for m in members])
+        names = shortened([m.title for m in members])
         table.add_row(str(len(members)), key[0], *cells, names)
     return table
 

@@ -16,6 +16,7 @@ import numpy as np
 from sparqc.errors import SparqcError, UsageError
 from sparqc.ir.constants import constant_value
 from sparqc.ir.graph import Array, Graph, Node, Value
+from sparqc.ir.layer_names import layer_name
 from sparqc.ir.quantizers import DEQUANTIZE, DEQUANTIZERS, FAKE_QUANTIZE, QUANTIZE
 from sparqc.ir.vocabulary.table import OperatorTable
 from sparqc.ir.weighted import weight_of
@@ -67,8 +68,8 @@ class StudyLayer:
 
     @property
     def title(self) -> str:
-        """What to call it: its module, which is unique for nearly all layers."""
-        return self.module or self.name
+        """What people call it."""
+        return layer_name(self.name, self.module)
 
 
 @dataclass(frozen=True, eq=False)

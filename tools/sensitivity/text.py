@@ -70,8 +70,7 @@ def _table(result: Result, rows: list[LayerLoss]) -> Table:
 
 def _cells(result: Result, row: LayerLoss) -> Iterator[str]:
     layer, seconds = row.layer, {w.keep: w.seconds for w in result.ways[row.layer.name]}
-    twins = sum(other.layer.title == layer.title for other in result.rows)
-    yield layer.title if twins == 1 else f"{layer.title} ({layer.name})"
+    yield layer.title
     yield operator_text(layer.op)
     yield shape_text([d for d in layer.shape if isinstance(d, int)])
     for score in (row.int8, row.sparse, row.both):

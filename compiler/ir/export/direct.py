@@ -14,6 +14,7 @@ from sparqc.ir.export.mapping import Mapper
 from sparqc.ir.export.regions import Region, in_order, region_of, regions_of
 from sparqc.ir.export.splice import splice
 from sparqc.ir.graph import Array, Graph, Node, Value
+from sparqc.ir.layer_names import name_of
 from sparqc.ir.uncalibrated import is_uncalibrated
 from sparqc.ir.vocabulary.onnx_schema import DEFAULT_OPSET
 from sparqc.ir.vocabulary.table import OperatorTable
@@ -72,8 +73,7 @@ def export_graph(
     for node in copy.nodes:
         if is_uncalibrated(node):
             raise SparqcError(
-                f"the quantizer {node.output.name!r} ({node.origin.module or 'top level'}) has no "
-                "scale yet",
+                f"the quantizer {name_of(node)!r} has no scale yet",
                 hint="calibrate the graph before it is exported",
             )
     export = _Export(copy, table, opset, example)

@@ -89,3 +89,13 @@ def _line(text: str) -> str:
 def _without_folder(source: str) -> str:
     """`model.py:37` of `/home/me/model.py:37`, and of a path of Windows."""
     return re.split(r"[\\/]", source)[-1]
+
+
+def modules_of(model: onnx.ModelProto) -> dict[str, str]:
+    """The module of each node, by its name and by what it gives, where it is known."""
+    found: dict[str, str] = {}
+    for node in model.graph.node:
+        module = origin_of(node).module
+        if module and module != node.name:
+            found |= {name: module for name in (node.name, *node.output) if name}
+    return found

@@ -289,7 +289,7 @@ def test_activations_that_are_no_numbers(residual: Residual, bad: float) -> None
     good, broken = images(2)
     broken[0][1, 2, 3, 4] = bad
     message = failure(residual, context([good, broken]))
-    assert message.startswith("'x' (module block.conv1) is NaN or infinite in calibration batch 2")
+    assert message.startswith("'x (block.conv1)' is NaN or infinite in calibration batch 2")
 
 
 def test_an_overflow_inside_names_the_module(residual: Residual) -> None:
@@ -297,7 +297,7 @@ def test_an_overflow_inside_names_the_module(residual: Residual) -> None:
     assert weight is not None
     weight[:] = 3e38
     message = failure(residual, context([[np.full((1, 4, 6, 6), 2, np.float32)]]))
-    assert message.startswith("'relu1' (module block.relu1) is NaN or infinite in calibration ba")
+    assert message.startswith("'relu1 (block.relu1)' is NaN or infinite in calibration ba")
 
 
 def test_weights_that_are_no_numbers(residual: Residual) -> None:
@@ -305,7 +305,7 @@ def test_weights_that_are_no_numbers(residual: Residual) -> None:
     assert weight is not None
     weight[0] = np.nan
     residual.quantize("conv2.weight", residual.scale("s", (4,)), [("conv2", "w")], axis=0)
-    with pytest.raises(SparqcError, match=r"'conv2.weight' \(module block.conv2\) has NaN"):
+    with pytest.raises(SparqcError, match=r"'conv2.weight \(block.conv2\)' has NaN"):
         Calibrate().run(residual.graph, context())
 
 
@@ -325,7 +325,7 @@ def test_a_quantizer_that_nothing_reads_saw_no_data(residual: Residual) -> None:
 
 def test_an_activation_with_a_scale_for_each_channel(residual: Residual) -> None:
     residual.quantize("relu1", residual.scale("s", (4,)), [("conv2", "x")], axis=1)
-    with pytest.raises(SparqcError, match=r"'relu1'.* has a scale for each channel"):
+    with pytest.raises(SparqcError, match=r"relu1.* has a scale for each channel"):
         Calibrate().run(residual.graph, context(images(1)))
 
 

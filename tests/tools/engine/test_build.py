@@ -102,4 +102,4 @@ def test_a_disk_that_refuses_leaves_nothing(model, tmp_path, monkeypatch):
 
 def test_a_float_model_is_named_node_by_node(tmp_path):
     onnx.save(float_conv(), tmp_path / "model.onnx")
-    assert "conv (Conv, w): its data arrive as float32" in run(tmp_path / "model.onnx").output
+    assert "conv: Conv with w: its data arrive as float32" in run(tmp_path / "model.onnx").output

@@ -24,7 +24,7 @@ REPORT = EngineReport(
     kernels=(CONV,),
     operators=(
         EngineOperator("conv", "Conv", "w", "int8", "conv_0"),
-        EngineOperator("fc[0]", "Gemm", "v", "float", "fc_1", "its data arrive as float32"),
+        EngineOperator("fc[0]", "Gemm", "v", "float", "fc_1", "its data arrive as float32", "head"),
         EngineOperator("dead", "Gemm", "u", "unknown", reason="no kernel names it"),
     ),
     shapes=(("x", (8, 3, 10, 10)),),
@@ -72,7 +72,7 @@ def test_the_summary_says_what_a_person_asks_first():
     text = text_of(REPORT)
     assert "accepted by TensorRT-RTX 1.7 for SM86 in 1.2 s" in text
     assert "1 of 3 weighted operators run in INT8" in text
-    assert "fc[0] (Gemm, v): its data arrive as float32" in text
+    assert "fc[0] (head): Gemm with v: its data arrive as float32" in text
     assert "51.2 kB of activations read, 0.2 MB written at batch 8" in text
     assert "sparse tactics are picked at run time and not seen here" in text
 

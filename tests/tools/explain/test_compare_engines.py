@@ -45,7 +45,7 @@ def test_an_add_that_runs_by_itself_is_a_split():
     alone = kernel("add", "add_11", "relu_12", layer_type="PointWiseV2")
     (difference,) = found(QUANTIZE, FIRST, kernel("conv", "conv2"), alone, THIRD).differences
     assert (difference.kind, difference.engine) == ("split", ("conv", "add"))
-    assert difference.message == "relu_12 (conv, add, relu) runs as 2 kernels: conv, add"
+    assert difference.message == "relu_12 [conv, add, relu] runs as 2 kernels: conv, add"
 
 
 def test_a_kernel_that_takes_in_two_is_merged():

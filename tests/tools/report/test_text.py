@@ -33,6 +33,7 @@ def layer(number: int, *, float_reason: str = "", dense_reason: str = "") -> Lay
         float_reason=float_reason,
         sparse=not dense_reason,
         dense_reason=dense_reason,
+        module=f"stages.{number}.conv",
     )
 
 
@@ -81,13 +82,13 @@ target    tensorrt-11  (sparqc 0.1.0)
 passes    fold, place
 
 layers    3 with weights: 2 in INT8, 2 sparse 2:4
-  layer          operator  weight     INT8                           2:4
-  stages.0.conv  conv      64x64x3x3  INT8                           dense: 2:4 kernels want C % 16
-                                                                     == 0 and K % 8 == 0: weight
-                                                                     [64, 3, 7, 7]
-  stages.1.conv  conv      64x64x3x3  INT8                           2:4
-  stages.2.conv  conv      64x64x3x3  float: excluded by --exclude   2:4
-                                      stages.2.*
+  layer                   operator  weight     INT8                       2:4
+  conv_0 (stages.0.conv)  conv      64x64x3x3  INT8                       dense: 2:4 kernels want C
+                                                                          % 16 == 0 and K % 8 == 0:
+                                                                          weight [64, 3, 7, 7]
+  conv_1 (stages.1.conv)  conv      64x64x3x3  INT8                       2:4
+  conv_2 (stages.2.conv)  conv      64x64x3x3  float: excluded by         2:4
+                                               --exclude stages.2.*
           without weights: 1 max_pool INT8
 adds      2 read one input as INT8
 
@@ -126,16 +127,17 @@ def test_long_models_are_shown_in_groups() -> None:
     odd = layer(300, float_reason="grouped")
     shown = text(replace(REPORT, layers=(*rows, odd)))
     assert (
-        "300  conv      INT8            2:4  stages.0.conv, stages.1.conv, stages.2.conv" in shown
+        "300  conv      INT8            2:4  conv_0 (stages.0.conv), conv_1 (stages.1.conv),"
+        in shown
     )
     assert "and 297 more" in " ".join(shown.split())
-    assert "1  conv      float: grouped  2:4  stages.300.conv" in shown
+    assert "1  conv      float: grouped  2:4  conv_300 (stages.300.conv)" in shown
     assert len(shown.splitlines()) < 30
 
 
 def test_every_layer_is_shown_on_request() -> None:
     shown = text(replace(REPORT, layers=tuple(map(layer, range(300)))), verbose=True)
-    assert all(f"stages.{i}.conv " in shown for i in range(300))
+    assert all(f"conv_{i} (stages.{i}.conv) " in shown for i in range(300))
 
 
 def test_findings_stand_with_the_worst_first_and_together() -> None:
@@ -208,7 +210,7 @@ def test_ranges_worth_a_note() -> None:
     assert list(range_notes(Facts(CalibratedRanges(tuple(ranges))))) == [
         "w: 2 channels are zero throughout (3, 7); the scale is a stand-in",
         "z is zero throughout the calibration data; its scale is a stand-in",
-        "a (up to 1) and b (up to 9) share one scale, which is coarse for the former",
+        "a, up to 1, and b, up to 9, share one scale, which is coarse for the former",
     ]
 
 
@@ -225,13 +227,13 @@ def test_quantizers_that_look_bad_are_named_worst_first() -> None:
     )
     facts = Facts(CalibratedRanges(ranges))
     assert list(range_notes(facts)) == [
-        "quantizers below 25 dB: worse (12.5 dB), coarse (20.0 dB)",
-        "quantizers with outliers of more than 4 times the usual range: worse (12.5 dB)",
-        "quantizers that clip more than 1 % of their values: cut (30.0 dB)",
+        "quantizers below 25 dB: worse (m): 12.5 dB, coarse (m): 20.0 dB",
+        "quantizers with outliers of more than 4 times the usual range: worse (m): 12.5 dB",
+        "quantizers that clip more than 1 % of their values: cut (m): 30.0 dB",
     ]
     rows = quantizer_rows(facts)
     assert range_line(rows) == (
-        "5 measured: signal-to-noise ratio 30.0 dB in the median, the least 12.5 dB (worse)"
+        "5 measured: signal-to-noise ratio 30.0 dB in the median, the least 12.5 dB, of worse (m)"
     )
     assert rows[1].to_json()["snr_db"] is None  # JSON has no infinity
     assert rows[3].to_json()["concerns"] == [
