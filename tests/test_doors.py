@@ -13,6 +13,7 @@ import pytest
 import sparqc
 import sparqc.extend
 from sparqc.base.plugins import GROUPS
+from sparqc.ir.onnx.provenance import KEYS
 from sparqc.passes.check.record import TARGET, Inventory
 from tests.test_rooms import FLOORS, ROOT, imports, report
 
@@ -20,7 +21,7 @@ DOORS = {"sparqc": sparqc, "sparqc.extend": sparqc.extend}
 #: What `python -m` and `torchrun -m` run.
 COMMAND = re.compile(r"-m sparqc\.tools[\w.]*")
 #: What looks like a module and is none: entry-point groups, and keys in the metadata of a file.
-NO_MODULES = {*GROUPS, TARGET, *Inventory().to_metadata()}
+NO_MODULES = {*GROUPS, TARGET, *Inventory().to_metadata(), *KEYS}
 #: The rooms, which CONTRIBUTING.md lists for people who work inside.
 ROOMS = {room for floor in FLOORS for room in floor}
 

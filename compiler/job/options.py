@@ -31,7 +31,7 @@ class Options:
     )
     exclude: tuple[str, ...] = option(
         (),
-        "Leave operators as they are: first_conv, heads, nn.linear, 'layer4.*'.",
+        "Leave operators as they are: first_conv, heads, nn.linear, conv_9, 'layer4.*'.",
         metavar="SELECTOR",
     )
     dense: tuple[str, ...] = option(

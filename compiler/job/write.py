@@ -39,8 +39,7 @@ def write_for(
 def reads_origins(target: Profile) -> bool:
     """Whether a target reads files of an IR in which nodes have metadata: that of its newest opset.
 
-    An older parser, such as that of TensorRT 8.6, gets a file that does not say where nodes come
-    from.
+    An older parser gets a file that does not say where nodes come from.
     """
     newest = onnx.helper.make_opsetid("", target.max_opset)
     return onnx.helper.find_min_ir_version_for([newest], ignore_unknown=True) >= METADATA_IR

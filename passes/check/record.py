@@ -45,7 +45,7 @@ class Record(Pass):
 
     Other tools (simplifiers, optimizers, converters) run after sparqc.  `sparqc check` compares
     what they leave with this list and names what is gone.  The list holds names of the graph
-    alone, so that two spellings of one model still give the same bytes.
+    alone, so that two spellings of one model give the same list.
     """
 
     name = "record"

@@ -25,7 +25,7 @@ _PATH = click.Path(path_type=Path)
 @click.command("explain")
 @click.argument("file", type=_PATH)
 @recorded_options
-@click.option("--node", metavar="NAME", help="Say all about one ONNX node or tensor.")
+@click.option("--node", metavar="NAME", help="Say all about one ONNX node, tensor or module.")
 @click.option(
     "--engine",
     "listing",

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 def why_command(request: Request, value: str, after: str | None) -> None:
     """Say which rules made VALUE, and from which line of MODEL.
 
-    VALUE is the name of a value or of a module of the graph, or a glob over either.
+    VALUE is the name of a value or of a module of the graph, a glob over either, or both as
+    reports name a layer: 'conv_9 (c2.m.a.conv)'.
     """
     from sparqc.tools.inspect.find_nodes import find_nodes
     from sparqc.tools.inspect.stages import END, graph_after

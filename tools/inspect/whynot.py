@@ -35,7 +35,8 @@ NAMED = 5
 def whynot_command(request: Request, rule: str, node: str | None, after: str | None) -> None:
     """Say why RULE (or a fusion, share or check) does not match in MODEL.
 
-    NODE is a value or a module; without it, every node at which the rule could match is asked.
+    NODE is a value, a module, or 'conv_9 (c2.m.a.conv)'; without it, every node at which the rule
+    could match is asked.
     """
     from sparqc.match.match import Matcher
     from sparqc.pipeline.library import read_user_file, rulebook

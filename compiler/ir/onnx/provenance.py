@@ -21,8 +21,7 @@ from sparqc.ir.onnx.readable_metadata import is_text
 
 #: The version of the IR that gave nodes metadata.
 METADATA_IR = 10
-PREFIX = "sparqc."
-_MODULE, _SOURCE, _RULES = (PREFIX + word for word in ("module", "source", "rules"))
+KEYS = _MODULE, _SOURCE, _RULES = "sparqc.module", "sparqc.source", "sparqc.rules"
 _SCOPES, _TRACE = "pkg.torch.onnx.name_scopes", "pkg.torch.onnx.stack_trace"
 
 #: Longer texts are not read, and not written: no module path or name of a file is that long.
@@ -57,7 +56,7 @@ def add_origin(node: onnx.NodeProto, origin: Origin) -> bool:
 def origin_of(node: onnx.NodeProto) -> Origin:
     """Where a node comes from: as sparqc wrote it, or torch's exporter, else the node's name."""
     known = {p.key: p.value for p in node.metadata_props if is_text(p.key) and is_text(p.value)}
-    if any(key in known for key in (_MODULE, _SOURCE, _RULES)):
+    if any(key in known for key in KEYS):
         return _own(known)
     if _SCOPES in known:
         return _exporters(known)

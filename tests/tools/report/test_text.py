@@ -243,4 +243,4 @@ def test_quantizers_that_look_bad_are_named_worst_first() -> None:
     shown = text(replace(REPORT, quantizers=rows), verbose=True)
     assert "ranges    5 measured: signal-to-noise ratio 30.0 dB in the median" in shown
     table = [line.split() for line in shown.splitlines()]
-    assert ["worse", "mse", "1.5", "2", "none", "12.5", "40.0"] in table
+    assert ["worse", "(m)", "mse", "1.5", "2", "none", "12.5", "40.0"] in table
