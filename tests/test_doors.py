@@ -13,7 +13,7 @@ import pytest
 import sparqc
 import sparqc.extend
 from sparqc.base.plugins import GROUPS
-from sparqc.ir.onnx.provenance import KEYS
+from sparqc.ir.onnx.metadata.provenance import KEYS
 from sparqc.passes.check.record import TARGET, Inventory
 from tests.test_rooms import FLOORS, ROOT, imports, report
 

@@ -9,7 +9,7 @@ from sparqc.declared.targets import Profile
 from sparqc.errors import SparqcError
 from sparqc.ir.graph import Graph
 from sparqc.ir.onnx.adapter import write_onnx
-from sparqc.ir.onnx.provenance import METADATA_IR
+from sparqc.ir.onnx.metadata.provenance import METADATA_IR
 from sparqc.ir.vocabulary.table import OperatorTable
 
 

@@ -13,7 +13,7 @@ from sparqc.errors import SparqcError
 from sparqc.ir.graph import Graph
 from sparqc.ir.onnx.adapter import load_onnx
 from sparqc.ir.onnx.meaning.faults import structure_faults
-from sparqc.ir.onnx.provenance import modules_of
+from sparqc.ir.onnx.metadata.provenance import modules_of
 from sparqc.job.open import Job, new_job
 from sparqc.job.options import Options
 from sparqc.passes.check.check import Finding, findings_of

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import onnx
 
-from sparqc.ir.onnx.provenance import modules_of
+from sparqc.ir.onnx.metadata.provenance import modules_of
 
 #: The operators that TensorRT may run in INT8 on tensor cores, and where their weight stands.
 #: MatMul has no fixed place; the second operand is asked first.

@@ -11,7 +11,7 @@ import onnx
 from sparqc.errors import UsageError
 from sparqc.ir.graph import Graph
 from sparqc.ir.onnx.adapter import load_onnx
-from sparqc.ir.onnx.provenance import modules_of
+from sparqc.ir.onnx.metadata.provenance import modules_of
 from sparqc.ir.quantizers import onnx_conversions
 from sparqc.job.open import new_job
 from sparqc.match.match import Index, Matcher

@@ -20,9 +20,9 @@ from sparqc.errors import SparqcError, UsageError
 from sparqc.ir.onnx.external import external_data, tensors_of
 from sparqc.ir.onnx.meaning.faults import require_meaning
 from sparqc.ir.onnx.meaning.growth import require_finite
+from sparqc.ir.onnx.metadata.readable import drop_damaged_metadata, has_damaged_metadata
 from sparqc.ir.onnx.opset import opset_of
 from sparqc.ir.onnx.order import describe, sorted_nodes
-from sparqc.ir.onnx.readable_metadata import drop_damaged_metadata, has_damaged_metadata
 from sparqc.ir.onnx.skeleton import copy_fields, skeleton_of
 from sparqc.ir.onnx.stated import open_sizes
 

@@ -17,11 +17,11 @@ from sparqc.errors import SparqcError
 from sparqc.ir.graph import Attribute, Graph, TensorType, Value
 from sparqc.ir.onnx.calls import OnnxCall, OnnxCallBuilder
 from sparqc.ir.onnx.infer import complete_types
+from sparqc.ir.onnx.metadata.provenance import origin_of
 from sparqc.ir.onnx.names import Names
 from sparqc.ir.onnx.native import OnnxNative
 from sparqc.ir.onnx.opset import convert_opset
 from sparqc.ir.onnx.order import captured_names, describe, domains_of, sorted_nodes, subgraphs_of
-from sparqc.ir.onnx.provenance import origin_of
 from sparqc.ir.onnx.types import is_complete, is_open, tensor_type
 from sparqc.ir.vocabulary.onnx_schema import DEFAULT_OPSET, OLDEST_OPSET, Signature, plain
 from sparqc.ir.vocabulary.table import OperatorTable

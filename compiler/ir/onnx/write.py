@@ -16,10 +16,10 @@ from onnx_graphsurgeon.logger import G_LOGGER
 
 from sparqc.errors import NoForm
 from sparqc.ir.graph import Array, Attribute, Graph, Node, Origin, TensorType, Value
+from sparqc.ir.onnx.metadata.provenance import METADATA_IR, add_origin
 from sparqc.ir.onnx.names import Names
 from sparqc.ir.onnx.native import OnnxNative, OnnxRaw
 from sparqc.ir.onnx.order import captured_names, domains_of, renamed_captures
-from sparqc.ir.onnx.provenance import METADATA_IR, add_origin
 from sparqc.ir.onnx.same_form import require_same_form
 from sparqc.ir.onnx.skeleton import SMALL, external_stub
 from sparqc.ir.onnx.types import element_type, known_dims, numpy_dtype

@@ -17,7 +17,7 @@ from itertools import islice
 import onnx
 
 from sparqc.ir.graph import Origin
-from sparqc.ir.onnx.readable_metadata import is_text
+from sparqc.ir.onnx.metadata.readable import is_text
 
 #: The version of the IR that gave nodes metadata.
 METADATA_IR = 10

@@ -5,7 +5,7 @@ import pytest
 
 from sparqc.ir.graph import Origin
 from sparqc.ir.onnx.adapter import load_onnx, read_onnx, whole_model, write_onnx
-from sparqc.ir.onnx.provenance import LONGEST, MOST_RULES, origin_of
+from sparqc.ir.onnx.metadata.provenance import LONGEST, MOST_RULES, origin_of
 from sparqc.ir.vocabulary.table import default_table
 from tests.ir.onnx_models import model
 
