@@ -131,7 +131,7 @@ def test_the_table_ranks_the_layers_by_their_loss(
     assert cli.run(["sensitivity", str(folder / "model.py"), "--batches", "1"]) == 0
     lines = capsys.readouterr().out.splitlines()
     start = next(i for i, line in enumerate(lines) if line.startswith("layer"))
-    assert {line.split()[0] for line in lines[start + 1 : start + 3]} == {"full", "loud"}
+    assert {line.split()[1] for line in lines[start + 1 : start + 3]} == {"(full)", "(loud)"}
     assert "at least" in lines[2] and "roofline" in lines[2]
 
 
