@@ -30,6 +30,7 @@ class KeptOperator:
     value: str
     op: str
     reason: str
+    module: str = ""
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,9 @@ class Half(Pass):
         reasons = _Spread(graph, context, signatures, kept.reasons).reasons
         writer = Writer(graph, Typing(signatures, frozenset(reasons)))
         rows = tuple(
-            KeptOperator(n.output.name, n.op, reasons[n]) for n in graph.nodes if n in reasons
+            KeptOperator(n.output.name, n.op, reasons[n], n.origin.module)
+            for n in graph.nodes
+            if n in reasons
         )
         writer.write()
         _round_scales(context.scales)

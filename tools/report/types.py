@@ -9,6 +9,7 @@ from typing import Any
 
 from sparqc.base.text import shortened
 from sparqc.ir.graph import Graph, Node
+from sparqc.ir.layer_names import layer_name
 from sparqc.ir.quantizers import CONVERSIONS, reads_codes_only
 from sparqc.passes.boundary import BoundaryEnds, End
 from sparqc.passes.half.half import HalfConversion, KeptOperator
@@ -75,7 +76,7 @@ def type_lines(types: OperatorTypes) -> Iterator[str]:
     )
     groups: dict[str, list[str]] = {}
     for kept in types.kept:
-        groups.setdefault(kept.reason, []).append(kept.value)
+        groups.setdefault(kept.reason, []).append(layer_name(kept.value, kept.module))
     for reason, values in groups.items():
         yield f"FP32: {shortened(values)}: {reason}"
     if types.clamped:
