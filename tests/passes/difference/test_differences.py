@@ -94,6 +94,11 @@ def linear_resize(n: Net) -> str:
     return conv(n, n.op("Resize", before, "", scales, mode="linear"), "b")
 
 
+def space_to_depth(n: Net) -> str:
+    before = n.qdq(n.op("Relu", conv(n, "x", "a")))
+    return conv(n, n.op("SpaceToDepth", before, blocksize=2), "b", (64, 128))
+
+
 def padded(mode: str, value: float) -> Callable[[Net], str]:
     def build(n: Net) -> str:
         pads = n.constant("pads", np.array([0, 0, 1, 1, 0, 0, 1, 1]))
@@ -146,6 +151,7 @@ def grouped_transposed(n: Net) -> str:
     ("build", "expected", "says"),
     [
         (linear_resize, "float-readers", "no fusion of the target takes it in INT8"),
+        (space_to_depth, "float-readers", "no fusion of the target takes it in INT8"),
         (padded("constant", 1), "float-readers", "no fusion of the target takes it in INT8"),
         (padded("reflect", 0), "float-readers", "no fusion of the target takes it in INT8"),
         (in_front_of_the_activation, "pair-inside-kernel", "inside of conv_act"),
