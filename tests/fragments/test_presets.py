@@ -104,7 +104,7 @@ def shared_range(knobs=()):
 def test_ranges_that_are_far_apart_under_one_scale_are_named():
     (found,) = shared_range()
     assert found.grade == "note"
-    assert "relu (up to" in found.message
+    assert "relu, up to" in found.message
     assert set(found.nodes) == {"relu", "mul", "concat"}
 
 

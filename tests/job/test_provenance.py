@@ -63,13 +63,13 @@ def test_each_node_says_its_module_its_line_and_its_rules(file):
 
 
 def test_nothing_in_it_says_where_somebody_keeps_their_files(file, tmp_path):
-    rules = tmp_path / "mine.spq"
+    rules = tmp_path / "sums_as_differences.spq"
     rules.write_text(
         'rule as_difference on fx preserves exact:\n    "A sum is a difference of the negative."\n'
         "    match:\n        y = nn.add(a, b)\n"
         "    rewrite:\n        n = nn.neg(b)\n        y = nn.sub(a, n)\n"
     )
-    text = compiled(patterns=[rules], passes="mine,default").SerializeToString()
+    text = compiled(patterns=[rules], passes="sums-as-differences,default").SerializeToString()
     assert b"as_difference" in text
     assert str(tmp_path).encode() not in text
     assert str(__file__).rpartition("/")[0].encode() not in text

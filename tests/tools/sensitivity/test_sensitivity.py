@@ -49,7 +49,7 @@ def studied(tmp_path_factory: pytest.TempPathFactory) -> tuple[Opened, Study]:
 def rows(studied: tuple[Opened, Study]) -> dict[str, LayerLoss]:
     found, network = studied
     judge = Judge(network, found.loaded, MetricChoice())
-    return {row.layer.title: row for row in measure(network, judge)}
+    return {row.layer.module: row for row in measure(network, judge)}
 
 
 def outputs(graph: Graph, network: Study) -> list[Array]:
@@ -123,7 +123,7 @@ def test_batches_that_find_no_room_run_through_all_layers_with_the_same_result(
     found, network = studied
     judge = Judge(network, found.loaded, MetricChoice())
     judge.calibration.room = 0
-    again = {row.layer.title: row for row in measure(network, judge)}
+    again = {row.layer.module: row for row in measure(network, judge)}
     assert all(call.known is None for call in judge.calibration.states)
     assert {n: r.both for n, r in again.items()} == {n: r.both for n, r in rows.items()}
 
@@ -177,12 +177,12 @@ def test_evaluate_counts_where_the_model_offers_it(tmp_path: Path) -> None:
     path = model_file(tmp_path, evaluate=EVALUATE)
     result = run(path)
     assert result.scale.name == "agreement" and result.scale.baseline.metric == 100
-    assert result.ranked[0].layer.title in ("loud", "full")
+    assert result.ranked[0].layer.module in ("loud", "full")
     assert any("--metric chooses another: error" in note for note in result.notes)
     error = run(path, MetricChoice("error", lower_is_better=True))
-    losses = {r.layer.title: error.scale.loss(r.planned) for r in error.rows}
+    losses = {r.layer.module: error.scale.loss(r.planned) for r in error.rows}
     assert all(loss > 0 for loss in losses.values())
-    assert [r.layer.title for r in error.ranked] == sorted(losses, key=lambda n: -losses[n])
+    assert [r.layer.module for r in error.ranked] == sorted(losses, key=lambda n: -losses[n])
 
 
 def test_snr_is_measured_where_it_is_asked_for(tmp_path: Path) -> None:
@@ -214,7 +214,7 @@ def test_a_metric_that_a_layer_turns_into_nan_names_the_layer(tmp_path: Path) ->
     broken = EVALUATE.replace(
         "100 * right / 64", "float('nan') if error > 1e-3 else 100 * right / 64"
     )
-    with pytest.raises(SparqcError, match="gave nan as 'agreement' for loud in INT8"):
+    with pytest.raises(SparqcError, match="gave nan as 'agreement' for conv_2 \\(loud\\) in INT8"):
         run(model_file(tmp_path, evaluate=broken))
 
 
@@ -243,7 +243,7 @@ def test_pipelines_that_do_one_of_both(tmp_path: Path) -> None:
 
 def test_weights_that_pruning_repairs_lose_less(tmp_path: Path, rows: dict[str, LayerLoss]) -> None:
     found = run(model_file(tmp_path), passes="default,+prune{method=sparsegpt}@instead=prune")
-    full = next(row for row in found.rows if row.layer.title == "full")
+    full = next(row for row in found.rows if row.layer.module == "full")
     assert full.layer.masked[0].repaired
     assert full.sparse and rows["full"].sparse
     assert full.sparse.snr > rows["full"].sparse.snr + 6
