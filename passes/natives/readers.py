@@ -8,6 +8,15 @@ from sparqc.ir.vocabulary.table import default_table
 from sparqc.ir.weighted import weight_spec
 
 
+@native("is_multiplied")
+def is_multiplied(value: Value) -> bool:
+    """Whether an operator with a weight reads a value as its data or its weight, not as its bias
+    alone."""
+    table = default_table()
+    read = [(weight_spec(node, table), node.slots_of(value)) for node in value.readers]
+    return any(spec is not None and slots != (spec.bias,) for spec, slots in read)
+
+
 @native("is_bias")
 def is_bias(value: Value) -> bool:
     """Whether every reader of a value adds it to a product as its bias."""
