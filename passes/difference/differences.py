@@ -43,7 +43,7 @@ def compared(graph: Graph, context: Context, gpu: Gpu) -> Compared:
     """Hold an ONNX graph against its plan: findings with their prices on a GPU, the dearest
     first."""
     now = prediction(graph, context)
-    sparse = tuple(sparse_findings(now.engine))
+    sparse = tuple(sparse_findings(now.engine, graph))
     if not any(node.op in CONVERSIONS for node in graph.nodes):
         return Compared(sparse)
     try:

@@ -296,16 +296,6 @@ def test_a_broken_mask_is_told_from_a_dense_weight():
     assert row.two_four.reason.startswith("2:4 is broken: 1 of 9216 groups")
 
 
-def test_a_weight_of_zeros_is_not_taken_for_a_pruned_one():
-    """Networks without normalization begin with such layers: nobody meant them to be 2:4."""
-    net = Net(("batch", 64, 8, 8))
-    value = net.conv("x", "conv", (64, 64))
-    net.constants["conv_w"][:] = 0
-    engine = predicted(net.model(value))
-    assert not engine.ledger[0].sparse
-    assert engine.ledger[0].missing == "it holds zeros alone, which nobody pruned"
-
-
 def test_the_plan_names_values_groups_and_weights():
     net = Net()
     value = net.op("Relu", net.conv("x", "conv1"))

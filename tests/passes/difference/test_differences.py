@@ -266,6 +266,13 @@ def test_two_four_that_no_kernel_takes_is_named_by_its_line() -> None:
     assert layer((32, 16, 3, 3), groups=2) == ["two-four-grouped"]
 
 
+def test_a_weight_of_zeros_was_not_pruned_for_nothing() -> None:
+    """It is 2:4, but so it was made: the last layer of a residual block often begins so."""
+    n = Net(("batch", 20, 8, 8))
+    weight = n.constant("w", np.zeros((20, 20, 3, 3), np.float32))
+    assert ids(n.model(n.op("Conv", "x", weight))) == []
+
+
 # -- attention: the choice of whoever quantized it ------------------------------------------------
 
 
