@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
@@ -27,7 +28,7 @@ class Images:
 
 
 @dataclass(frozen=True)
-class MatrixForm:
+class MatrixForm(ABC):
     """What a layer's weight, input and output look like as matrices, for each of G groups.
 
     Columns are ordered with the reduction axis last, so that the four neighbours of 2:4 along that
@@ -38,21 +39,21 @@ class MatrixForm:
     rows: int  # K: output channels of a group
     columns: int  # N: what one output channel of a group sums over
 
+    @abstractmethod
     def to_rows(self, weight: Tensor) -> Tensor:
         """The weight as [G, K, N]."""
-        raise NotImplementedError
 
+    @abstractmethod
     def to_weight(self, rows: Tensor) -> Tensor:
         """[G, K, N] as the weight: the inverse of `to_rows`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def inputs(self, x: Tensor, images: Images) -> Tensor:
         """The samples [G, n, N] of the layer's input."""
-        raise NotImplementedError
 
+    @abstractmethod
     def outputs(self, y: Tensor, images: Images) -> Tensor:
         """The same samples [G, n, K] of its output."""
-        raise NotImplementedError
 
     def per_channel(self, values: Tensor) -> Tensor:
         """[G, K] as one number for each output channel."""
