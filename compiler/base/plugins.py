@@ -1,10 +1,10 @@
 """What installed distributions contribute: modules and files, found through entry points.
 
 An entry point of the group "sparqc.passes" names a module that registers passes when it is
-imported; where it names a package, every module inside is imported, but for packages that say
-`__registers__ = False`.  One of "sparqc.patterns" names
-a package whose pattern files and TOML tables are found wherever they lie in it.  One of
-"sparqc.operators" names a module or an iterable of operators (see `sparqc.ir.vocabulary.table`).
+imported; where it names a package, every module inside is imported, but for those of packages that
+say `__registers__ = False`.  One of "sparqc.patterns" names a package whose pattern files and TOML
+tables are found wherever they lie in it.  One of "sparqc.operators" names a module or an iterable
+of operators (see `sparqc.ir.vocabulary.table`).
 """
 
 from __future__ import annotations

@@ -35,11 +35,11 @@ def test_a_package_that_says_it_registers_nothing_does_not() -> None:
 def test_modules_of_such_a_package_are_not_imported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for folder, text in {"loud": "", "loud/work": "__registers__ = False\n"}.items():
+    for folder, text in {"loud": "", "loud/inner": "__registers__ = False\n"}.items():
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "__init__.py").write_text(text)
     (tmp_path / "loud/first.py").write_text("")
-    (tmp_path / "loud/work/heavy.py").write_text("raise ImportError('it was imported')\n")
+    (tmp_path / "loud/inner/heavy.py").write_text("raise ImportError('it was imported')\n")
     monkeypatch.syspath_prepend(tmp_path)
     Plugin("sparqc.passes", "loud", "loud", "loud").load_modules()
-    assert "loud.first" in sys.modules and "loud.work.heavy" not in sys.modules
+    assert "loud.first" in sys.modules and "loud.inner.heavy" not in sys.modules
