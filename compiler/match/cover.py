@@ -57,12 +57,13 @@ class Cover(Sequence[Match]):
         """Add the longest fusion rooted at a node whose operators are all free."""
         if node in self._owners:
             return
-        fitting = [m for f in self._index.at(node) for m in self._matcher.holding(f, node)]
-        fitting.sort(key=precedence)  # stable: then the matcher's order
-        match = next((m for m in fitting if not any(n in self._owners for n in m.nodes)), None)
-        if match is not None:
+        for match in by_precedence(self._index.at(node), node, self._matcher):
+            taken = any(n in self._owners for n in match.nodes)
+            if taken or not self._matcher.holds(match):
+                continue
             self._matches.append(match)
             self._owners.update(dict.fromkeys(match.nodes, match))
+            return
 
     @overload
     def __getitem__(self, index: int) -> Match: ...
@@ -78,7 +79,7 @@ class Cover(Sequence[Match]):
 def cover(graph: Graph, matcher: Matcher, fusions: Iterable[FusionDecl]) -> Cover:
     """Cover a graph with fusions whose `where` holds, from the outputs to the inputs.
 
-    At each root the longest match wins (then see `precedence`, then the matcher's order).  A match
+    At each root the longest match wins (see `by_precedence`).  A match
     that would take an operator of another fusion is passed over for the next one.  Values between
     fusions are shared.  The result depends neither on the order of the nodes nor on that of the
     fusions.
@@ -90,8 +91,14 @@ def cover(graph: Graph, matcher: Matcher, fusions: Iterable[FusionDecl]) -> Cove
     return found
 
 
-def precedence(match: Match) -> tuple[int, int, str]:
-    """Sorts fusions at one root: the longest, of these one that replaces others, then by name."""
+def by_precedence(fusions: Iterable[FusionDecl], root: Node, matcher: Matcher) -> list[Match]:
+    """The matches of fusions at one root, whose `where` is not asked yet: the longest first, of
+    these one that replaces others, then by name, then in the matcher's order."""
+    found = [match for fusion in fusions for match in matcher.matches(fusion, root)]
+    return sorted(found, key=_precedence)
+
+
+def _precedence(match: Match) -> tuple[int, int, str]:
     replaced = cast(FusionDecl, match.decl).replaces
     return -len(match.nodes), -len(replaced), match.decl.name
 

@@ -65,7 +65,11 @@ class Matcher:
 
     def holding(self, decl: Declaration, node: Node) -> Iterator[Match]:
         """The matches whose `where` holds, most operators first."""
-        return (m for m in self.matches(decl, node) if failing(decl.where, m, self) is None)
+        return (m for m in self.matches(decl, node) if self.holds(m))
+
+    def holds(self, match: Match) -> bool:
+        """Whether the `where` of a match's declaration holds."""
+        return failing(match.decl.where, match, self) is None
 
     def first(self, decl: Declaration, node: Node) -> Match | None:
         """The first match whose `where` holds."""

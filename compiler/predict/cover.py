@@ -11,7 +11,7 @@ from sparqc.ir.quantizers import DEQUANTIZE
 from sparqc.ir.vocabulary.table import OperatorTable
 from sparqc.ir.weighted import Weighted, weight_of
 from sparqc.lang.ast import FusionDecl, Literal
-from sparqc.match.cover import precedence
+from sparqc.match.cover import by_precedence
 from sparqc.match.evaluate import failing
 from sparqc.match.match import Index, Match, Matcher
 from sparqc.predict.codes import Flow, fault_of, weight_fault
@@ -42,7 +42,7 @@ class Choice:
 class KernelCover:
     """The chosen fusions of a graph, by operator.
 
-    From the outputs to the inputs; at each root in the order of `precedence`.  An operator with a
+    From the outputs to the inputs; at each root in the order of `by_precedence`.  An operator with a
     weight that is half quantized runs in float.  A kernel in INT8 may read what else it takes in,
     such as the skip of a residual Add, in float, and then writes float.
     """
@@ -63,20 +63,21 @@ class KernelCover:
                 self._take(node, free)
 
     def _take(self, node: Node, free: set[Node]) -> None:
-        fitting = [m for f in self._index.at(node) for m in self._matcher.holding(f, node)]
-        fitting.sort(key=precedence)
-        for match in fitting:
+        for match in by_precedence(self._index.at(node), node, self._matcher):
             open_ = all(n in free and n not in self.owners for n in match.nodes)
-            if open_ and (choice := self._choice(match)) is not None:
+            if not open_ or not self._matcher.holds(match):
+                continue
+            if (choice := self._choice(match)) is not None:
                 self.choices.append(choice)
                 self.owners.update(dict.fromkeys(match.nodes, choice))
                 return
 
     def alone(self, node: Node) -> FusionDecl | None:
         """The fusion that describes a Q or DQ which is a kernel of its own."""
-        fitting = [m for f in self._index.at(node) for m in self._matcher.holding(f, node)]
-        single = sorted((m for m in fitting if m.nodes == (node,)), key=precedence)
-        return cast(FusionDecl, single[0].decl) if single else None
+        for match in by_precedence(self._index.at(node), node, self._matcher):
+            if match.nodes == (node,) and self._matcher.holds(match):
+                return cast(FusionDecl, match.decl)
+        return None
 
     def _choice(self, match: Match) -> Choice | None:
         """How the match runs, None where it is no kernel."""
