@@ -214,11 +214,17 @@ class Template:
 
 @dataclass(frozen=True)
 class Condition:
-    """`expression else name "reason"`; the reason is shown where the condition does not hold."""
+    """`expression else name "reason"`; the reason is shown where the condition does not hold.
+
+    `never "reason" if expression` is the condition that the expression does not hold, and `never
+    "reason"` one that nothing meets: in an `int8` block they hold for a file that asks for INT8 all
+    the same, where others say what is worth its while.
+    """
 
     expr: Expr
     reason: Template | None = None
     span: Span | None = _span()
+    never: bool = False
 
     @property
     def id(self) -> str:

@@ -10,7 +10,7 @@ from sparqc.ir.graph import Graph, Node, Value
 from sparqc.ir.quantizers import DEQUANTIZE
 from sparqc.ir.vocabulary.table import OperatorTable
 from sparqc.ir.weighted import Weighted, weight_of
-from sparqc.lang.ast import FusionDecl, Literal
+from sparqc.lang.ast import FusionDecl
 from sparqc.match.cover import by_precedence
 from sparqc.match.evaluate import failing
 from sparqc.match.match import Index, Match, Matcher
@@ -116,13 +116,13 @@ class KernelCover:
         return next((w for w in found if w is not None), None)
 
     def _never_int8(self, match: Match) -> str:
-        """Why such a kernel is never INT8: a condition that cannot hold, or no operand.
+        """Why such a kernel is never INT8: a line that begins with `never`, or no operand.
 
         Other conditions of the `int8` block say where INT8 is not worth its while: a file that
         asks for it all the same gets it.
         """
         fusion = cast(FusionDecl, match.decl)
-        never = [c for c in fusion.int8_where if c.expr == Literal(False)]
+        never = [c for c in fusion.int8_where if c.never]
         missed = failing(never, match, self._matcher)
         if missed is not None:
             return missed[1]

@@ -101,7 +101,14 @@ def templates(draw: st.DrawFn) -> Template:
     return Template("".join(written), tuple(parts))
 
 
-conditions = st.builds(Condition, expressions, st.none() | templates())
+never = st.builds(
+    lambda told, reason: Condition(
+        Unary("not", told) if told else Literal(False), reason, never=True
+    ),
+    st.none() | expressions,
+    templates(),
+)
+conditions = st.builds(Condition, expressions, st.none() | templates()) | never
 
 # -- patterns --------------------------------------------------------------------------------------
 

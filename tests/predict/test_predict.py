@@ -179,6 +179,26 @@ def test_what_only_one_target_cannot_do_is_known_of_that_target():
     assert "TensorRT-RTX" in engine.ledger[0].int8_in.reason
 
 
+def test_what_a_target_itself_refuses_is_float_however_a_file_is_quantized():
+    """Lines of an `int8` block that begin with `never`; others are advice that a file may ignore.
+
+    TensorRT-RTX was seen to compute both in float, from quantizers as they stand here.
+    """
+    net = Net()
+    sizes = net.op("Concat", net.op("Shape", "x", end=1), net.constant("ones", [1, 1]), axis=0)
+    token = net.op("Expand", net.constant("token", np.ones((1, 1, 16), np.float32)), sizes)
+    weight = net.weight("w", (16, 16), axis=1)
+    learned = net.op("MatMul", net.qdq(token), weight)
+    grouped = net.weight("v", (16, 8, 2, 2), axis=0)
+    transposed = net.op("ConvTranspose", net.qdq("x"), grouped, group=2)
+    engine = predicted(net.model(learned, transposed))
+    assert engine.int8_nodes == []
+    assert [row.int8_in.reason for row in engine.ledger] == [
+        "its data are constant: it is computed once",
+        "grouped transposed convolutions have no INT8 kernel",
+    ]
+
+
 def test_elementwise_operators_in_a_row_are_one_kernel():
     net = Net()
     value = net.op("Tanh", net.op("Mul", net.op("Exp", "x"), "x"))

@@ -21,6 +21,7 @@ from sparqc.lang.ast import (
     RuleDecl,
     ShareDecl,
     Template,
+    Unary,
 )
 from sparqc.lang.format.printer import (
     format_bind,
@@ -40,6 +41,7 @@ from sparqc.lang.parse.wrap import (
     said,
     wrap_code,
     wrap_condition,
+    wrap_never,
     wrap_sentence,
 )
 
@@ -183,7 +185,17 @@ def _raw(header: str, text: str) -> str:
 
 def _conditions(conditions: Sequence[Condition]) -> Iterator[Printed]:
     """The conditions of a block, their reasons below one another where they fit."""
-    yield from _lines((format_expr(c.expr), c.reason, c.span) for c in conditions)
+    plain = [c for c in conditions if not c.never]
+    lines = _lines((format_expr(c.expr), c.reason, c.span) for c in plain)
+    yield from (_never(c) if c.never else next(lines) for c in conditions)
+
+
+def _never(condition: Condition) -> Printed:
+    """`never "reason" if expression`: the condition is that the expression does not hold."""
+    assert condition.reason is not None
+    told = format_expr(condition.expr.operand) if isinstance(condition.expr, Unary) else ""
+    line = condition.span.line if condition.span else 0
+    return Printed(2, wrap_never(condition.reason, told, 2 * STEP), line)
 
 
 def _lines(lines: Iterable[tuple[str, Template | None, Span | None]]) -> Iterator[Printed]:

@@ -69,9 +69,11 @@ class ExpressionBuilder(Transformer[Token, Any]):
         expr, *reason = items
         return Condition(expr, reason[0] if reason else None, self.place(meta))
 
-    def never(self, meta: Meta, items: list[Token]) -> Condition:
-        sentence = read_template(self.token_source(items[1]), self.read_expr)
-        return Condition(Literal(False), sentence, self.place(meta))
+    def never(self, meta: Meta, items: list[Any]) -> Condition:
+        _, text, *told = items
+        sentence, where = read_template(self.token_source(text), self.read_expr), self.place(meta)
+        expr = Unary("not", told[1], told[1].span) if told else Literal(False)
+        return Condition(expr, sentence, where, never=True)
 
     def said(self, meta: Meta, items: list[Token]) -> Template:
         *name, sentence = items[1:]

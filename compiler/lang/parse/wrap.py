@@ -77,13 +77,21 @@ def wrap_condition(expr: str, reason: Template | None, column: int, indent: int)
     """`expr  else name "reason"`, `else` at a column where that fits, else on a line of its own."""
     if reason is None:
         return wrap_code(expr, indent)
-    if expr == "false" and not reason.id:
-        return wrap_sentence("never ", reason.text, indent)
     for line in (f"{expr:<{column}}  {said(reason)}", f"{expr}  {said(reason)}"):
         if indent + len(line) <= PAGE:
             return line
     lead = f"{_MORE}{_lead(reason)}"
     return f"{wrap_code(expr, indent)}\n{wrap_sentence(lead, reason.text, indent)}"
+
+
+def wrap_never(reason: Template, expr: str, indent: int) -> str:
+    """`never "reason" if expr`, or `never "reason"` without an expression."""
+    sentence = wrap_sentence("never ", reason.text, indent)
+    if not expr:
+        return sentence
+    if indent + len(sentence.rsplit("\n")[-1]) + len(f" if {expr}") <= PAGE:
+        return f"{sentence} if {expr}"
+    return f"{sentence}\n{_MORE}if {wrap_code(expr, indent + STEP)}"
 
 
 def said(reason: Template) -> str:
