@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 
-from sparqc.ir.graph import Graph, Node
+from sparqc.ir.graph import Graph, Node, Value
 
 
 def layer_name(name: str, module: str) -> str:
@@ -26,6 +26,12 @@ def layer_name(name: str, module: str) -> str:
 def name_of(node: Node) -> str:
     """What people call the operator of a graph."""
     return layer_name(node.outputs[0].name if node.outputs else node.op, node.origin.module)
+
+
+def value_name(value: Value) -> str:
+    """What people call a value: as the operator that gives it, where there is one."""
+    node = value.producer
+    return value.name if node is None else layer_name(value.name, node.origin.module)
 
 
 def is_meant(wanted: str, name: str, module: str) -> bool:

@@ -11,6 +11,7 @@ import numpy as np
 from sparqc.errors import PatternError, Span, SparqcError, did_you_mean
 from sparqc.ir.constants import is_constant
 from sparqc.ir.graph import Graph, Value
+from sparqc.ir.layer_names import value_name
 from sparqc.lang.ast import (
     Binary,
     Condition,
@@ -117,6 +118,10 @@ class _Evaluation:
 
     def _shown(self, expr: Expr) -> str:
         try:
+            if isinstance(expr, Field) and expr.name == "name":
+                owner = self.of(expr.of)
+                if isinstance(owner, Value):
+                    return value_name(owner)
             return show(self.of(expr))
         except Undetermined:
             return "?"

@@ -42,8 +42,8 @@ class Choice:
 class KernelCover:
     """The chosen fusions of a graph, by operator.
 
-    From the outputs to the inputs; at each root in the order of `by_precedence`.  An operator with a
-    weight that is half quantized runs in float.  A kernel in INT8 may read what else it takes in,
+    From the outputs to the inputs; at each root in the order of `by_precedence`.  An operator with
+    a weight that is half quantized runs in float.  A kernel in INT8 may read what else it takes in,
     such as the skip of a residual Add, in float, and then writes float.
     """
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from sparqc.errors import SparqcError
 from sparqc.ir.graph import Graph, Node, Value
+from sparqc.ir.layer_names import name_of
 from sparqc.ir.vocabulary.table import OperatorTable
 from sparqc.ir.vocabulary.traits import DATA
 from sparqc.passes.adopt.foreign import FROM_CODES, INTEGER, TO_CODES, Grid, data_of
@@ -19,7 +20,7 @@ def check_integer_operators(graph: Graph) -> None:
     for node in graph.nodes:
         if node.op.startswith(INTEGER):
             raise SparqcError(
-                f"{node.output.name} is a {node.op}: the model computes on integer codes, and its "
+                f"{name_of(node)} is a {node.op}: the model computes on integer codes, and its "
                 "float operators are gone",
                 hint=_HINT,
             )
@@ -57,14 +58,14 @@ def _moved(node: Node, found: Mapping[Value, Grid], own: Grid | None, table: Ope
     moves = table.has(node.op, "selects") and coded == _data(node)
     if not moves and (own is None or node.op not in FROM_CODES):
         raise SparqcError(
-            f"{node.output.name} ({node.op}) reads the codes of a quantizer",
+            f"{name_of(node)} ({node.op}) reads the codes of a quantizer",
             hint=_HINT,
         )
     grids = [found[value] for value in coded]
     known = grids if own is None else [*grids, own]
     if not all(grids[0].agrees(other) for other in known):
         raise SparqcError(
-            f"{node.output.name} ({node.op}) takes codes of one scale for those of another",
+            f"{name_of(node)} ({node.op}) takes codes of one scale for those of another",
             hint="quantize the model again with one scale on both sides of what moves data",
         )
     return grids[0]

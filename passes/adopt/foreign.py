@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from sparqc.errors import SparqcError
 from sparqc.ir.graph import Array, Node, Value
+from sparqc.ir.layer_names import name_of
 from sparqc.ir.quantizers import DEQUANTIZE, FAKE_QUANTIZE, QUANTIZE
 
 
@@ -138,7 +139,7 @@ def _parameter(node: Node, *names: str) -> Array | None:
         if isinstance(operand, Value):
             if operand.data is None:
                 raise SparqcError(
-                    f"{node.output.name}: the {name.replace('_', ' ')} of this quantizer is "
+                    f"{name_of(node)}: the {name.replace('_', ' ')} of this quantizer is "
                     "computed while the model runs",
                     hint="INT8 wants constant scales: quantize the model statically",
                 )

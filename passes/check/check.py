@@ -9,6 +9,7 @@ from typing import cast
 from sparqc.errors import SparqcError
 from sparqc.ir.graph import Graph
 from sparqc.ir.layer_identity import decided, layers_of
+from sparqc.ir.layer_names import name_of
 from sparqc.ir.quantizers import runs_in_int8
 from sparqc.ir.weighted import stored_array, weighted
 from sparqc.lang.ast import CheckDecl
@@ -144,7 +145,7 @@ def _lost_pairs(graph: Graph, context: Context) -> Iterator[Finding]:
                 "int8-lost",
                 "error",
                 (found.node.output.name,),
-                f"{found.node.output.name} was placed in INT8, but its operands no longer come "
+                f"{name_of(found.node)} was placed in INT8, but its operands no longer come "
                 "straight from INT8 codes",
                 "let passes that change weights, or take quantizers away, run in front of `place`",
             )

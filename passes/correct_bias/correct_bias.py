@@ -10,6 +10,7 @@ import numpy as np
 
 from sparqc.errors import SparqcError
 from sparqc.ir.graph import Array, Graph, Node, Value
+from sparqc.ir.layer_names import name_of
 from sparqc.ir.samples import is_free
 from sparqc.ir.uncalibrated import is_uncalibrated
 from sparqc.numerics.arrays import Floats
@@ -103,7 +104,7 @@ def _reference(graph: Graph, context: Context) -> Graph:
     for node in graph.nodes:
         if is_uncalibrated(node):
             raise SparqcError(
-                f"correct-bias: the quantizer {node.output.name!r} has no scale yet",
+                f"correct-bias: the quantizer {name_of(node)!r} has no scale yet",
                 hint="run it behind `calibrate`",
             )
     return reference

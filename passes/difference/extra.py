@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sparqc.ir.graph import Node, Value
+from sparqc.ir.layer_names import name_of, value_name
 from sparqc.ir.quantizers import DEQUANTIZE
 from sparqc.passes.difference.arrivals import Operand, operands, tensor
 from sparqc.passes.difference.difference import Difference, Sides
@@ -48,16 +49,17 @@ def _extra(sides: Sides, operand: Operand) -> Iterator[Difference]:
         return
     decider, value = sides.plan.placing.decider, sides.plan.graph.value(name)
     decision = decider.owners.get(node)
+    by, called = name_of(node), value_name(value)
     if decision is not None and decision is _owner(sides, value):
         doc = decision.fusion.doc
-        message = f"{name} is quantized in front of {reader}, inside of {decision.fusion.name}"
+        message = f"{called} is quantized in front of {by}, inside of {decision.fusion.name}"
         yield INSIDE.difference(reader, name, f"{message}: {doc[:1].lower()}{doc[1:].rstrip('.')}")
         return
-    why = f"nothing takes what {reader} gives in INT8" if node in decider.movements else ""
+    why = f"nothing takes what {by} gives in INT8" if node in decider.movements else ""
     if decision is not None:
         why = decision.reason or f"{decision.fusion.name} takes that operand in float"
     why = why or "no fusion of the target takes it in INT8"
-    found = FLOAT_READER.difference(reader, name, f"{reader} reads {name} in INT8: {why}")
+    found = FLOAT_READER.difference(reader, name, f"{by} reads {called} in INT8: {why}")
     if decision is not None and decision.id:
         found = Difference(
             decision.id.replace("_", "-"), "extra", reader, name, found.message,

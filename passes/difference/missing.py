@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sparqc.ir.graph import Node, Value
+from sparqc.ir.layer_names import name_of, value_name
 from sparqc.ir.quantizers import DEQUANTIZE, QUANTIZE
 from sparqc.ir.weighted import weight_of
 from sparqc.lang.ast import QuantizedOperand
@@ -48,7 +49,7 @@ def _missing(
         line.reason,
         decision.match,
         f"{fusion.name}-{operand}".replace("_", "-"),
-        f"{node.output.name} runs in INT8 ({fusion.name}), but reads {value.name} in float",
+        f"{name_of(node)} runs in INT8 ({fusion.name}), but reads {value_name(value)} in float",
     )
     return Difference(id, "missing", node.output.name, value.name, message, fusion.source)
 
@@ -96,7 +97,8 @@ def _outputs(sides: Sides) -> Iterator[Difference]:
             reason,
             decision.match,
             f"{fusion.name}-output".replace("_", "-"),
-            f"{root} runs in INT8, but nothing quantizes {value.name}, which it gives",
+            f"{name_of(decision.match.root)} runs in INT8, but nothing quantizes "
+            f"{value_name(value)}, which it gives",
         )
         yield Difference(id, "missing", root, value.name, message, fusion.source)
 
@@ -112,5 +114,5 @@ def _moves(sides: Sides) -> Iterator[Difference]:
         if not any(any(quantizers(v)) for v in there.outputs) or not floats:
             continue  # nobody takes codes yet: what would is named
         kind = MOVES_FLOATS
-        message = f"{node.output.name} moves floats, as {floats[0].output.name} reads it in float"
+        message = f"{name_of(node)} moves floats, as {name_of(floats[0])} reads it in float"
         yield kind.difference(node.output.name, tensor(movement.inputs[0]).name, message)

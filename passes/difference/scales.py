@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from networkx.utils import UnionFind
 
 from sparqc.ir.graph import Value
+from sparqc.ir.layer_names import value_name
 from sparqc.lang.ast import ShareDecl
 from sparqc.passes.difference.arrivals import quantizers
 from sparqc.passes.difference.difference import Difference, Sides
@@ -23,7 +24,9 @@ def scales(sides: Sides) -> Iterator[Difference]:
     for value, found in own.items():
         if len(found) > 1:
             ratio = _ratio(found)
-            message = f"{value.name} is quantized with {len(found)} scales, which differ by a "
+            message = (
+                f"{value_name(value)} is quantized with {len(found)} scales, which differ by a "
+            )
             message += f"factor of up to {ratio:.3g}"
             yield SEVERAL_SCALES.difference(value.name, value.name, message)
     yield from _tied(sides, own)
@@ -98,6 +101,7 @@ def _fixed(sides: Sides, own: Mapping[Value, list[float]]) -> Iterator[Differenc
                 line.reason,
                 decision.match,
                 SCALES_TIED.id,
-                f"{value.name} has another scale than the {known:.3g} that {fusion.name} gives it",
+                f"{value_name(value)} has another scale than the {known:.3g} that {fusion.name} "
+                "gives it",
             )
             yield Difference(id, "scale", reader, value.name, message, fusion.source)

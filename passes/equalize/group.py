@@ -14,6 +14,7 @@ from typing import cast
 import numpy as np
 
 from sparqc.ir.graph import Array, Graph, Node, Value
+from sparqc.ir.layer_names import name_of
 from sparqc.ir.vocabulary.table import OperatorTable
 from sparqc.ir.weighted import Weighted, stored_constant, weighted
 
@@ -136,7 +137,7 @@ class _Search:
             if isinstance(passed, str):
                 group.refuse(passed)
             elif len(known) > 1:
-                group.refuse(f"{node.op} ({node.output.name!r}) reads several values with factors")
+                group.refuse(f"{node.op} ({name_of(node)!r}) reads several values with factors")
             else:
                 self._join(node.output, group, passed)
 
@@ -158,7 +159,7 @@ class _Search:
         alike = len(shapes) == 1 and None not in shapes
         if len(groups) < len(terms) or not alike:
             for group in groups:
-                group.refuse(f"the Add {node.output.name!r} adds what no layer scales")
+                group.refuse(f"the Add {name_of(node)!r} adds what no layer scales")
             return
         first, second = groups
         if first is not second:
@@ -175,7 +176,7 @@ class _Search:
 
 def _passed(node: Node, value: Value, axis: int, table: OperatorTable) -> int | str:
     """The channel axis of an operator's output; why factors do not pass it where they do not."""
-    refused = f"{node.op} ({node.output.name!r}) lets no factors pass"
+    refused = f"{node.op} ({name_of(node)!r}) lets no factors pass"
     if not table.has(node.op, "homogeneous") or node.operands.get("x") is not value:
         return refused
     # A PReLU has a slope for each channel, which is not elementwise.
@@ -202,10 +203,10 @@ def _drops_units(value: Value, flat: Value) -> bool:
 def _clip_limit(node: Node) -> str | float:
     low, high = (_bound(node.operands[slot]) for slot in ("min", "max"))
     if low not in (0.0, None):
-        return f"the Clip {node.output.name!r} begins at {low}"
+        return f"the Clip {name_of(node)!r} begins at {low}"
     if high is None:
         return np.inf
-    return high if high > 0 else f"the Clip {node.output.name!r} ends at {high}"
+    return high if high > 0 else f"the Clip {name_of(node)!r} ends at {high}"
 
 
 def _bound(operand: object) -> float | None:
@@ -218,10 +219,10 @@ def _bound(operand: object) -> float | None:
 def _refusal(layer: Weighted, value: Value, group: ChannelGroup) -> str:
     """Why a layer cannot take factors of what it reads; "" where it can."""
     if layer.node.operands["x"] is not value:
-        return f"{layer.node.output.name!r} reads them as a weight or bias"
+        return f"{name_of(layer.node)!r} reads them as a weight or bias"
     axis = layer.spec.output_axis % (value.type.rank or 1)
     if group.axes[value] != axis or value.shape is None or value.shape[axis] != group.channels:
-        return f"{layer.node.output.name!r} sums over another axis"
+        return f"{name_of(layer.node)!r} sums over another axis"
     return ""
 
 
@@ -229,16 +230,16 @@ def _own_weight(layer: Weighted) -> str:
     value: Value | None = layer.weight
     while value is not None:
         if value.reader_count > 1 or value.is_output:
-            return f"the weight of {layer.node.output.name!r} is shared"
+            return f"the weight of {name_of(layer.node)!r} is shared"
         if value.data is not None:
             return ""
         value = _masked(value)
-    return f"the weight of {layer.node.output.name!r} is quantized already"
+    return f"the weight of {name_of(layer.node)!r} is quantized already"
 
 
 def _own_bias(layer: Weighted) -> str:
     known = layer.bias is None or (layer.bias.is_const and layer.bias.type.rank == 1)
-    return "" if known else f"the bias of {layer.node.output.name!r} is no constant vector"
+    return "" if known else f"the bias of {name_of(layer.node)!r} is no constant vector"
 
 
 def stored_weight(layer: Weighted) -> Value:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sparqc.ir.graph import Graph, Node, Value
+from sparqc.ir.layer_names import name_of
 from sparqc.ir.quantizers import CONVERSIONS
 from sparqc.match.cover import cover
 from sparqc.match.match import Matcher
@@ -122,9 +123,7 @@ class _Spread:
         self.typing = Typing(signatures, self.reasons)
         self.units = self._units()
         for node, reason in reasons.items():
-            self._keep(
-                self.units.get(node, (node,)), f"one kernel with {node.output.name}: {reason}"
-            )
+            self._keep(self.units.get(node, (node,)), f"one kernel with {name_of(node)}: {reason}")
         pending = dict.fromkeys(self.units.values())
         while pending:
             unit = next(iter(pending))

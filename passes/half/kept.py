@@ -10,6 +10,7 @@ import numpy as np
 
 from sparqc.ir.boundary import encode, ends_of
 from sparqc.ir.graph import Array, Graph, Node, Value
+from sparqc.ir.layer_names import name_of, value_name
 from sparqc.ir.quantizers import CONVERSIONS
 from sparqc.ir.samples import first_samples
 from sparqc.ir.weighted import weight_spec
@@ -91,7 +92,7 @@ class Kept:
         """What reads or gives a value that is too large on the example inputs."""
         for value, seen in self._observed().items():
             if seen > (LARGEST if value in self._masks else self.largest):
-                reason = f"{value.name} reaches {seen:.3g} on the example inputs"
+                reason = f"{value_name(value)} reaches {seen:.3g} on the example inputs"
                 yield from ((n, reason) for n in _around(value))
 
     def _observed(self) -> dict[Value, float]:
@@ -126,9 +127,11 @@ class Kept:
                 self.clamped[value] = bound
                 _clamp(value, bound)
             elif largest > LARGEST:
-                yield from self._readers(value, f"the constant {value.name} holds {largest:.3g}")
+                yield from self._readers(
+                    value, f"the constant {value_name(value)} holds {largest:.3g}"
+                )
             elif 0 < largest < LEAST:
-                found = self._readers(value, f"the constant {value.name} is {largest:.3g}")
+                found = self._readers(value, f"the constant {value_name(value)} is {largest:.3g}")
                 yield from ((n, r) for n, r in found if not self._is_bias(value, n))
 
     def _numbers(self) -> Iterator[tuple[Value, Array]]:
@@ -188,7 +191,7 @@ class Kept:
             if fits(scale.data):
                 continue
             least = float(np.min(scale.data))
-            reason = f"a scale of {node.output.name} is {least:.3g}, which FP16 does not hold"
+            reason = f"a scale of {name_of(node)} is {least:.3g}, which FP16 does not hold"
             source = cast(Value, node.operands["x"])
             around = [source.producer] if node.op == "q.quantize" else node.output.readers
             yield from ((n, reason) for n in around if n is not None)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sparqc.errors import SparqcError
 from sparqc.ir.graph import Array, Node, Value
+from sparqc.ir.layer_names import name_of
 from sparqc.passes.layerwise.matrix_form import Images, MatrixForm
 from sparqc.passes.layerwise.network import Network, State
 from sparqc.passes.layerwise.normal_equations import NormalEquations
@@ -57,7 +58,7 @@ class Walk:
         for batch, x, y in self._advance(index):
             if not (x.isfinite().all() and (y is None or y.isfinite().all())):
                 raise SparqcError(
-                    f"the layer {stop.node.output.name!r} takes or gives NaN or infinite values "
+                    f"the layer {name_of(stop.node)!r} takes or gives NaN or infinite values "
                     f"in calibration batch {batch}",
                     hint="check the weights and that batch: nothing can be solved there",
                 )

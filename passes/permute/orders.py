@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sparqc.ir.graph import Graph, Node, Value
+from sparqc.ir.layer_names import value_name
 from sparqc.ir.vocabulary.table import OperatorTable
 from sparqc.passes.permute.rules import rule_of
 from sparqc.passes.permute.ties import Orders, Ties, axes_of
@@ -16,7 +17,7 @@ def orders_of(graph: Graph, table: OperatorTable) -> Orders:
     """
     orders = Orders()
     for value in graph.inputs:
-        _pin_all(value, orders, f"the input {value.name!r} has them in this order")
+        _pin_all(value, orders, f"the input {value_name(value)!r} has them in this order")
     for node in graph.nodes:
         tie(node, orders, table)
     for value, name in zip(graph.outputs, graph.output_names, strict=True):
@@ -31,7 +32,9 @@ def tie(node: Node, orders: Orders, table: OperatorTable) -> None:
     if rule is None:
         _refuse(node, orders, ties.reason("is not known to keep them apart"))
     elif unknown is not None:
-        _refuse(node, orders, ties.reason(f"has an operand {unknown.name!r} of unknown rank"))
+        _refuse(
+            node, orders, ties.reason(f"has an operand {value_name(unknown)!r} of unknown rank")
+        )
     else:
         rule(node, ties)
         ties.pin_the_rest()

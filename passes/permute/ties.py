@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from sparqc.ir.graph import Node, Value
+from sparqc.ir.layer_names import name_of
 from sparqc.passes.permute.segments import Layout, Segment, pin, unify
 
 #: An axis of a value, counted from the front.
@@ -98,4 +99,4 @@ class Ties:
 
     def reason(self, why: str) -> str:
         """A reason that names the operator."""
-        return f"{self.node.op} {self.node.output.name!r} {why}"
+        return f"{self.node.op} {name_of(self.node)!r} {why}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from sparqc.ir.graph import Value
+from sparqc.ir.layer_names import name_of
 from sparqc.lang.ast import FusionDecl
 from sparqc.passes.adopt.adopted import Adopted, Adoption, QuantizerChange
 from sparqc.passes.place.decide import Decider
@@ -72,7 +73,7 @@ def _why_removed(value: Value, decider: Decider) -> str:
         if decision is inside:
             return _inside(decision.fusion)
         if decision.reason:
-            return f"{reader.output.name} stays in float: {decision.reason}"
+            return f"{name_of(reader)} stays in float: {decision.reason}"
     if not value.readers:
         return _OUTPUT
     return _UNREAD

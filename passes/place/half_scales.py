@@ -9,6 +9,7 @@ import numpy as np
 
 from sparqc.errors import UsageError
 from sparqc.ir.graph import Graph, Value
+from sparqc.ir.layer_names import value_name
 from sparqc.ir.onnx.raise_opset import raise_opset
 from sparqc.ir.onnx.types import numpy_dtype
 from sparqc.ir.vocabulary.raw import opsets_of
@@ -42,8 +43,8 @@ def prepare_scales(graph: Graph, values: Iterable[Value], context: Context) -> N
     target = context.target
     if half.type.dtype not in target.scale_dtypes:
         raise UsageError(
-            f"{half.name} is {half.type.dtype} in the model, and the target {target.name!r} reads "
-            "scales in FP32 only",
+            f"{value_name(half)} is {half.type.dtype} in the model, and the target "
+            f"{target.name!r} reads scales in FP32 only",
             hint="give it the model in FP32, such as model.float()",
         )
     if graph.level == "onnx":

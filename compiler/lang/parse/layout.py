@@ -1,10 +1,9 @@
 """Lines, blocks and comments: the outer structure of a pattern file, before any grammar.
 
 A logical line is one physical line, or several: it goes on inside brackets, on deeper lines that
-begin with a closing bracket, a string, or one of `else and or like if`, and a description goes on from
-string to string.
-A line that ends in a colon opens a block of deeper lines.  The blocks `before:` and `after:` hold
-raw text.
+begin with a closing bracket, a string, or one of `else and or like if`, and a description goes on
+from string to string.  A line that ends in a colon opens a block of deeper lines.  The blocks
+`before:` and `after:` hold raw text.
 """
 
 from __future__ import annotations
