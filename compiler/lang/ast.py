@@ -176,6 +176,8 @@ class NativeCall:
 
 #: Stands for every operator among the kinds that a path goes through.
 ANY_OPERATOR = "..."
+#: The words for the two ends of a graph in a path: where it comes from, and where it leads.
+ENDS = ("input", "output")
 
 
 @dataclass(frozen=True)
@@ -196,7 +198,7 @@ class Path:
     @property
     def end(self) -> str:
         """The kind that stands for the end of the graph to which the path goes."""
-        return "input" if self.comes_from else "output"
+        return ENDS[0] if self.comes_from else ENDS[1]
 
 
 Expr = Name | Literal | ListExpr | Field | Index | Unary | Binary | NativeCall | Path

@@ -9,6 +9,7 @@ from sparqc.errors import PatternError, Span, did_you_mean
 from sparqc.ir.vocabulary.operator import Operator
 from sparqc.lang.ast import (
     ANY_OPERATOR,
+    ENDS,
     AttributePattern,
     Bind,
     BuildCall,
@@ -17,6 +18,7 @@ from sparqc.lang.ast import (
     MatchStatement,
     Number,
     OpDecl,
+    Path,
 )
 from sparqc.lang.check.findings import Findings
 from sparqc.lang.check.scope import Scope, calls_of, paths_of, roots_of
@@ -34,7 +36,7 @@ def check_operators(declaration: Declaration, scope: Scope, vocabulary: Vocabula
             yield from _maybe(call, vocabulary)
     for path in paths_of(declaration):
         for kind in {*path.kinds, *path.through} - {path.end, ANY_OPERATOR}:
-            yield from unknown(kind, path.span, vocabulary)
+            yield from _path_kind(kind, path, vocabulary)
     for statement in declaration.match:
         yield from _outputs(statement, vocabulary)
     roots = roots_of(declaration)
@@ -47,6 +49,17 @@ def unknown(name: str, span: Span | None, vocabulary: Vocabulary) -> Findings:
     if not vocabulary.knows(name):
         hint = vocabulary.suggestion(name)
         yield PatternError(f"unknown operator {name!r}", span=_word(name, span), hint=hint)
+
+
+def _path_kind(kind: str, path: Path, vocabulary: Vocabulary) -> Findings:
+    """An operator that a path names and nobody knows; perhaps the end at the other side."""
+    if kind in ENDS and not vocabulary.knows(kind):
+        way, wanted = ("in front of", "input") if path.comes_from else ("behind", "output")
+        message = f"no {kind} of the graph stands {way} a value"
+        hint = f"the end on that side is `{wanted}`"
+        yield PatternError(message, span=_word(kind, path.span), hint=hint)
+    else:
+        yield from unknown(kind, path.span, vocabulary)
 
 
 def _word(name: str, span: Span | None) -> Span | None:
