@@ -37,6 +37,8 @@ class Profile:
     weight_form: Literal["int8-dq", "float-q-dq"]
     #: Scales of transposed convolutions: one an output channel, or one a tensor.
     conv_transpose_scale: Literal["channel", "tensor"]
+    #: ONNX's names of the element types that the parser reads; none where nobody says so.
+    element_types: tuple[str, ...] = ()
     #: Element types that a scale may have.
     scale_dtypes: tuple[str, ...] = ("f32",)
     #: Whether Q and DQ need their zero-point input written even where it is 0.

@@ -15,6 +15,7 @@ from typing import Literal
 import onnx
 
 from sparqc.base.toml_tables import Table, tables
+from sparqc.declared.element_types import unread_types
 from sparqc.declared.misread import misread
 from sparqc.ir.graph import Graph, Node, Value, dtype_name
 from sparqc.ir.onnx.adapter import opset_of
@@ -108,6 +109,13 @@ def _opset(subject: Subject) -> Found:
     if not target.min_opset <= opset <= target.max_opset:
         low, high = target.min_opset, target.max_opset
         yield (), {"opset": opset, "target": target.name, "low": low, "high": high}
+
+
+def _unread_type(subject: Subject) -> Found:
+    for found in unread_types(subject.model, subject.context.target):
+        nodes = tuple(found.node.output[:1]) if found.node else (found.tensor,)
+        name = _title(found.node) if found.node else found.tensor
+        yield nodes, {"name": name, "type": found.type}
 
 
 def _misread_form(subject: Subject) -> Found:
@@ -216,7 +224,7 @@ def _value(graph: Graph, name: str) -> Value | None:
 
 _FIND: Mapping[str, Callable[[Subject], Found]] = {
     "invalid-model": _invalid_model, "weight-not-finite": _weight_not_finite, "opset": _opset,
-    "misread-form": _misread_form, "missing-axis": _missing_axis,
+    "unread-type": _unread_type, "misread-form": _misread_form, "missing-axis": _missing_axis,
     "missing-zero-point": _missing_zero_point,
     "half-scale-opset": _half_scale, "custom-operator": _custom_operator, "subgraph": _subgraph,
     "scale-of-one-entry": _scale_of_one_entry, "unknown-rank": _unknown_rank,

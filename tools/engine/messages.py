@@ -10,6 +10,10 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import onnx
+
+from sparqc.declared.element_types import UnreadType, unread_types
+from sparqc.declared.targets import default_profile, profiles
 from sparqc.tools.engine.onnx_source import OnnxSource
 from sparqc.tools.engine.report import CompilerMessage
 
@@ -55,6 +59,23 @@ def _sentence(line: str) -> str:
     if line in ("false", "Assertion failed: false"):
         return "the compiler does not support this operator"
     return _ASSERTION.sub("", line).strip()
+
+
+def type_errors(model: onnx.ModelProto, target: str) -> tuple[CompilerMessage, ...]:
+    """What has an element type that the target does not read.
+
+    The parser refuses it too, but writes a line of its own to the terminal when it does.
+    """
+    target_profile = profiles().get(target, default_profile())
+    return tuple(map(_type_error, unread_types(model, target_profile)))
+
+
+def _type_error(found: UnreadType) -> CompilerMessage:
+    if found.node is None:
+        text = f"{found.tensor!r} has type {found.type}, which the target does not read"
+        return CompilerMessage(text)
+    text = f"makes type {found.type}, which the target does not read"
+    return CompilerMessage(text, found.node.name, found.node.op_type)
 
 
 def parser_errors(parser: Any, source: OnnxSource) -> tuple[CompilerMessage, ...]:

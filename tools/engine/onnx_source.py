@@ -7,7 +7,6 @@ and free of the characters that the compiler's own listing is made of.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -160,13 +159,3 @@ def _spec(value: onnx.ValueInfoProto) -> InputSpec:
 
 def _dim(dim: onnx.TensorShapeProto.Dimension) -> int | str:
     return dim.dim_value if dim.HasField("dim_value") and dim.dim_value >= 0 else dim.dim_param
-
-
-def graph_nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
-    """The nodes of a graph and of the graphs inside its If and Loop nodes."""
-    for node in graph.node:
-        yield node
-        for attribute in node.attribute:
-            yield from graph_nodes(attribute.g)
-            for inner in attribute.graphs:
-                yield from graph_nodes(inner)

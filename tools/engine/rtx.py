@@ -18,6 +18,7 @@ from typing import Any
 from sparqc.errors import SparqcError, UsageError
 from sparqc.tools.engine.int8_coverage import operators_as_built, weakest
 from sparqc.tools.engine.kernel import constant_bytes
+from sparqc.tools.engine.messages import type_errors
 from sparqc.tools.engine.network import Built, build_plan, empty_report, log_type, parse_network
 from sparqc.tools.engine.onnx_source import Model, OnnxSource, read_source
 from sparqc.tools.engine.onnx_weights import weighted_nodes
@@ -25,7 +26,6 @@ from sparqc.tools.engine.plan_file import check_writable, write_plan
 from sparqc.tools.engine.report import EngineReport
 from sparqc.tools.engine.rtx_listing import parse_listing
 from sparqc.tools.engine.shapes import ShapeRange, Shapes, input_ranges
-from sparqc.tools.engine.unsupported import unsupported_types
 
 #: The target of this backend.
 TARGET = "tensorrt-rtx"
@@ -115,7 +115,7 @@ def _compile(
     output: Path | None,
 ) -> EngineReport:
     report = empty_report(TARGET, f"TensorRT-RTX {trt.__version__}", ranges, sparse)
-    if refused := unsupported_types(source.model):
+    if refused := type_errors(source.model, TARGET):
         return replace(report, errors=refused)
     net = parse_network(trt, source)
     if net.errors:

@@ -17,13 +17,13 @@ from sparqc.errors import SparqcError
 from sparqc.tools.engine.inspector import parse_inspector
 from sparqc.tools.engine.int8_coverage import operators_as_built
 from sparqc.tools.engine.kernel import constant_bytes
+from sparqc.tools.engine.messages import type_errors
 from sparqc.tools.engine.network import Network, build_plan, empty_report, parse_network
 from sparqc.tools.engine.onnx_source import Model, OnnxSource, read_source
 from sparqc.tools.engine.onnx_weights import weighted_nodes
 from sparqc.tools.engine.plan_file import check_writable, write_plan
 from sparqc.tools.engine.report import EngineReport
 from sparqc.tools.engine.shapes import ShapeRange, Shapes, input_ranges
-from sparqc.tools.engine.unsupported import unsupported_types
 
 _NEEDS_GPU = "use --target tensorrt-rtx on a machine without one"
 
@@ -94,7 +94,7 @@ def _compile(
     report: EngineReport,
     output: Path | None,
 ) -> EngineReport:
-    if refused := unsupported_types(source.model):
+    if refused := type_errors(source.model, report.target):
         return replace(report, errors=refused)
     net = _parsed(trt, source)
     if net.errors:

@@ -64,7 +64,7 @@ def test_a_check_of_ones_own(tmp_path: Path, check: Check) -> None:
         '    message "{y.name} is a ReLU"\n'
     )
     (found,) = check(path, "--patterns", str(own))["findings"]
-    assert (found["id"], found["message"]) == ("no-relu", "y is a ReLU")
+    assert (found["id"], found["message"]) == ("no-relu", "y (relu) is a ReLU")
 
 
 def test_a_person_reads_findings_by_grade(
