@@ -16,9 +16,10 @@ from sparqc.ir.graph import Graph, Node, Value
 def layer_name(name: str, module: str) -> str:
     """`conv_9 (c2.m.a.conv)`; the name alone where no module is known, or where it says as much.
 
-    What the node NODE gives, exporters call NODE_output_0.
+    What the node NODE gives, exporters call NODE_output_0; a node that gives NAME, OPERATOR_NAME.
     """
-    if not module or name == module or name.startswith(f"{module}_output_"):
+    said = name == module or name.startswith(f"{module}_output_") or module.endswith(f"_{name}")
+    if not module or said:
         return name
     return f"{name} ({module})"
 

@@ -15,6 +15,7 @@ from sparqc.ir.vocabulary.table import default_table
         ("conv", "conv", "conv"),
         ("conv_1", "conv", "conv_1 (conv)"),
         ("/stem/Conv_output_0", "/stem/Conv", "/stem/Conv_output_0"),
+        ("y", "GridSample_y", "y"),
     ],
 )
 def test_the_module_stands_behind_the_name_where_it_says_more(name, module, text):

@@ -196,7 +196,7 @@ def test_channels_that_reach_a_clip_stay_and_others_reach_it_at_most() -> None:
 
 def test_a_clip_that_begins_elsewhere() -> None:
     row, _ = equalized(graph_of(Clipped(-1.0, 1.0)))
-    assert row.reason == "the Clip 'clip' begins at -1.0"
+    assert row.reason == "the Clip 'clip (net.1)' begins at -1.0"
 
 
 class Shared(nn.Module):
