@@ -20,8 +20,9 @@ from sparqc.passes.masks.pruning import Pruning
 from sparqc.pipeline import run as pipelines
 from sparqc.pipeline.run import Pipeline, Step
 from sparqc.predict.engine import PredictedEngine, PredictedKernel, Tensor
+from sparqc.predict.gpus import Gpu
 from sparqc.predict.predict import predict_graph
-from sparqc.predict.roofline import Gpu, estimate
+from sparqc.predict.roofline import estimate
 from sparqc.rewrite.context import Context
 from sparqc.rewrite.facts import Facts
 from sparqc.tools.engine.onnx_source import read_source
@@ -70,10 +71,10 @@ class Speed:
             self._known[floats] = self._engine(floats)
         dense = set(self._values(keeps))
         kernels = tuple(
-            replace(k, sparse=False) if dense.intersection(k.values) else k
+            replace(k, sparse_pays=False) if dense.intersection(k.values) else k
             for k in self._known[floats].kernels
         )
-        return estimate(replace(self._known[floats], kernels=kernels), self.gpu).sparse
+        return estimate(replace(self._known[floats], kernels=kernels), self.gpu).least.sparse
 
     def _values(self, keeps: Mapping[str, Keep]) -> Iterator[str]:
         for layer in self._study.layers:
