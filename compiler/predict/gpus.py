@@ -73,7 +73,7 @@ class Generation:
     #: Whether tensor cores take 2:4 weights, at twice these rates.
     sparse: bool
     constants: Constants
-    #: What the constants are of, where that is another generation, which nobody timed this one for.
+    #: What people call the generation that the constants are of, where it is another one.
     constants_of: str = ""
 
 
