@@ -73,7 +73,7 @@ class KernelCover:
                 return
 
     def alone(self, node: Node) -> FusionDecl | None:
-        """The fusion that describes a Q or DQ which is a kernel of its own."""
+        """The fusion that describes a Q, a DQ or data movement that is a kernel of its own."""
         fitting = [m for f in self._index.at(node) for m in self._matcher.holding(f, node)]
         single = sorted((m for m in fitting if m.nodes == (node,)), key=precedence)
         return cast(FusionDecl, single[0].decl) if single else None
