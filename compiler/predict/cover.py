@@ -73,7 +73,7 @@ class KernelCover:
                 return
 
     def alone(self, node: Node) -> FusionDecl | None:
-        """The fusion that describes a Q or DQ which is a kernel of its own."""
+        """The fusion that describes a Q, a DQ or data movement that is a kernel of its own."""
         for match in by_precedence(self._index.at(node), node, self._matcher):
             if match.nodes == (node,) and self._matcher.holds(match):
                 return cast(FusionDecl, match.decl)

@@ -171,9 +171,11 @@ class Units:
         return unit
 
     def _alone(self, node: Node) -> Unit:
-        """An operator that no fusion describes; data movement on codes where they are there."""
+        """An operator that no cover took; data movement on codes where they are there, and then
+        under the name of the fusion that says what it joins."""
         scale = self.moved.get(node)
-        unit = Unit(node.op, [node])
+        fusion = self.cover.alone(node) if scale is not None else None
+        unit = Unit(fusion.name if fusion else node.op, [node], fusion=fusion)
         unit.reads = {self.stored(v, scale): None for v in self._sources([node], {node})}
         unit.writes = {(v, scale): None for v in node.outputs}
         return unit

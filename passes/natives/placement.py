@@ -5,7 +5,8 @@ from __future__ import annotations
 from weakref import WeakKeyDictionary
 
 from sparqc.declared.natives import native
-from sparqc.ir.graph import Graph, Shape, Value
+from sparqc.ir.graph import Graph, Node, Shape, Value
+from sparqc.ir.quantizers import runs_in_int8
 
 _depths: WeakKeyDictionary[Graph, tuple[int, dict[Value, int]]] = WeakKeyDictionary()
 
@@ -42,13 +43,26 @@ def bare_branch(branch: Value, other: Value) -> bool:
     return (len(branch.name), branch.name) > (len(other.name), other.name)
 
 
+@native("both_bare")
+def both_bare(first: Value, second: Value) -> bool:
+    """Whether both inputs of a residual Add come bare from convolutions that read codes: whoever
+    placed the quantizers left none in front of the Add."""
+    convolutions = (_bare_convolution(first), _bare_convolution(second))
+    return all(node is not None and runs_in_int8(node) for node in convolutions)
+
+
 def _can_be_bare(value: Value) -> bool:
-    """Whether the other branch could stay bare too: a convolution that only the Add reads."""
+    """Whether the other branch could stay bare too."""
+    return _bare_convolution(value) is not None
+
+
+def _bare_convolution(value: Value) -> Node | None:
+    """The convolution that gives a value, perhaps through a BatchNorm, to one reader alone."""
     node = value.producer
     if node is not None and node.op == "nn.batch_norm" and _only_read_here(value):
         value = next(node.inputs)
         node = value.producer
-    return node is not None and node.op == "nn.conv" and _only_read_here(value)
+    return node if node is not None and node.op == "nn.conv" and _only_read_here(value) else None
 
 
 def _only_read_here(value: Value) -> bool:

@@ -7,6 +7,7 @@ from weakref import WeakKeyDictionary
 from sparqc.declared.natives import native
 from sparqc.ir.graph import Graph, Node, Value
 from sparqc.ir.layer_names import name_of
+from sparqc.ir.quantizers import QUANTIZE
 from sparqc.ir.vocabulary.table import default_table
 from sparqc.ir.weighted import weight_spec
 
@@ -57,3 +58,9 @@ def is_bias(value: Value) -> bool:
     table = default_table()
     read = [(weight_spec(node, table), node.slots_of(value)) for node in value.readers]
     return bool(read) and all(spec and slots == (spec.bias,) for spec, slots in read)
+
+
+@native("only_quantized")
+def only_quantized(value: Value) -> bool:
+    """Whether all that reads a value are QuantizeLinears."""
+    return not value.is_output and all(node.op == QUANTIZE for node in value.readers)

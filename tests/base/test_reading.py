@@ -11,7 +11,7 @@ from sparqc.base.reading import damaged, read_text
 from sparqc.errors import PatternError, SparqcError, UsageError
 from sparqc.job.layers import read_layers
 from sparqc.lang.parse.parser import parse_file
-from sparqc.tools.engine.listing import read_listing
+from sparqc.tools.engine.listings.listing import read_listing
 from sparqc.tools.model.calibration_file import Slot, file_batches
 from sparqc.tools.tune.state.checkpoint import read_checkpoint
 

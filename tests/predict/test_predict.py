@@ -10,6 +10,7 @@ from sparqc.job.open import new_job
 from sparqc.job.options import Options
 from sparqc.predict.predict import predict_graph
 from sparqc.predict.units import unrun
+from sparqc.tools.explain.prediction import predict
 from tests.engine_models import Net, float_conv, quantized_conv, residual_block
 
 
@@ -48,7 +49,7 @@ def test_a_residual_block_is_two_kernels_that_write_codes():
 
 
 def test_without_codes_on_the_skip_the_convolution_writes_float_and_every_quantizer_is_a_kernel():
-    """As 18 of 18 blocks in public engines of TensorRT 8.4 (tensorrt.md §8.1)."""
+    """As 18 of 18 blocks in public engines of TensorRT 8.4 (tensorrt.md §9.1)."""
     assert kernels(residual_block(quantize_skip=False)) == [
         ("q.quantize", [], ["f32"], ["i8"]),
         ("conv_act", ["conv", "relu"], ["i8"], ["f32"]),
@@ -59,11 +60,40 @@ def test_without_codes_on_the_skip_the_convolution_writes_float_and_every_quanti
     ]
 
 
-@pytest.mark.parametrize("where", ["in front", "behind", "both"])
-def test_a_pool_moves_codes_wherever_the_quantizers_stand(where):
+def two_branches(quantized="", *, swapped=False, float_skip=False):
+    """A convolution `down` beside two others, `first` and `second`, and their sum."""
+    net = Net(("batch", 64, 16, 16))
+    second = net.conv(net.op("Relu", net.conv("x", "first", (64, 64))), "second", (64, 64))
+    if float_skip:
+        weight = net.constant("w", np.ones((64, 64, 3, 3), np.float32))
+        down = net.op("Conv", "x", weight, name="down", pads=[1] * 4)
+    else:
+        down = net.conv("x", "down", (64, 64))
+    branches = {"second": second, "down": down}
+    inputs = [net.qdq(v) if k == quantized else v for k, v in branches.items()]
+    total = net.op("Relu", net.op("Add", *(inputs[::-1] if swapped else inputs), name="add"))
+    return net.model(net.conv(total, "last", (64, 64)))
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+@pytest.mark.parametrize(
+    ("quantized", "float_skip", "taker"),
+    [("", False, "down"), ("down", False, "second"), ("second", False, "down"),
+     ("", True, "second")],
+)  # fmt: skip
+def test_which_branch_takes_the_add(quantized, float_skip, taker, swapped):
+    """The longer one, but the shorter one where both are INT8 and neither is quantized, as 3 of 3
+    in a public engine of TensorRT 8.4 (tensorrt.md §9.1)."""
+    engine = predict(two_branches(quantized, swapped=swapped, float_skip=float_skip))
+    kernel = next(k for k in engine.kernels if "add" in k.nodes)
+    assert taker in kernel.nodes
+    assert len({"second", "down"} & {*kernel.nodes}) == 1
+
+
+@pytest.mark.parametrize("where", ["in front", "both"])
+def test_a_pool_behind_a_quantizer_moves_codes_by_itself(where):
     net = Net()
-    value = net.op("Relu", net.conv("x", "conv1"))
-    value = net.qdq(value) if where != "behind" else value
+    value = net.qdq(net.op("Relu", net.conv("x", "conv1")))
     value = net.op("MaxPool", value, kernel_shape=[2, 2], strides=[2, 2])
     if where == "in front":
         weight = net.weight("w", (16, 16, 3, 3))
@@ -75,6 +105,44 @@ def test_a_pool_moves_codes_wherever_the_quantizers_stand(where):
         ("nn.max_pool", ["max_pool"], ["i8"], ["i8"]),
         ("conv_act", ["conv"], ["i8"], ["f32"]),
     ]
+
+
+def stem(*, other_scale=False, float_reader=False, float_conv=False):
+    """A convolution, ReLU and MaxPool, which two convolutions read."""
+    net = Net()
+    net.constant("other", np.float32(0.1))
+    weight = net.constant("w", np.ones((16, 16, 3, 3), np.float32))
+    value = net.op("Conv", "x", weight) if float_conv else net.conv("x", "conv1")
+    value = net.op("MaxPool", net.op("Relu", value), kernel_shape=[2, 2], strides=[2, 2])
+    first = net.conv(value, "conv2")
+    if float_reader:
+        return net.model(first, net.op("Sigmoid", value))
+    scale = "other" if other_scale else "scale"
+    codes = net.op("QuantizeLinear", value, scale, "zero")
+    data = net.op("DequantizeLinear", codes, scale, "zero")
+    return net.model(first, net.op("Conv", data, net.weight("v", (16, 16, 1, 1)), name="conv3"))
+
+
+def pooling(model):
+    """The kernel with the pool in it."""
+    return next(k for k in kernels(model) if "max_pool" in k[1])
+
+
+def test_a_convolution_takes_in_the_pool_that_quantizers_alone_read():
+    """As in engines of TensorRT 8.4 (tensorrt.md §9.3)."""
+    expected = ("pool_codes", ["conv", "relu", "max_pool"], ["i8"], ["i8"])
+    assert pooling(stem()) == expected
+    row = predicted(stem()).ledger[0]
+    assert row.int8 and row.int8_out.holds
+
+
+@pytest.mark.parametrize("why", ["other_scale", "float_reader"])
+def test_a_pool_with_a_float_result_stands_alone(why):
+    assert pooling(stem(**{why: True})) == ("nn.max_pool", ["max_pool"], ["f32"], ["f32"])
+
+
+def test_a_float_convolution_leaves_the_pool_alone():
+    assert pooling(stem(float_conv=True))[1:] == (["max_pool"], ["i8"], ["i8"])
 
 
 def test_one_float_reader_keeps_a_pool_in_float():

@@ -42,6 +42,10 @@ def _operator(node: WeightedNode, kernels: Sequence[Kernel]) -> EngineOperator:
         return EngineOperator(
             node.node, node.op_type, node.weight, "unknown", "", "no kernel names it", node.module
         )
+    if missing := _not_said(kernel):
+        return EngineOperator(
+            node.node, node.op_type, node.weight, "unknown", kernel.name, missing, node.module
+        )
     reason = _why_float(kernel)
     precision: OperatorPrecision = "float" if reason else "int8"
     return EngineOperator(
@@ -58,6 +62,15 @@ def _main_kernel(kernels: Sequence[Kernel]) -> Kernel | None:
     fused = [k for k in kernels if k.inputs and k.outputs]
     candidates = contractions or sorted(fused, key=lambda k: k.layer_type == "kgen")[:1]
     return next((k for k in candidates if _why_float(k)), candidates[0] if candidates else None)
+
+
+def _not_said(kernel: Kernel) -> str:
+    """What a listing leaves out of a kernel, or ""."""
+    if not kernel.inputs:
+        return "the listing does not say what it reads"
+    if kernel.from_name and not kernel.constants and kernel.inputs[0].dtype == "int8":
+        return "the listing does not say what its weight is"
+    return ""
 
 
 def _why_float(kernel: Kernel) -> str:

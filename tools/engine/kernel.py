@@ -83,7 +83,11 @@ class EngineTensor:
 
 @dataclass(frozen=True)
 class Kernel:
-    """One launch on the GPU; `nodes` are the ONNX nodes that have a part in it."""
+    """One launch on the GPU; `nodes` are the ONNX nodes that have a part in it.
+
+    Where the compiler does not say them they are read off its name (`from_name`): weights and
+    layers that the compiler added are then among them.
+    """
 
     name: str
     layer_type: str
@@ -94,6 +98,9 @@ class Kernel:
     tactic: str = ""
     #: None where the compiler picks the tactic only at run time.
     sparse: bool | None = None
+    from_name: bool = False
+    #: How long it took, in microseconds; None where nobody measured.
+    time: float | None = None
 
     @property
     def bytes_read(self) -> int:

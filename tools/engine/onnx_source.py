@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import onnx
@@ -60,8 +61,13 @@ class OnnxSource:
         return self.renamed.get(node, node)
 
     def kernel_as_known(self, kernel: Kernel) -> Kernel:
-        """A kernel that names its nodes as people know them."""
-        return replace(kernel, nodes=tuple(map(self.known_as, kernel.nodes)))
+        """A kernel that names its nodes as people know them, and nothing that is no node."""
+        nodes = [n for n in kernel.nodes if not kernel.from_name or n in self._names]
+        return replace(kernel, nodes=tuple(map(self.known_as, nodes)), from_name=False)
+
+    @cached_property
+    def _names(self) -> frozenset[str]:
+        return frozenset(node.name for node in self.model.graph.node)
 
     def serialize(self) -> bytes:
         """The model as bytes; external data stay in their files.

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from sparqc.errors import SparqcError
-from sparqc.tools.engine.inspector import parse_inspector
 from sparqc.tools.engine.int8_coverage import operators_as_built
 from sparqc.tools.engine.kernel import constant_bytes
+from sparqc.tools.engine.listings.inspector import parse_inspector
 from sparqc.tools.engine.messages import type_errors
 from sparqc.tools.engine.network import Network, build_plan, empty_report, parse_network
 from sparqc.tools.engine.onnx_source import Model, OnnxSource, read_source

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from sparqc.predict.engine import PredictedEngine
     from sparqc.predict.roofline import Estimate
-    from sparqc.tools.explain.compare_engines import Comparison
+    from sparqc.tools.explain.comparison import Comparison
 
 _PATH = click.Path(path_type=Path)
 
@@ -33,6 +33,12 @@ _PATH = click.Path(path_type=Path)
     metavar="FILE",
     help="Compare with a real engine: the JSON of `trtexec --exportLayerInfo` or of `sparqc "
     "build --json`, or the verbose log of TensorRT-RTX.",
+)
+@click.option(
+    "--profile",
+    type=_PATH,
+    metavar="FILE",
+    help="The times of its kernels: the JSON of `trtexec --exportProfile`.",
 )
 @click.option("--plan", is_flag=True, help="Show values, quantizers and scale groups.")
 @click.option(
@@ -60,6 +66,7 @@ def explain_command(
     knobs: tuple[str, ...],
     node: str | None,
     listing: Path | None,
+    profile: Path | None,
     plan: bool,
     gpu_names: tuple[str, ...],
     batch: int | None,
@@ -80,13 +87,15 @@ def explain_command(
 
     if node is not None and listing is not None:
         raise UsageError("--node and --engine are two questions: ask them one at a time")
+    if profile is not None and listing is None:
+        raise UsageError("--profile has the times of an engine: name its listing with --engine")
     estimated_for = _gpus(gpu_names)
     model = load_onnx(file)
     check_model(model)
     shapes = dict(map(parse_shape, shape_texts))
     engine = predict(model, target, batch=batch, shapes=shapes, knobs=knobs, patterns=patterns)
     estimates = [_estimate(engine, name) for name in estimated_for]
-    compared = _compared(engine, listing, model) if listing is not None else None
+    compared = _compared(engine, listing, profile, model) if listing is not None else None
     if as_json:
         data = _json(engine, estimates, node, compared)
         click.echo(json.dumps({"file": str(file), **data}, indent=2))
@@ -109,12 +118,19 @@ def _estimate(engine: PredictedEngine, name: str) -> Estimate:
     return estimate(engine, gpu(name))
 
 
-def _compared(engine: PredictedEngine, listing: Path, model: ModelProto) -> Comparison:
-    from sparqc.tools.engine.listing import read_listing
+def _compared(
+    engine: PredictedEngine, path: Path, profile: Path | None, model: ModelProto
+) -> Comparison:
+    from sparqc.tools.engine.listings.listing import read_listing
+    from sparqc.tools.engine.listings.profile import read_profile, timed
     from sparqc.tools.engine.onnx_source import read_source
     from sparqc.tools.explain.compare_engines import compare
 
-    return compare(engine, read_listing(listing), read_source(model).model)
+    listing = read_listing(path)
+    kernels = listing.kernels
+    if profile is not None:
+        kernels = timed(kernels, read_profile(profile))
+    return compare(engine, kernels, read_source(model).model, listing.cut)
 
 
 def _json(
@@ -140,7 +156,7 @@ def _show(
     plan: bool,
     verbose: bool,
 ) -> None:
-    from sparqc.tools.explain.compare_engines import comparison_lines
+    from sparqc.tools.explain.comparison import comparison_lines
     from sparqc.tools.explain.node import node_lines
     from sparqc.tools.explain.text import show_engine, show_plan, summary
 

@@ -3,97 +3,105 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import onnx
 
-from sparqc.errors import SparqcError
 from sparqc.ir.quantizers import onnx_conversions
 from sparqc.predict.engine import PredictedEngine, PredictedKernel
 from sparqc.tools.engine.int8_coverage import operators_as_built
 from sparqc.tools.engine.kernel import Kernel
+from sparqc.tools.engine.listings.kernel_names import NO_KERNEL
 from sparqc.tools.engine.onnx_weights import weighted_nodes
 from sparqc.tools.engine.report import EngineOperator
-from sparqc.tools.engine.text import size_text
+from sparqc.tools.explain.comparison import Comparison, Difference
+from sparqc.tools.explain.match_kernels import match_kernels
+from sparqc.tools.explain.sides import Sides
 from sparqc.tools.explain.text import operators_text
-
-#: More differences of one kind than this are counted instead of shown.
-SHOWN = 12
-
-
-@dataclass(frozen=True)
-class Difference:
-    """One place where the engine is not what was predicted.
-
-    `kind` is `precision` (a weighted operator), `split` (one predicted kernel, several real ones)
-    or `merged` (one real kernel, several predicted ones).
-    """
-
-    kind: str
-    nodes: tuple[str, ...]
-    predicted: tuple[str, ...]
-    engine: tuple[str, ...]
-    message: str
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data."""
-        return {key: list(v) if isinstance(v, tuple) else v for key, v in vars(self).items()}
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Both engines in figures, and their differences in order of execution."""
-
-    kernels: tuple[int, int]
-    int8: tuple[int, int]
-    traffic: tuple[int, int]
-    differences: tuple[Difference, ...]
-
-    def of_kind(self, kind: str) -> list[Difference]:
-        """The differences of one kind."""
-        return [d for d in self.differences if d.kind == kind]
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data; pairs are (predicted, engine)."""
-        pairs = {k: getattr(self, k) for k in ("kernels", "int8", "traffic")}
-        named = {k: {"predicted": a, "engine": b} for k, (a, b) in pairs.items()}
-        return {**named, "differences": [d.to_json() for d in self.differences]}
 
 
 def compare(
-    engine: PredictedEngine, kernels: Sequence[Kernel], model: onnx.ModelProto
+    engine: PredictedEngine, kernels: Sequence[Kernel], model: onnx.ModelProto, cut: bool = False
 ) -> Comparison:
     """Lay a prediction beside the kernels of an engine of the same model.
 
-    `model` has the node names that both know.  Raises SparqcError where no kernel names a node of
-    the model.
+    `model` has the node names that both know; `cut` says that the listing ends in the middle.
+
+    Raises:
+        SparqcError: where no kernel names a node of the model, or the engine is another model's.
     """
-    types = {n.name: n.op_type for n in model.graph.node}
+    matched = match_kernels(kernels, model)
     # Their names in a kernel say little: a compiler folds the numbers of Q and DQ into others.
-    quantizers = {name for name, op_type in types.items() if op_type in onnx_conversions()}
-    named = types.keys() - quantizers
-    real = [(k, [n for n in k.nodes if n in named]) for k in kernels]
-    if not any(set(k.nodes) & types.keys() for k in kernels):
-        raise SparqcError(
-            "the listing names no node of this model",
-            hint="build the engine with detailed profiling verbosity, and from this very file",
-        )
-    predicted = [(k, [n for n in k.nodes if n not in quantizers]) for k in engine.kernels]
-    operators = operators_as_built(weighted_nodes(model), kernels)
+    quantizers = {n.name for n in model.graph.node if n.op_type in onnx_conversions()}
+    sides = Sides(engine, matched, quantizers)
+    operators = operators_as_built(weighted_nodes(model), matched.kernels)
+    precision = list(_precision(engine, operators))
+    told = {node for difference in precision for node in difference.nodes}
+    launched = [k for k in kernels if k.layer_type != NO_KERNEL]
+    times = [k.time for k in kernels if k.time is not None]
+    open_ = [] if not cut else ["the listing ends in the middle: what stands there whole counts"]
+    open_ += sides.open()
+    unknown = sum(o.precision == "unknown" for o in operators)
+    if unknown:
+        open_.append(f"of {unknown} of {len(operators)} weighted ops it does not say how they run")
     return Comparison(
-        kernels=(len(engine.kernels), len(kernels)),
+        kernels=(len(engine.kernels), len(launched)),
         int8=(len(engine.int8_nodes), sum(o.precision == "int8" for o in operators)),
         traffic=(
             engine.bytes_read + engine.bytes_written,
-            sum(k.bytes_read + k.bytes_written for k in kernels),
+            sum(k.bytes_read + k.bytes_written for k in launched),
         ),
         differences=(
-            *_precision(engine, operators),
-            *_split(predicted, real),
-            *_merged(predicted, real),
+            *precision,
+            *_split(sides.predicted, sides.real),
+            *_merged(sides.predicted, sides.real),
+            *_types(pair for pair in sides.pairs if told.isdisjoint(pair[0].nodes)),
+            *_quantizers(sides, whole=not open_),
         ),
+        groups=(len(sides.groups), len(sides.real_groups)),
+        alike=len(sides.pairs),
+        quantizers=sides.quantizer_counts,
+        notes=(*open_, *sides.remarks()),
+        time=sum(times) if times else None,
+        whole=not open_,
     )
+
+
+def _types(pairs: Iterable[tuple[PredictedKernel, Kernel]]) -> Iterator[Difference]:
+    """Where a kernel reads or writes codes in another place than was predicted."""
+    for ours, real in pairs:
+        if not (real.inputs and real.outputs):
+            continue
+        sides = (
+            (_codes(t.dtype == "i8" for t in ours.inputs),
+             _codes(t.dtype == "i8" for t in ours.outputs)),
+            (_codes(t.dtype == "int8" for t in dict.fromkeys(real.inputs)),
+             _codes(t.dtype == "int8" for t in real.outputs)),
+        )  # fmt: skip
+        if sides[0] != sides[1]:
+            (reads, writes), (reads_there, writes_there) = sides
+            yield Difference(
+                "types", ours.nodes, (ours.name,), (real.name,),
+                f"{ours.title}: predicted {reads} -> {writes}, runs {reads_there} -> "
+                f"{writes_there}",
+            )  # fmt: skip
+
+
+def _codes(tensors: Iterable[bool]) -> str:
+    """`INT8 + float`, the codes first."""
+    return " + ".join("INT8" if codes else "float" for codes in sorted(tensors, reverse=True))
+
+
+def _quantizers(sides: Sides, *, whole: bool) -> Iterator[Difference]:
+    """Q and DQ that are kernels of their own on one side alone."""
+    ours = {node: k for k in sides.predicted_own for node in k.nodes}
+    for node, kernel in sides.own.items():
+        if node not in ours:
+            message = f"{node} runs as a kernel of its own"
+            yield Difference("quantizer", (node,), (), (kernel.name,), message)
+    for predicted in sides.predicted_own if whole else ():
+        if sides.own.keys().isdisjoint(predicted.nodes):
+            message = f"{predicted.nodes[0]} was predicted as a kernel of its own, and is none"
+            yield Difference("quantizer", predicted.nodes, (predicted.name,), (), message)
 
 
 def _precision(
@@ -142,28 +150,3 @@ def _merged(
             titles = ", ".join(k.title for k in found)
             message = f"{kernel.name} takes in {len(names)} predicted kernels: {titles}"
             yield Difference("merged", tuple(nodes), names, (kernel.name,), message)
-
-
-_TITLES = {
-    "precision": "in another precision",
-    "split": "split where one kernel was predicted",
-    "merged": "merged where several kernels were predicted",
-}
-
-
-def comparison_lines(found: Comparison) -> Iterator[str]:
-    """The comparison for a person."""
-    yield "beside the engine           predicted  engine"
-    yield f"  kernels                {found.kernels[0]:>12}  {found.kernels[1]}"
-    yield f"  weighted ops in INT8   {found.int8[0]:>12}  {found.int8[1]}"
-    traffic = [size_text(t) for t in found.traffic]
-    yield f"  activation traffic     {traffic[0]:>12}  {traffic[1]}"
-    if not found.differences:
-        yield "  the engine is as predicted"
-    for kind, title in _TITLES.items():
-        some = found.of_kind(kind)
-        if some:
-            yield f"{title}: {len(some)}"
-        yield from (f"  {d.message}" for d in some[:SHOWN])
-        if len(some) > SHOWN:
-            yield f"  ... and {len(some) - SHOWN} more: --json lists all of them"

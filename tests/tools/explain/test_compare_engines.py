@@ -6,7 +6,8 @@ import pytest
 
 from sparqc.errors import SparqcError
 from sparqc.tools.engine.kernel import EngineTensor, Kernel
-from sparqc.tools.explain.compare_engines import SHOWN, compare, comparison_lines
+from sparqc.tools.explain.compare_engines import compare
+from sparqc.tools.explain.comparison import SHOWN, comparison_lines
 from sparqc.tools.explain.prediction import predict
 from tests.engine_models import residual_block
 
@@ -17,9 +18,9 @@ def tensor(dtype):
     return EngineTensor("t", (8, 64, 16, 16), dtype)
 
 
-def kernel(name, *nodes, data="int8", layer_type="CaskConvolution"):
+def kernel(name, *nodes, data="int8", gives="int8", layer_type="CaskConvolution"):
     return Kernel(
-        name, layer_type, (tensor(data),), (tensor("int8"),),
+        name, layer_type, (tensor(data),), (tensor(gives),),
         (EngineTensor("w", (64, 64, 3, 3), data),), nodes,
     )  # fmt: skip
 
@@ -27,7 +28,7 @@ def kernel(name, *nodes, data="int8", layer_type="CaskConvolution"):
 QUANTIZE = replace(kernel("q", "quantizelinear_1", data="float32"), layer_type="Scale")
 FIRST = kernel("first", "conv1", "relu_4", "quantizelinear_6")
 SECOND = kernel("second", "conv2", "add_11", "relu_12")
-THIRD = kernel("third", "conv3")
+THIRD = kernel("third", "conv3", gives="float32")
 
 
 def found(*kernels):
@@ -55,7 +56,9 @@ def test_a_kernel_that_takes_in_two_is_merged():
 
 
 def test_another_precision_comes_first():
-    result = found(QUANTIZE, FIRST, SECOND, kernel("third", "conv3", data="float16"))
+    result = found(
+        QUANTIZE, FIRST, SECOND, kernel("third", "conv3", data="float16", gives="float16")
+    )
     (difference,) = result.differences
     assert difference.kind == "precision"
     assert "conv3: predicted in INT8, runs in float (its data arrive as float16)" in (

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from sparqc.errors import SparqcError
 from sparqc.tools.engine.kernel import EngineTensor, Kernel
-from sparqc.tools.engine.rtx_listing import parse_listing
+from sparqc.tools.engine.listings.rtx_listing import parse_listing
 
 # Written by TensorRT-RTX 1.7.1 for a quantized convolution in a network with branches.
 LISTING = (

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from sparqc.errors import SparqcError
-from sparqc.tools.engine.inspector import parse_inspector
 from sparqc.tools.engine.kernel import EngineTensor
+from sparqc.tools.engine.listings.inspector import parse_inspector
 
 VECTORIZED = "Thirty-two wide channel vectorized row major Int8 format"
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from sparqc.errors import SparqcError, UsageError
-from sparqc.tools.engine.listing import read_listing
+from sparqc.tools.engine.listings.listing import read_listing
 from sparqc.tools.engine.rtx import compile_rtx
 from tests.engine_models import quantized_conv
 
@@ -36,24 +36,47 @@ def written(tmp_path, text):
 
 
 def test_the_json_of_trtexec(tmp_path):
-    (kernel,) = read_listing(written(tmp_path, json.dumps(INSPECTOR)))
+    (kernel,) = read_listing(written(tmp_path, json.dumps(INSPECTOR))).kernels
     assert (kernel.nodes, kernel.sparse) == (("conv", "relu"), True)
 
 
 def test_the_log_of_tensorrt_rtx(tmp_path):
-    (kernel,) = read_listing(written(tmp_path, f"[V] Layers:\n{RTX_LINE}\n\nEngine Metadata"))
+    text = f"[V] Layers:\n{RTX_LINE}\n\nEngine Metadata"
+    (kernel,) = read_listing(written(tmp_path, text)).kernels
     assert (kernel.nodes, kernel.outputs[0].dtype) == (("conv",), "float32")
 
 
 def test_the_json_of_sparqc_build(tmp_path):
     report = compile_rtx(quantized_conv())
     path = written(tmp_path, json.dumps(report.to_json()))
-    assert read_listing(path) == report.kernels
+    assert read_listing(path).kernels == report.kernels
+
+
+def test_of_a_list_that_was_cut_the_whole_layers_are_read(tmp_path):
+    layers = {"Layers": INSPECTOR["Layers"] * 3}
+    text = json.dumps(layers, indent=1)
+    assert not read_listing(written(tmp_path, text)).cut
+    each = (len(text) - len('{"Layers": []}')) / 3
+    for share in (1.5, 2.5, 2.99):
+        found = read_listing(written(tmp_path, text[: int(share * each)]))
+        assert (len(found.kernels), found.cut) == (int(share), True)
+
+
+def test_of_a_log_that_was_cut_the_whole_lines_are_read(tmp_path):
+    text = f"{RTX_LINE}\n{RTX_LINE}\n{RTX_LINE[:200]}"
+    found = read_listing(written(tmp_path, text))
+    assert (len(found.kernels), found.cut) == (2, True)
+
+
+def test_a_log_with_a_line_of_another_form_is_refused(tmp_path):
+    with pytest.raises(SparqcError, match="in a form that sparqc does not know"):
+        read_listing(written(tmp_path, f"{RTX_LINE[:200]}\n{RTX_LINE}\n"))
 
 
 @pytest.mark.parametrize(
     "text",
     [
+        '{"Layers": [{"Name": "co', '{"Layers": ["conv", "re', '{"Layers": [{"Name": "a"}, {"Na',
         "", "{", "[]", "{}", '{"Layers": 3}', '{"Layers": ["conv", "relu"]}', '{"kernels": []}',
         '{"kernels": [{"name": "conv"}]}', "nothing of the kind",
     ],

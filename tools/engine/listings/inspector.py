@@ -3,7 +3,8 @@
 Up to 10.x a tensor has one sentence for layout and type (`"Format/Datatype": "Thirty-two wide
 channel vectorized row major Int8 format"`); 11.x splits it into `Format` and `Datatype`.  The
 weights of a convolution are `"Weights": {"Type": "Int8", "Count": 131072}`, those of Myelin's
-kernels `Constants` like in TensorRT-RTX.  ONNX names stand in `Metadata` from 8.6.
+kernels `Constants` like in TensorRT-RTX.  ONNX names stand in `Metadata` from 8.6, before that in
+the name of the kernel alone.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 from sparqc.base.reading import damaged
 from sparqc.errors import SparqcError
 from sparqc.tools.engine.kernel import EngineTensor, Kernel, dtype_name, layer_names
+from sparqc.tools.engine.listings.kernel_names import names_in
 
 #: The types that a sentence about a layout may name.
 _TYPE_WORDS = re.compile(
@@ -29,7 +31,11 @@ def parse_inspector(text: str) -> tuple[Kernel, ...]:
     Raises:
         SparqcError: where it is not such JSON, or holds names only.
     """
-    layers = _layers(text)
+    return kernels_of(_layers(text))
+
+
+def kernels_of(layers: Sequence[Any]) -> tuple[Kernel, ...]:
+    """The kernels among the inspector's `Layers`; SparqcError where these are names only."""
     if not all(isinstance(layer, dict) for layer in layers):
         raise SparqcError(
             "the engine lists only the names of its layers",
@@ -45,23 +51,25 @@ def _layers(text: str) -> list[Any]:
 
 
 def _kernel(layer: Mapping[str, Any]) -> Kernel:
-    tactic = str(layer.get("TacticName", ""))
+    tactic, name = str(layer.get("TacticName", "")), str(layer.get("Name", ""))
+    nodes = layer_names(str(layer.get("Metadata", "")))
     return Kernel(
-        name=str(layer.get("Name", "")),
+        name=name,
         layer_type=str(layer.get("LayerType", "")),
         inputs=_tensors(layer.get("Inputs", ())),
         outputs=_tensors(layer.get("Outputs", ())),
         constants=(*_tensors(layer.get("Constants", ())), *_weights(layer)),
-        nodes=layer_names(str(layer.get("Metadata", ""))),
+        nodes=nodes or names_in(name),
         tactic=tactic,
         # `HasSparseWeights` says what was allowed, the tactic what was chosen.
         sparse="sparse" in tactic.lower(),
+        from_name=not nodes,
     )
 
 
 def _tensors(tensors: Sequence[Mapping[str, Any]]) -> tuple[EngineTensor, ...]:
     return tuple(
-        EngineTensor(str(t.get("Name", "")), tuple(t.get("Dimensions", ())), _dtype(t))
+        EngineTensor(str(t.get("Name", "")), tuple(map(int, t.get("Dimensions", ()))), _dtype(t))
         for t in tensors
     )
 
