@@ -197,9 +197,9 @@ class _Evaluation:
         """How many elements a value has."""
         if value.shape is None:
             return Unknown(f"shape of {value.name}")
-        sizes = [self.sizes.get(d, Symbol(d)) if isinstance(d, str) else d for d in value.shape]
-        free = [size for size in sizes if isinstance(size, str)]
-        return free[0] if free else math.prod(map(int, sizes))
+        sizes = [self.sizes.get(d, d) if isinstance(d, str) else d for d in value.shape]
+        free = next((size for size in sizes if isinstance(size, str)), None)
+        return math.prod(map(int, sizes)) if free is None else Unknown(f"dimension {free!r}")
 
     def knob(self, expr: Field) -> Term:
         if expr.name not in self.environment.knobs:

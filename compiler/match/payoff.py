@@ -13,7 +13,7 @@ from sparqc.match.match import Match, Matcher
 #: The knob for the batch that counts where it is free.
 BATCH = "batch"
 #: Without one: from the smallest to those at which memory, or the number of results, decides.
-BATCHES = (1, 8, 32, 128)
+BATCHES = (1, 4, 16, 64, 256, 1024)
 
 
 def unlikely_to_pay(

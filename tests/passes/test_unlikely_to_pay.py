@@ -52,8 +52,7 @@ def test_what_does_not_pay_stays_dense_and_says_why(options):
     assert dense == {
         "conv_1": "unlikely to pay: 21 products for each number that it reads or writes, below "
         "128: it waits for memory",
-        "conv_2": "unlikely to pay: C or K below 64: no engine was seen to run so small a layer "
-        "sparse",
+        "conv_2": "unlikely to pay: C or K below 64",
     }
 
 

@@ -142,7 +142,8 @@ def test_nor_is_a_number_of_the_gpu(knob):
 # -- other engines -----------------------------------------------------------------------------
 
 #: Qwen2.5-1.5B, 128 rows, explicit Q/DQ, TensorRT 10.14, RTX 6000 Ada (Model-Optimizer#1664): the
-#: output and input channels of its projections, and whether a sparse INT8 kernel ran.
+#: output and input channels of its projections, and whether a sparse INT8 kernel ran (k and v are
+#: not among those that did).
 PROJECTIONS = {
     "q": (1536, 1536, True), "k": (256, 1536, False), "o": (1536, 1536, True),
     "gate": (8960, 1536, True), "up": (8960, 1536, True), "down": (1536, 8960, True),
