@@ -198,11 +198,11 @@ def test_a_reason_says_what_decided():
     rows = engine_of("int8")
     add, strided = (512, 512, 3, 1, 8, True), (512, 256, 3, 2, 8, False)
     assert rows[name_of(strided)].pays.reason == (
-        "64 tiles for 108 multiprocessors, and only 2304 products for each result"
+        "108 multiprocessors share 1048576 results of only 2304 products each"
     )
     assert rows[name_of(add)].pays.reason == (
-        "64 tiles for 108 multiprocessors, an Add behind them, and only 4608 products for each "
-        "result"
+        "108 multiprocessors share 1048576 results of only 4608 products each, with an Add behind "
+        "them"
     )
     half = engine_of("fp16")[name_of((64, 64, 3, 1, 64, True))]
     assert half.pays.reason == (
