@@ -131,7 +131,9 @@ def _nothing(front_end: FrontEnd, dense: Mapping[str, str]) -> SparqcError:
     careful = any(reason.startswith("unlikely to pay") for reason in dense.values())
     return SparqcError(
         f"no weight of the module may be 2:4 ({reasons})",
-        hint='passes="all-sparse" masks what is unlikely to pay, too' if careful else "",
+        hint='with --passes all-sparse (passes="all-sparse") these layers are masked too'
+        if careful
+        else "",
     )
 
 
