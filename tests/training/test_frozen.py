@@ -21,8 +21,8 @@ def freeze(module: nn.Module, names=FROZEN) -> nn.Module:
     return module
 
 
-def prepare(module: nn.Module, **wishes) -> nn.Module:
-    return sparqc.prepare(module, example(), calibration=calibration, **wishes)
+def prepare(module: nn.Module, passes: str = "all-sparse", **wishes) -> nn.Module:
+    return sparqc.prepare(module, example(), calibration=calibration, passes=passes, **wishes)
 
 
 def requires_grad(prepared: nn.Module) -> dict[str, bool]:
@@ -33,7 +33,7 @@ def requires_grad(prepared: nn.Module) -> dict[str, bool]:
 def net(request):
     module = freeze(network())
     if request.param:
-        sparqc.sparsify(module, example(), calibration=calibration)
+        sparqc.sparsify(module, example(), calibration=calibration, passes="all-sparse")
     return module
 
 
@@ -126,7 +126,7 @@ def test_data_parallel_training_leaves_what_is_frozen_alone(net, tmp_path):
 def test_the_users_own_module_keeps_it_through_masks_and_back():
     net = freeze(network())
     own = dict(net.named_parameters())
-    sparqc.sparsify(net, example(), calibration=calibration)
+    sparqc.sparsify(net, example(), calibration=calibration, passes="all-sparse")
     assert {id(p) for p in net.parameters()} == {id(p) for p in own.values()}
     copied = copy.deepcopy(net)
     for module in (net, copied):
