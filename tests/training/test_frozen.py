@@ -37,7 +37,7 @@ def net(request):
     return module
 
 
-@pytest.mark.parametrize("passes", ["default", "int8"])
+@pytest.mark.parametrize("passes", ["all-sparse", "int8"])
 def test_with_live_batch_norms_each_parameter_trains_as_the_users(net, passes):
     prepared = prepare(net, passes=passes)
     assert requires_grad(prepared) == {
@@ -45,7 +45,7 @@ def test_with_live_batch_norms_each_parameter_trains_as_the_users(net, passes):
     }
 
 
-@pytest.mark.parametrize("passes", ["default", "int8", "int8-accurate"])
+@pytest.mark.parametrize("passes", ["all-sparse", "int8", "int8-accurate"])
 def test_with_folded_batch_norms_frozen_parameters_stay_frozen(net, passes):
     found = requires_grad(prepare(net, passes=passes, batch_norm="folded"))
     weights = {name: trains for name, trains in found.items() if name.endswith("weight")}

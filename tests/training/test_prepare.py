@@ -40,7 +40,7 @@ def batch_norms(module: nn.Module) -> dict[str, nn.Module]:
 
 
 def test_untrained_it_finishes_as_a_compile(net, prepared):
-    plain = sparqc.compile(net, example(), calibration=calibration)
+    plain = sparqc.compile(net, example(), calibration=calibration, passes="all-sparse")
     finished = sparqc.finish(prepared)
     expected, found = codes(plain), codes(finished)
     assert expected and expected.keys() == found.keys()
@@ -170,9 +170,7 @@ def test_a_misspelt_option_is_refused(net):
             net, example(), calibration=calibration, batch_norm="unfolded", passes="all-sparse"
         )
     with pytest.raises(UsageError, match="did you mean 'passes'"):
-        sparqc.prepare(
-            net, example(), calibration=calibration, pases="default", passes="all-sparse"
-        )
+        sparqc.prepare(net, example(), calibration=calibration, pases="default")
 
 
 def test_weights_that_are_damaged_before_are_named():
