@@ -5,10 +5,11 @@ from __future__ import annotations
 from sparqc.declared.natives import native
 from sparqc.ir.constants import is_constant
 from sparqc.ir.graph import Value
+from sparqc.ir.quantizers import QUANTIZERS
 from sparqc.ir.vocabulary.table import default_table
 
-#: What repeats its first operand; other operators that move data may choose from it.
-_REPEATS = frozenset({"nn.expand", "nn.expand_as", "nn.expand_to", "nn.tile", "nn.tile_by"})
+#: What repeats its first operand, as codes or not; other movers of data may choose from it.
+_REPEATS = {"nn.expand", "nn.expand_as", "nn.expand_to", "nn.tile", "nn.tile_by", *QUANTIZERS}
 
 
 @native("is_repeated_constant")

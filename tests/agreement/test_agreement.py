@@ -4,6 +4,7 @@ import pytest
 
 from sparqc.tools.engine.rtx import compile_rtx
 from sparqc.tools.explain.prediction import predict
+from tests.agreement import unusual  # noqa: F401  (adds its graphs)
 from tests.agreement.graphs import GRAPHS, model_of
 
 TARGET = "tensorrt-rtx"
