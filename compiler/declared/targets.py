@@ -16,6 +16,7 @@ from typing import Literal
 from sparqc.base.toml_tables import Table, tables
 from sparqc.errors import UsageError, did_you_mean
 from sparqc.ir.graph import Shape
+from sparqc.ir.vocabulary.onnx_schema import OLDEST_OPSET
 
 Precision = Literal["fp32", "fp16"]
 
@@ -59,12 +60,23 @@ class Profile:
     #: The target of a person who names none; one profile has it.
     default: bool = False
 
+    @property
+    def oldest_written(self) -> int:
+        """The oldest opset of a file for this target: older ones are read, and written anew."""
+        return max(self.min_opset, OLDEST_OPSET)
+
     def require_opset(self, opset: int) -> int:
-        """The same opset; UsageError where the target does not read it."""
+        """The same opset; UsageError where no file of it is written for the target."""
         if not self.min_opset <= opset <= self.max_opset:
             raise UsageError(
                 f"opset {opset} is not read by the target {self.name!r}",
                 hint=f"it reads opset {self.min_opset} to {self.max_opset}; "
+                f"the default is {self.opset}",
+            )
+        if opset < self.oldest_written:
+            raise UsageError(
+                f"no file of opset {opset} is written: below {OLDEST_OPSET} scales have no axis",
+                hint=f"ask for opset {self.oldest_written} to {self.max_opset}; "
                 f"the default is {self.opset}",
             )
         return opset

@@ -179,7 +179,7 @@ def _opset(graph: Graph, target: Profile) -> int:
     """The opset that the graph has, or the target's own where the target does not read that one:
     an ONNX model comes in whatever opset it was exported with."""
     opset = opsets_of(graph)[""]
-    return opset if target.min_opset <= opset <= target.max_opset else target.opset
+    return opset if target.oldest_written <= opset <= target.max_opset else target.opset
 
 
 def _opaque(graph: Graph, context: Context) -> dict[str, int]:

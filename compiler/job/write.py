@@ -27,7 +27,7 @@ def write_for(
     model = write_onnx(graph, table, opset=opset, origins=origins)
     while found := misread(model, target.name):
         older = min(m.form.since for m in found) - 1
-        if older < target.min_opset:
+        if older < target.oldest_written:
             break
         try:
             model = write_onnx(graph, table, opset=older, origins=origins)

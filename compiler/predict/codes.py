@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
+from math import prod
 from typing import cast
 
 import numpy as np
@@ -83,19 +84,23 @@ def weight_fault(found: Weighted, table: OperatorTable, single: bool = False) ->
 
     With `single` it has to have one scale.
     """
-    value, axis = found.weight, found.channel_axis % max(1, len(found.weight.shape or ()))
-    while value.producer is not None and value.producer.op != DEQUANTIZE:
-        followed = _axis_before(value.producer, axis, table)
-        if followed is None:
-            break
-        axis, value = followed, next(value.producer.inputs)
+    value = found.weight
+    axis: int | None = found.channel_axis % max(1, len(value.shape or ()))
+    while value.producer is not None and _lays_out(value.producer, table):
+        axis = None if axis is None else _axis_before(value.producer, axis, table)
+        value = next(value.producer.inputs)
     node = value.producer
     if node is None or node.op != DEQUANTIZE:
         return FLOAT_WEIGHT
     return _scale_fault(node, axis, table, single)
 
 
-def _scale_fault(node: Node, axis: int, table: OperatorTable, single: bool) -> str:
+def _lays_out(node: Node, table: OperatorTable) -> bool:
+    """Whether an operator stores a weight in another layout, or in another type."""
+    return node.op == "nn.transpose" or any(table.has(node.op, t) for t in ("converts", "view"))
+
+
+def _scale_fault(node: Node, axis: int | None, table: OperatorTable, single: bool) -> str:
     if fault := _not_symmetric(node, table):
         return f"of its weight {node.output.name}: {fault}"
     scale = constant_value(cast(Value, node.operands["scale"]), table)
@@ -109,6 +114,8 @@ def _scale_fault(node: Node, axis: int, table: OperatorTable, single: bool) -> s
     rank = len(node.output.shape or ()) or 1
     if scale.ndim != 1 or not isinstance(along, int):
         return "the scales of its weight are blocks, not one for each output channel"
+    if axis is None:
+        return "the scales of its weight run along an axis that is not one of its output channels"
     if along % rank != axis:
         return (
             f"the scales of its weight run along axis {along % rank}, not along its output "
@@ -118,13 +125,28 @@ def _scale_fault(node: Node, axis: int, table: OperatorTable, single: bool) -> s
 
 
 def _axis_before(node: Node, axis: int, table: OperatorTable) -> int | None:
-    """The axis of a re-layout's input that becomes `axis` of its output; None where unknown."""
+    """The axis of a re-layout's input that becomes `axis` of its output; None where none does."""
     if table.has(node.op, "converts"):
         return axis
     perm = node.attributes.get("perm")
     if node.op == "nn.transpose" and isinstance(perm, tuple) and axis < len(perm):
         return int(cast(int, perm[axis]))
-    return None
+    return _axis_viewed(node, axis) if table.has(node.op, "view") else None
+
+
+def _axis_viewed(node: Node, axis: int) -> int | None:
+    """The axis of a view's input that has the size, and as much data in front of it and behind it,
+    as `axis` of its output."""
+    given, made = next(node.inputs).shape, node.output.shape
+    if given is None or made is None or not all(isinstance(n, int) for n in (*given, *made)):
+        return None
+    sizes = cast("tuple[int, ...]", given), cast("tuple[int, ...]", made)
+    wanted = _around(sizes[1], axis)
+    return next((a for a in range(len(given)) if _around(sizes[0], a) == wanted), None)
+
+
+def _around(shape: tuple[int, ...], axis: int) -> tuple[int, int]:
+    return prod(shape[:axis]), prod(shape[axis + 1 :])
 
 
 def movements(graph: Graph, context: Context, matcher: Matcher) -> dict[Node, Movement]:

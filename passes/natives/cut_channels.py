@@ -1,6 +1,8 @@
-"""Whether the output channels of a matrix product are cut into parts behind it."""
+"""Whether the output channels of a matrix product become queries, keys and values by heads."""
 
 from __future__ import annotations
+
+from math import prod
 
 from sparqc.declared.natives import native
 from sparqc.ir.graph import Node, Shape, Value
@@ -10,76 +12,69 @@ from sparqc.passes.natives.permutation import is_in_order
 
 #: The movers that take parts out of one axis.
 _CUTS = {"nn.split", "nn.slice", "nn.gather", "nn.unbind"}
-#: Products of two computed matrices.
-_PRODUCTS = {"nn.matmul", "nn.attention", "nn.einsum"}
+#: Queries, keys and values.
+_THIRDS = 3
 
 
 @native("is_cut_along_channels")
 def is_cut_along_channels(y: Value) -> bool:
-    """Whether blocks of the channels of `y`, [..., channels], become operands of products.
+    """Whether the channels of `y`, [..., channels], become parts of one shape, by heads.
 
-    The channels may be laid out anew before.  Of [..., 3, heads, size] the first axis holds the
-    largest blocks, and any cut along it counts; along the others only one that takes single entries
-    out, as of the 3 in [..., heads, 3, size].  Between `y` and a product the data are transposed
-    once: in front of the cut, and then nothing moves them behind it, or behind it.
+    Either the channels are cut into thirds, and each that is used is viewed as [batch, tokens,
+    heads, size] and transposed, whatever reads it then.  Or `y` is viewed as [batch, tokens, parts,
+    heads, size], with two or three parts, before or behind the heads, and transposed to stacks of
+    matrices, of tokens by size or of size by tokens; then each stack that is used has one reader,
+    the product with another stack, but for a factor or a transpose in between.
+
+    Parts that are used as they are, more of them, and a `y` or a part that something else reads as
+    well do not count.
     """
-    return y.shape is not None and _is_cut(y, (len(y.shape) - 1,), False)
-
-
-def _is_cut(value: Value, axes: tuple[int, ...], transposed: bool) -> bool:
-    """Whether a reader cuts one of the axes of channels, or moves them to where one does."""
-    return any(_cuts(node, value, axes, transposed) for node in value.readers)
-
-
-def _cuts(node: Node, value: Value, axes: tuple[int, ...], transposed: bool) -> bool:
-    if node.op in _CUTS:
-        cut = any(_along(node, value, a) and (a == axes[0] or _single(node, value)) for a in axes)
-        return cut and any(_multiplied(v, transposed) for v in node.outputs)
-    moved = _moved(node, value, axes)
-    transposed |= node.op == "nn.transpose"
-    return bool(moved) and _is_cut(node.output, moved, transposed)
-
-
-def _single(node: Node, value: Value) -> bool:
-    """Whether a cut takes single entries of its axis: the axis goes, or is 1 long."""
-    before, after = value.shape or (), node.output.shape or ()
-    return len(after) < len(before) or after.count(1) > before.count(1)
-
-
-def _multiplied(part: Value, transposed: bool) -> bool:
-    """Whether a part reaches a product: at once where the data were transposed in front of the
-    cut, and else transposed once."""
-    if transposed:
-        return any(map(_is_product, part.readers))
-    return _reaches_product(part, False)
-
-
-def _is_product(node: Node) -> bool:
-    """Whether it is a product, or the Squeeze that makes an unbind of a Split and then one."""
-    squeezed = node.op == "nn.squeeze" and any(map(_is_product, node.output.readers))
-    return squeezed or node.op in _PRODUCTS
-
-
-def _reaches_product(value: Value, transposed: bool) -> bool:
-    return any(_leads_to_product(node, value, transposed) for node in value.readers)
-
-
-def _leads_to_product(node: Node, value: Value, transposed: bool) -> bool:
-    if node.op in _PRODUCTS:
-        return transposed or _is_transposed_in(node, value)
-    if node.op == "nn.transpose":
-        return not transposed and _reaches_product(node.output, True)
-    return default_table().has(node.op, "view") and _reaches_product(node.output, transposed)
-
-
-def _is_transposed_in(node: Node, value: Value) -> bool:
-    """Whether an Einsum that is a product of matrices transposes an operand by itself."""
-    xs = list(node.inputs)
-    if node.op != "nn.einsum" or len(xs) != 2:
+    size = y.shape[-1] if y.shape else None
+    while (step := _only_reader(y)) is not None and default_table().has(step.op, "view"):
+        y = step.output
+    if step is not None and step.op == "nn.transpose":
+        stacks = _parts(step.output, 0) if _is_stacked(step, y) else []
+        return bool(stacks) and all(map(_is_multiplied, stacks))
+    if y.shape is None or not isinstance(size, int):
         return False
-    found = matrix_product(str(node.attributes["equation"]), *xs)
-    orders = () if found is None else zip(xs, (found.first, found.second), strict=True)
-    return any(x is value and not is_in_order(order) for x, order in orders)
+    axes = (a for a in range(len(y.shape)) if _is_cut_axis(y.shape, a, size))
+    laid_out = ({_laid_out(part, size // _THIRDS) for part in _parts(y, axis)} for axis in axes)
+    return any(len(shapes) == 1 and None not in shapes for shapes in laid_out)
+
+
+def _is_cut_axis(shape: Shape, axis: int, channels: int) -> bool:
+    """Whether thirds along this axis are thirds of the channels, or one of them each."""
+    inner = [n for n in shape[axis:] if isinstance(n, int) and n]
+    if len(inner) < len(shape) - axis or channels % prod(inner):
+        return False
+    return shape[axis] == _THIRDS or (axis == len(shape) - 1 and shape[axis] == channels)
+
+
+def _is_stacked(transpose: Node, value: Value) -> bool:
+    """Whether [batch, tokens, parts, heads, size] becomes stacks of matrices."""
+    perm = transpose.attributes["perm"]
+    if not isinstance(perm, tuple) or len(perm) != 5 or perm[0] not in (2, 3):
+        return False
+    return {*perm[-2:]} == {1, 4} and value.shape is not None and value.shape[perm[0]] in (2, 3)
+
+
+# -- parts ---------------------------------------------------------------------------------------
+
+
+def _parts(value: Value, axis: int) -> list[Value]:
+    """What is used of the equal parts, single entries or thirds, that all readers of a value take
+    along an axis; else nothing."""
+    shape = value.shape or ()
+    if value.is_output or not all(n.op in _CUTS and _along(n, value, axis) for n in value.readers):
+        return []
+    count = 2 if shape[axis] == 2 else _THIRDS
+    parts = [v for n in value.readers for v in n.outputs if v.readers or v.is_output]
+    return parts if all(_entries(v) * count == _entries(value) for v in parts) else []
+
+
+def _entries(value: Value) -> int:
+    """The product of all sizes that are known."""
+    return prod(n for n in value.shape or () if isinstance(n, int))
 
 
 def _along(node: Node, value: Value, axis: int) -> bool:
@@ -91,41 +86,44 @@ def _along(node: Node, value: Value, axis: int) -> bool:
     return isinstance(cut, int) and cut % rank == axis
 
 
-def _moved(node: Node, value: Value, axes: tuple[int, ...]) -> tuple[int, ...]:
-    """Where the axes of channels stand behind a move, the one with the largest blocks first."""
-    if value.shape is None or node.output.shape is None:
-        return ()
-    if node.op == "nn.transpose":
-        perm = node.attributes["perm"]
-        return tuple(perm.index(a) for a in axes) if isinstance(perm, tuple) else ()
-    if node.op in ("nn.add", "nn.identity"):  # the bias
-        return axes if node.output.shape == value.shape else ()
-    if default_table().has(node.op, "view"):
-        first = _outermost(value.shape[axes[0] :], node.output.shape)
-        if first is None:
-            return ()
-        together = axes == tuple(range(axes[0], len(value.shape)))
-        return tuple(range(first, len(node.output.shape))) if together else (first,)
-    return ()
+def _laid_out(part: Value, channels: int) -> Shape | None:
+    """The shape [batch, tokens, heads, size] as which a part is viewed in front of a transpose."""
+    step, shape = _only_reader(part, as_output=True), part.shape or ()
+    if step is None:
+        return None
+    if default_table().has(step.op, "view"):
+        return _laid_out(step.output, channels)
+    if step.op != "nn.transpose" and not _is_transposed_in(step, part):
+        return None
+    by_heads = len(shape) == 4 and prod(n for n in shape[2:] if isinstance(n, int)) == channels
+    return shape if by_heads else None
 
 
-def _outermost(block: Shape, shape: Shape) -> int | None:
-    """The first axis of `shape` from which on the sizes make up the block."""
-    wanted, size = _product(block), 1
-    for axis in range(len(shape) - 1, -1, -1):
-        length = shape[axis]
-        if wanted is None or not isinstance(length, int):
-            return None
-        size *= length
-        if size == wanted and length != 1:
-            return axis
-    return None
+def _is_multiplied(part: Value) -> bool:
+    """Whether the one reader of a stack is the product with another stack."""
+    step = _only_reader(part)
+    if step is None:
+        return False
+    if step.op in ("nn.squeeze", "nn.transpose"):
+        return _is_multiplied(step.output)
+    if step.op == "nn.mul":
+        return any(v.is_const for v in step.inputs) and _is_multiplied(step.output)
+    if step.op == "nn.matmul":  # a matrix instead of a stack makes it one product of all rows
+        return all(len(v.shape or ()) in (3, 4) for v in step.inputs)
+    return step.op in ("nn.attention", "nn.einsum")
 
 
-def _product(sizes: Shape) -> int | None:
-    product = 1
-    for size in sizes:
-        if not isinstance(size, int):
-            return None
-        product *= size
-    return product
+def _only_reader(value: Value, *, as_output: bool = False) -> Node | None:
+    """The one node that reads a value, which is no output, unless it may be one."""
+    readers = value.readers
+    return readers[0] if len(readers) == 1 and (as_output or not value.is_output) else None
+
+
+def _is_transposed_in(node: Node, value: Value) -> bool:
+    """Whether an Einsum that is a product of matrices transposes an operand by itself."""
+    xs = list(node.inputs)
+    if node.op != "nn.einsum" or len(xs) != 2:
+        return False
+    found = matrix_product(str(node.attributes["equation"]), *xs)
+    orders = () if found is None else zip(xs, (found.first, found.second), strict=True)
+    return any(x is value and not is_in_order(order) for x, order in orders)

@@ -5,12 +5,11 @@ from __future__ import annotations
 from sparqc.declared.natives import native
 from sparqc.ir.constants import is_constant
 from sparqc.ir.graph import Value
-from sparqc.ir.quantizers import CONVERSIONS
+from sparqc.ir.quantizers import QUANTIZERS
 from sparqc.ir.vocabulary.table import default_table
 
-#: What repeats its first operand; other operators that move data may choose from it.
-_REPEATS = frozenset({"nn.expand", "nn.expand_as", "nn.expand_to", "nn.tile", "nn.tile_by"})
-_PASSED = _REPEATS | CONVERSIONS
+#: What repeats its first operand, as codes or not; other movers of data may choose from it.
+_REPEATS = {"nn.expand", "nn.expand_as", "nn.expand_to", "nn.tile", "nn.tile_by", *QUANTIZERS}
 
 
 @native("is_repeated_constant")
@@ -21,7 +20,7 @@ def is_repeated_constant(value: Value) -> bool:
     table = default_table()
     while not is_constant(value, table):
         node = value.producer
-        if node is None or not (node.op in _PASSED or table.has(node.op, "view")):
+        if node is None or not (node.op in _REPEATS or table.has(node.op, "view")):
             return False
         value = next(node.inputs)
     return True

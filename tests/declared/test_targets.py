@@ -62,11 +62,13 @@ def test_the_profiles_that_issue_and_documentation_promise() -> None:
     assert default_profile() is profile("tensorrt-11")
 
 
-@pytest.mark.parametrize("name", ["tensorrt-10", "tensorrt-11", "tensorrt-rtx"])
-def test_later_ones_take_int8_weights_and_a_scale_a_channel(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "newest"), [("tensorrt-10", 24), ("tensorrt-11", 25), ("tensorrt-rtx", 26)]
+)
+def test_later_ones_take_int8_weights_and_a_scale_a_channel(name: str, newest: int) -> None:
     found = profile(name)
     assert (found.weight_form, found.conv_transpose_scale) == ("int8-dq", "channel")
-    assert (found.opset, found.max_opset) == (20, 24)
+    assert (found.min_opset, found.opset, found.max_opset) == (9, 20, newest)
 
 
 def test_8_6_takes_float_weights_opset_17_and_wants_zero_points() -> None:
@@ -86,6 +88,14 @@ def test_an_opset_that_the_target_does_not_read() -> None:
     assert profile("tensorrt-8.6").require_opset(13) == 13
     with pytest.raises(UsageError, match=r"opset 18 is not read by the target 'tensorrt-8\.6'"):
         profile("tensorrt-8.6").require_opset(18)
+
+
+def test_an_opset_that_is_read_and_not_written() -> None:
+    assert profile("tensorrt-11").oldest_written == 13
+    with pytest.raises(
+        UsageError, match=r"no file of opset 12 is written: .* have no axis\n.*13 to 25"
+    ):
+        profile("tensorrt-11").require_opset(12)
 
 
 def test_the_line_that_builds_an_engine() -> None:

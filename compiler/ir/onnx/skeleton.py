@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from math import prod
 from typing import Any
 
+import numpy as np
 import onnx
 
 #: Tensors of up to so many bytes stay: shapes, axes, pads, scales that inference looks into.
@@ -41,12 +42,20 @@ def shared_weights(model: onnx.ModelProto) -> tuple[onnx.ModelProto, dict[str, A
     arrays: dict[str, Any] = {}
     for tensor in model.graph.initializer:
         dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)
-        if dtype.kind in "fiub" and _is_large(tensor):
+        if is_plain(dtype) and _is_large(tensor):
             arrays[tensor.name] = onnx.numpy_helper.to_array(tensor)
             bare.graph.initializer.append(external_stub(tensor, arrays[tensor.name].nbytes))
         else:
             bare.graph.initializer.append(tensor)
     return bare, arrays
+
+
+def is_plain(dtype: np.dtype[Any]) -> bool:
+    """Whether onnxruntime takes an array of that type: numpy's own numbers.
+
+    Types of ml_dtypes are none, though float8_e5m2 says that its kind is "f".
+    """
+    return dtype.isbuiltin == 1 and dtype.kind in "fiub"
 
 
 def external_stub(tensor: onnx.TensorProto, size: int) -> onnx.TensorProto:

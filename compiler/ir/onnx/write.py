@@ -21,7 +21,7 @@ from sparqc.ir.onnx.names import Names
 from sparqc.ir.onnx.native import OnnxNative, OnnxRaw
 from sparqc.ir.onnx.order import captured_names, domains_of, renamed_captures
 from sparqc.ir.onnx.same_form import require_same_form
-from sparqc.ir.onnx.skeleton import SMALL, external_stub
+from sparqc.ir.onnx.skeleton import SMALL, external_stub, is_plain
 from sparqc.ir.onnx.types import element_type, known_dims, numpy_dtype
 from sparqc.ir.uncalibrated import is_uncalibrated, source
 from sparqc.ir.vocabulary.onnx_schema import (
@@ -60,7 +60,7 @@ def write_shared(written: Written) -> tuple[onnx.ModelProto, dict[str, Array]]:
     """
     arrays = _take_data(written)
     model = _export(written)
-    shared = {n: a for n, a in arrays.items() if a.nbytes > SMALL and a.dtype.kind in "fiub"}
+    shared = {n: a for n, a in arrays.items() if a.nbytes > SMALL and is_plain(a.dtype)}
     for tensor in model.graph.initializer:
         if tensor.name in shared:
             tensor.CopyFrom(external_stub(tensor, shared[tensor.name].nbytes))

@@ -241,7 +241,7 @@ def test_a_rank_that_is_not_known(tmp_path: Path, capsys: Capture) -> None:
 def test_an_old_opset(tmp_path: Path, capsys: Capture) -> None:
     path = small_models.float_onnx(tmp_path / "m.onnx")
     model = onnx.load(path)
-    model.opset_import[0].version = 9
+    model.opset_import[0].version = 8
     onnx.save(model, path)
     assert "opset" in ids(checked(path, capsys, 1))
 

@@ -50,8 +50,26 @@ def test_uint8_codes_are_an_error(tmp_path: Path, check: Check) -> None:
 def test_an_opset_that_the_target_does_not_read(tmp_path: Path, check: Check) -> None:
     path = small_models.float_onnx(tmp_path / "float.onnx")
     (found,) = check(path, "--target", "tensorrt-8.6", code=1)["findings"]
-    assert found["id"] == "opset" and "13 to 17" in found["message"]
+    assert found["id"] == "opset" and "7 to 17" in found["message"]
     assert check(path, "--target", "tensorrt-11")["findings"] == []
+
+
+@pytest.mark.parametrize(
+    ("target", "opset", "read"),
+    [("tensorrt-11", 10, True), ("tensorrt-11", 12, True), ("tensorrt-11", 25, True),
+     ("tensorrt-11", 26, False), ("tensorrt-10", 24, True), ("tensorrt-10", 25, False),
+     ("tensorrt-rtx", 26, True), ("tensorrt-8.6", 10, True)],
+)  # fmt: skip
+def test_opsets_from_the_first_quantizers_on(
+    target: str, opset: int, read: bool, tmp_path: Path, check: Check
+) -> None:
+    path = small_models.quantized_onnx(tmp_path / "m.onnx", np.int8, 0)
+    model = onnx.load(path)
+    model.opset_import[0].version = opset
+    onnx.save(model, path)
+    data = check(path, "--target", target, code=0 if read else 1)
+    assert ("opset" in ids(data)) != read
+    assert data["layers"] == 1 and "bare-weight" in ids(data)
 
 
 def test_a_check_of_ones_own(tmp_path: Path, check: Check) -> None:
