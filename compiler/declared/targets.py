@@ -43,6 +43,11 @@ class Profile:
     zero_point_input: bool = False
     #: Whether each tensor keeps the type that the file gives it.
     strongly_typed: bool = True
+    #: Where they are not: INT8 convolutions that read so few channels write floats in FP32, while
+    #: other kernels may write FP16.
+    fp32_up_to_channels: int = 0
+    #: Whether a release of it supports JetPack.
+    jetpack: bool = False
     #: The type of the operators that are not quantized, without a wish.
     float: Precision = "fp32"
     #: The command that builds an engine; {onnx} and {engine} stand for the two paths.

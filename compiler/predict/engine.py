@@ -18,6 +18,10 @@ ELEMENT_BYTES = {
 }  # fmt: skip
 
 
+#: The types that products have 2:4 kernels in.
+SPARSE_TYPES = frozenset({"i8", "f16", "bf16"})
+
+
 @dataclass(frozen=True)
 class Tensor:
     """A tensor that a kernel reads or writes; sizes that are not known are names, or None."""
@@ -29,9 +33,20 @@ class Tensor:
     scale: float | None = None
 
     @property
+    def elements(self) -> int | None:
+        """How many there are, None where a size is not known."""
+        return product(self.shape)
+
+    @property
+    def channels(self) -> int | None:
+        """Those of `[N, C, H, W]`; None of another rank, or where they are not known."""
+        size = self.shape[1] if self.shape is not None and len(self.shape) == 4 else None
+        return size if isinstance(size, int) and size else None
+
+    @property
     def bytes(self) -> int | None:
         """Size in bytes, None where a size or the type is not known."""
-        count, each = product(self.shape), ELEMENT_BYTES.get(self.dtype)
+        count, each = self.elements, ELEMENT_BYTES.get(self.dtype)
         return None if count is None or each is None else count * each
 
     def to_json(self) -> dict[str, Any]:
@@ -46,7 +61,8 @@ class PredictedKernel:
     """One kernel: the operators in it, by the values that they define.
 
     `kind` is the fusion that describes it, or the operator where no fusion does.  `macs` are its
-    multiply-adds, None where a size is not known; `sparse` says that it may use a 2:4 kernel.
+    multiply-adds, None where a size is not known; `sparse` says that it may use a 2:4 kernel,
+    `sparse_pays` that one is likely to win as well.
     """
 
     name: str
@@ -59,6 +75,7 @@ class PredictedKernel:
     weights: tuple[Tensor, ...] = ()
     macs: int | None = 0
     sparse: bool = False
+    sparse_pays: bool = False
     #: What it computes in where that is not INT8: f32, f16, bf16.
     dtype: str = "f32"
     #: What is worth knowing: "its inside is not looked into".
@@ -72,6 +89,11 @@ class PredictedKernel:
     def title(self) -> str:
         """What people call it: what it gives, and the module."""
         return layer_name(self.name, self.module)
+
+    @property
+    def computes_in(self) -> str:
+        """The type of what it multiplies: i8, f32, f16, bf16."""
+        return "i8" if self.int8 else self.dtype
 
     @property
     def converts(self) -> str:
@@ -110,7 +132,7 @@ class PredictedKernel:
         return {
             "name": self.name, "module": self.module, "kind": self.kind,
             "operators": list(self.operators), "nodes": list(self.nodes), "int8": self.int8,
-            "sparse": self.sparse,
+            "sparse": self.sparse, "sparse_pays": self.sparse_pays,
             "inputs": [t.to_json() for t in self.inputs],
             "outputs": [t.to_json() for t in self.outputs],
             "weights": [t.to_json() for t in self.weights],
@@ -167,6 +189,11 @@ class LedgerRow:
     def sparse(self) -> bool:
         """Whether a 2:4 kernel may take it."""
         return self.two_four.holds and self.size_rule.holds
+
+    @property
+    def sparse_pays(self) -> bool:
+        """Whether a 2:4 kernel is likely to win, in INT8 or in a float type."""
+        return self.sparse and self.pays.holds and (self.int8_out.holds or not self.int8)
 
     @property
     def missing(self) -> str:
@@ -274,8 +301,10 @@ class PredictedEngine:
 
     @property
     def sparse_macs(self) -> int:
-        """The same where 2:4 kernels leave out every second one."""
-        return sum((k.macs or 0) // (2 if k.sparse else 1) for k in self.kernels)
+        """The same where 2:4 kernels that pay leave out every second one."""
+        halved = (k.sparse_pays and k.computes_in in SPARSE_TYPES for k in self.kernels)
+        pairs = zip(self.kernels, halved, strict=True)
+        return sum((k.macs or 0) // (2 if half else 1) for k, half in pairs)
 
     @property
     def uncounted(self) -> int:

@@ -100,6 +100,7 @@ def _kernel(unit: Unit, name: str, rows: dict[str, LedgerRow], units: Units) -> 
         weights=tuple(_weights(unit, units)),
         macs=None if None in counts else sum(c for c in counts if c is not None),
         sparse=bool(inside) and all(row.sparse for row in inside),
+        sparse_pays=bool(inside) and all(row.sparse_pays for row in inside),
         dtype=_dtype(unit),
         note=_inside(unit),
     )

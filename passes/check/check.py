@@ -23,7 +23,7 @@ from sparqc.passes.masks.pruning import Pruning
 from sparqc.passes.place.placement import Placement
 from sparqc.pipeline.passbase import Pass
 from sparqc.pipeline.registry import register
-from sparqc.predict.roofline import default_gpus
+from sparqc.predict.gpus import default_gpus
 from sparqc.rewrite.context import Context
 
 __all__ = ["Check", "Finding", "Grade", "findings_of"]

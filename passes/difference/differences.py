@@ -20,9 +20,11 @@ from sparqc.passes.difference.plan import Plan, plan_of
 from sparqc.passes.difference.price import Price, prices
 from sparqc.passes.difference.scales import scales
 from sparqc.passes.difference.sparse import sparse_findings
+from sparqc.predict.built_types import as_built
 from sparqc.predict.engine import PredictedKernel, Tensor
+from sparqc.predict.gpus import Gpu
+from sparqc.predict.kernel_time import kernel_seconds
 from sparqc.predict.predict import Prediction, prediction
-from sparqc.predict.roofline import Gpu, kernel_seconds
 from sparqc.rewrite.context import Context
 
 #: The share of the engine's time from which on all differences of one name are `slow`: two builds
@@ -88,7 +90,7 @@ def _priced(sides: Sides, gpu: Gpu) -> Iterator[Finding]:
 def _left(sides: Sides, gpu: Gpu) -> Iterator[Finding]:
     """A note for each layer that was left in float, with what INT8 would save."""
     adoption = sides.plan.context.facts.get(Adoption, Adoption())
-    engine = sides.now.engine
+    engine = as_built(sides.now.engine)
     whole = sum(kernel_seconds(k, gpu) for k in engine.kernels)
     kernels = {value: kernel for kernel in engine.kernels for value in kernel.values}
     for decision in sides.plan.placing.decider.decisions:

@@ -15,8 +15,10 @@ from dataclasses import dataclass
 from networkx.utils import UnionFind
 
 from sparqc.passes.difference.difference import Difference
+from sparqc.predict.built_types import as_built
 from sparqc.predict.engine import PredictedEngine, PredictedKernel
-from sparqc.predict.roofline import Gpu, kernel_seconds
+from sparqc.predict.gpus import Gpu
+from sparqc.predict.kernel_time import kernel_seconds
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ def prices(
     """The price of each difference on a GPU; None for all where sizes are not known."""
     if now.unsized_tensors or then.unsized_tensors:
         return [None] * len(differences)
+    now, then = as_built(now), as_built(then)
     parts, places = _parts(now, then)
     whole = sum(kernel_seconds(k, gpu) for k in now.kernels)
     seconds, traffic = defaultdict[object, float](float), defaultdict[object, float](float)

@@ -20,7 +20,7 @@ from sparqc.passes.check.check import Finding, findings_of
 from sparqc.passes.check.file_checks import Subject, file_findings
 from sparqc.passes.check.lost_layers import lost_layers
 from sparqc.passes.difference.differences import compared
-from sparqc.predict.roofline import Gpu, default_gpus, gpu
+from sparqc.predict.gpus import Gpu, default_gpus, gpu
 from sparqc.rewrite.context import Context
 from sparqc.tools.engine.onnx_source import read_source
 from sparqc.tools.explain.prediction import sized

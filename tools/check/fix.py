@@ -20,7 +20,7 @@ from sparqc.passes.check.file_checks import Subject, file_checks, write_axes
 from sparqc.passes.check.fixes import apply_fixes, has_broken_scales
 from sparqc.passes.difference.differences import compared
 from sparqc.passes.difference.plan import carry_out
-from sparqc.predict.roofline import default_gpus
+from sparqc.predict.gpus import default_gpus
 from sparqc.rewrite.context import Context
 from sparqc.tools.check.checked import Asked, Checked, check_proto, node_names
 

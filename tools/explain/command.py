@@ -78,7 +78,7 @@ def explain_command(
     """Predict the engine that a target makes of FILE (an ONNX graph, sparqc's or anybody's).
 
     Prints its kernels, whether each weighted operator runs in INT8 and may run 2:4 sparse, and
-    why not; the traffic and a roofline estimate.  Nothing is built: `sparqc build` does that.
+    why not; the traffic, and how long it takes.  Nothing is built: `sparqc build` does that.
     """
     from sparqc.ir.onnx.adapter import load_onnx
     from sparqc.job.verify import check_model
@@ -104,7 +104,7 @@ def explain_command(
 
 
 def _gpus(names: tuple[str, ...]) -> list[str]:
-    from sparqc.predict.roofline import default_gpus, gpu, gpus
+    from sparqc.predict.gpus import default_gpus, gpu, gpus
 
     if "all" in names:
         return list(gpus())
@@ -112,7 +112,8 @@ def _gpus(names: tuple[str, ...]) -> list[str]:
 
 
 def _estimate(engine: PredictedEngine, name: str) -> Estimate:
-    from sparqc.predict.roofline import estimate, gpu
+    from sparqc.predict.gpus import gpu
+    from sparqc.predict.roofline import estimate
 
     return estimate(engine, gpu(name))
 

@@ -65,6 +65,7 @@ def summary(engine: PredictedEngine, estimates: Sequence[Estimate]) -> Iterator[
     yield _row("products", _products(engine))
     for estimate in estimates:
         yield _row("estimate", estimate_text(estimate))
+        yield from (_row("note", f"{estimate.gpu.doc}: {note}") for note in estimate.notes)
     if engine.values:
         groups = len({v.group for v in engine.values})
         quantized = f"{len(engine.values)} values in INT8 with {groups} scales, "
@@ -116,11 +117,13 @@ def _products(engine: PredictedEngine) -> str:
 
 
 def estimate_text(estimate: Estimate) -> str:
-    """`A100: at least 0.42 ms dense, 0.31 ms with 2:4; 63 % of it waits for memory`."""
-    share = round(100 * estimate.memory / estimate.dense) if estimate.dense else 0
+    """`A40: about 0.42 ms dense, 0.31 ms with 2:4; at least 0.2 and 0.1 ms, 63 % ...`."""
+    about, least = estimate.about, estimate.least
+    share = round(100 * estimate.memory / least.dense) if least.dense else 0
     return (
-        f"{estimate.gpu.doc}: at least {_time(estimate.dense)} dense, {_time(estimate.sparse)} "
-        f"with 2:4; {share} % of it waits for memory (roofline)"
+        f"{estimate.gpu.doc}: about {_time(about.dense)} dense, {_time(about.sparse)} with 2:4; at "
+        f"least {_time(least.dense)} and {_time(least.sparse)}, {share} % of it waiting for memory "
+        "(roofline)"
     )
 
 

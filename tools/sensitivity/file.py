@@ -30,8 +30,7 @@ def _head(result: Result, command: str) -> Iterator[str]:
     else:
         yield f"# loss       points of {scale.name} that are lost with this layer alone changed"
         yield f"#            (the float network reaches {scale.of(scale.baseline):.6g})"
-    yield f"# extra_us   predicted microseconds on {result.gpu}, against the plan of the passes;"
-    yield "#            a roofline, so a bound from below"
+    yield f"# extra_us   predicted microseconds on {result.gpu}, against the plan of the passes"
     for name, point in result.together.items():
         reached = f"{scale.of(point.score):.4g} {scale.unit}".strip()
         yield f"# measured together, {name}: {scale.name} {reached}, {1e6 * point.seconds:.4g} us"

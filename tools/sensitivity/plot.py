@@ -121,7 +121,7 @@ def _frame(result: Result, x: _Axis, y: _Axis) -> Iterator[str]:
         f'height="{HEIGHT - _TOP - _BOTTOM}" fill="none" stroke="#888a85"/>'
     )
     shapes = ", ".join("x".join(map(str, s or ())) for _, s in result.shapes)
-    across = f"predicted time of a batch ({shapes}) on {result.gpu}, µs, a bound from below"
+    across = f"predicted time of a batch ({shapes}) on {result.gpu}, µs"
     middle = (_LEFT + WIDTH - _RIGHT) / 2
     yield _text(middle, HEIGHT - 18, across, 'text-anchor="middle"')
     name = "signal to noise of the outputs, dB" if result.scale.is_noise else result.scale.name

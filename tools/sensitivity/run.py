@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from sparqc.errors import UsageError
 from sparqc.job.layers import Keep
-from sparqc.predict.roofline import Gpu
+from sparqc.predict.gpus import Gpu
 from sparqc.tools.model.open_request import Opened
 from sparqc.tools.sensitivity.choice import (
     Budget,

@@ -1,4 +1,4 @@
-"""How long a network takes at least on a GPU, for any choice of how its layers are kept."""
+"""How long a network takes on a GPU, for any choice of how its layers are kept."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ from sparqc.passes.masks.pruning import Pruning
 from sparqc.pipeline import run as pipelines
 from sparqc.pipeline.run import Pipeline, Step
 from sparqc.predict.engine import PredictedEngine, PredictedKernel, Tensor
+from sparqc.predict.gpus import Gpu
 from sparqc.predict.predict import predict_graph
-from sparqc.predict.roofline import Gpu, estimate
+from sparqc.predict.roofline import estimate
 from sparqc.rewrite.context import Context
 from sparqc.rewrite.facts import Facts
 from sparqc.tools.engine.onnx_source import read_source
@@ -30,7 +31,7 @@ from sparqc.tools.sensitivity.study import Study
 
 
 class Speed:
-    """Predicts seconds for one batch: the roofline of `sparqc explain`, a bound from below.
+    """Predicts seconds for one batch: the estimate of `sparqc explain`.
 
     The network is placed anew for each choice, as a compile would place it, so that what a float
     layer costs its neighbours (conversions, larger tensors) is part of the figure.  No data is
@@ -61,19 +62,16 @@ class Speed:
         self._known: dict[tuple[str, ...], PredictedEngine] = {}
 
     def seconds(self, keeps: Mapping[str, Keep]) -> float:
-        """For the layers (by the names of `StudyLayer`) kept as given; others as they are planned.
-
-        Only predicted, and at least: launch times and imperfect kernels come on top.
-        """
+        """For the layers (by the names of `StudyLayer`) kept as given; others as planned."""
         floats = tuple(sorted(name for name, keep in keeps.items() if keep == "float"))
         if floats not in self._known:
             self._known[floats] = self._engine(floats)
         dense = set(self._values(keeps))
         kernels = tuple(
-            replace(k, sparse=False) if dense.intersection(k.values) else k
+            replace(k, sparse_pays=False) if dense.intersection(k.values) else k
             for k in self._known[floats].kernels
         )
-        return estimate(replace(self._known[floats], kernels=kernels), self.gpu).sparse
+        return estimate(replace(self._known[floats], kernels=kernels), self.gpu).about.sparse
 
     def _values(self, keeps: Mapping[str, Keep]) -> Iterator[str]:
         for layer in self._study.layers:

@@ -49,8 +49,8 @@ def _summary(result: Result) -> Iterator[str]:
         )
     shapes = ", ".join(f"{n}: {'x'.join(map(str, s or ()))}" for n, s in result.shapes)
     yield (
-        f"  speed      {result.gpu}, {shapes}: at least {_us(result.planned_seconds)} as planned, "
-        f"{_us(result.float_seconds)} in float (roofline)"
+        f"  speed      {result.gpu}, {shapes}: about {_us(result.planned_seconds)} as planned, "
+        f"{_us(result.float_seconds)} in float"
     )
     for note in result.notes:
         yield f"  note       {note}"
@@ -118,7 +118,7 @@ def _point(result: Result, point: Point) -> str:
     text = f"{scale.name} {_figure(scale, point.score)}"
     if not scale.is_noise:
         text += f" ({_change(scale, point.score)}), {point.score.snr:.1f} dB"
-    return f"{text}, at least {_us(point.seconds)}"
+    return f"{text}, about {_us(point.seconds)}"
 
 
 def _figure(scale: Scale, score: Score) -> str:

@@ -84,7 +84,7 @@ def test_the_picture_shows_the_choice_with_units(folder: Path) -> None:
     root = ElementTree.fromstring((folder / "choice.svg").read_text())
     texts = {e.text for e in root.iter("{http://www.w3.org/2000/svg}text")}
     assert {"planned", "chosen", "budget: 0.5 dB", "signal to noise of the outputs, dB"} <= texts
-    assert any(t and t.endswith("(64x16x8x8) on A40, µs, a bound from below") for t in texts)
+    assert any(t and t.endswith("(64x16x8x8) on A40, µs") for t in texts)
     for circle in root.iter("{http://www.w3.org/2000/svg}circle"):
         assert 0 < float(circle.get("cx", "0")) < 760 and 0 < float(circle.get("cy", "0")) < 460
 
@@ -95,6 +95,7 @@ def test_json_says_all_of_it_and_a_budget_is_kept(
     path = model_file(tmp_path, evaluate=EVALUATE)
     page = tmp_path / "choice.html"
     words = ["--metric", "error", "--lower-is-better", "--budget", "0.001", "--plot", str(page)]
+    words += ["--batch", "16384"]  # else launches decide, and a float layer without a Q is as fast
     assert cli.run(["sensitivity", str(path), *words, "--json"]) == 0
     data = json.loads(capsys.readouterr().out)
     assert data["metric"] == "error" and data["float"] < 1e-6
@@ -106,7 +107,7 @@ def test_json_says_all_of_it_and_a_budget_is_kept(
     keeps = {layer["module"]: layer["keep"] for layer in data["layers"]}
     assert keeps["loud"] == "float" and keeps["full"] == "int8"
     times = [choice["predicted_us"] for choice in data["path"]]
-    assert times == sorted(times) and len(times) > 3
+    assert times == sorted(times) and len(times) > 2
     assert times[0] < chosen["predicted_us"] < times[-1]
     assert page.read_text().startswith("<!doctype html>")
 
@@ -132,7 +133,7 @@ def test_the_table_ranks_the_layers_by_their_loss(
     lines = capsys.readouterr().out.splitlines()
     start = next(i for i, line in enumerate(lines) if line.startswith("layer"))
     assert {line.split()[1] for line in lines[start + 1 : start + 3]} == {"(full)", "(loud)"}
-    assert "at least" in lines[2] and "roofline" in lines[2]
+    assert "about" in lines[2] and "in float" in lines[2]
 
 
 @pytest.mark.parametrize(
