@@ -31,10 +31,11 @@ from tests.zoo.architectures import ARCHITECTURES
 HEAD = """\
 # The zoo
 
-What TensorRT-RTX makes of {count} architectures that sparqc compiled with the default pipeline, \
-beside what was predicted. `tests/zoo/test_agreement.py` holds for each of them that the compiler \
-takes the file, that the operators which run in INT8 are those that `sparqc explain` predicts, and \
-that no more activation traffic is left than without fused residual Adds and shared scales.
+What TensorRT-RTX makes of {count} architectures that sparqc compiled with the preset \
+`all-sparse`, beside what was predicted. `tests/zoo/test_agreement.py` holds for each of them that \
+the compiler takes the file, that the operators which run in INT8 are those that `sparqc explain` \
+predicts, and that no more activation traffic is left than without fused residual Adds and shared \
+scales.
 
 The networks have few layers, small inputs and random weights (`tests/zoo/from_*.py`), so that all \
 of them compile in minutes: {parts}. The page is written by

@@ -33,7 +33,8 @@ class Prune(Pass):
 
     `permute` permutes channels in front of "sparsegpt" too.  `damping` pulls weights of that method
     to what they were, by that share of the mean squared input; `batches` bounds its calibration
-    data.
+    data.  `dense` keeps operators dense, in the words of `--dense`: "unlikely-to-pay" those for
+    which no sparse kernel is likely to win.
     """
 
     name = "prune"
@@ -43,6 +44,7 @@ class Prune(Pass):
     permute: bool = False
     damping: float | None = None
     batches: int | None = None  # at most so many; none: all
+    dense: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_options(self.damping, self.batches)
@@ -53,7 +55,7 @@ class Prune(Pass):
         Raises SparqcError on a graph with quantizers: their scales are those of other weights.
         """
         require_float(graph, self.name)
-        layers = sparse_layers(graph, context)
+        layers = sparse_layers(graph, context, self.dense)
         sparse = list(_one_for_each_weight(layers))
         if self.permute or self.method == "permuted":
             from sparqc.passes.permute import permute_channels

@@ -11,6 +11,9 @@ from sparqc.ir.vocabulary.table import OperatorTable
 from sparqc.ir.weighted import weight_of
 from sparqc.passes.natives.network_ends import is_in_front, is_layer
 
+#: The word of `--dense` for layers that no sparse kernel is likely to make faster.
+UNLIKELY_TO_PAY = "unlikely-to-pay"
+
 
 def select(
     graph: Graph, selectors: Iterable[str], table: OperatorTable, option: str = "--exclude"
@@ -23,16 +26,23 @@ def select(
     (`layer4.*`), both as they are printed (`conv_1 (stem)`), or the very value (`%conv_1`).  None
     of them depends on the order of the nodes.
 
+    `unlikely-to-pay`, which `--dense` takes too, needs more than the graph: whoever prunes asks.
+
     Raises UsageError, which names the `option`, where a selector names nothing: a typing mistake
     must not pass silently.
     """
     found: dict[Node, str] = {}
     for selector in selectors:
+        if selector == UNLIKELY_TO_PAY:
+            raise UsageError(
+                f"{option} {selector}: this word is for --dense alone",
+                hint="what does not pay as 2:4 is still faster in INT8",
+            )
         nodes = list(_matching(graph, selector, table))
         if not nodes:
             raise UsageError(
                 f"{option} {selector}: no operator of the graph is meant by it",
-                hint=_close(selector, graph)
+                hint=_close(selector, graph, option)
                 or "give first_conv, heads, an operator such as nn.linear, or the name of a layer, "
                 "a module or a glob such as 'layer4.*'; `sparqc inspect` lists them",
             )
@@ -49,9 +59,10 @@ def _matching(graph: Graph, selector: str, table: OperatorTable) -> Iterable[Nod
     return [node for node in graph.nodes if node.op == selector or node in called]
 
 
-def _close(selector: str, graph: Graph) -> str:
+def _close(selector: str, graph: Graph, option: str) -> str:
     """The words that were perhaps meant; "" where none is like them."""
-    known = {"first_conv", "heads", *(n.op for n in graph.nodes), *known_names(graph.nodes)}
+    words = {"first_conv", "heads"} | ({UNLIKELY_TO_PAY} if option == "--dense" else set())
+    known = {*words, *(n.op for n in graph.nodes), *known_names(graph.nodes)}
     hint = did_you_mean(selector.removeprefix("%"), known)
     return hint if hint.startswith("did you mean") else ""
 

@@ -26,14 +26,18 @@ from tool_list import Tool
 #: A name for files, a title, and the pipeline.
 RUNS = (
     ("dense-int8", "dense INT8", "int8"),
-    ("magnitude", "2:4 by magnitude, INT8", "default, -reestimate"),
-    ("reestimated", "2:4 by magnitude, BatchNorm statistics renewed, INT8", "default"),
+    ("magnitude", "2:4 by magnitude, INT8", "all-sparse, -reestimate"),
+    ("reestimated", "2:4 by magnitude, BatchNorm statistics renewed, INT8", "all-sparse"),
     (
         "permuted",
         "2:4 behind channel permutations, BatchNorm statistics renewed, INT8",
-        "default, +prune{method=permuted}@instead=prune",
+        "all-sparse, +prune{method=permuted}@instead=prune",
     ),
-    ("one-shot", "2:4 by SparseGPT, rounding chosen with it, INT8", "one-shot"),
+    (
+        "one-shot",
+        "2:4 by SparseGPT, rounding chosen with it, INT8",
+        "one-shot, +prune{method=sparsegpt}@instead=prune",
+    ),
 )
 SPARQC = Tool("sparqc", "sparqc", "with_sparqc.py", ())
 

@@ -6,6 +6,7 @@ A knob is a table of a file `knobs.toml` beside the pattern files, which ask for
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -28,6 +29,8 @@ class Knob:
     values: tuple[str, ...] = ()
     #: The reference that the default rests on.
     source: str = ""
+    #: The smallest number that it takes; none: any.
+    at_least: float | None = None
 
     def read(self, word: str) -> str | float:
         """The value that a word stands for; UsageError where it is none of the knob's."""
@@ -40,6 +43,10 @@ class Knob:
             number = float(word)
         except ValueError:
             raise UsageError(f"the knob {self.name!r} is a number, not {word!r}") from None
+        if not math.isfinite(number):
+            raise UsageError(f"the knob {self.name!r} is a finite number, not {word!r}")
+        if self.at_least is not None and number < self.at_least:
+            raise UsageError(f"the knob {self.name!r} is {self.at_least:g} or more, not {word!r}")
         return int(number) if number.is_integer() else number
 
 

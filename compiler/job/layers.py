@@ -209,10 +209,15 @@ def _resolved(
     return replace(choice, value=name)
 
 
-def selectors(choices: Sequence[LayerChoice]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """What they leave in float, and what they keep dense, as selectors of exactly these layers."""
-    exclude = tuple(f"%{c.value}" for c in choices if c.keep == "float")
-    return exclude, tuple(f"%{c.value}" for c in choices if c.keep == "int8")
+def selectors(
+    choices: Sequence[LayerChoice],
+) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    """What they leave in float, keep dense, and want 2:4, as selectors of exactly these layers."""
+
+    def kept(*words: Keep) -> tuple[str, ...]:
+        return tuple(f"%{c.value}" for c in choices if c.keep in words)
+
+    return kept("float"), kept("int8"), kept("sparse", "sparse-int8")
 
 
 def check_kept(choices: Sequence[LayerChoice], facts: Facts) -> None:

@@ -79,7 +79,7 @@ def new_job(
     graph, notes, example = open_graph(model, inputs, options.dynamic_batch)
     boundary.check(graph)
     choices = resolve(choices, graph, default_table())
-    floats, dense = selectors(choices)
+    floats, dense, sparse = selectors(choices)
     batches = batches_of(graph, calibration, options.random_calibration, example)
     gate = Gate(lambda count: sample_of(graph, example, batches, count))
     context = Context(
@@ -98,6 +98,8 @@ def new_job(
         random_calibration=options.random_calibration,
         exclude=(*options.exclude, *floats),
         dense=(*options.dense, *dense),
+        sparse=sparse,
+        quantizes=any(step.cls.places_quantizers for step in pipeline.steps),
         precision=precision,
         boundary=boundary,
         knobs=parse_knobs(",".join(options.knobs)),

@@ -36,7 +36,7 @@ class Options:
     )
     dense: tuple[str, ...] = option(
         (),
-        "Keep the weights of operators dense: the same words as --exclude.",
+        "Keep the weights of operators dense: the same words as --exclude, and unlikely-to-pay.",
         metavar="SELECTOR",
     )
     layers: Path | None = option(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -30,6 +32,9 @@ from sparqc.lang.parse.keywords import KNOB
 from sparqc.match.call import NativeFailure, call_native
 from sparqc.match.terms import Symbol, Term, Undetermined, Unknown, dimensions, equal, show
 from sparqc.match.weight_sizes import WEIGHT_SIZES, weight_sizes
+
+#: The property of a value that free dimensions may be given for.
+SIZE = "size"
 
 if TYPE_CHECKING:
     from sparqc.declared.natives import Native
@@ -68,20 +73,31 @@ def evaluate(
 
 
 def failing(
-    conditions: Iterable[Condition], match: Match, environment: Environment
+    conditions: Iterable[Condition],
+    match: Match,
+    environment: Environment,
+    names: Mapping[str, Any] | None = None,
+    sizes: Mapping[str, int] | None = None,
+    *,
+    unknown_holds: bool = False,
 ) -> tuple[Condition, str] | None:
     """The first condition that does not hold, and why; None where all hold.
 
-    A condition that depends on something unknown does not hold, nor does one whose native raises
-    SparqcError: the reason then says so.
+    `names` are looked up before those of the match; `sizes` are what free dimensions count as where
+    a condition asks for the size of a value.
+
+    A condition that depends on something unknown does not hold, except with `unknown_holds`, nor
+    does one whose native raises SparqcError: the reason then says so.
     """
-    evaluation = _Evaluation(match, environment, {})
+    evaluation = _Evaluation(match, environment, names or {}, sizes or {})
     for condition in conditions:
         try:
             if evaluation.truth(condition.expr):
                 continue
             cause = ""
         except Undetermined as unknown:
+            if unknown_holds:
+                continue
             cause = unknown.reason
         except (PatternError, NativeFailure):
             raise
@@ -107,8 +123,14 @@ def _reason(condition: Condition, cause: str, evaluation: _Evaluation) -> str:
 class _Evaluation:
     """Evaluates expressions over one match."""
 
-    def __init__(self, match: Match, environment: Environment, names: Mapping[str, Any]) -> None:
-        self.match, self.environment, self.names = match, environment, names
+    def __init__(
+        self,
+        match: Match,
+        environment: Environment,
+        names: Mapping[str, Any],
+        sizes: Mapping[str, int] = MappingProxyType({}),
+    ) -> None:
+        self.match, self.environment, self.names, self.sizes = match, environment, names, sizes
 
     def render(self, template: Template) -> str:
         if not template.parts:
@@ -161,6 +183,8 @@ class _Evaluation:
             return owner
         if not isinstance(owner, Value):
             raise self.error(f"{show(owner)} is no value that has a {expr.name!r}", expr.span)
+        if expr.name == SIZE:
+            return self.size(owner)
         if expr.name in _PROPERTIES:
             return _PROPERTIES[expr.name](owner, self.environment)
         if expr.name in WEIGHT_SIZES:
@@ -168,6 +192,14 @@ class _Evaluation:
             if sizes is not None:
                 return sizes[expr.name]
         return self.attribute(owner, expr.name)
+
+    def size(self, value: Value) -> Term:
+        """How many elements a value has."""
+        if value.shape is None:
+            return Unknown(f"shape of {value.name}")
+        sizes = [self.sizes.get(d, d) if isinstance(d, str) else d for d in value.shape]
+        free = next((size for size in sizes if isinstance(size, str)), None)
+        return math.prod(map(int, sizes)) if free is None else Unknown(f"dimension {free!r}")
 
     def knob(self, expr: Field) -> Term:
         if expr.name not in self.environment.knobs:
@@ -308,7 +340,7 @@ _PROPERTIES: dict[str, Callable[[Value, Environment], Term]] = {
     "name": lambda value, _: value.name,
 }
 #: The properties of a value; any other field is an attribute of the operator that defines it.
-PROPERTIES = frozenset((*_PROPERTIES, *WEIGHT_SIZES))
+PROPERTIES = frozenset((*_PROPERTIES, *WEIGHT_SIZES, SIZE))
 
 _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,

@@ -11,9 +11,10 @@ from sparqc.ir.weighted import Unread, Weighted, stored_array, unread, weighted
 from sparqc.lang.ast import Condition
 from sparqc.match.evaluate import failing
 from sparqc.match.match import Matcher
+from sparqc.match.payoff import unlikely_to_pay
 from sparqc.numerics.two_four import two_four_violations
 from sparqc.predict.cover import Choice
-from sparqc.predict.engine import LedgerRow, QuantizedWeight, Verdict
+from sparqc.predict.engine import ELEMENT_BYTES, LedgerRow, QuantizedWeight, Verdict
 from sparqc.predict.sizes import macs
 from sparqc.predict.units import Unit, Units
 
@@ -73,7 +74,7 @@ def _row(
         int8_out=int8_out(unit, units),
         two_four=two_four(found, units.table),
         size_rule=_size_rule(choice, matcher),
-        pays=_pays(choice, matcher),
+        pays=_pays(found, choice, matcher),
         remark=_remark(choice, matcher),
         macs=macs(found.node, units.table),
     )
@@ -87,10 +88,12 @@ def _size_rule(choice: Choice | None, matcher: Matcher) -> Verdict:
     return _holds(choice.fusion.sparse_where, choice, matcher)
 
 
-def _pays(choice: Choice | None, matcher: Matcher) -> Verdict:
+def _pays(found: Weighted, choice: Choice | None, matcher: Matcher) -> Verdict:
     if choice is None:
         return Verdict(False, UNCOVERED)
-    return _holds(choice.fusion.pays, choice, matcher)
+    width = 1 if choice.int8 else ELEMENT_BYTES.get(found.weight.type.dtype, 4)
+    missed = unlikely_to_pay(choice.fusion, choice.match, matcher, width)
+    return Verdict(False, missed[1], missed[0].id) if missed else YES
 
 
 def _holds(conditions: Sequence[Condition], choice: Choice, matcher: Matcher) -> Verdict:

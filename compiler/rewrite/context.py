@@ -69,6 +69,10 @@ class Context:
     exclude: tuple[str, ...] = ()
     #: Structural selectors of operators whose weights stay dense (`--dense`).
     dense: tuple[str, ...] = ()
+    #: Selectors of operators that a person wants 2:4, even where it is unlikely to pay.
+    sparse: tuple[str, ...] = ()
+    #: Whether a pass of the pipeline places quantizers.
+    quantizes: bool = True
     #: Knobs of the target's rules that a person has set (`--knob`).
     knobs: Mapping[str, str] = field(default_factory=dict)
     #: The type of the operators that are not quantized.

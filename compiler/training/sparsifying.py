@@ -128,7 +128,13 @@ def _nothing(front_end: FrontEnd, dense: Mapping[str, str]) -> SparqcError:
             hint="put `prune` in front of what folds and quantizes",
         )
     reasons = "; ".join(f"{layer}: {reason}" for layer, reason in list(dense.items())[:3])
-    return SparqcError(f"no weight of the module may be 2:4 ({reasons})")
+    careful = any(reason.startswith("unlikely to pay") for reason in dense.values())
+    return SparqcError(
+        f"no weight of the module may be 2:4 ({reasons})",
+        hint='with --passes all-sparse (passes="all-sparse") these layers are masked too'
+        if careful
+        else "",
+    )
 
 
 def _tensors(module: nn.Module) -> dict[str, Tensor]:

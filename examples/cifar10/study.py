@@ -37,10 +37,10 @@ CALIBRATION = 1024
 
 #: Rows that are made of the control without any training: their pipelines.
 ONE_SHOT = {
-    "one-shot sparse INT8, magnitude alone": "default,-reestimate",
-    "one-shot sparse INT8, magnitude": "default",
-    "one-shot sparse INT8, permuted": "default,+prune{method=permuted}@instead=prune",
-    "one-shot sparse INT8, repaired": "one-shot",
+    "one-shot sparse INT8, magnitude alone": "all-sparse,-reestimate",
+    "one-shot sparse INT8, magnitude": "all-sparse",
+    "one-shot sparse INT8, permuted": "all-sparse,+prune{method=permuted}@instead=prune",
+    "one-shot sparse INT8, repaired": "one-shot,+prune{method=sparsegpt}@instead=prune",
 }
 
 
@@ -72,8 +72,8 @@ class Study:
         more_sparse = self.trained("sparse-more", self.sparse(dense), self.more)
         sparse = self.trained("sparse", deepcopy(more_sparse), self.last)
         self.row("sparse FP32", lambda: accuracy(sparse, self.test))
-        self.row("sparse INT8 PTQ", lambda: self.compiled(sparse, "default,-reestimate"))
-        self.row("sparse INT8 QAT", lambda: self.tuned("sparse-qat", more_sparse, "default"))
+        self.row("sparse INT8 PTQ", lambda: self.compiled(sparse, "all-sparse,-reestimate"))
+        self.row("sparse INT8 QAT", lambda: self.tuned("sparse-qat", more_sparse, "all-sparse"))
 
     # -- networks -------------------------------------------------------------------------------
 
@@ -91,7 +91,9 @@ class Study:
 
     def sparse(self, net: nn.Module) -> nn.Module:
         """A copy that is masked 2:4, whatever trains it, with BatchNorms measured anew."""
-        return sparqc.sparsify(self.copy(net), self.example(), calibration=self.calibration)
+        return sparqc.sparsify(
+            self.copy(net), self.example(), calibration=self.calibration, passes="all-sparse"
+        )
 
     def trained(self, name: str, net: nn.Module, recipe: Recipe) -> nn.Module:
         """The network after training, or as it was kept."""

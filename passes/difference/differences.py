@@ -36,9 +36,17 @@ WORTH = 0.02
 class Compared:
     """What the placement of a graph's quantizers, and of its 2:4 weights, is worth."""
 
-    findings: tuple[Finding, ...]
+    #: Where quantizers stand otherwise than planned, the dearest first.
+    placement: tuple[Finding, ...] = ()
+    #: What is 2:4 for nothing.
+    sparse: tuple[Finding, ...] = ()
     #: None where there are no quantizers, or they cannot be taken out.
     plan: Plan | None = None
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """All of them."""
+        return (*self.placement, *self.sparse)
 
 
 def compared(graph: Graph, context: Context, gpu: Gpu) -> Compared:
@@ -47,12 +55,12 @@ def compared(graph: Graph, context: Context, gpu: Gpu) -> Compared:
     now = prediction(graph, context)
     sparse = tuple(sparse_findings(now.engine, graph))
     if not any(node.op in CONVERSIONS for node in graph.nodes):
-        return Compared(sparse)
+        return Compared(sparse=sparse)
     try:
         sides = _sides(graph, context, now)
     except SparqcError as error:
-        return Compared((_not_compared(error), *sparse))
-    return Compared((*_priced(sides, gpu), *_left(sides, gpu), *sparse), sides.plan)
+        return Compared((_not_compared(error),), sparse)
+    return Compared((*_priced(sides, gpu), *_left(sides, gpu)), sparse, sides.plan)
 
 
 def _sides(graph: Graph, context: Context, now: Prediction) -> Sides:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -17,8 +17,10 @@ from sparqc.lang.ast import FusionDecl
 from sparqc.match.cover import Cover, cover
 from sparqc.match.evaluate import failing
 from sparqc.match.match import Matcher
+from sparqc.match.payoff import unlikely_to_pay
+from sparqc.numerics.two_four import is_two_four
 from sparqc.passes.masks.pruning import Mask
-from sparqc.passes.select import select
+from sparqc.passes.select import UNLIKELY_TO_PAY, select
 from sparqc.rewrite.context import Context
 
 
@@ -57,18 +59,23 @@ def _stored(weight: Value) -> Value:
     return inner if isinstance(inner, Value) else weight
 
 
-def sparse_layers(graph: Graph, context: Context) -> list[SparseLayer]:
-    """Every operator with a constant weight, in graph order, with the reason against 2:4."""
-    candidates = list(_candidates(graph, context))
+def sparse_layers(graph: Graph, context: Context, dense: Sequence[str] = ()) -> list[SparseLayer]:
+    """Every operator with a constant weight, in graph order, with the reason against 2:4.
+
+    `dense` are selectors beside those of the context.
+    """
+    candidates = list(_candidates(graph, context, dense))
     return [
         SparseLayer(c.node, c.weight, c.axis, c.shape, c.reason or _other_reader(c, candidates))
         for c in candidates
     ]
 
 
-def _candidates(graph: Graph, context: Context) -> Iterator[SparseLayer]:
+def _candidates(graph: Graph, context: Context, words: Sequence[str]) -> Iterator[SparseLayer]:
     excluded = select(graph, context.exclude, context.table)
-    dense = select(graph, context.dense, context.table, "--dense")
+    words = (*context.dense, *words)
+    dense = select(graph, [w for w in words if w != UNLIKELY_TO_PAY], context.table, "--dense")
+    wanted = select(graph, context.sparse, context.table, "--layers")
     layers = list(weighted(graph, context.table))
     if not layers:
         return
@@ -81,6 +88,8 @@ def _candidates(graph: Graph, context: Context) -> Iterator[SparseLayer]:
             reason = f"kept dense by --dense {dense[found.node]}"
         else:
             reason = _refusal(covered, found, matcher)
+            if not reason and UNLIKELY_TO_PAY in words and found.node not in wanted:
+                reason = _gains_nothing(covered, found, matcher, context)
         shape = np.shape(cast(Array, constant_value(found.weight, context.table)))
         yield SparseLayer(found.node, found.weight, found.reduction_axis, shape, reason)
 
@@ -96,6 +105,24 @@ def _refusal(covered: Cover, found: Weighted, matcher: Matcher) -> str:
         return f"the target has no sparse kernel for {fusion.name}"
     failed = failing(fusion.sparse_where, match, matcher)
     return failed[1] if failed else ""
+
+
+def _gains_nothing(covered: Cover, found: Weighted, matcher: Matcher, context: Context) -> str:
+    """Why 2:4 is unlikely to pay for a layer that may be sparse; "" where it may pay, and where
+    its weight is 2:4 already, so that pruning costs nothing."""
+    match = covered.of(found.node)
+    assert match is not None
+    fusion = cast(FusionDecl, match.decl)
+    int8 = context.quantizes and failing(fusion.int8_where, match, matcher) is None
+    missed = unlikely_to_pay(fusion, match, matcher, 1 if int8 else _float_bytes(found, context))
+    if missed is None:
+        return ""
+    weight = cast(Array, constant_value(found.weight, context.table))
+    return "" if is_two_four(weight, found.reduction_axis) else f"unlikely to pay: {missed[1]}"
+
+
+def _float_bytes(found: Weighted, context: Context) -> int:
+    return 2 if context.precision == "fp16" or found.weight.type.dtype in ("f16", "bf16") else 4
 
 
 def _other_reader(candidate: SparseLayer, candidates: list[SparseLayer]) -> str:

@@ -339,7 +339,7 @@ def test_masked_and_quantized_weights_stay_masked_and_keep_their_scales():
 
 
 def test_pruning_makes_the_ranges_of_activations_stale():
-    done = compiled(network(), "default")
+    done = compiled(network(), "all-sparse")
     assert sum(sparse(done).values()) > 0
     taken = {r.value for r in ranges(done) if r.method == "adopted"}
     assert taken == {"conv1.weight"}  # three input channels: it stays dense

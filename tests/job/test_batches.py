@@ -121,7 +121,7 @@ def test_batches_with_labels_are_refused(net: nn.Module, batch: Any, says: str) 
 def test_training_takes_the_same_forms() -> None:
     torch.manual_seed(0)
     wide = nn.Sequential(nn.Conv2d(3, 16, 3), nn.ReLU(), nn.Conv2d(16, 16, 3))
-    sparqc.sparsify(wide, (X,), calibration=BATCHES)
+    sparqc.sparsify(wide, (X,), calibration=BATCHES, passes="all-sparse")
     prepared = sparqc.prepare(wide, (X,), calibration=DataLoader(TensorDataset(X), batch_size=2))
     sparqc.recalibrate(prepared, BATCHES)
     assert sparqc.finish(prepared, calibration=BATCHES).difference is not None

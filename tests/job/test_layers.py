@@ -58,7 +58,7 @@ def test_layers_are_kept_as_the_file_says(tmp_path: Path) -> None:
 
 def test_choices_become_selectors_of_exactly_one_layer(tmp_path: Path) -> None:
     choices = read_layers(write(tmp_path, GOOD.replace('module = "2"', 'value = "a*[0]"')))
-    assert selectors(choices) == (("%a*[0]",), ("%conv",))
+    assert selectors(choices) == (("%a*[0]",), ("%conv",), ())
 
 
 @pytest.mark.parametrize(

@@ -35,9 +35,9 @@ class Net(nn.Module):
         return x
 
 
-def compiled(model=None, **options):
+def compiled(model=None, passes="all-sparse", **options):
     return sparqc.compile(
-        model or Net().eval(), (IMAGES,), calibration=[(IMAGES,)], **options
+        model or Net().eval(), (IMAGES,), calibration=[(IMAGES,)], passes=passes, **options
     ).model
 
 
@@ -92,7 +92,7 @@ def test_compiled_once_more_it_says_the_same(file):
 
 @pytest.mark.parametrize("opset", [13, 20, 23])
 def test_an_opset_that_a_person_asks_for_has_it_too(opset):
-    made = compiled(passes=f"default,+export{{opset={opset}}}@instead=export")
+    made = compiled(passes=f"all-sparse,+export{{opset={opset}}}@instead=export")
     assert made.ir_version >= 10
     assert notes(made)["conv"]["sparqc.module"] == "blocks.0.conv"
 

@@ -25,7 +25,7 @@ class Detections(torch.nn.Module):
         return y[y > 0], (y > 0).nonzero(), y
 
 
-@pytest.mark.parametrize("passes", ["int8", "default"])
+@pytest.mark.parametrize("passes", ["int8", "all-sparse"])
 @pytest.mark.parametrize("road", ["FX", "ONNX"])
 def test_rounding_may_change_how_many_detections_there_are(road, passes):
     torch.manual_seed(0)

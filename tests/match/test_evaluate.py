@@ -46,6 +46,7 @@ def holds(condition: str, block: str = "c = shared nn.conv(x, w, b?)\ny = nn.rel
         "w.shape[1] + 2 * 3 - 1 == 8", "w.shape[0] // 3 == 5", "w.shape[0] / 32 == 0.5",
         "w.shape[0] % 16 == 0", "-w.shape[1] < 0 and 3 <= w.shape[1]", "1 < 2 or y.readers > 9",
         "x.shape[1] == w.shape[1]", "x.shape == x.shape", "x.shape[0] == c.shape[0]",
+        "w.size == 432", "w.size == 3 * w.K * w.area", "b.size == 16",
         'x.shape[0] == "batch"', "b != none", "b", "not (b == none)",
     ],
 )  # fmt: skip
@@ -82,6 +83,7 @@ def test_conditions_that_do_not_hold(condition):
         ("w.shape[9] == 1", "[16, 3, 3, 3] has no entry 9"),
         ("w.shape[0] / (w.shape[1] - 3) > 1", "a division by zero"),
         ("c.zoom > 1", "c.zoom is absent"),
+        ("x.size > 0", "unknown dimension 'batch'"),
         ("-c.zoom[0] > 1", "c.zoom[0] is absent"),
         ("w.shape[c.zoom] > 1", "c.zoom is absent"),
     ],
@@ -115,6 +117,28 @@ def test_an_unknown_shape_is_not_equal_to_another_unknown_shape():
     assert {reason for _, reason in failed} == {
         "shapes (unknown shape of a)", "shapes (unknown shape of b)"
     }  # fmt: skip
+
+
+def test_free_dimensions_may_be_given_for_sizes_and_for_nothing_else():
+    matcher, rule = pattern("y = nn.relu(c)", where='c.size == 16384 else "{c.size} of {c.shape}"')
+    graph = graph_of("x: f32[batch, 16, 8, h]\nc = nn.neg(x)\nd = nn.relu(c)\nreturn d")
+    (match,) = matcher.matches(rule, graph.value("d").producer)
+
+    def reason(**sizes):
+        failed = failing(rule.where, match, matcher, sizes=sizes)
+        return failed[1] if failed else None
+
+    assert reason(batch=8, h=16) is None
+    assert reason(batch=1, h=16) == "2048 of [batch, 16, 8, h]"
+    assert reason(batch=8) == "? of [batch, 16, 8, h] (unknown dimension 'h')"
+    assert failing(rule.where, match, matcher, unknown_holds=True) is None
+
+
+def test_names_may_be_given_beside_those_of_the_match():
+    matcher, rule = pattern("y = nn.relu(c)", where="width == 2")
+    (match,) = matcher.matches(rule, graph_of(GRAPH).value("d").producer)
+    assert failing(rule.where, match, matcher, {"width": 2}) is None
+    assert failing(rule.where, match, matcher, {"width": 1}) is not None
 
 
 def test_a_property_of_an_absent_operand_is_none():

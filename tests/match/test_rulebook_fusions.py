@@ -90,6 +90,10 @@ def test_a_knob_has_its_default_until_it_is_turned():
         ("atention=int8", "there is no knob 'atention'"),
         ("attention=int9", "the knob 'attention' has no value 'int9'"),
         ("attention", "'attention' sets no knob"),
+        ("batch=-1", "the knob 'batch' is 0 or more, not '-1'"),
+        ("multiprocessors=0", "the knob 'multiprocessors' is 1 or more, not '0'"),
+        ("l2_cache=nan", "the knob 'l2_cache' is a finite number, not 'nan'"),
+        ("batch=inf", "the knob 'batch' is a finite number, not 'inf'"),
     ],
 )
 def test_wrong_knobs_are_refused(words, message):

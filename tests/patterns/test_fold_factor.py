@@ -126,6 +126,6 @@ def test_layers_that_share_a_masked_weight_still_take_their_batch_norm_in():
             return self.conv(self.norm(self.conv(x)))
 
     x = torch.randn(2, SIZE, 8, 8)
-    found = Structure(compiled(Shared().eval(), x, "default").model)
+    found = Structure(compiled(Shared().eval(), x, "all-sparse").model)
     assert found.operators()["BatchNormalization"] == 0
     assert all(map(found.is_two_four, found.of("Conv")))

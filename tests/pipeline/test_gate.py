@@ -93,8 +93,8 @@ def test_a_lossy_rule_may_do_so_and_is_measured(model, tmp_path):
 LOSSY = {
     "float": set(),
     "int8": {"calibrate"},
-    "default": {"prune", "calibrate"},
-    "one-shot": {"prune", "calibrate"},
+    "all-sparse": {"prune", "calibrate"},
+    "one-shot, +prune{method=sparsegpt}@instead=prune": {"prune", "calibrate"},
 }
 
 

@@ -346,7 +346,7 @@ def sparse_conv(channels):
     return net.model(net.conv(net.op("Relu", weight), "next", (channels, channels)))
 
 
-@pytest.mark.parametrize(("channels", "reason"), [(64, "C or K below 128"), (256, "")])
+@pytest.mark.parametrize(("channels", "reason"), [(32, "C or K below 64"), (256, "")])
 def test_the_ledger_of_a_sparse_layer(channels, reason):
     row, dense = predicted(sparse_conv(channels)).ledger
     assert row.int8 and row.int8_out.holds and row.two_four.holds and row.size_rule.holds

@@ -91,7 +91,8 @@ def compiled(network: str, form: str) -> onnx.ModelProto:
     torch.manual_seed(0)
     net = NETWORKS[network]().eval()
     x = torch.randn(net.example, generator=torch.Generator().manual_seed(0))
-    return sparqc.compile(net, (x,), random_calibration=True, **FORMS[form]).model
+    options = {"random_calibration": True, "passes": "all-sparse", **FORMS[form]}
+    return sparqc.compile(net, (x,), **options).model
 
 
 @cache

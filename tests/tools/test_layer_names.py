@@ -37,12 +37,15 @@ def calibration():
 #: All that means the second convolution of the second block.
 WORDS = ("conv_3", "1.out", "conv_3 (1.out)", "1.o*", "%conv_3", "* (1.out)")
 
+#: Prune small layers as well.
+ALL_SPARSE = ("--passes", "all-sparse")
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     made = tmp_path_factory.mktemp("named")
     (made / "model.py").write_text(MODEL)
-    assert cli.run(["compile", f"{made}/model.py", "-o", f"{made}/model.onnx"]) == 0
+    assert cli.run(["compile", f"{made}/model.py", "-o", f"{made}/model.onnx", *ALL_SPARSE]) == 0
     # The road of ONNX files: the same network in float, with its modules in the metadata.
     float_file = ["-o", f"{made}/float.onnx", "--passes", "float"]
     assert cli.run(["compile", f"{made}/model.py", *float_file]) == 0
@@ -121,7 +124,7 @@ def test_why_says_the_rules_of_an_earlier_compile_with_their_lines(said, folder)
 def test_either_selects_what_stays_in_float_or_dense(said, model, words):
     exclude = json.loads(compiled(said, model, "--exclude", words, "--json"))
     assert [r["value"] for r in exclude["layers"] if not r["int8"]] == ["conv_3"]
-    dense = json.loads(compiled(said, model, "--dense", words, "--json"))
+    dense = json.loads(compiled(said, model, "--dense", words, "--json", *ALL_SPARSE))
     assert [r["value"] for r in dense["layers"] if not r["sparse"]] == ["conv_3"]
 
 

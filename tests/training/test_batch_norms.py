@@ -144,7 +144,7 @@ def test_what_the_user_froze_stays_frozen():
     net = network()
     net.bn.requires_grad_(False)
     net.block.conv1.weight.requires_grad_(False)
-    prepared = prepare(net, passes="default")
+    prepared = prepare(net, passes="all-sparse")
     trained = {n.removeprefix("body.") for n, p in prepared.named_parameters() if p.requires_grad}
     assert trained == {n for n, p in net.named_parameters() if p.requires_grad}
 

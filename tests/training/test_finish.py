@@ -17,7 +17,9 @@ from tests.networks_of_training import batch, calibration, example, network, tra
 
 @pytest.fixture(scope="module")
 def trained():
-    module = sparqc.prepare(network(), example(), calibration=calibration).train()
+    module = sparqc.prepare(
+        network(), example(), calibration=calibration, passes="all-sparse"
+    ).train()
     train(module, torch.optim.SGD(module.parameters(), lr=0.05, momentum=0.9), 10)
     return module
 
@@ -97,7 +99,9 @@ def test_ranges_are_measured_anew_where_calibration_data_is_given(module):
 
 
 def test_learned_scales_are_not_measured_anew():
-    learned = sparqc.prepare(network(), example(), calibration=calibration, learned_scales=True)
+    learned = sparqc.prepare(
+        network(), example(), calibration=calibration, learned_scales=True, passes="all-sparse"
+    )
     before = copy.deepcopy(learned.state_dict())
     recalibrate(learned, lambda: [(9 * batch(0)[0],)])
     assert all(torch.equal(t, before[n]) for n, t in learned.state_dict().items())

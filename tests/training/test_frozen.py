@@ -21,8 +21,8 @@ def freeze(module: nn.Module, names=FROZEN) -> nn.Module:
     return module
 
 
-def prepare(module: nn.Module, **wishes) -> nn.Module:
-    return sparqc.prepare(module, example(), calibration=calibration, **wishes)
+def prepare(module: nn.Module, passes: str = "all-sparse", **wishes) -> nn.Module:
+    return sparqc.prepare(module, example(), calibration=calibration, passes=passes, **wishes)
 
 
 def requires_grad(prepared: nn.Module) -> dict[str, bool]:
@@ -33,11 +33,11 @@ def requires_grad(prepared: nn.Module) -> dict[str, bool]:
 def net(request):
     module = freeze(network())
     if request.param:
-        sparqc.sparsify(module, example(), calibration=calibration)
+        sparqc.sparsify(module, example(), calibration=calibration, passes="all-sparse")
     return module
 
 
-@pytest.mark.parametrize("passes", ["default", "int8"])
+@pytest.mark.parametrize("passes", ["all-sparse", "int8"])
 def test_with_live_batch_norms_each_parameter_trains_as_the_users(net, passes):
     prepared = prepare(net, passes=passes)
     assert requires_grad(prepared) == {
@@ -45,7 +45,7 @@ def test_with_live_batch_norms_each_parameter_trains_as_the_users(net, passes):
     }
 
 
-@pytest.mark.parametrize("passes", ["default", "int8", "int8-accurate"])
+@pytest.mark.parametrize("passes", ["all-sparse", "int8", "int8-accurate"])
 def test_with_folded_batch_norms_frozen_parameters_stay_frozen(net, passes):
     found = requires_grad(prepare(net, passes=passes, batch_norm="folded"))
     weights = {name: trains for name, trains in found.items() if name.endswith("weight")}
@@ -126,7 +126,7 @@ def test_data_parallel_training_leaves_what_is_frozen_alone(net, tmp_path):
 def test_the_users_own_module_keeps_it_through_masks_and_back():
     net = freeze(network())
     own = dict(net.named_parameters())
-    sparqc.sparsify(net, example(), calibration=calibration)
+    sparqc.sparsify(net, example(), calibration=calibration, passes="all-sparse")
     assert {id(p) for p in net.parameters()} == {id(p) for p in own.values()}
     copied = copy.deepcopy(net)
     for module in (net, copied):

@@ -18,7 +18,7 @@ PRESETS = ["default", "int8", "int8-accurate", "one-shot"]
 
 
 def sparse(module: nn.Module) -> nn.Module:
-    return sparqc.sparsify(module, example(), calibration=calibration)
+    return sparqc.sparsify(module, example(), calibration=calibration, passes="all-sparse")
 
 
 def two_four_layers(compiled: sparqc.Compiled) -> int:
@@ -53,7 +53,7 @@ def test_a_weight_that_has_become_zero_keeps_its_place_in_the_mask(net):
     mask = sparqc.masks(module)["block.conv1.weight"]
     with torch.no_grad():
         module.block.conv1.parametrizations.weight.original.mul_(0)
-    prepared = sparqc.prepare(module, example(), calibration=calibration)
+    prepared = sparqc.prepare(module, example(), calibration=calibration, passes="all-sparse")
     assert torch.equal(prepared.masks["block.conv1.weight"], mask)
 
 
@@ -63,7 +63,9 @@ def test_a_mask_that_is_not_2_4_is_pruned_further_and_held():
     sparqc.apply_masks(module, {"block.conv1.weight": sparser})
     dense = sparqc.prepare(module, example(), calibration=calibration, passes="int8")
     assert torch.equal(dense.masks["block.conv1.weight"], sparser)
-    found = sparqc.prepare(module, example(), calibration=calibration).masks["block.conv1.weight"]
+    found = sparqc.prepare(module, example(), calibration=calibration, passes="all-sparse").masks[
+        "block.conv1.weight"
+    ]
     assert is_two_four(found.numpy(), 1) and not (found & ~sparser).any()
 
 
@@ -125,7 +127,7 @@ def test_a_weight_in_two_places_stays_one(module, passes):
     module = copy.deepcopy(module)
     count = len(list(module.parameters()))
     wishes = {"calibration": lambda: [(X,)]}
-    assert sparqc.sparsify(module, (X,), **wishes) is module
+    assert sparqc.sparsify(module, (X,), passes="all-sparse", **wishes) is module
     assert len(list(module.parameters())) == count
     names = {n for n, _ in sparqc.bake(copy.deepcopy(module)).named_parameters()}
     assert sparqc.sparsity(module).masked.keys() <= sparqc.masks(module).keys()
@@ -141,15 +143,15 @@ def test_a_weight_in_two_places_stays_one(module, passes):
     assert sparqc.finish(prepared).difference.snr_db > 30
 
 
-@pytest.mark.parametrize("passes", ["default", "int8"])
+@pytest.mark.parametrize("passes", ["all-sparse", "int8"])
 @pytest.mark.parametrize("sparsified", [True, False])
 def test_folding_takes_tied_weights_apart_and_keeps_both_masks(passes, sparsified):
     torch.manual_seed(0)
     module, wishes = Tied(norm=True), {"calibration": lambda: [(X,)], "passes": passes}
     if sparsified:
-        sparqc.sparsify(module, (X,), calibration=lambda: [(X,)])
+        sparqc.sparsify(module, (X,), calibration=lambda: [(X,)], passes="all-sparse")
     prepared = sparqc.prepare(module, (X,), batch_norm="folded", **wishes)
-    expected = 2 if sparsified or passes == "default" else 0
+    expected = 2 if sparsified or passes == "all-sparse" else 0
     assert len(prepared.masks) == expected
     optimizer = torch.optim.SGD(prepared.parameters(), lr=0.1)
     prepared(X).square().mean().backward()
@@ -162,7 +164,7 @@ def test_folding_takes_tied_weights_apart_and_keeps_both_masks(passes, sparsifie
 def test_copies_of_a_tied_module_stay_tied():
     torch.manual_seed(0)
     module = Tied()
-    sparqc.sparsify(module, (X,), calibration=lambda: [(X,)])
+    sparqc.sparsify(module, (X,), calibration=lambda: [(X,)], passes="all-sparse")
     for tied in (copy.deepcopy(module), sparqc.bake(copy.deepcopy(module))):
         optimizer = torch.optim.SGD(tied.parameters(), lr=0.1)
         tied(X).square().mean().backward()
@@ -175,7 +177,7 @@ def test_resuming_a_tied_module(tmp_path):
     torch.manual_seed(0)
     first, second = Tied(), Tied()
     for module in (first, second):
-        sparqc.sparsify(module, (X,), calibration=lambda: [(X,)])
+        sparqc.sparsify(module, (X,), calibration=lambda: [(X,)], passes="all-sparse")
     sparqc.save_state(first, tmp_path / "state.safetensors")
     sparqc.load_state(second, tmp_path / "state.safetensors")
     assert torch.equal(first(X), second(X))

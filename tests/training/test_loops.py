@@ -22,7 +22,7 @@ LEARNED = 0.6
 
 @pytest.fixture(scope="module")
 def fresh():
-    return sparqc.prepare(network(), example(), calibration=calibration)
+    return sparqc.prepare(network(), example(), calibration=calibration, passes="all-sparse")
 
 
 @pytest.fixture
@@ -40,7 +40,9 @@ def weights(compiled: sparqc.Compiled) -> dict[str, np.ndarray]:
 def test_training_learns_and_keeps_every_zero(fresh, optimizer, learned):
     module = copy.deepcopy(fresh)
     if learned:
-        module = sparqc.prepare(network(), example(), calibration=calibration, learned_scales=True)
+        module = sparqc.prepare(
+            network(), example(), calibration=calibration, learned_scales=True, passes="all-sparse"
+        )
     before = {name: tensor.clone() for name, tensor in module.state_dict().items()}
     module.train()
     first = train(module, OPTIMIZERS[optimizer](module.parameters()), 1)
@@ -61,7 +63,9 @@ def test_training_learns_and_keeps_every_zero(fresh, optimizer, learned):
 def test_what_trains_are_the_weights_or_the_scales_too(prepared):
     names = {name for name, _ in prepared.named_parameters()}
     assert not any("scale" in name for name in names)
-    learned = sparqc.prepare(network(), example(), calibration=calibration, learned_scales=True)
+    learned = sparqc.prepare(
+        network(), example(), calibration=calibration, learned_scales=True, passes="all-sparse"
+    )
     more = {name for name, _ in learned.named_parameters()} - names
     assert more and all("scale" in name for name in more)
     before = {name: tensor.detach().clone() for name, tensor in learned.named_parameters()}
@@ -157,6 +161,8 @@ class Positions(nn.Module):
 
 
 def test_tensors_that_the_model_makes_move_along():
-    module = sparqc.prepare(Positions().eval(), example(), calibration=calibration)
+    module = sparqc.prepare(
+        Positions().eval(), example(), calibration=calibration, passes="all-sparse"
+    )
     images, _ = batch(0)
     assert module.to("meta")(images.to("meta")).device.type == "meta"

@@ -21,7 +21,7 @@ def net():
 
 @pytest.fixture(scope="module")
 def prepared(net):
-    return sparqc.prepare(net, example(), calibration=calibration)
+    return sparqc.prepare(net, example(), calibration=calibration, passes="all-sparse")
 
 
 def codes(compiled: sparqc.Compiled) -> dict[str, np.ndarray]:
@@ -40,7 +40,7 @@ def batch_norms(module: nn.Module) -> dict[str, nn.Module]:
 
 
 def test_untrained_it_finishes_as_a_compile(net, prepared):
-    plain = sparqc.compile(net, example(), calibration=calibration)
+    plain = sparqc.compile(net, example(), calibration=calibration, passes="all-sparse")
     finished = sparqc.finish(prepared)
     expected, found = codes(plain), codes(finished)
     assert expected and expected.keys() == found.keys()
@@ -49,7 +49,9 @@ def test_untrained_it_finishes_as_a_compile(net, prepared):
 
 
 def test_live_and_folded_batch_norms_compute_the_same_in_eval_mode(net, prepared):
-    folded = sparqc.prepare(net, example(), calibration=calibration, batch_norm="folded")
+    folded = sparqc.prepare(
+        net, example(), calibration=calibration, batch_norm="folded", passes="all-sparse"
+    )
     assert len(batch_norms(prepared)) == 3 and not batch_norms(folded)
     images, _ = batch(5)
     live, fixed = run(prepared, images), run(folded, images)
@@ -73,7 +75,7 @@ def test_names_and_numbers_are_the_models_own(net, prepared):
 
 def test_the_users_module_stays_as_it_is(net):
     before = copy.deepcopy(net.state_dict())
-    module = sparqc.prepare(net, example(), calibration=calibration)
+    module = sparqc.prepare(net, example(), calibration=calibration, passes="all-sparse")
     train(module, torch.optim.SGD(module.parameters(), lr=0.1), 2)
     assert all(torch.equal(tensor, before[name]) for name, tensor in net.state_dict().items())
 
@@ -119,7 +121,7 @@ def test_arguments_and_results_are_nested_as_the_models():
     torch.manual_seed(0)
     net, pair = Nested().eval(), {"left": batch(0)[0], "right": batch(1)[0]}
     leaves = [tuple(pair.values())]
-    module = sparqc.prepare(net, (pair, None), calibration=lambda: leaves)
+    module = sparqc.prepare(net, (pair, None), calibration=lambda: leaves, passes="all-sparse")
     result, expected = run(module, pair, None), net(pair, None)
     assert result.keys() == expected.keys() and result["extra"][1] is None
     noise = (result["sum"] - expected["sum"]).norm() / expected["sum"].norm()
@@ -134,7 +136,7 @@ def test_an_onnx_model_does_not_train(net):
     compiled = sparqc.compile(net, example(), passes="float")
     for model in (compiled.model, "model.onnx"):
         with pytest.raises(UsageError, match="an ONNX graph does not train"):
-            sparqc.prepare(model, example(), calibration=calibration)
+            sparqc.prepare(model, example(), calibration=calibration, passes="all-sparse")
 
 
 @pytest.mark.parametrize(
@@ -152,17 +154,21 @@ def test_a_pipeline_that_cannot_train_is_refused(net, passes, message):
 
 def test_a_model_without_anything_to_quantize_is_refused():
     with pytest.raises(SparqcError, match="nothing of the model can be quantized"):
-        sparqc.prepare(nn.Sequential(nn.Tanh()), example(), calibration=calibration)
+        sparqc.prepare(
+            nn.Sequential(nn.Tanh()), example(), calibration=calibration, passes="all-sparse"
+        )
 
 
 def test_without_calibration_data_it_says_so(net):
     with pytest.raises(SparqcError, match="no calibration data"):
-        sparqc.prepare(net, example())
+        sparqc.prepare(net, example(), passes="all-sparse")
 
 
 def test_a_misspelt_option_is_refused(net):
     with pytest.raises(UsageError, match="unfolded"):
-        sparqc.prepare(net, example(), calibration=calibration, batch_norm="unfolded")
+        sparqc.prepare(
+            net, example(), calibration=calibration, batch_norm="unfolded", passes="all-sparse"
+        )
     with pytest.raises(UsageError, match="did you mean 'passes'"):
         sparqc.prepare(net, example(), calibration=calibration, pases="default")
 
@@ -172,4 +178,4 @@ def test_weights_that_are_damaged_before_are_named():
     with torch.no_grad():
         broken.block.conv1.weight[0, 0] = float("nan")
     with pytest.raises(SparqcError, match=r"block\.conv1\.weight"):
-        sparqc.prepare(broken, example(), calibration=calibration)
+        sparqc.prepare(broken, example(), calibration=calibration, passes="all-sparse")

@@ -23,7 +23,7 @@ def net():
 
 
 def sparse(net):
-    return sparqc.sparsify(net, example(), calibration=calibration)
+    return sparqc.sparsify(net, example(), calibration=calibration, passes="all-sparse")
 
 
 def forward(module: nn.Module) -> torch.Tensor:
@@ -81,7 +81,7 @@ def test_quantizers_on_top_keep_the_masks(net):
     sparse(net).train()
     train(net, torch.optim.SGD(net.parameters(), lr=0.05), 5)
     masks = sparqc.masks(net)
-    prepared = sparqc.prepare(net, example(), calibration=calibration)
+    prepared = sparqc.prepare(net, example(), calibration=calibration, passes="all-sparse")
     assert prepared.masks.keys() == masks.keys()
     assert all(torch.equal(prepared.masks[name], mask) for name, mask in masks.items())
     names = {name.removeprefix("body.") for name, _ in prepared.named_parameters()}
@@ -153,7 +153,7 @@ class Tied(nn.Module):
 def test_a_tied_weight_stays_tied():
     torch.manual_seed(0)
     net, x = Tied(), torch.randn(4, 16, 8, 8)
-    sparqc.sparsify(net, (x,), calibration=lambda: [(x,)])
+    sparqc.sparsify(net, (x,), calibration=lambda: [(x,)], passes="all-sparse")
     assert torch.equal(net.a.weight, net.b.weight) and is_two_four(net.a.weight.detach().numpy(), 1)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     net(x).square().sum().backward()
@@ -169,8 +169,14 @@ def test_nothing_happens_where_nothing_may_be_sparse():
     with pytest.raises(UsageError, match="masks nothing"):
         sparqc.sparsify(network(), example(), calibration=calibration, passes="int8")
     with pytest.raises(UsageError, match="PyTorch module"):
-        sparqc.sparsify("model.onnx", example())
+        sparqc.sparsify("model.onnx", example(), passes="all-sparse")
     assert all(torch.equal(tensor, before[name]) for name, tensor in net.state_dict().items())
+
+
+def test_where_nothing_pays_the_message_says_what_masks_it_all_the_same():
+    with pytest.raises(SparqcError, match="unlikely to pay: C or K below 64") as error:
+        sparqc.sparsify(network(), example(), calibration=calibration)
+    assert 'passes="all-sparse"' in error.value.hint
 
 
 def test_damaged_calibration_data_leaves_the_module_alone(net):
@@ -181,6 +187,6 @@ def test_damaged_calibration_data_leaves_the_module_alone(net):
         yield (torch.full((4, 3, 8, 8), float("nan")),)
 
     with pytest.raises(SparqcError, match="batch 2"):
-        sparqc.sparsify(net, example(), calibration=broken)
+        sparqc.sparsify(net, example(), calibration=broken, passes="all-sparse")
     assert before.keys() == net.state_dict().keys()
     assert all(torch.equal(tensor, before[name]) for name, tensor in net.state_dict().items())

@@ -15,7 +15,7 @@ from tests.networks_of_training import Net, batch, calibration, example, network
 
 @pytest.fixture(scope="module")
 def fresh():
-    return sparqc.prepare(network(), example(), calibration=calibration)
+    return sparqc.prepare(network(), example(), calibration=calibration, passes="all-sparse")
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_training_goes_on_as_if_it_had_not_been_broken_off(fresh, tmp_path):
 
 
 def test_masks_are_part_of_it(tmp_path):
-    net = sparqc.sparsify(network(), example(), calibration=calibration)
+    net = sparqc.sparsify(network(), example(), calibration=calibration, passes="all-sparse")
     save_state(net, tmp_path / "a.safetensors")
     masks = sparqc.masks(net)
     other = sparqc.apply_masks(Net(), {n: torch.ones_like(m) for n, m in masks.items()})

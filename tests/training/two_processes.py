@@ -25,6 +25,7 @@ def prepared(learned: bool = True) -> sparqc.Prepared:
         calibration=calibration,
         batch_norm="folded",
         learned_scales=learned,
+        passes="all-sparse",
     )
 
 

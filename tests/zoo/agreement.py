@@ -75,7 +75,9 @@ def measure(architecture: Architecture) -> Agreement:
     start = time.process_time()
     net, inputs = architecture.build()
     options = {"target": TARGET, "random_calibration": True}
-    done = sparqc.compile(net, inputs, dynamic_batch=architecture.dynamic, **options)
+    done = sparqc.compile(
+        net, inputs, dynamic_batch=architecture.dynamic, passes="all-sparse", **options
+    )
     exported = sparqc.compile(
         net, inputs, dynamic_batch=architecture.dynamic, passes="float", target=TARGET
     )

@@ -147,7 +147,7 @@ def test_the_float_file_computes_what_the_module_does(seed):
         np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
 
 
-@pytest.mark.parametrize("passes", ["default", "int8"])
+@pytest.mark.parametrize("passes", ["all-sparse", "int8"])
 @pytest.mark.parametrize("seed", SEEDS)
 def test_every_promise_of_a_compiled_file(seed, passes):
     net = RandomNet(seed)
@@ -155,7 +155,7 @@ def test_every_promise_of_a_compiled_file(seed, passes):
     done = compiled(net, passes, target)
     assert [f for f in done.context.facts[Findings].findings if f.grade != "note"] == []
     Promises(done.model, done.context.facts).hold()
-    if passes == "default":
+    if passes == "all-sparse":
         again = compiled(RandomNet(seed), passes, target)
         assert again.model.SerializeToString() == done.model.SerializeToString()
     x = torch.randn(3, *net.x.shape[1:])

@@ -23,7 +23,7 @@ def compile_resnet(name, **options):
 @pytest.fixture(scope="module", params=["resnet18", "resnet34", "resnet50"])
 def resnet(request):
     """A compiled ResNet; no test changes it."""
-    return request.param, *compile_resnet(request.param, target="tensorrt-rtx")
+    return request.param, *compile_resnet(request.param, target="tensorrt-rtx", passes="all-sparse")
 
 
 def test_every_weighted_operator_runs_in_int8(resnet):

@@ -20,7 +20,9 @@ from sparqc.passes.check.check import Finding, findings_of
 from sparqc.passes.check.file_checks import Subject, file_findings
 from sparqc.passes.check.lost_layers import lost_layers
 from sparqc.passes.difference.differences import compared
+from sparqc.passes.difference.sparse import sparse_findings
 from sparqc.predict.gpus import Gpu, default_gpus, gpu
+from sparqc.predict.predict import predict_graph
 from sparqc.rewrite.context import Context
 from sparqc.tools.engine.onnx_source import read_source
 from sparqc.tools.explain.prediction import sized
@@ -94,7 +96,11 @@ def check_proto(model: onnx.ModelProto, asked: Asked | None = None) -> Checked:
     found = [*file_findings(Subject(model, graph, context, faults))]
     if not broken:
         found += [*findings_of(graph, context), *lost_layers(graph, context.table)]
-        found += compared(graph, context, priced_for).findings
+        differences = compared(graph, context, priced_for)
+        sparse = differences.sparse
+        if sparse and asked.batch is None:
+            sparse = _whatever_the_batch(sparse, model, options)
+        found += [*differences.placement, *sparse]
     rows = layer_rows(graph, context)
     return Checked(
         model=model,
@@ -129,6 +135,16 @@ def _with_sizes(model: onnx.ModelProto, options: Options, batch: int | None) -> 
         if batch is not None:
             raise
         return new_job(model, options=options)
+
+
+def _whatever_the_batch(
+    findings: Sequence[Finding], model: onnx.ModelProto, options: Options
+) -> tuple[Finding, ...]:
+    """Without the layers that are 2:4 for nothing only at the batch that stands for a free one."""
+    job = new_job(model, options=options)
+    engine = predict_graph(job.graph, job.context)
+    always = {finding.nodes for finding in sparse_findings(engine, job.graph)}
+    return tuple(finding for finding in findings if finding.nodes in always)
 
 
 def _with_node_names(findings: Sequence[Finding], model: onnx.ModelProto) -> Iterator[Finding]:

@@ -7,7 +7,7 @@ then measured on copies in which it alone keeps its quantizers or its mask.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -25,6 +25,7 @@ from sparqc.job.open import Job
 from sparqc.passes.masks.pruning import Pruning
 from sparqc.passes.place.decide import Decider, Decision
 from sparqc.passes.place.placement import Layer, Placement
+from sparqc.passes.prune import Prune
 from sparqc.pipeline import run as pipelines
 from sparqc.pipeline.run import Option, Pipeline, Step
 from sparqc.pipeline.steps import mapped
@@ -192,7 +193,7 @@ def _masks(
     if step is None:
         return {}
     if any(option in step.options for option in _PERMUTING):
-        _permute(dense, context)
+        _permute(dense, context, cast(Prune, step.make()).dense)
         left = tuple(option for option in step.options if option not in _PERMUTING)
         step = Step(step.name, left, step.span)
     pruned = pipelines.run(Pipeline((step,)), dense.clone(), context)
@@ -208,11 +209,11 @@ def _masks(
     }
 
 
-def _permute(dense: Graph, context: Context) -> None:
+def _permute(dense: Graph, context: Context, words: Sequence[str]) -> None:
     from sparqc.passes.masks.sparse_layers import sparse_layers
     from sparqc.passes.permute import permute_channels
 
-    sparse = {x.weight: x for x in reversed(sparse_layers(dense, context)) if not x.reason}
+    sparse = {x.weight: x for x in reversed(sparse_layers(dense, context, words)) if not x.reason}
     permute_channels(dense, context, list(reversed(sparse.values())))
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from sparqc.base.option_fields import option_fields
 from sparqc.pipeline.run import Pipeline, parse
-from sparqc.pipeline.steps import Step
+from sparqc.pipeline.steps import Item, Step
 from sparqc.tools.model.request import Request
 from sparqc.tools.tune.recipe import Recipe
 
@@ -67,8 +67,13 @@ def _plain(value: object) -> object:
 def with_masks_held(passes: str) -> str:
     """The pipeline for a module that was pruned and trained: `prune` keeps the zeros that it finds.
 
-    Any method but the magnitude would choose, permute or repair once more.
+    Any method but the magnitude would choose, permute or repair once more; what was left dense
+    stays so.
     """
-    items = parse(passes).items
-    plain = [Step("prune") if isinstance(i, Step) and i.name == "prune" else i for i in items]
-    return str(Pipeline(tuple(plain)))
+    return str(Pipeline(tuple(map(_held, parse(passes).items))))
+
+
+def _held(item: Item) -> Item:
+    if not isinstance(item, Step) or item.name != "prune":
+        return item
+    return Step(item.name, tuple(o for o in item.options if o.name == "dense"))

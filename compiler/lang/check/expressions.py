@@ -21,7 +21,7 @@ from sparqc.lang.ast import (
 from sparqc.lang.check.findings import Findings
 from sparqc.lang.check.scope import KIND_NAMES, VALUES, Scope
 from sparqc.lang.check.vocabulary import Vocabulary
-from sparqc.lang.parse.keywords import KNOB, PROPERTIES
+from sparqc.lang.parse.keywords import ELEMENT_BYTES, KNOB, PROPERTIES
 from sparqc.lang.walk import walk
 
 
@@ -31,6 +31,9 @@ def check_expressions(
     """What is wrong with the conditions and the sentences of one declaration."""
     for expr in _expressions(declaration):
         yield from check_expression(expr, scope, vocabulary, natives)
+    if isinstance(declaration, FusionDecl):
+        for expr in (e for condition in declaration.pays for e in _of_condition(condition)):
+            yield from check_expression(expr, scope, vocabulary, natives, (ELEMENT_BYTES,))
 
 
 def check_expression(
@@ -57,7 +60,7 @@ def check_expression(
 def _expressions(declaration: Declaration) -> Iterator[Expr | Template]:
     conditions = list(declaration.where)
     if isinstance(declaration, FusionDecl):
-        conditions += [*declaration.int8_where, *declaration.sparse_where, *declaration.pays]
+        conditions += [*declaration.int8_where, *declaration.sparse_where]
         yield from (p.reason for p in declaration.pairings if p.reason is not None)
         yield from (q.scale for q in declaration.int8 if q.scale is not None)
         operands = (*declaration.int8, *declaration.sparse_outputs)

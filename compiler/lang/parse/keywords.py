@@ -49,6 +49,9 @@ RESERVED: Final = frozenset(
 )  # fmt: skip
 #: What `knob.attention` begins with; no name of a match.
 KNOB: Final = "knob"
+#: What a `pays` block may ask for beside the match: the bytes of one number that the kernel
+#: multiplies, 1 in INT8, 2 in FP16, 4 in FP32.
+ELEMENT_BYTES: Final = "element_bytes"
 
 #: How a block begins.
 BLOCK_USAGE: Final = {
@@ -95,6 +98,7 @@ PROPERTIES: Final = {
     "is_input": "whether it is an input of the graph",
     "is_output": "whether it is an output of the graph",
     "name": "what it is called in the graph",
+    "size": "how many elements it has",
     "K": "of the weight of a matched operator: its output channels",
     "C": "of a weight: the channels that are summed over for each, those of one group",
     "area": "of a weight: the product of its other sizes, 9 for 3x3, 1 for a matrix",

@@ -231,7 +231,7 @@ class Twice(nn.Module):
         return self.o(torch.cat([x, y], 1)), F.unfold(x, 3, padding=1)
 
 
-@pytest.mark.parametrize("preset", ["default", "int8", "sparse", "one-shot"])
+@pytest.mark.parametrize("preset", ["all-sparse", "int8", "sparse", "one-shot"])
 def test_a_layer_that_is_called_twice_keeps_its_mask(preset):
     torch.manual_seed(0)
     inputs = (images(2, 16), images(3, 16)[:2])

@@ -78,7 +78,7 @@ def model(request):
 @pytest.mark.parametrize("place", ["export", "surgery"])
 @pytest.mark.parametrize("rule", [DROP_THE_NAME, OTHER_NAME])
 def test_a_masked_layer_that_lost_its_name_is_known(tmp_path, model, rule, place):
-    rows = layer_rows(*compiled(tmp_path, model, rule, f"default,+{{own}}@after={place}"))
+    rows = layer_rows(*compiled(tmp_path, model, rule, f"all-sparse,+{{own}}@after={place}"))
     assert [(row.weight, row.int8, row.sparse, row.float_reason) for row in rows] == [
         ("a.weight", True, True, ""), ("b.weight", True, True, ""),
     ]  # fmt: skip

@@ -266,6 +266,26 @@ def test_two_four_that_no_kernel_takes_is_named_by_its_line() -> None:
     assert layer((32, 16, 3, 3), groups=2) == ["two-four-grouped"]
 
 
+@pytest.mark.parametrize(
+    ("dim", "asked", "found"),
+    [
+        ("batch", None, []),  # at some batch it pays
+        ("batch", Asked(batch=256), []),
+        ("batch", Asked(batch=2), ["two-four-small"]),
+        ("batch", Asked(knobs=("batch=2",)), ["two-four-small"]),
+        (2, None, ["two-four-small"]),
+    ],
+)
+def test_two_four_is_for_nothing_only_where_no_batch_pays(
+    dim: int | str, asked: Asked | None, found: list[str]
+) -> None:
+    n = Net((dim, 64, 16, 16))
+    weight = np.random.default_rng(0).normal(size=(64, 64, 3, 3)).astype(np.float32)
+    weight[:, ::4] = weight[:, 1::4] = 0
+    value = n.op("Conv", "x", n.constant("w", weight), pads=[1] * 4)
+    assert ids(n.model(value), asked) == found
+
+
 def test_a_weight_of_zeros_was_not_pruned_for_nothing() -> None:
     """It is 2:4, but so it was made: the last layer of a residual block often begins so."""
     n = Net(("batch", 20, 8, 8))

@@ -42,7 +42,7 @@ def placement(model: onnx.ModelProto) -> list[str]:
     return [f"{f.id}: {f.message}" for f in check_proto(model).findings if f.grade != "note"]
 
 
-@pytest.mark.parametrize("passes", ["int8", "default", "one-shot", "weights-only-sparse"])
+@pytest.mark.parametrize("passes", ["int8", "all-sparse", "one-shot", "weights-only-sparse"])
 @pytest.mark.parametrize("target", ["tensorrt-11", "tensorrt-8.6", "tensorrt-rtx"])
 def test_a_network_of_everything(passes: str, target: str) -> None:
     torch.manual_seed(0)

@@ -33,7 +33,7 @@ def test_the_masked_layers_were_permuted(level: str) -> None:
     assert {layer for row in rows for layer in row.layers} == set(facts[Pruning].masks)
     assert sum(row.reason == "" for row in rows) == 2
     assert not [finding for finding in facts[Findings].findings if finding.grade == "error"]
-    plain = compiled(net, "default")
+    plain = compiled(net, "all-sparse")
     removed = [
         sum(mask.removed for mask in found.context.facts[Pruning].masks.values())
         for found in (result, plain)

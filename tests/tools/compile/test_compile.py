@@ -53,7 +53,7 @@ def shapes(path: str) -> list[list[int | str]]:
 
 
 def test_the_report_says_what_became_of_each_layer(shell: Shell) -> None:
-    shown = shell.compile("model.py")
+    shown = shell.compile("model.py --passes all-sparse")
     assert "3 with weights: 3 in INT8, 3 sparse 2:4" in shown
     assert "adds      1 read one input as INT8" in shown
     assert "accuracy  mean:" in shown
@@ -91,7 +91,7 @@ def test_the_last_line_builds_the_engine(shell: Shell) -> None:
 
 
 def test_onnx_in_onnx_out(shell: Shell) -> None:
-    report = shell.json("float.onnx --calibration images.npy")
+    report = shell.json("float.onnx --passes all-sparse --calibration images.npy")
     assert report["int8_layers"] == report["sparse_layers"] == 1
     assert "reestimate" in report["skipped_passes"] and "export" in report["skipped_passes"]
     assert report["difference"]["snr_db"] > 0

@@ -42,7 +42,7 @@ def test_a_graph_is_shown_as_it_was_read(ask: Ask) -> None:
 
 
 def test_a_graph_is_shown_behind_a_pass(ask: Ask) -> None:
-    text = ask("inspect model.py --after fold")
+    text = ask("inspect model.py --passes all-sparse --after fold")
     assert "nn.batch_norm" not in text and "sparse.mask(" in text and "q.qdq" not in text
 
 

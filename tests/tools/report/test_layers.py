@@ -23,7 +23,7 @@ def compiled() -> Compiled:
     space: dict[str, object] = {}
     exec(small_models.MODEL, space)
     net, inputs = space["Net"]().eval(), (torch.randn(4, 16, 8, 8),)  # type: ignore[operator]
-    return sparqc.compile(net, inputs, calibration=lambda: [inputs])
+    return sparqc.compile(net, inputs, calibration=lambda: [inputs], passes="all-sparse")
 
 
 def row(compiled: Compiled, name: str) -> LayerRow:

@@ -19,6 +19,9 @@ from sparqc.tools.model.open_request import open_request
 from sparqc.tools.model.request import Request
 from tests.sensitive_models import EVALUATE, model_file, onnx_file
 
+#: Measure layers as sparse that are too small to win by it.
+ALL_SPARSE = ["--passes", "all-sparse"]
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -27,7 +30,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = model_file(folder)
     words = ["--budget", "0.5dB", "-o", str(folder / "choice.toml"), "--batches", "2"]
     words += ["--plot", str(folder / "choice.svg"), "--batch", "64", "--gpu", "a40"]
-    assert cli.run(["sensitivity", str(path), *words]) == 0
+    assert cli.run(["sensitivity", str(path), *words, *ALL_SPARSE]) == 0
     return folder
 
 
@@ -96,7 +99,7 @@ def test_json_says_all_of_it_and_a_budget_is_kept(
     page = tmp_path / "choice.html"
     words = ["--metric", "error", "--lower-is-better", "--budget", "0.001", "--plot", str(page)]
     words += ["--batch", "16384"]  # else launches decide, and a float layer without a Q is as fast
-    assert cli.run(["sensitivity", str(path), *words, "--json"]) == 0
+    assert cli.run(["sensitivity", str(path), *words, "--json", *ALL_SPARSE]) == 0
     data = json.loads(capsys.readouterr().out)
     assert data["metric"] == "error" and data["float"] < 1e-6
     assert data["together"]["planned"]["loss"] > 0.001, "else there is nothing to choose"
@@ -117,7 +120,7 @@ def test_an_onnx_file_is_measured_and_written_too(
 ) -> None:
     output = tmp_path / "layers.toml"
     words = [str(onnx_file(tmp_path)), "--random-calibration", "-o", str(output)]
-    assert cli.run(["sensitivity", *words]) == 0
+    assert cli.run(["sensitivity", *words, *ALL_SPARSE]) == 0
     text = capsys.readouterr().out
     assert "calibrated on noise" in text and "conv2" in text
     assert [t["value"] for t in tomllib.loads(output.read_text())["layer"]] == ["c1", "c2"]
@@ -129,7 +132,8 @@ def test_an_onnx_file_is_measured_and_written_too(
 def test_the_table_ranks_the_layers_by_their_loss(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.run(["sensitivity", str(folder / "model.py"), "--batches", "1"]) == 0
+    words = [str(folder / "model.py"), "--batches", "1", *ALL_SPARSE]
+    assert cli.run(["sensitivity", *words]) == 0
     lines = capsys.readouterr().out.splitlines()
     start = next(i for i, line in enumerate(lines) if line.startswith("layer"))
     assert {line.split()[1] for line in lines[start + 1 : start + 3]} == {"(full)", "(loud)"}
@@ -167,7 +171,7 @@ def test_layers_that_a_person_excludes_are_in_the_file_too(
 ) -> None:
     output = tmp_path / "layers.toml"
     words = [str(folder / "model.py"), "--exclude", "head", "--dense", "quiet", "-o", str(output)]
-    assert cli.run(["sensitivity", *words, "--batches", "1"]) == 0
+    assert cli.run(["sensitivity", *words, "--batches", "1", *ALL_SPARSE]) == 0
     assert "head" not in capsys.readouterr().out
     keeps = {module: table["keep"] for module, table in tables(output).items()}
     assert keeps == {

@@ -29,8 +29,8 @@ from tests.sensitive_models import EVALUATE, model_file, onnx_file
 CONVS = ["stem", "quiet", "loud", "full"]
 
 
-def opened(path: Path, **wishes: object) -> Opened:
-    return open_request(Request(str(path), make_options(**wishes)))
+def opened(path: Path, passes: str = "all-sparse", **wishes: object) -> Opened:
+    return open_request(Request(str(path), make_options(passes=passes, **wishes)))
 
 
 def run(path: Path, metric: MetricChoice | None = None, **wishes: object) -> Result:

@@ -20,6 +20,7 @@ from tests import tuned_models
 from tests.processes import torchrun
 
 LINE = ["tune", "model.py", "-o", "out.onnx", "--epochs", "3", "--qat-epochs", "2", "--lr", "0.1"]
+LINE += ["--passes", "all-sparse"]
 OFTEN = ["--save-every", "1"]
 
 

@@ -17,7 +17,7 @@ from sparqc.tools.tune.state.checkpoint import read_checkpoint
 from tests import tuned_models
 
 #: A model that trains for a moment.
-QUICK = "model.py -o out.onnx --epochs 2 --qat-epochs 1 --lr 0.1"
+QUICK = "model.py -o out.onnx --passes all-sparse --epochs 2 --qat-epochs 1 --lr 0.1"
 
 
 @dataclass

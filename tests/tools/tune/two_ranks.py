@@ -121,7 +121,7 @@ def exchange(ranks: Ranks) -> dict[str, Any]:
 def calibrated(ranks: Ranks) -> dict[str, Any]:
     """Scales and statistics that two ranks measure, and that one does."""
     x = next(calibration())
-    wish = {"calibration": calibration, "passes": "default"}
+    wish = {"calibration": calibration, "passes": "all-sparse"}
     whole = sparqc.prepare(network(), x, **wish)
     both = sparqc.prepare(network(), x, ranks=ranks, **wish)
     dense = {**wish, "passes": "int8"}
@@ -193,7 +193,9 @@ def trained(ranks: Ranks, folder: Path) -> dict[str, Any]:
 
 def in_ddp(ranks: Ranks) -> dict[str, Any]:
     """A prepared module in DistributedDataParallel, as a train() of one's own has it."""
-    module = sparqc.prepare(network(), next(calibration()), calibration=calibration, ranks=ranks)
+    module = sparqc.prepare(
+        network(), next(calibration()), calibration=calibration, ranks=ranks, passes="all-sparse"
+    )
     before = module.body.conv1.weight.detach().clone()
     inner = nn.parallel.DistributedDataParallel(module)
     optimizer = torch.optim.SGD(inner.parameters(), lr=0.05)
