@@ -8,6 +8,7 @@ from typing import Any
 
 from sparqc.predict.built_types import as_built
 from sparqc.predict.engine import PredictedEngine
+from sparqc.predict.gpus import Generation
 from sparqc.predict.layer_shape import LayerShape
 from sparqc.predict.witnesses import SeenKernel, Witness
 
@@ -61,17 +62,18 @@ class Likeness:
 
 
 def nearest(
-    sizes: LayerShape, dtype: str, known: Iterable[Witness], generations: Sequence[str] = ()
+    sizes: LayerShape, dtype: str, known: Iterable[Witness], generations: Sequence[Generation] = ()
 ) -> Likeness | None:
     """The witness with the most layers like one of these sizes that computes in `dtype` (i8, f16).
 
-    Those of GPUs of one of the generations come first, by its name.  None where no witness has any.
+    Those of GPUs of one of the generations come first.  None where no witness has any.
     """
     found = []
+    names = [generation.name for generation in generations]
     for witness in known:
         like = tuple(k for k in witness.kernels if _tells(k) and _alike(k, sizes, dtype))
-        same = witness.gpu.generation.name in generations
-        other = "" if same or not generations else ", ".join(generations)
+        same = witness.gpu.generation.name in names
+        other = "" if same else ", ".join(generation.doc for generation in generations)
         if like:
             found.append((not same, -len(like), Likeness(witness, like, other)))
     return min(found, key=lambda entry: entry[:2])[2] if found else None
@@ -98,7 +100,7 @@ def _near(first: int, second: int, factor: int) -> bool:
 
 
 def likenesses(
-    engine: PredictedEngine, known: Sequence[Witness], generations: Sequence[str] = ()
+    engine: PredictedEngine, known: Sequence[Witness], generations: Sequence[Generation] = ()
 ) -> dict[str, Likeness]:
     """What witnesses show of layers like each weighted operator, by the value that it gives."""
     types = {kernel.name: kernel.computes_in for kernel in as_built(engine).kernels}

@@ -125,9 +125,23 @@ class Witness:
         return sum(k.eligible and k.sparse is not None for k in self.kernels)
 
     @property
+    def built_with(self) -> str:
+        """The compiler and its version."""
+        return f"{self.head.compiler} {self.head.version}"
+
+    @property
     def engine(self) -> str:
-        """`A100 PCIe 40 GB, compiler 10.16`."""
-        return f"{self.gpu.doc}, {self.head.compiler} {self.head.version}"
+        """The GPU, and what built it: `A40, ...`."""
+        return f"{self.gpu.doc}, {self.built_with}"
+
+    @property
+    def whole(self) -> str:
+        """What is known of the time of the whole network, in words; "" where nothing is."""
+        head = self.head
+        times = {"": head.dense_us, " with sparse kernels": head.sparse_us}
+        known = [f"{us / 1e3:g} ms{where}" for where, us in times.items() if us is not None]
+        known += [] if head.gain is None else [f"{head.gain:g} times faster with sparse kernels"]
+        return ", ".join(known)
 
     def __str__(self) -> str:
         network = f", {self.head.network}" if self.head.network else ""

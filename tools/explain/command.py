@@ -21,6 +21,7 @@ from sparqc.tools.terminal.options import (
 
 if TYPE_CHECKING:
     from sparqc.predict.engine import PredictedEngine
+    from sparqc.predict.gpus import Generation
     from sparqc.predict.likeness import Likeness
     from sparqc.predict.roofline import Estimate
     from sparqc.tools.engine.listings.listing import Listing
@@ -178,12 +179,12 @@ def _estimate(engine: PredictedEngine, name: str) -> Estimate:
     return estimate(engine, gpu(name))
 
 
-def _generations(names: tuple[str, ...]) -> list[str]:
+def _generations(names: tuple[str, ...]) -> list[Generation]:
     """The generations of the GPUs that were asked for."""
     from sparqc.predict.gpus import gpu
 
-    found = [gpu(name).generation.name for name in names if name != "all"]
-    return [] if "all" in names else list(dict.fromkeys(found))
+    found = () if "all" in names else (gpu(name).generation for name in names)
+    return list(dict.fromkeys(found))
 
 
 def _real(path: Path, profile: Path | None) -> Listing:
