@@ -95,4 +95,6 @@ def _place(message: str, text: str, file: DataFile) -> tuple[str, Span]:
         line, column = int(found[1]), int(found[2])
         shown = text.splitlines()[line - 1] if line <= len(text.splitlines()) else ""
         return message[: found.start()], Span(file.label, line, column, text=shown)
-    return message.removesuffix(" (at end of document)"), Span(file.label, 1, 1)
+    lines = text.splitlines() or [""]
+    said = message.replace("(at end of document)", "at the end of the file, which may be cut")
+    return said, Span(file.label, len(lines), len(lines[-1]) + 1, text=lines[-1])

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from sparqc.errors import UsageError
+from sparqc.errors import SparqcError, UsageError
 from sparqc.tools.terminal.console import show, stdout_console
 from sparqc.tools.terminal.options import (
     import_option,
@@ -122,7 +123,7 @@ def explain_command(
     from sparqc.tools.engine.shapes import parse_shape
     from sparqc.tools.explain.compare_engines import compare
     from sparqc.tools.explain.prediction import predict
-    from sparqc.tools.explain.witness_file import Wish, write_witness
+    from sparqc.tools.explain.witness_file import Wish, learned_from, write_witness
 
     if node is not None and listing is not None:
         raise UsageError("--node and --engine are two questions: ask them one at a time")
@@ -144,8 +145,11 @@ def explain_command(
                 likenesses(engine, known, _generations(gpu_names)))  # fmt: skip
     if listing is not None:
         real, named = _real(listing, profile), read_source(model).model
-        said.compared = compare(engine, real.kernels, named, real.cut)
-        said.written = write_witness(engine, real, named, wish) if wish is not None else None
+        with _of_file(listing):
+            said.compared = compare(engine, real.kernels, named, real.cut)
+            learned = learned_from(engine, real, named, wish) if wish is not None else None
+        if learned is not None and wish is not None:
+            said.written = write_witness(learned, wish)
     if as_json:
         click.echo(json.dumps({"file": str(file), **_json(said, node)}, indent=2))
     else:
@@ -185,6 +189,17 @@ def _generations(names: tuple[str, ...]) -> list[Generation]:
 
     found = () if "all" in names else (gpu(name).generation for name in names)
     return list(dict.fromkeys(found))
+
+
+@contextmanager
+def _of_file(path: Path) -> Iterator[None]:
+    """What is wrong inside is a fault of that file."""
+    try:
+        yield
+    except UsageError:
+        raise
+    except SparqcError as error:
+        raise SparqcError(f"{path}: {error.message}", hint=error.hint) from error
 
 
 def _real(path: Path, profile: Path | None) -> Listing:

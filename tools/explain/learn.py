@@ -100,7 +100,8 @@ def built_with(version: str, target: str) -> str:
     Raises UsageError where there is none, and where it is another major release than that of the
     target that the prediction is for.
     """
-    number = version.split()[-1].removeprefix("v") if version.strip() else ""
+    *named, number = version.split() or [""]
+    number = number.removeprefix("v")
     if not number:
         raise UsageError(
             "--learn has to know which version of the compiler built the engine, and the listing "
@@ -113,16 +114,16 @@ def built_with(version: str, target: str) -> str:
             hint="write its number, such as 10.3 or 8.6.1",
         )
     known = {name: _release(found.compiler) for name, found in profiles().items()}
-    compiler, _ = known[target]
+    compiler = " ".join(named) or known[target][0]
     major = number.partition(".")[0]
     fitting = [n for n, (name, m) in known.items() if name == compiler and m in ("", major)]
     if target not in fitting:
-        others = ", ".join(known)
+        give = f"give --target {' or '.join(fitting)}"
+        none = f"there is no target for it: known are {', '.join(known)}"
         raise UsageError(
             f"the engine was built with {compiler} {number}, and the prediction is for {target}",
-            hint=f"give --target {' or '.join(fitting)}" if fitting
-            else f"there is no target for that version: {others}",
-        )  # fmt: skip
+            hint=give if fitting else none,
+        )
     return number
 
 

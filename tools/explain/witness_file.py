@@ -68,11 +68,15 @@ class Written:
         }  # fmt: skip
 
 
-def write_witness(
+def learned_from(
     engine: PredictedEngine, listing: Listing, model: ModelProto, wish: Wish
-) -> Written:
-    """Learn from an engine, and write what was learned; errors as of `learn` and `write_text`."""
-    learned = learn(engine, listing, model, gpu(wish.gpu), wish.built_with)
+) -> Learned:
+    """What a real engine shows; errors as of `learn`."""
+    return learn(engine, listing, model, gpu(wish.gpu), wish.built_with)
+
+
+def write_witness(learned: Learned, wish: Wish) -> Written:
+    """Write what was learned; SparqcError where the system refuses."""
     path = wish.output or Path(f"{learned.name}.toml")
     write_text(path, learned.text)
     return Written(path, learned)
