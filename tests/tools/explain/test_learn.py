@@ -217,6 +217,18 @@ def test_a_witness_is_written_and_read_again(folder: Folder) -> None:
     )
 
 
+def test_what_was_learned_is_told_of_such_layers(folder: Folder) -> None:
+    kernels = [replace(k, sparse=k is FIRST) for k in BUILT]
+    Path("mine").mkdir()
+    Path("mine/w.toml").write_text(found(*kernels, model=two_four(MODEL)).text)
+    onnx.save(onnx.shape_inference.infer_shapes(MODEL), "block.onnx")
+    words = ("explain", "block.onnx", "--batch", "8", "--node", "conv1", "--gpu", "a40")
+    assert cli.run([*words, "--witnesses", "mine"]) == 0
+    assert "sparse ran in 1 of 2 such layers: a40-10-3-" in folder.capture.readouterr().out
+    assert cli.run([*words]) == 0
+    assert "witness    none of such a layer" in folder.capture.readouterr().out
+
+
 def test_no_name_gets_into_it(folder: Folder) -> None:
     folder.learn(*WORDS, "--profile", "profile.json", "-o", "w.toml")
     written = Path("w.toml").read_text()
@@ -231,6 +243,17 @@ def test_no_name_gets_into_it(folder: Folder) -> None:
         "...", "a100-pcie-80gb", "TensorRT", "8.4", "q-dq", "conv", "matmul", "int8", "float16",
         "float32", "add", "activation", "pool",
     }  # fmt: skip
+
+
+def test_a_witness_that_was_cut_is_refused_wherever_it_was(folder: Folder) -> None:
+    folder.learn(*WORDS, "-o", "w.toml")
+    whole = Path("w.toml").read_text()
+    Path("cut").mkdir()
+    start = whole.index("kernels = [")
+    for end in (*range(0, start, 7), *range(start, len(whole) - 2, 97)):
+        Path("cut/w.toml").write_text(whole[:end])
+        with pytest.raises(SparqcError, match=r"w\.toml"):
+            witnesses([Path("cut")])
 
 
 def test_the_same_as_json(folder: Folder) -> None:
