@@ -32,6 +32,7 @@ _ACTIVATIONS = frozenset({
     "Relu", "Clip", "LeakyRelu", "PRelu", "Elu", "Selu", "Celu", "ThresholdedRelu", "Sigmoid",
     "HardSigmoid", "HardSwish", "Tanh", "Softplus", "Softsign", "Gelu", "Mish", "Swish",
 })  # fmt: skip
+_FLOATS = frozenset({"float4", "float8", "float16", "bfloat16", "float32"})
 _POOLS = frozenset({"MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool"})
 
 
@@ -88,7 +89,7 @@ def learn(
         "compiler": _release(profiles()[engine.target].compiler)[0],
         "version": number,
         "batch": _batch(engine),
-        "quantized": "q-dq" if engine.weights else "none",
+        "quantized": _quantized(engine, found),
     }
     name = witness_name(head, found)
     return Learned(name, head, tuple(found), len(rows), tuple(seen.notes(found)))
@@ -131,6 +132,13 @@ def _release(compiler: str) -> tuple[str, str]:
     """What people call a compiler, and its major release, "" where its name says none."""
     found = re.fullmatch(r"(.*?)(?:\s+([0-9]+)[0-9.]*)?", compiler)
     return (found[1], found[2] or "") if found else (compiler, "")
+
+
+def _quantized(engine: PredictedEngine, found: Sequence[SeenKernel]) -> str:
+    """How INT8 came about: a file without Q/DQ was calibrated by the compiler."""
+    if engine.weights:
+        return "q-dq"
+    return "calibration" if any(k.computes == "int8" for k in found) else "none"
 
 
 def _batch(engine: PredictedEngine) -> int:
@@ -247,8 +255,9 @@ class _Unsure(Exception):
 
 
 def _float_type(real: Kernel) -> str:
-    tensors = [*real.constants, *real.inputs]
-    return next((t.dtype for t in tensors if t.dtype in get_args(Dtype)), "float32")
+    """What a kernel multiplies in that does not in INT8: the type of its data, or its weight."""
+    types = (t.dtype for t in (*real.inputs, *real.constants))
+    return next((t for t in types if t in _FLOATS), "float32")
 
 
 def _types(tensors: Sequence[EngineTensor]) -> tuple[Dtype, ...]:

@@ -20,7 +20,7 @@ from sparqc.tools.engine.kernel import EngineTensor, Kernel
 from sparqc.tools.engine.listings.listing import Listing
 from sparqc.tools.explain.learn import built_with, learn
 from sparqc.tools.explain.prediction import predict
-from tests.engine_models import residual_block
+from tests.engine_models import float_conv, residual_block
 from tests.engines.facts import ENGINES, PublicEngine
 from tests.engines.witnesses import FOLDER, learned, text
 
@@ -85,6 +85,21 @@ def test_sizes_types_and_epilogue_are_learned() -> None:
     assert not any(k.eligible or k.timed for k in seen.kernels)
     assert seen.head["batch"] == 8 and seen.head["compiler"] == "TensorRT"
     assert third.sparse is None
+
+
+def test_int8_of_a_file_without_quantizers_was_calibrated() -> None:
+    model = float_conv()
+    int8 = EngineTensor("t", (8, 16, 8, 8), "int8")
+    half = replace(int8, dtype="float16")
+    weight = EngineTensor("w", (16, 16, 3, 3), "int8")
+    built = Kernel("k", "Conv", (int8,), (half,), (weight,), ("conv",))
+    seen = found(built, model=model)
+    assert (seen.head["quantized"], seen.kernels[0].computes) == ("calibration", "int8")
+    bias = EngineTensor("b", (16,), "float32")
+    built = replace(built, inputs=(half,), constants=(replace(weight, dtype="float16"), bias))
+    seen = found(built, model=model)
+    assert (seen.head["quantized"], seen.kernels[0].computes) == ("none", "float16")
+    assert (seen.kernels[0].reads, seen.kernels[0].writes) == (("float16",), ("float16",))
 
 
 def test_where_a_kernel_ran_sparse_the_others_did_not() -> None:
