@@ -89,10 +89,10 @@ def test_sizes_types_and_epilogue_are_learned() -> None:
 
 def test_int8_of_a_file_without_quantizers_was_calibrated() -> None:
     model = float_conv()
-    int8 = EngineTensor("t", (8, 16, 8, 8), "int8")
-    half = replace(int8, dtype="float16")
+    int8 = EngineTensor("x", (8, 16, 8, 8), "int8")
+    half, result = replace(int8, dtype="float16"), EngineTensor("y", (8, 16, 6, 6), "float16")
     weight = EngineTensor("w", (16, 16, 3, 3), "int8")
-    built = Kernel("k", "Conv", (int8,), (half,), (weight,), ("conv",))
+    built = Kernel("k", "Conv", (int8,), (result,), (weight,), ("conv",))
     seen = found(built, model=model)
     assert (seen.head["quantized"], seen.kernels[0].computes) == ("calibration", "int8")
     bias = EngineTensor("b", (16,), "float32")
