@@ -39,14 +39,6 @@ class PublicEngine:
     def layers(self) -> list[dict[str, Any]]:
         return list(self.facts["layers"])
 
-    @property
-    def source(self) -> str:
-        return str(self.facts["source"])
-
-    @property
-    def license(self) -> str:
-        return str(self.facts["license"])
-
     def listing(self) -> dict[str, Any]:
         """The layers as the engine inspector of TensorRT 8.4 gives them."""
         return {"Layers": [_inspected(layer) for layer in self.layers], "Bindings": []}

@@ -45,9 +45,9 @@ def text(public: PublicEngine) -> str:
     """The file of a public engine."""
     network, _, whole = KNOWN[public.name]
     found = learned(public)
-    of = {"network": network, **found.head, "source": public.source, "license": public.license}
-    name = public.name.replace("_", "-")
-    return witness_text(name, {**of, "dense_us": whole}, found.kernels, _TITLE)
+    of = {name: public.facts[name] for name in ("source", "license")}
+    head = {"network": network, **found.head, **of, "dense_us": whole}
+    return witness_text(public.name.replace("_", "-"), head, found.kernels, _TITLE)
 
 
 if __name__ == "__main__":
