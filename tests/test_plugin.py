@@ -1,4 +1,5 @@
-"""A third-party package brings a pass, a native, an operator, a pattern file, a preset, a target.
+"""A third-party package brings a pass, a native, an operator, a pattern file, a preset, a target, a
+witness.
 
 tests/plugin is installed as anybody's package would be, and looked at by a Python of its own.
 """
@@ -67,6 +68,7 @@ from sparqc.declared.targets import profiles
 from sparqc.extend import default_table, parse, passes
 from sparqc.pipeline.presets import presets
 from sparqc.pipeline.registry import pattern_files
+from sparqc.predict.witnesses import witnesses
 
 passes()
 print(json.dumps({
@@ -76,6 +78,7 @@ print(json.dumps({
     "presets": list(presets()),
     "toy preset": str(parse("toy")),
     "targets": list(profiles()),
+    "witnesses": {w.name: w.file for w in witnesses().values()},
 }))
 """
 
@@ -108,6 +111,11 @@ def test_its_preset_builds_on_a_built_in_one(found: dict[str, Any]) -> None:
 def test_its_target_is_listed_and_the_default_stays(found: dict[str, Any]) -> None:
     assert found["targets"][-1] == "toy-1"
     assert "tensorrt-11" in found["targets"]
+
+
+def test_its_witness_is_read_beside_the_built_in_ones(found: dict[str, Any]) -> None:
+    assert found["witnesses"]["toy-engine"] == "sparqc_toy/patterns/witnesses/toy.toml"
+    assert "unet-resnet34-int8" in found["witnesses"]
 
 
 RUN = """

@@ -33,6 +33,7 @@ COMMANDS = {
     "passes": "sparqc.tools.rules.passes_command:passes_command",
     "rules": "sparqc.tools.rules.rules_command:rules_group",
     "targets": "sparqc.tools.rules.targets_command:targets_command",
+    "witnesses": "sparqc.tools.rules.witnesses_command:witnesses_command",
 }
 
 # Where other programs use the cores too, OpenMP's busy waiting makes PyTorch a hundred times slower

@@ -2,8 +2,8 @@
 
     python benchmarks/engines/times.py
 
-Nothing is timed here: the measured figures are those of the sources named below, and the predicted
-ones what `sparqc explain` says of the same network.  The constants of the prediction
+Nothing is timed here: the measured figures are those of witnesses (`sparqc witnesses`), and the
+predicted ones what `sparqc explain` says of the same network.  The constants of the prediction
 (`patterns/tensorrt/gpus.toml`) were fitted to single layers of the UNet's encoder (`fit.py`), never
 to one of these figures, except for the sparse ones of GA102, which rest on the gain of ResNet-34.
 """
@@ -19,6 +19,7 @@ from onnx import ModelProto
 
 from sparqc.predict.gpus import gpu
 from sparqc.predict.roofline import Times, estimate
+from sparqc.predict.witnesses import witness
 from sparqc.tools.explain.prediction import predict
 
 
@@ -48,62 +49,82 @@ class Gain:
     measured: float
 
 
-ALL, A100_80, A100_40 = Quantizers(), "a100-pcie-80gb", "a100-pcie-40gb"
+ALL = Quantizers()
 
-#: ResNet-18: NVIDIA's TensorRT repository, samples of trt-engine-explorer (TensorRT 8.4); in FP32
-#: the builder had no FP16, as for a network that is strongly typed.  UNet: WoodieDudy's
-#: unet-infer-optimization (TensorRT 10.16, FP16 allowed).
+
+def case(
+    name: str, network: Callable[[], ModelProto], target: str, seen: str, sparse: bool = False
+) -> Case:
+    """A case that a witness timed; `sparse`: with sparse kernels."""
+    head = witness(seen).head
+    measured = head.sparse_us if sparse else head.dense_us
+    assert measured is not None
+    return Case(name, network, target, head.gpu, head.batch, measured / 1e3, sparse)
+
+
+def gain(name: str, network: Callable[[], ModelProto], target: str, seen: str) -> Gain:
+    """A gain that a witness saw."""
+    head = witness(seen).head
+    measured = head.gain
+    if head.dense_us is not None and head.sparse_us is not None:
+        measured = head.dense_us / head.sparse_us
+    assert measured is not None
+    return Gain(name, network, target, head.gpu, head.batch, measured)
+
+
+#: In FP32 the builder of ResNet-18 had no FP16, as for a network that is strongly typed.
 CASES = (
-    Case("ResNet-18 FP32", partial(resnet, RESNET18), "tensorrt-11", A100_80, 32, 2.000),
-    Case("ResNet-18 INT8, float skips", partial(resnet, RESNET18, Quantizers(False, False)),
-         "tensorrt-8.6", A100_80, 32, 0.882),
-    Case("ResNet-18 INT8, float pool", partial(resnet, RESNET18, Quantizers(True, False)),
-         "tensorrt-8.6", A100_80, 32, 0.546),
-    Case("ResNet-18 INT8", partial(resnet, RESNET18, ALL), "tensorrt-8.6", A100_80, 32, 0.500),
-    Case("UNet INT8", partial(unet, ALL, sparse=True), "tensorrt-10", A100_40, 32, 2.96),
-    Case("UNet INT8 2:4", partial(unet, ALL, sparse=True), "tensorrt-10", A100_40, 32, 2.69, True),
-    Case("UNet FP16", partial(unet, sparse=True), "tensorrt-10", A100_40, 32, 5.09),
-    Case("UNet FP16 2:4", partial(unet, sparse=True), "tensorrt-10", A100_40, 32, 4.51, True),
+    case("ResNet-18 FP32", partial(resnet, RESNET18), "tensorrt-11", "resnet18-fp32"),
+    case("ResNet-18 INT8, float skips", partial(resnet, RESNET18, Quantizers(False, False)),
+         "tensorrt-8.6", "resnet18-qat"),
+    case("ResNet-18 INT8, float pool", partial(resnet, RESNET18, Quantizers(True, False)),
+         "tensorrt-8.6", "resnet18-qdq-residuals"),
+    case("ResNet-18 INT8", partial(resnet, RESNET18, ALL), "tensorrt-8.6",
+         "resnet18-qdq-residuals-pool"),
+    case("UNet INT8", partial(unet, ALL, sparse=True), "tensorrt-10", "unet-resnet34-int8"),
+    case("UNet INT8 2:4", partial(unet, ALL, sparse=True), "tensorrt-10", "unet-resnet34-int8",
+         True),
+    case("UNet FP16", partial(unet, sparse=True), "tensorrt-10", "unet-resnet34-fp16"),
+    case("UNet FP16 2:4", partial(unet, sparse=True), "tensorrt-10", "unet-resnet34-fp16", True),
 )  # fmt: skip
 
-#: NVIDIA's blog on sparsity in INT8 (A40, TensorRT 8.6), and the UNet as above.
 GAINS = (
-    Gain("UNet INT8", partial(unet, ALL, sparse=True), "tensorrt-10", A100_40, 32, 1.10),
-    Gain("UNet FP16", partial(unet, sparse=True), "tensorrt-10", A100_40, 32, 1.13),
-    Gain("ResNet-34 INT8", partial(resnet, RESNET34, ALL, sparse=True),
-         "tensorrt-8.6", "a40", 1, 1.20),
-    Gain("ResNet-34 INT8", partial(resnet, RESNET34, ALL, sparse=True),
-         "tensorrt-8.6", "a40", 2048, 1.40),
+    gain("UNet INT8", partial(unet, ALL, sparse=True), "tensorrt-10", "unet-resnet34-int8"),
+    gain("UNet FP16", partial(unet, sparse=True), "tensorrt-10", "unet-resnet34-fp16"),
+    gain("ResNet-34 INT8", partial(resnet, RESNET34, ALL, sparse=True), "tensorrt-8.6",
+         "resnet34-a40-batch-1"),
+    gain("ResNet-34 INT8", partial(resnet, RESNET34, ALL, sparse=True), "tensorrt-8.6",
+         "resnet34-a40-batch-2048"),
 )  # fmt: skip
 
 
-def times(case: Case | Gain) -> Times:
+def times(row: Case | Gain) -> Times:
     """The predicted seconds."""
-    return estimate(predict(case.network(), case.target, batch=case.batch), gpu(case.gpu)).about
+    return estimate(predict(row.network(), row.target, batch=row.batch), gpu(row.gpu)).about
 
 
-def predicted(case: Case | Gain) -> float:
+def predicted(row: Case | Gain) -> float:
     """Milliseconds, or how many times faster."""
-    found = times(case)
-    if isinstance(case, Gain):
+    found = times(row)
+    if isinstance(row, Gain):
         return found.dense / found.sparse
-    return 1e3 * (found.sparse if case.sparse else found.dense)
+    return 1e3 * (found.sparse if row.sparse else found.dense)
 
 
-def off(case: Case | Gain) -> float:
+def off(row: Case | Gain) -> float:
     """How far the prediction lies from the measurement, as a share of it."""
-    return predicted(case) / case.measured - 1
+    return predicted(row) / row.measured - 1
 
 
 def main() -> None:
     """Print a table of each kind."""
     for title, rows in (("ms", CASES), ("gain from 2:4", GAINS)):
         print(f"{title:<29} {'GPU':<15} {'batch':>5} {'measured':>9} {'predicted':>9} {'off':>7}")
-        for case in rows:
-            found = predicted(case)
-            share = 100 * (found / case.measured - 1)
-            figures = f"{case.measured:>9.3f} {found:>9.3f} {share:>+6.1f}%"
-            print(f"{case.name:<29} {case.gpu:<15} {case.batch:>5} {figures}")
+        for row in rows:
+            found = predicted(row)
+            share = 100 * (found / row.measured - 1)
+            figures = f"{row.measured:>9.3f} {found:>9.3f} {share:>+6.1f}%"
+            print(f"{row.name:<29} {row.gpu:<15} {row.batch:>5} {figures}")
         print()
 
 

@@ -19,8 +19,10 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from pathlib import Path
 from types import ModuleType
 
+from sparqc.base.reading import read_text
 from sparqc.errors import SparqcError
 
 PASSES, PATTERNS, OPERATORS = "sparqc.passes", "sparqc.patterns", "sparqc.operators"
@@ -114,15 +116,22 @@ def distribution_of(module: str) -> str:
 
 @dataclass(frozen=True)
 class DataFile:
-    """A file of a pattern package."""
+    """A file of a pattern package, or one of a person's own."""
 
     #: The same on every machine: "patterns/algebra/fold.spq", "sparqc_toy/patterns/presets.toml".
     label: str
+    #: "" of a person's own.
     distribution: str
     path: Traversable = field(compare=False)
 
+    def __str__(self) -> str:
+        of = f" of the distribution {self.distribution!r}" if self.distribution else ""
+        return f"{self.label}{of}"
+
     def read(self) -> str:
         """The text; SparqcError where the file cannot be read or is not UTF-8."""
+        if isinstance(self.path, Path) and not self.distribution:
+            return read_text(self.path)
         try:
             return self.path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, fields
 from typing import Any, TypeVar, get_type_hints
 
@@ -29,7 +29,7 @@ class Table:
         return SparqcError(f"{self.file.label}, table [{self.name}]: {message}", hint=hint)
 
     def read_as(self, cls: type[T]) -> T:
-        """The table as a dataclass with a field `name` and one for each key.
+        """The table as a dataclass with a field for each key, and `name` if it has that.
 
         Raises SparqcError for an unknown key, a missing one, and a value of the wrong type.
         """
@@ -40,7 +40,8 @@ class Table:
             optional = field.default is not MISSING or field.default_factory is not MISSING
             if key != "name" and key not in values and not optional:
                 raise self.error(f"{key!r} is missing")
-        return cls(**{"name": self.name, **values})
+        own = {"name": self.name} if "name" in known else {}
+        return cls(**own, **values)
 
     def _value(self, key: str, kinds: Mapping[str, Any], known: Mapping[str, Any]) -> Any:
         if key not in known or key == "name":
@@ -52,18 +53,22 @@ class Table:
 
 
 def tables(file_name: str, what: str) -> dict[str, Table]:
-    """The tables of all files of that name, by the table's name.
+    """The tables of all files of that name, by the table's name; errors as of `tables_of`."""
+    return tables_of(data_files(f"/{file_name}"), what)
+
+
+def tables_of(files: Iterable[DataFile], what: str) -> dict[str, Table]:
+    """The tables of some files, by the table's name.
 
     Raises SparqcError for text that is no TOML and for a name that two files declare.
     """
     found: dict[str, Table] = {}
-    for table in (t for file in data_files(f"/{file_name}") for t in _read(file)):
+    for table in (t for file in files for t in _read(file)):
         if other := found.get(table.name):
             raise SparqcError(
-                f"two {what} are named {table.name!r}: "
-                f"in {other.file.label} of the distribution {other.file.distribution!r} "
-                f"and in {table.file.label} of the distribution {table.file.distribution!r}",
-                hint="rename one of them, or uninstall the distribution that you do not need",
+                f"two {what} are named {table.name!r}: in {other.file} and in {table.file}",
+                hint="rename one of them, or take away the file or distribution that you do not "
+                "need",
             )
         found[table.name] = table
     return found
@@ -90,4 +95,6 @@ def _place(message: str, text: str, file: DataFile) -> tuple[str, Span]:
         line, column = int(found[1]), int(found[2])
         shown = text.splitlines()[line - 1] if line <= len(text.splitlines()) else ""
         return message[: found.start()], Span(file.label, line, column, text=shown)
-    return message.removesuffix(" (at end of document)"), Span(file.label, 1, 1)
+    lines = text.splitlines() or [""]
+    said = message.replace("(at end of document)", "at the end of the file, which may be cut")
+    return said, Span(file.label, len(lines), len(lines[-1]) + 1, text=lines[-1])

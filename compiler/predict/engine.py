@@ -10,6 +10,7 @@ from sparqc.ir.graph import Shape
 from sparqc.ir.layer_names import layer_name
 from sparqc.ir.quantizers import CONVERSIONS, DEQUANTIZE, QUANTIZE
 from sparqc.ir.vocabulary.multiply_adds import product
+from sparqc.predict.layer_shape import LayerShape
 
 #: Bytes of one element.
 ELEMENT_BYTES = {
@@ -172,6 +173,8 @@ class LedgerRow:
     #: Why INT8, though the file asks for it, is not what the rules of placement would choose.
     remark: str = ""
     macs: int | None = None
+    #: None where one of them is not known.
+    sizes: LayerShape | None = None
     node: str = ""  # the ONNX node
     module: str = ""  # that the node comes from; "" where the file does not say it
 
@@ -207,7 +210,7 @@ class LedgerRow:
         return {
             "node": self.node, "module": self.module, "value": self.value, "operator": self.op,
             "weight": self.weight, "shape": list(self.shape), "kernel": self.kernel,
-            "macs": self.macs,
+            "macs": self.macs, "sizes": None if self.sizes is None else self.sizes.to_json(),
             **{name: getattr(self, name).to_json() for name in checks},
             "remark": self.remark,
         }  # fmt: skip

@@ -20,8 +20,10 @@ class Constants:
     """
 
     name: str
-    #: What was timed, and how far off the estimates are.
-    witness: str
+    #: The names of the witnesses that they were fitted to (`sparqc.predict.witnesses`).
+    witnesses: tuple[str, ...]
+    #: What else is known of them: how far off the estimates are.
+    off: str
     #: Microseconds until a kernel begins, in a graph launch.
     launch: float
     #: The shares of the peaks that products reach: in INT8, in floats, and of the sparse peaks.

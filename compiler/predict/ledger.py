@@ -15,6 +15,7 @@ from sparqc.match.payoff import unlikely_to_pay
 from sparqc.numerics.two_four import two_four_violations
 from sparqc.predict.cover import Choice
 from sparqc.predict.engine import ELEMENT_BYTES, LedgerRow, QuantizedWeight, Verdict
+from sparqc.predict.layer_shape import layer_shape
 from sparqc.predict.sizes import macs
 from sparqc.predict.units import Unit, Units
 
@@ -77,6 +78,7 @@ def _row(
         pays=_pays(found, choice, matcher),
         remark=_remark(choice, matcher),
         macs=macs(found.node, units.table),
+        sizes=layer_shape(found, unit.nodes, units.table),
     )
 
 

@@ -16,6 +16,7 @@ from sparqc.predict.kernel_time import (
     least_seconds,
     traffic_seconds,
 )
+from sparqc.predict.witnesses import Witness, witness
 
 
 @dataclass(frozen=True)
@@ -40,9 +41,18 @@ class Estimate:
     #: What is to be said of this GPU and target: whose constants these are, what is slow there.
     notes: tuple[str, ...] = ()
 
+    @property
+    def witnesses(self) -> tuple[Witness, ...]:
+        """What its constants were fitted to."""
+        return tuple(map(witness, self.gpu.generation.constants.witnesses))
+
+    @property
+    def rests_on(self) -> str:
+        """The same in words, and how far off it is."""
+        return f"{', '.join(map(str, self.witnesses))}; {self.gpu.generation.constants.off}"
+
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
-        constants = self.gpu.generation.constants
         return {
             "gpu": self.gpu.name, "source": self.gpu.source,
             "dense_seconds": self.about.dense, "sparse_seconds": self.about.sparse,
@@ -50,7 +60,8 @@ class Estimate:
                 "dense_seconds": self.least.dense, "sparse_seconds": self.least.sparse,
                 "memory_bound_seconds": self.memory,
             },
-            "witness": constants.witness, "notes": list(self.notes),
+            "witnesses": [w.name for w in self.witnesses], "witness": self.rests_on,
+            "notes": list(self.notes),
         }  # fmt: skip
 
 

@@ -1,9 +1,12 @@
 """Whole networks: what is predicted beside what was measured in public."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
+from sparqc.predict.witnesses import SeenKernel, witness
 
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks" / "engines"
 
@@ -33,21 +36,20 @@ def test_gains_from_2_4_are_those_that_were_published(script):
     assert {name: off for name, off in found.items() if abs(off) > 0.1} == {}
 
 
-def test_constants_are_found_again_from_layers_that_have_them(script, tmp_path, monkeypatch):
+def test_constants_are_found_again_from_layers_that_have_them(script, monkeypatch):
     monkeypatch.syspath_prepend(str(FOLDER))
     from fit import fitted
 
-    from sparqc.predict.gpus import gpu
-
-    on = gpu("a100-pcie-40gb")
-    head = "layer,K,C,kernel,stride,output_side,epilogue,int8_dense_us"
-    rows = [head]
+    seen = witness("unet-resnet34-int8")
+    kernels = []
     for side, channels, kernel in [(64, 64, 3), (32, 128, 3), (16, 256, 1), (64, 64, 1)]:
-        pixels = 32 * side**2
-        operations, moved = 2 * pixels * (channels * kernel) ** 2, 2 * pixels * channels
-        seconds = max(operations / (0.6 * on.peak("i8")), moved / (0.5 * on.bandwidth * 1e9))
-        rows.append(f"l,{channels},{channels},{kernel},1,{side},-,{6 + 1e6 * seconds}")
-    path = tmp_path / "layers.csv"
-    path.write_text("\n".join(rows))
-    error, peak, bandwidth = fitted(path, "int8_dense", on, 32, 6)
+        rows = 32 * side**2
+        operations, moved = 2 * rows * (channels * kernel) ** 2, 2 * rows * channels
+        seconds = max(
+            operations / (0.6 * seen.gpu.peak("i8")), moved / (0.5 * seen.gpu.bandwidth * 1e9)
+        )
+        made = SeenKernel("conv", channels, channels, rows, "int8", (kernel,) * 2, (1, 1))
+        kernels.append(replace(made, dense_us=6 + 1e6 * seconds))
+    error, peak, bandwidth = fitted(replace(seen, kernels=tuple(kernels)), "int8", False, 6)
     assert (peak, bandwidth) == (0.6, 0.5) and error < 1e-9
+    assert fitted(replace(seen, kernels=()), "int8", False, 6) == ()

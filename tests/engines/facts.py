@@ -31,13 +31,21 @@ class PublicEngine:
     graph: Callable[[], onnx.ModelProto]
 
     @property
-    def layers(self) -> list[dict[str, Any]]:
+    def facts(self) -> dict[str, Any]:
         path = Path(__file__).parent / f"{self.name}.json"
-        return list(json.loads(path.read_text())["layers"])
+        return dict(json.loads(path.read_text()))
+
+    @property
+    def layers(self) -> list[dict[str, Any]]:
+        return list(self.facts["layers"])
 
     def listing(self) -> dict[str, Any]:
         """The layers as the engine inspector of TensorRT 8.4 gives them."""
         return {"Layers": [_inspected(layer) for layer in self.layers], "Bindings": []}
+
+    def times(self) -> list[tuple[str, float]]:
+        """The microseconds of each kernel by its name."""
+        return [(x["name"], x["us"]) for x in self.layers]
 
     def profile(self) -> list[dict[str, Any]]:
         """The times as `trtexec --exportProfile` gives them."""

@@ -7,8 +7,8 @@ from sparqc.predict.gpus import Constants, Generation, Gpu
 
 #: Kernels begin at once, reach half of the peaks and of the bandwidth, and pad nothing.
 EVEN = Constants(
-    "even.constants", witness="none", launch=1e-9, int8=0.5, floats=0.5, int8_sparse=0.5,
-    floats_sparse=0.5, bandwidth=0.5, int8_channels=1, fp16_channels=1, tile=1,
+    "even.constants", witnesses=(), off="unknown", launch=1e-9, int8=0.5, floats=0.5,
+    int8_sparse=0.5, floats_sparse=0.5, bandwidth=0.5, int8_channels=1, fp16_channels=1, tile=1,
 )  # fmt: skip
 #: 2 * 10^12 operations a second in INT8, 1 in FP16, 0.5 in FP32; 1 GB/s.
 SIMPLE = Gpu(

@@ -35,7 +35,7 @@ def test_the_rates_times_the_clock_are_the_figures_of_the_data_sheets(name):
 
 @pytest.mark.parametrize("known", gpus().values(), ids=str)
 def test_every_gpu_is_complete(known):
-    assert known.source and known.generation.constants.witness
+    assert known.source and known.generation.constants.witnesses
     assert 60 < known.bandwidth < 10_000 and 1 < known.l2 < 200 and known.sms >= 8
     assert known.int8_sparse is None or known.int8_sparse == 2 * known.int8
 
@@ -73,7 +73,7 @@ def test_products_in_fp32_run_in_tf32_and_have_no_sparse_kernels():
 
 GENERATION = {"doc": "G", "fp32": 1, "fp16": 1, "int8": 2}
 CONSTANTS = {
-    "witness": "w", "launch": 3, "int8": 0.5, "floats": 0.5, "int8_sparse": 0.4,
+    "witnesses": ["w"], "off": "o", "launch": 3, "int8": 0.5, "floats": 0.5, "int8_sparse": 0.4,
     "floats_sparse": 0.4, "bandwidth": 0.5, "int8_channels": 32, "fp16_channels": 8, "tile": 2048,
 }  # fmt: skip
 GPU = {
@@ -101,7 +101,7 @@ def test_a_gpu_of_a_plug_in_is_read(monkeypatch):
         ({**GENERATION, "like": "g"}, {}, "like 'g', which has no constants"),
         ({**GENERATION, "constants": CONSTANTS, "like": "g"}, {}, "or is `like` another"),
         ({**GENERATION, "constants": {**CONSTANTS, "int8": 0}}, {}, "above 0"),
-        ({**GENERATION, "constants": {}}, {}, "'witness' is missing"),
+        ({**GENERATION, "constants": {}}, {}, "'witnesses' is missing"),
         ({**GENERATION, "constants": CONSTANTS}, {"sms": 0}, "above 0"),
     ],
 )

@@ -17,12 +17,11 @@ from sparqc.match.payoff import unlikely_to_pay
 from sparqc.match.rulebook import RuleBook
 from sparqc.pipeline.library import rulebook
 from sparqc.predict.predict import predict_graph
+from sparqc.predict.witnesses import witness
 from tests.engine_models import Net
-from tests.predict.sparse_witness import BATCH, LAYERS, Layer
+from tests.predict.sparse_witness import BATCH, GAINED_2_US, LAYERS, Layer
 
 SHAPES = tuple(dict.fromkeys(layer.shape for layer in LAYERS))
-#: Which layers FP16 ran sparse though memory is all that they wait for: they gained 2 us.
-MISSED = {"layer3.0.down", "layer4.0.down"}
 
 
 def engine_of(dtype, shapes=SHAPES, batch=BATCH, knobs=()):
@@ -90,7 +89,7 @@ def wrong(dtype, knobs=()):
     pays = [row.size_rule.holds and row.pays.holds for row in said]
     seen = [chosen(layer, dtype) for layer in LAYERS]
     right = sum(p and s for p, s in zip(pays, seen, strict=True))
-    missed = {x.name for x, p, s in zip(LAYERS, pays, seen, strict=True) if p != s}
+    missed = {x.shape for x, p, s in zip(LAYERS, pays, seen, strict=True) if p != s}
     return missed, right / sum(pays), right / sum(seen)
 
 
@@ -104,7 +103,7 @@ def test_all_36_layers_in_int8_are_as_the_builder_chose():
 
 def test_34_of_36_layers_in_fp16_are_as_the_builder_chose():
     missed, precision, recall = wrong("fp16")
-    assert missed == MISSED and precision == 1 and recall == pytest.approx(29 / 31)
+    assert missed == GAINED_2_US and precision == 1 and recall == pytest.approx(29 / 31)
 
 
 @pytest.mark.parametrize("factor", [0.8, 1.2])
@@ -119,7 +118,7 @@ def test_no_number_of_the_rule_is_tuned_to_a_layer(number, factor, monkeypatch):
 
     monkeypatch.setattr("sparqc.predict.ledger.unlikely_to_pay", asked)
     assert wrong("int8")[0] == set()
-    assert wrong("fp16")[0] == MISSED
+    assert wrong("fp16")[0] == GAINED_2_US
 
 
 def _moved(number, factor):
@@ -136,24 +135,18 @@ def _moved(number, factor):
 )
 def test_nor_is_a_number_of_the_gpu(knob):
     assert wrong("int8", (knob,))[0] == set()
-    assert wrong("fp16", (knob,))[0] == MISSED
+    assert wrong("fp16", (knob,))[0] == GAINED_2_US
 
 
 # -- other engines -----------------------------------------------------------------------------
 
-#: Qwen2.5-1.5B, 128 rows, explicit Q/DQ, TensorRT 10.14, RTX 6000 Ada (Model-Optimizer#1664): the
-#: output and input channels of its projections, and whether a sparse INT8 kernel ran (k and v are
-#: not among those that did).
-PROJECTIONS = {
-    "q": (1536, 1536, True), "k": (256, 1536, False), "o": (1536, 1536, True),
-    "gate": (8960, 1536, True), "up": (8960, 1536, True), "down": (1536, 8960, True),
-}  # fmt: skip
-ADA = ("multiprocessors=142", "l2_cache=96")
+PROJECTIONS = witness("qwen2-5-projections")
+ADA = (f"multiprocessors={PROJECTIONS.gpu.sms}", f"l2_cache={PROJECTIONS.gpu.l2:.0f}")
 
 
-@pytest.mark.parametrize(("k", "c", "sparse"), PROJECTIONS.values(), ids=PROJECTIONS)
-def test_matrix_products_of_few_rows_pay_by_their_weights(k, c, sparse):
-    assert product(128, k, c, ADA).pays.holds is sparse
+@pytest.mark.parametrize("seen", PROJECTIONS.kernels, ids=lambda seen: f"{seen.k}x{seen.c}")
+def test_matrix_products_of_few_rows_pay_by_their_weights(seen):
+    assert product(seen.rows, seen.k, seen.c, ADA).pays.holds is seen.sparse
 
 
 @pytest.mark.parametrize(("side", "pays"), [(192, False), (256, True), (512, True)])

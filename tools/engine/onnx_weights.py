@@ -59,6 +59,15 @@ def weighted_nodes(model: onnx.ModelProto) -> tuple[WeightedNode, ...]:
     return tuple(found)
 
 
+def constant_values(model: onnx.ModelProto) -> set[str]:
+    """The values that nodes read and that constants alone give, through quantizers and through what
+    gives numbers another type or shape."""
+    constants = {i.name for i in model.graph.initializer}
+    producers = {out: n for n in model.graph.node for out in n.output if out}
+    read = {value for node in model.graph.node for value in node.input if value}
+    return {value for value in read if _constant(value, constants, producers)}
+
+
 def _operand(node: onnx.NodeProto, index: int) -> str:
     """The name of an operand, "" where the node has too few."""
     return node.input[index] if index < len(node.input) else ""

@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from sparqc.errors import UsageError
+from sparqc.errors import SparqcError, UsageError
 from sparqc.tools.terminal.console import show, stdout_console
-from sparqc.tools.terminal.options import import_option, patterns_option, recorded_options
+from sparqc.tools.terminal.options import (
+    import_option,
+    patterns_option,
+    recorded_options,
+    witnesses_option,
+)
 
 if TYPE_CHECKING:
-    from onnx import ModelProto
-
     from sparqc.predict.engine import PredictedEngine
+    from sparqc.predict.gpus import Generation
+    from sparqc.predict.likeness import Likeness
     from sparqc.predict.roofline import Estimate
+    from sparqc.tools.engine.listings.listing import Listing
     from sparqc.tools.explain.comparison import Comparison
+    from sparqc.tools.explain.witness_file import Written
 
 _PATH = click.Path(path_type=Path)
 
@@ -40,6 +50,27 @@ _PATH = click.Path(path_type=Path)
     metavar="FILE",
     help="The times of its kernels: the JSON of `trtexec --exportProfile`.",
 )
+@click.option(
+    "--learn",
+    "learns",
+    is_flag=True,
+    help="Write what the engine shows of each layer into a witness: sizes, types, times, sparse or "
+    "not, and no names and no weights.  Say on which GPU (--gpu) and what built it (--built-with).",
+)
+@click.option(
+    "--built-with",
+    default="",
+    metavar="VERSION",
+    help="The version of the compiler that built the engine: 10.3.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=_PATH,
+    metavar="FILE",
+    help="The file of the witness; by default it is called by its GPU, in this folder.",
+)
+@witnesses_option
 @click.option("--plan", is_flag=True, help="Show values, quantizers and scale groups.")
 @click.option(
     "--gpu",
@@ -67,6 +98,10 @@ def explain_command(
     node: str | None,
     listing: Path | None,
     profile: Path | None,
+    learns: bool,
+    built_with: str,
+    output: Path | None,
+    folders: tuple[Path, ...],
     plan: bool,
     gpu_names: tuple[str, ...],
     batch: int | None,
@@ -82,25 +117,55 @@ def explain_command(
     """
     from sparqc.ir.onnx.adapter import load_onnx
     from sparqc.job.verify import check_model
+    from sparqc.predict.likeness import likenesses
+    from sparqc.predict.witnesses import witnesses
+    from sparqc.tools.engine.onnx_source import read_source
     from sparqc.tools.engine.shapes import parse_shape
+    from sparqc.tools.explain.compare_engines import compare
     from sparqc.tools.explain.prediction import predict
+    from sparqc.tools.explain.witness_file import Wish, learned_from, write_witness
 
     if node is not None and listing is not None:
         raise UsageError("--node and --engine are two questions: ask them one at a time")
     if profile is not None and listing is None:
         raise UsageError("--profile has the times of an engine: name its listing with --engine")
+    if learns and listing is None:
+        raise UsageError("--learn learns from a real engine: name its listing with --engine")
+    if not learns and (built_with or output is not None):
+        raise UsageError("--built-with and -o are about the witness of an engine: add --learn")
     estimated_for = _gpus(gpu_names)
+    read = [path for path in (file, listing, profile) if path is not None]
+    wish = Wish.of(gpu_names, built_with, output, read) if learns else None
+    known = tuple(witnesses(folders).values())
     model = load_onnx(file)
     check_model(model)
     shapes = dict(map(parse_shape, shape_texts))
     engine = predict(model, target, batch=batch, shapes=shapes, knobs=knobs, patterns=patterns)
-    estimates = [_estimate(engine, name) for name in estimated_for]
-    compared = _compared(engine, listing, profile, model) if listing is not None else None
+    said = Said(engine, [_estimate(engine, name) for name in estimated_for],
+                likenesses(engine, known, _generations(gpu_names)))  # fmt: skip
+    if listing is not None:
+        real, named = _real(listing, profile), read_source(model).model
+        with _of_file(listing):
+            said.compared = compare(engine, real.kernels, named, real.cut)
+            learned = learned_from(engine, real, named, wish) if wish is not None else None
+        if learned is not None and wish is not None:
+            said.written = write_witness(learned, wish)
     if as_json:
-        data = _json(engine, estimates, node, compared)
-        click.echo(json.dumps({"file": str(file), **data}, indent=2))
+        click.echo(json.dumps({"file": str(file), **_json(said, node)}, indent=2))
     else:
-        _show(engine, estimates, node, compared, plan=plan, verbose=verbose)
+        _show(said, node, plan=plan, verbose=verbose)
+
+
+@dataclass
+class Said:
+    """All that is said of a file."""
+
+    engine: PredictedEngine
+    estimates: list[Estimate]
+    #: The witnesses of each weighted operator, by the value that it gives.
+    seen: Mapping[str, Likeness]
+    compared: Comparison | None = None
+    written: Written | None = None
 
 
 def _gpus(names: tuple[str, ...]) -> list[str]:
@@ -118,55 +183,66 @@ def _estimate(engine: PredictedEngine, name: str) -> Estimate:
     return estimate(engine, gpu(name))
 
 
-def _compared(
-    engine: PredictedEngine, path: Path, profile: Path | None, model: ModelProto
-) -> Comparison:
+def _generations(names: tuple[str, ...]) -> list[Generation]:
+    """The generations of the GPUs that were asked for."""
+    from sparqc.predict.gpus import gpu
+
+    found = () if "all" in names else (gpu(name).generation for name in names)
+    return list(dict.fromkeys(found))
+
+
+@contextmanager
+def _of_file(path: Path) -> Iterator[None]:
+    """What is wrong inside is a fault of that file."""
+    try:
+        yield
+    except UsageError:
+        raise
+    except SparqcError as error:
+        raise SparqcError(f"{path}: {error.message}", hint=error.hint) from error
+
+
+def _real(path: Path, profile: Path | None) -> Listing:
     from sparqc.tools.engine.listings.listing import read_listing
     from sparqc.tools.engine.listings.profile import read_profile, timed
-    from sparqc.tools.engine.onnx_source import read_source
-    from sparqc.tools.explain.compare_engines import compare
 
     listing = read_listing(path)
-    kernels = listing.kernels
-    if profile is not None:
-        kernels = timed(kernels, read_profile(profile))
-    return compare(engine, kernels, read_source(model).model, listing.cut)
+    if profile is None:
+        return listing
+    return replace(listing, kernels=timed(listing.kernels, read_profile(profile)))
 
 
-def _json(
-    engine: PredictedEngine,
-    estimates: list[Estimate],
-    node: str | None,
-    compared: Comparison | None,
-) -> dict[str, Any]:
-    from sparqc.tools.explain.node import node_json
+def _json(said: Said, node: str | None) -> dict[str, Any]:
+    from sparqc.tools.explain.node import ledger_json, node_json
 
     if node is not None:
-        return node_json(engine, node)
-    data = {**engine.to_json(), "estimates": [e.to_json() for e in estimates]}
-    return data if compared is None else {**data, "comparison": compared.to_json()}
+        return node_json(said.engine, node, said.seen)
+    data = {
+        **said.engine.to_json(),
+        "ledger": ledger_json(said.engine.ledger, said.seen),
+        "estimates": [e.to_json() for e in said.estimates],
+    }
+    more = {"comparison": said.compared, "learned": said.written}
+    return {**data, **{key: found.to_json() for key, found in more.items() if found is not None}}
 
 
-def _show(
-    engine: PredictedEngine,
-    estimates: list[Estimate],
-    node: str | None,
-    compared: Comparison | None,
-    *,
-    plan: bool,
-    verbose: bool,
-) -> None:
+def _show(said: Said, node: str | None, *, plan: bool, verbose: bool) -> None:
     from sparqc.tools.explain.comparison import comparison_lines
     from sparqc.tools.explain.node import node_lines
     from sparqc.tools.explain.text import show_engine, show_plan, summary
 
     console = stdout_console()
-    if node is not None or compared is not None:
-        lines = node_lines(engine, node) if node is not None else summary(engine, estimates)
-        more = comparison_lines(compared) if compared is not None else ()
-        for line in (*lines, *more):
+    if node is not None or said.compared is not None:
+        lines = (
+            node_lines(said.engine, node, said.seen)
+            if node is not None
+            else summary(said.engine, said.estimates)
+        )
+        more = comparison_lines(said.compared) if said.compared is not None else ()
+        learned = said.written.lines() if said.written is not None else ()
+        for line in (*lines, *more, *learned):
             show(console, line, soft_wrap=True)
         return
-    show_engine(engine, estimates, console, whole=verbose)
+    show_engine(said.engine, said.estimates, console, whole=verbose)
     if plan:
-        show_plan(engine, console, whole=verbose)
+        show_plan(said.engine, console, whole=verbose)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from sparqc.errors import UsageError, did_you_mean
@@ -16,6 +16,7 @@ from sparqc.tools.explain.text import (
 
 if TYPE_CHECKING:
     from sparqc.predict.engine import LedgerRow, PredictedEngine, PredictedKernel, Tensor
+    from sparqc.predict.likeness import Likeness
 
 
 def find_kernels(engine: PredictedEngine, name: str) -> tuple[PredictedKernel, ...]:
@@ -47,13 +48,15 @@ def _tensors(kernel: PredictedKernel) -> tuple[Tensor, ...]:
     return (*kernel.inputs, *kernel.outputs, *kernel.weights)
 
 
-def node_lines(engine: PredictedEngine, name: str) -> Iterator[str]:
-    """What there is to say of a node, for a person."""
+def node_lines(engine: PredictedEngine, name: str, seen: Mapping[str, Likeness]) -> Iterator[str]:
+    """What there is to say of a node, for a person; `seen` are the witnesses of each value."""
     for kernel in find_kernels(engine, name):
-        yield from _kernel_lines(engine, kernel)
+        yield from _kernel_lines(engine, kernel, seen)
 
 
-def _kernel_lines(engine: PredictedEngine, kernel: PredictedKernel) -> Iterator[str]:
+def _kernel_lines(
+    engine: PredictedEngine, kernel: PredictedKernel, seen: Mapping[str, Likeness]
+) -> Iterator[str]:
     number = engine.kernels.index(kernel) + 1
     yield f"kernel {number} of {len(engine.kernels)}: {kernel.kind} ({operators_text(kernel)})"
     yield f"  nodes      {', '.join(map(engine.called, kernel.nodes or kernel.values))}"
@@ -67,7 +70,7 @@ def _kernel_lines(engine: PredictedEngine, kernel: PredictedKernel) -> Iterator[
     macs = "not known" if kernel.macs is None else count_text(kernel.macs)
     yield f"  products   {macs} multiply-adds"
     for row in ledger_rows(engine, kernel):
-        yield from _ledger_lines(row)
+        yield from _ledger_lines(row, seen.get(row.value))
 
 
 def _note(kernel: PredictedKernel) -> str:
@@ -95,7 +98,7 @@ def ledger_rows(engine: PredictedEngine, kernel: PredictedKernel) -> list[Ledger
     return [row for row in engine.ledger if row.value in kernel.values]
 
 
-def _ledger_lines(row: LedgerRow) -> Iterator[str]:
+def _ledger_lines(row: LedgerRow, like: Likeness | None) -> Iterator[str]:
     shape = "x".join(map(str, row.shape))
     yield f"  {row.title} with the weight {row.weight} ({shape})"
     checks = {
@@ -104,17 +107,24 @@ def _ledger_lines(row: LedgerRow) -> Iterator[str]:
     }  # fmt: skip
     for label, verdict in checks.items():
         yield f"    {label:<10} {'yes' if verdict.holds else f'no: {verdict.reason}'}"
+    yield f"    {'witness':<10} {like.text if like else 'none of such a layer'}"
     if row.remark:
         yield f"    {'remark':<10} INT8 as the file asks, though: {row.remark}"
 
 
-def node_json(engine: PredictedEngine, name: str) -> dict[str, Any]:
+def ledger_json(rows: Iterable[LedgerRow], seen: Mapping[str, Likeness]) -> list[dict[str, Any]]:
+    """Rows of the ledger with their witnesses, as plain data."""
+    likes = ((row, seen.get(row.value)) for row in rows)
+    return [{**row.to_json(), "witness": like.to_json() if like else None} for row, like in likes]
+
+
+def node_json(engine: PredictedEngine, name: str, seen: Mapping[str, Likeness]) -> dict[str, Any]:
     """The same as plain data."""
     kernels = find_kernels(engine, name)
     return {
         "name": name,
         "kernels": [k.to_json() for k in kernels],
-        "ledger": [r.to_json() for k in kernels for r in ledger_rows(engine, k)],
+        "ledger": ledger_json((r for k in kernels for r in ledger_rows(engine, k)), seen),
         "given_by": _names(engine, kernels, "inputs", "outputs"),
         "read_by": _names(engine, kernels, "outputs", "inputs"),
     }

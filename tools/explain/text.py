@@ -66,12 +66,21 @@ def summary(engine: PredictedEngine, estimates: Sequence[Estimate]) -> Iterator[
     for estimate in estimates:
         yield _row("estimate", estimate_text(estimate))
         yield from (_row("note", f"{estimate.gpu.doc}: {note}") for note in estimate.notes)
+    yield from (_row("witness", text) for text in _witnesses(estimates))
     if engine.values:
         groups = len({v.group for v in engine.values})
         quantized = f"{len(engine.values)} values in INT8 with {groups} scales, "
         yield _row("plan", f"{quantized}{len(engine.weights)} weights (--plan shows them)")
     for note in engine.notes:
         yield _row("note", note)
+
+
+def _witnesses(estimates: Sequence[Estimate]) -> Iterator[str]:
+    """What the constants of the estimates were fitted to, those of several GPUs once."""
+    gpus: dict[str, list[str]] = {}
+    for estimate in estimates:
+        gpus.setdefault(estimate.rests_on, []).append(estimate.gpu.doc)
+    return (f"{shortened(names)}: constants of {text}" for text, names in gpus.items())
 
 
 def kernel_counts(engine: PredictedEngine) -> str:

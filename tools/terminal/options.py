@@ -69,6 +69,18 @@ def patterns_option(help: str) -> Callable[[F], F]:
     )
 
 
+def witnesses_option(command: F) -> F:
+    """Give a click command `--witnesses`; it gets the folders as `folders`."""
+    return click.option(
+        "--witnesses",
+        "folders",
+        multiple=True,
+        type=click.Path(path_type=Path),
+        metavar="DIR",
+        help="A folder with witnesses of your own, which count beside those of sparqc.",
+    )(command)
+
+
 def add_options(command: F, declared: Iterable[OptionField]) -> F:
     """Give a click command these options, above those that it has; it gets them by field names."""
     for option in reversed(list(declared)):

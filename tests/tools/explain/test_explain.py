@@ -60,6 +60,30 @@ def test_what_is_to_be_said_of_a_gpu_stands_below_its_estimate(explain: Explain)
     assert "JetPack" not in old
 
 
+def test_the_witnesses_of_the_estimates_stand_below_them_once(explain: Explain) -> None:
+    words = [word for name in ("a40", "rtx-3090", "a30") for word in ("--gpu", name)]
+    said = explain(residual_block(True), *words).splitlines()
+    lines = [line.split(maxsplit=1)[1] for line in said if line.startswith("  witness ")]
+    assert [line.partition(" (")[0] for line in lines] == [
+        "A40, GeForce RTX 3090: constants of resnet34-a40-batch-1",
+        "A30: constants of unet-resnet34-int8",
+    ]
+    assert lines[1].endswith("; 8 whole networks, held back: 1 to 11 % off")
+
+
+def test_a_node_is_told_what_builders_chose_for_such_layers(explain: Explain) -> None:
+    model = residual_block(True)
+    told = explain(model, "--node", "conv2", "--batch", "512", "--gpu", "l4")
+    (line,) = (line.strip() for line in told.splitlines() if " witness " in line)
+    assert line.startswith("witness    sparse ran in 6 of 6 such layers")
+    assert line.endswith("; no witness of Ada")
+    assert "witness    none of such a layer" in explain(model, "--node", "conv2", "--batch", "1")
+    (row,) = as_json(explain, model, "--node", "conv2", "--batch", "512")["ledger"]
+    assert (row["witness"]["sparse"], row["witness"]["layers"]) == (6, 6)
+    rows = as_json(explain, model, "--batch", "1")["ledger"]
+    assert [row["witness"] for row in rows] == [None] * 3
+
+
 def sparse_convs(channels: int, quantized: bool = True) -> onnx.ModelProto:
     """Two convolutions with 2:4 weights, the first one between codes."""
     net = Net(("batch", channels, 64, 64))

@@ -62,7 +62,7 @@ def _kernel(layer: Mapping[str, Any]) -> Kernel:
         nodes=nodes or names_in(name),
         tactic=tactic,
         # `HasSparseWeights` says what was allowed, the tactic what was chosen.
-        sparse="sparse" in tactic.lower(),
+        sparse="sparse" in tactic.lower() if tactic else None,
         from_name=not nodes,
     )
 

@@ -33,6 +33,10 @@ class Listing:
 
     kernels: tuple[Kernel, ...]
     cut: bool = False
+    #: The compiler with its version; "" where the listing does not say it, as most do not.
+    compiler: str = ""
+    #: Whether sparse kernels were allowed; None where it does not say that.
+    sparsity: bool | None = None
 
 
 def read_listing(path: Path) -> Listing:
@@ -46,15 +50,15 @@ def read_listing(path: Path) -> Listing:
     if _LINE.search(text):
         return _log(text)
     layers = _whole_layers(text)
-    kernels = _kernels(text, path) if layers is None else kernels_of(layers)
-    if not kernels:
+    found = _whole(text, path) if layers is None else Listing(kernels_of(layers), cut=True)
+    if not found.kernels:
         raise SparqcError(f"'{path}' lists no kernels", hint=_KINDS)
-    return Listing(kernels, cut=layers is not None)
+    return found
 
 
-def _kernels(text: str, path: Path) -> tuple[Kernel, ...]:
+def _whole(text: str, path: Path) -> Listing:
     data = _json(text, path)
-    return _reported(data["kernels"], path) if "kernels" in data else parse_inspector(text)
+    return _reported(data, path) if "kernels" in data else Listing(parse_inspector(text))
 
 
 def _log(text: str) -> Listing:
@@ -107,10 +111,15 @@ def _json(text: str, path: Path) -> Mapping[str, Any]:
     return data
 
 
-def _reported(kernels: Any, path: Path) -> tuple[Kernel, ...]:
-    """The kernels of `sparqc build --json`."""
+def _reported(data: Mapping[str, Any], path: Path) -> Listing:
+    """What `sparqc build --json` says."""
     with damaged(f"'{path}' is no report of `sparqc build --json`: it", hint=_KINDS):
-        return tuple(map(_kernel, kernels))
+        allowed = data.get("sparsity", {}).get("enabled")
+        return Listing(
+            kernels=tuple(map(_kernel, data["kernels"])),
+            compiler=str(data.get("compiler", "")),
+            sparsity=allowed if isinstance(allowed, bool) else None,
+        )
 
 
 def _kernel(data: Mapping[str, Any]) -> Kernel:

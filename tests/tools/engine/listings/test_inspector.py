@@ -86,7 +86,7 @@ def test_weights_are_constants():
 
 
 def test_a_sparse_tactic_is_seen_in_its_name():
-    assert [k.sparse for k in parse_inspector(ENGINE)] == [False, True, False]
+    assert [k.sparse for k in parse_inspector(ENGINE)] == [None, True, False]
 
 
 def test_onnx_nodes_come_from_the_metadata():

@@ -49,7 +49,14 @@ def test_the_log_of_tensorrt_rtx(tmp_path):
 def test_the_json_of_sparqc_build(tmp_path):
     report = compile_rtx(quantized_conv())
     path = written(tmp_path, json.dumps(report.to_json()))
-    assert read_listing(path).kernels == report.kernels
+    found = read_listing(path)
+    assert (found.kernels, found.compiler) == (report.kernels, report.compiler)
+    assert found.sparsity is report.sparsity_enabled is True
+
+
+def test_other_listings_say_neither_version_nor_sparsity(tmp_path):
+    found = read_listing(written(tmp_path, json.dumps(INSPECTOR)))
+    assert (found.compiler, found.sparsity) == ("", None)
 
 
 def test_of_a_list_that_was_cut_the_whole_layers_are_read(tmp_path):
