@@ -14,13 +14,13 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from sparqc.tools.engine.report import EngineReport
 from sparqc.tools.engine.rtx import compile_rtx
 from sparqc.tools.explain.prediction import predict
 from tests.agreement import unusual  # noqa: F401  (adds its graphs)
@@ -37,15 +37,30 @@ def models(names: list[str], files: list[Path]) -> Iterator[tuple[str, onnx.Mode
             yield f"{name}, FP16", model_of(name, half=True)
 
 
-def line(title: str, report: EngineReport, predicted: set[str]) -> tuple[str, bool]:
-    """What is printed of one graph, and whether both agree on it."""
+@dataclass(frozen=True)
+class Agreement:
+    """What the compiler ran in INT8 of one graph, beside what was predicted."""
+
+    title: str
+    compiler: str
+    layers: int
+    alike: bool
+    text: str
+
+
+def agree(title: str, model: onnx.ModelProto) -> Agreement:
+    """Build a graph, and hold the prediction against what came of it."""
+    predicted, report = set(predict(model, "tensorrt-rtx").int8_nodes), compile_rtx(model)
+    count = len(report.operators)
     if not report.accepted:
-        return f"{title:<44} refused: {report.errors[0].message}", False
+        text = f"refused: {report.errors[0].message}"
+        return Agreement(title, report.compiler, count, False, text)
     built = set(report.int8_nodes)
     # What the compiler folds, or merges with an equal node, has no kernel that names it.
     wrong = sorted(built ^ (predicted - set(report.unknown_nodes)))
-    text = f"{title:<44} {len(report.operators):>3} layers, INT8 {len(built):>3}"
-    return f"{text}, predicted {len(predicted):>3}  {', '.join(wrong) or 'alike'}", not wrong
+    text = f"{count:>3} layers, INT8 {len(built):>3}, predicted {len(predicted):>3}"
+    text = f"{text}  {', '.join(wrong) or 'alike'}"
+    return Agreement(title, report.compiler, count, not wrong, text)
 
 
 def main() -> int:
@@ -56,10 +71,9 @@ def main() -> int:
     given = parser.parse_args()
     results = []
     for title, model in models(given.names, given.file):
-        expected = set(predict(model, "tensorrt-rtx").int8_nodes)
-        text, alike = line(title, compile_rtx(model), expected)
-        results.append(alike)
-        print(text)
+        found = agree(title, model)
+        results.append(found.alike)
+        print(f"{title:<44} {found.text}")
     print(f"{sum(results)} of {len(results)} alike")
     return int(not all(results))
 

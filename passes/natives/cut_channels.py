@@ -53,9 +53,10 @@ def _is_cut_axis(shape: Shape, axis: int, channels: int) -> bool:
 def _is_stacked(transpose: Node, value: Value) -> bool:
     """Whether [batch, tokens, parts, heads, size] becomes stacks of matrices."""
     perm = transpose.attributes["perm"]
-    if not isinstance(perm, tuple) or len(perm) != 5 or perm[0] not in (2, 3):
+    if not isinstance(perm, tuple) or len(perm) != 5 or value.shape is None:
         return False
-    return {*perm[-2:]} == {1, 4} and value.shape is not None and value.shape[perm[0]] in (2, 3)
+    parts = next((axis for axis in (2, 3) if perm[0] == axis), None)
+    return {*perm[-2:]} == {1, 4} and parts is not None and value.shape[parts] in (2, 3)
 
 
 # -- parts ---------------------------------------------------------------------------------------
