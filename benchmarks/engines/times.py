@@ -17,7 +17,7 @@ from functools import partial
 from networks import RESNET18, RESNET34, Quantizers, resnet, unet
 from onnx import ModelProto
 
-from sparqc.predict.gpus import gpu
+from sparqc.declared.gpus import gpu
 from sparqc.predict.roofline import Times, estimate
 from sparqc.predict.witnesses import witness
 from sparqc.tools.explain.prediction import predict

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from types import MappingProxyType
 
-from sparqc.base.toml_tables import tables
+from sparqc.base.toml_tables import Table, tables
+from sparqc.declared.gpus import Gpu, default_gpus
 from sparqc.errors import UsageError, did_you_mean
 
 
@@ -24,11 +25,13 @@ class Knob:
     #: One sentence for people.
     doc: str
     #: What is taken without a wish.
-    default: str
+    default: str = ""
     #: The words it may be set to; none for a number.
     values: tuple[str, ...] = ()
     #: The reference that the default rests on.
     source: str = ""
+    #: What of the GPU the default is, in place of a `default`: `sms`, `l2`.
+    gpu: str = ""
     #: The smallest number that it takes; none: any.
     at_least: float | None = None
 
@@ -57,10 +60,29 @@ def knobs() -> Mapping[str, Knob]:
     Raises SparqcError where a file is broken, two distributions declare one name, or a default is
     not one of the values.
     """
-    found = {name: table.read_as(Knob) for name, table in tables("knobs.toml", "knobs").items()}
-    for knob in found.values():
-        knob.read(knob.default)
-    return MappingProxyType(found)
+    return MappingProxyType({n: _knob(table) for n, table in tables("knobs.toml", "knobs").items()})
+
+
+def _knob(table: Table) -> Knob:
+    found = table.read_as(Knob)
+    if bool(found.default) == bool(found.gpu):
+        raise table.error("a knob has either a `default` or the figure of a `gpu` that it is")
+    if found.gpu and found.gpu not in ("sms", "l2"):
+        raise table.error(f"a GPU has no figure {found.gpu!r}", "it has sms and l2")
+    found = (
+        found if found.default else replace(found, default=_figure(default_gpus()[0], found.gpu))
+    )
+    found.read(found.default)
+    return found
+
+
+def knobs_of(chosen: Gpu) -> tuple[str, ...]:
+    """The knobs that are figures of a GPU, as words: `multiprocessors=108`."""
+    return tuple(f"{k.name}={_figure(chosen, k.gpu)}" for k in knobs().values() if k.gpu)
+
+
+def _figure(chosen: Gpu, name: str) -> str:
+    return f"{getattr(chosen, name):g}"
 
 
 def knob(name: str) -> Knob:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from sparqc.declared.gpus import SPARSE_TYPES
 from sparqc.ir.graph import Shape
 from sparqc.ir.layer_names import layer_name
 from sparqc.ir.quantizers import CONVERSIONS, DEQUANTIZE, QUANTIZE
@@ -17,10 +18,6 @@ ELEMENT_BYTES = {
     "f64": 8, "i64": 8, "u64": 8, "f32": 4, "i32": 4, "u32": 4, "f16": 2, "bf16": 2, "i16": 2,
     "u16": 2, "i8": 1, "u8": 1, "bool": 1,
 }  # fmt: skip
-
-
-#: The types that products have 2:4 kernels in.
-SPARSE_TYPES = frozenset({"i8", "f16", "bf16"})
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from math import ceil
 
+from sparqc.declared.gpus import Constants, Gpu
 from sparqc.predict.engine import PredictedKernel, Tensor
-from sparqc.predict.gpus import Constants, Gpu
 
 #: A 2:4 weight is stored as half of its values and two bits for each of these.
 _STORED = 0.5 + 0.5 / 4

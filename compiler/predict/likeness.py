@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sparqc.declared.gpus import Generation
 from sparqc.predict.built_types import as_built
 from sparqc.predict.engine import PredictedEngine
-from sparqc.predict.gpus import Generation
 from sparqc.predict.layer_shape import LayerShape
 from sparqc.predict.witnesses import SeenKernel, Witness
 

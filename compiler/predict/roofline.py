@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from sparqc.declared.gpus import Gpu
 from sparqc.declared.targets import Profile, profiles
 from sparqc.predict.built_types import as_built
 from sparqc.predict.engine import PredictedEngine, PredictedKernel
-from sparqc.predict.gpus import Gpu
 from sparqc.predict.kernel_time import (
     arithmetic_seconds,
     kernel_seconds,

@@ -16,8 +16,8 @@ from typing import Any, Literal
 
 from sparqc.base.plugins import DataFile, data_files
 from sparqc.base.toml_tables import Table, tables_of
+from sparqc.declared.gpus import Gpu, gpus
 from sparqc.errors import SparqcError, UsageError, did_you_mean
-from sparqc.predict.gpus import Gpu, gpus
 from sparqc.predict.layer_shape import LayerShape
 
 Dtype = Literal["int8", "int4", "float4", "float8", "float16", "bfloat16", "float32"]

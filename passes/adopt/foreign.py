@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparqc.errors import SparqcError
+from sparqc.ir.constants import constant_value
 from sparqc.ir.graph import Array, Node, Value
 from sparqc.ir.layer_names import name_of
 from sparqc.ir.quantizers import DEQUANTIZE, FAKE_QUANTIZE, QUANTIZE
+from sparqc.ir.vocabulary.table import default_table
 
 
 def _decomposed(verb: str) -> tuple[str, ...]:
@@ -137,13 +139,14 @@ def _parameter(node: Node, *names: str) -> Array | None:
     for name in names:
         operand = node.operands.get(name)
         if isinstance(operand, Value):
-            if operand.data is None:
+            data = constant_value(operand, default_table())
+            if data is None:
                 raise SparqcError(
                     f"{name_of(node)}: the {name.replace('_', ' ')} of this quantizer is "
                     "computed while the model runs",
                     hint="INT8 wants constant scales: quantize the model statically",
                 )
-            return operand.data
+            return data
         attribute = node.attributes.get(name)
         if isinstance(attribute, int | float):
             return np.asarray(attribute)

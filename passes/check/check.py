@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import cast
 
+from sparqc.declared.gpus import default_gpus
 from sparqc.errors import SparqcError
 from sparqc.ir.graph import Graph
 from sparqc.ir.layer_identity import decided, layers_of
@@ -24,7 +25,6 @@ from sparqc.passes.masks.pruning import Pruning
 from sparqc.passes.place.placement import Placement
 from sparqc.pipeline.passbase import Pass
 from sparqc.pipeline.registry import register
-from sparqc.predict.gpus import default_gpus
 from sparqc.rewrite.context import Context
 
 __all__ = ["Check", "Finding", "Grade", "findings_of"]

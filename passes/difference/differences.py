@@ -6,15 +6,16 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from sparqc.declared.gpus import Gpu
 from sparqc.errors import SparqcError
 from sparqc.ir.graph import Graph
-from sparqc.ir.quantizers import CONVERSIONS
+from sparqc.ir.quantizers import CONVERSIONS, onnx_conversions
 from sparqc.passes.adopt.adopted import Adoption
 from sparqc.passes.check.finding import Finding
 from sparqc.passes.difference.arrivals import arrivals
 from sparqc.passes.difference.difference import Difference, Kind, Sides
 from sparqc.passes.difference.extra import extra
-from sparqc.passes.difference.kinds import LEFT_IN_FLOAT
+from sparqc.passes.difference.kinds import LEFT_IN_FLOAT, SUPPORTED
 from sparqc.passes.difference.missing import missing
 from sparqc.passes.difference.plan import Plan, plan_of
 from sparqc.passes.difference.price import Price, prices
@@ -22,7 +23,6 @@ from sparqc.passes.difference.scales import scales
 from sparqc.passes.difference.sparse import sparse_findings
 from sparqc.predict.built_types import as_built
 from sparqc.predict.engine import PredictedKernel, Tensor
-from sparqc.predict.gpus import Gpu
 from sparqc.predict.kernel_time import kernel_seconds
 from sparqc.predict.predict import Prediction, prediction
 from sparqc.rewrite.context import Context
@@ -59,7 +59,7 @@ def compared(graph: Graph, context: Context, gpu: Gpu) -> Compared:
     try:
         sides = _sides(graph, context, now)
     except SparqcError as error:
-        return Compared((_not_compared(error),), sparse)
+        return Compared((_not_compared(error, graph),), sparse)
     return Compared((*_priced(sides, gpu), *_left(sides, gpu)), sparse, sides.plan)
 
 
@@ -84,7 +84,7 @@ def _priced(sides: Sides, gpu: Gpu) -> Iterator[Finding]:
         curable = difference.value not in sides.plan.unmeasured
         yield Finding(
             id=difference.id,
-            grade="slow" if whole[difference.id] >= WORTH else "note",
+            grade="slow" if _is_slow(difference.id, whole[difference.id]) else "note",
             nodes=tuple(dict.fromkeys((difference.reader, difference.value))),
             message=difference.message,
             cure=_cure(difference.kind, curable),
@@ -93,6 +93,10 @@ def _priced(sides: Sides, gpu: Gpu) -> Iterator[Finding]:
             cost=_cost(price, gpu) if price else "",
             share=price.share if price else None,
         )
+
+
+def _is_slow(id: str, share: float) -> bool:
+    return share >= WORTH and id not in SUPPORTED
 
 
 def _left(sides: Sides, gpu: Gpu) -> Iterator[Finding]:
@@ -132,9 +136,11 @@ def _codes(tensor: Tensor) -> Tensor:
     return replace(tensor, dtype="i8")
 
 
-def _not_compared(error: SparqcError) -> Finding:
+def _not_compared(error: SparqcError, graph: Graph) -> Finding:
+    """A note where codes are of types that the rules say nothing of, and `other-codes` does."""
+    other = {f"onnx.{name}" for name in onnx_conversions()}
     return Finding(
-        "not-compared", "slow", (),
+        "not-compared", "note" if any(n.op in other for n in graph.nodes) else "slow", (),
         f"where quantizers stand was not held against the rules: {error.message}",
         error.hint, "sparqc",
     )  # fmt: skip

@@ -64,6 +64,8 @@ LEFT_IN_FLOAT = General(
     "Whoever quantized the graph left a layer in float, which the target would run in INT8.",
     "tensorrt.md §3.1",
 )
+#: What a target supports as it is, though the plan is faster: a note at most.
+SUPPORTED = frozenset({"weight-only"})
 #: Every one, in the order of their pages.
 GENERAL = (
     MOVES_FLOATS, INSIDE, FLOAT_READER, SEVERAL_SCALES, SCALES_TIED, NEVER_SPARSE, LEFT_IN_FLOAT,

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 
 from networkx.utils import UnionFind
 
+from sparqc.declared.gpus import Gpu
 from sparqc.passes.difference.difference import Difference
 from sparqc.predict.built_types import as_built
 from sparqc.predict.engine import PredictedEngine, PredictedKernel
-from sparqc.predict.gpus import Gpu
 from sparqc.predict.kernel_time import kernel_seconds
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from sparqc.predict.gpus import gpu
+from sparqc.declared.gpus import gpu
 from sparqc.tools.engine.listings.inspector import parse_inspector
 from sparqc.tools.engine.listings.listing import Listing
 from sparqc.tools.engine.listings.profile import timed

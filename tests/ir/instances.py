@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import onnx
 
 from sparqc.ir.graph import Array, Graph, Level, Node, TensorType, Value, dtype_name
 from sparqc.ir.levels.execute import open_runner
@@ -17,8 +18,11 @@ from sparqc.ir.vocabulary.table import OperatorTable
 def graph_of(
     row: Operator, sample: Sample, level: Level, table: OperatorTable, opset: int = 18
 ) -> tuple[Graph, list[Array]]:
-    """A graph of one node, with its types inferred, and the arrays for its inputs."""
-    native = OnnxNative({"": opset}) if level == "onnx" else None
+    """A graph of one node, with its types inferred, and the arrays for its inputs.
+
+    It is of a newer opset where ONNX has the operator only since then.
+    """
+    native = OnnxNative({"": max(opset, _since(row))}) if level == "onnx" else None
     graph, feeds = Graph(level, native=native), []
 
     def value(slot: str, array: Any) -> Any:
@@ -38,6 +42,13 @@ def graph_of(
     infer_types(graph, node, table)
     graph.set_outputs(node.outputs, [f"y{i}" for i in range(count)])
     return graph, feeds
+
+
+def _since(row: Operator) -> int:
+    """The first opset that has one of the types that the row is read from."""
+    types = row.onnx.op_types if row.onnx is not None and not row.onnx.domain else ()
+    schemas = (s for s in onnx.defs.get_all_schemas_with_history() if not s.domain)
+    return min((s.since_version for s in schemas if s.name in types), default=1)
 
 
 def _count(row: Operator, sample: Sample) -> int:

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
+from sparqc.declared.gpus import Constants, Generation, Gpu
 from sparqc.predict.engine import PredictedKernel, Tensor
-from sparqc.predict.gpus import Constants, Generation, Gpu
 
 #: Kernels begin at once, reach half of the peaks and of the bandwidth, and pad nothing.
 EVEN = Constants(

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from sparqc.predict.gpus import gpu
+from sparqc.declared.gpus import gpu
 from sparqc.predict.layer_shape import LayerShape
 from sparqc.predict.likeness import likenesses, nearest
 from sparqc.predict.witnesses import SeenKernel, witness, witnesses

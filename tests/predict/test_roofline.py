@@ -2,8 +2,8 @@
 
 import pytest
 
+from sparqc.declared.gpus import gpu
 from sparqc.predict.engine import PredictedEngine
-from sparqc.predict.gpus import gpu
 from sparqc.predict.roofline import estimate
 from tests.predict.kernels import SIMPLE, kernel
 

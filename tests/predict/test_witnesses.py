@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from sparqc.declared.gpus import gpus
 from sparqc.errors import SparqcError, UsageError
-from sparqc.predict.gpus import gpus
 from sparqc.predict.witnesses import SeenKernel, Witness, witness, witnesses
 
 GOOD = """\

@@ -9,6 +9,8 @@ from typing import Any
 
 import onnx
 
+from sparqc.declared.gpus import Gpu, default_gpus, gpu
+from sparqc.declared.knobs import knobs_of
 from sparqc.errors import SparqcError
 from sparqc.ir.graph import Graph
 from sparqc.ir.onnx.adapter import load_onnx
@@ -21,7 +23,6 @@ from sparqc.passes.check.file_checks import Subject, file_findings
 from sparqc.passes.check.lost_layers import lost_layers
 from sparqc.passes.difference.differences import compared
 from sparqc.passes.difference.sparse import sparse_findings
-from sparqc.predict.gpus import Gpu, default_gpus, gpu
 from sparqc.predict.predict import predict_graph
 from sparqc.rewrite.context import Context
 from sparqc.tools.engine.onnx_source import read_source
@@ -88,7 +89,9 @@ def check_proto(model: onnx.ModelProto, asked: Asked | None = None) -> Checked:
     """As `check_file`, of a model in memory that `load_onnx` read or sparqc wrote."""
     asked = asked or Asked()
     priced_for = asked.prices_for()
-    options = recorded_options(model, asked.target, asked.knobs, asked.patterns)
+    figures = knobs_of(priced_for) if asked.gpu else ()
+    knobs = (*figures, *asked.knobs)
+    options = recorded_options(model, asked.target, knobs, asked.patterns)
     faults = structure_faults(model)
     broken = not all(fault.readable for fault in faults)
     job = _with_sizes(_without_nodes(model) if broken else model, options, asked.batch)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import onnx
 
+from sparqc.declared.gpus import default_gpus
 from sparqc.declared.misread import misread
 from sparqc.declared.targets import Profile
 from sparqc.ir.graph import Graph
@@ -20,7 +21,6 @@ from sparqc.passes.check.file_checks import Subject, file_checks, write_axes
 from sparqc.passes.check.fixes import apply_fixes, has_broken_scales
 from sparqc.passes.difference.differences import compared
 from sparqc.passes.difference.plan import carry_out
-from sparqc.predict.gpus import default_gpus
 from sparqc.rewrite.context import Context
 from sparqc.tools.check.checked import Asked, Checked, check_proto, node_names
 

@@ -21,8 +21,8 @@ from sparqc.tools.terminal.options import (
 )
 
 if TYPE_CHECKING:
+    from sparqc.declared.gpus import Generation
     from sparqc.predict.engine import PredictedEngine
-    from sparqc.predict.gpus import Generation
     from sparqc.predict.likeness import Likeness
     from sparqc.predict.roofline import Estimate
     from sparqc.tools.engine.listings.listing import Listing
@@ -115,6 +115,8 @@ def explain_command(
     Prints its kernels, whether each weighted operator runs in INT8 and may run 2:4 sparse, and
     why not; the traffic, and how long it takes.  Nothing is built: `sparqc build` does that.
     """
+    from sparqc.declared.gpus import gpu
+    from sparqc.declared.knobs import knobs_of
     from sparqc.ir.onnx.adapter import load_onnx
     from sparqc.job.verify import check_model
     from sparqc.predict.likeness import likenesses
@@ -140,6 +142,9 @@ def explain_command(
     model = load_onnx(file)
     check_model(model)
     shapes = dict(map(parse_shape, shape_texts))
+    # Whether 2:4 pays is asked of one GPU.
+    figures = knobs_of(gpu(gpu_names[0])) if len(estimated_for) == 1 and gpu_names else ()
+    knobs = (*figures, *knobs)
     engine = predict(model, target, batch=batch, shapes=shapes, knobs=knobs, patterns=patterns)
     said = Said(engine, [_estimate(engine, name) for name in estimated_for],
                 likenesses(engine, known, _generations(gpu_names)))  # fmt: skip
@@ -169,7 +174,7 @@ class Said:
 
 
 def _gpus(names: tuple[str, ...]) -> list[str]:
-    from sparqc.predict.gpus import default_gpus, gpu, gpus
+    from sparqc.declared.gpus import default_gpus, gpu, gpus
 
     if "all" in names:
         return list(gpus())
@@ -177,7 +182,7 @@ def _gpus(names: tuple[str, ...]) -> list[str]:
 
 
 def _estimate(engine: PredictedEngine, name: str) -> Estimate:
-    from sparqc.predict.gpus import gpu
+    from sparqc.declared.gpus import gpu
     from sparqc.predict.roofline import estimate
 
     return estimate(engine, gpu(name))
@@ -185,7 +190,7 @@ def _estimate(engine: PredictedEngine, name: str) -> Estimate:
 
 def _generations(names: tuple[str, ...]) -> list[Generation]:
     """The generations of the GPUs that were asked for."""
-    from sparqc.predict.gpus import gpu
+    from sparqc.declared.gpus import gpu
 
     found = () if "all" in names else (gpu(name).generation for name in names)
     return list(dict.fromkeys(found))

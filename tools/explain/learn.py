@@ -11,10 +11,10 @@ from typing import Any, cast, get_args
 import onnx
 
 from sparqc.base.text import shortened
+from sparqc.declared.gpus import Gpu
 from sparqc.declared.targets import profiles
 from sparqc.errors import SparqcError, UsageError
 from sparqc.predict.engine import LedgerRow, PredictedEngine
-from sparqc.predict.gpus import Gpu
 from sparqc.predict.witnesses import VERSION, Dtype, Epilogue, SeenKernel
 from sparqc.tools.engine.int8_coverage import operators_as_built
 from sparqc.tools.engine.kernel import EngineTensor, Kernel

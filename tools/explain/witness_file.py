@@ -9,9 +9,9 @@ from typing import Any
 
 from onnx import ModelProto
 
+from sparqc.declared.gpus import gpu, gpus
 from sparqc.errors import UsageError
 from sparqc.predict.engine import PredictedEngine
-from sparqc.predict.gpus import gpu, gpus
 from sparqc.tools.engine.listings.listing import Listing
 from sparqc.tools.explain.learn import Learned, learn
 from sparqc.tools.terminal.text_file import write_text

@@ -72,7 +72,7 @@ def sensitivity_command(
     """
     if metric == "snr" and lower_is_better:
         raise UsageError("--lower-is-better: of the signal-to-noise ratio higher is better")
-    from sparqc.predict.gpus import default_gpus, gpu
+    from sparqc.declared.gpus import default_gpus, gpu
     from sparqc.tools.sensitivity.choice import parse_budget
     from sparqc.tools.sensitivity.judge import MetricChoice
     from sparqc.tools.sensitivity.run import SensitivityOptions

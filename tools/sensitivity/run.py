@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from sparqc.declared.gpus import Gpu
 from sparqc.errors import UsageError
 from sparqc.job.layers import Keep
-from sparqc.predict.gpus import Gpu
 from sparqc.tools.model.open_request import Opened
 from sparqc.tools.sensitivity.choice import (
     Budget,

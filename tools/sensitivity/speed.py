@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from sparqc.declared.gpus import Gpu
 from sparqc.ir.constants import constant_value
 from sparqc.ir.graph import Graph, Value
 from sparqc.ir.onnx.adapter import write_onnx
@@ -20,7 +21,6 @@ from sparqc.passes.masks.pruning import Pruning
 from sparqc.pipeline import run as pipelines
 from sparqc.pipeline.run import Pipeline, Step
 from sparqc.predict.engine import PredictedEngine, PredictedKernel, Tensor
-from sparqc.predict.gpus import Gpu
 from sparqc.predict.predict import predict_graph
 from sparqc.predict.roofline import estimate
 from sparqc.rewrite.context import Context

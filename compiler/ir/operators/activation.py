@@ -167,6 +167,24 @@ def _write_silu(node: Node, emitter: OnnxEmitter) -> None:
     emitter.emit("Mul", [x, gate], outputs=node.outputs)
 
 
+def _read_swish(call: Call) -> Reading | None:
+    return Reading({"x": call.arguments["X"]}, {"alpha": call.arguments["alpha"]})
+
+
+def _write_swish(node: Node, emitter: OnnxEmitter) -> None:
+    """One Swish from opset 24 on; before, x * sigmoid(alpha * x)."""
+    x, alpha = tensor(node, "x"), node.attributes["alpha"]
+    if emitter.opset >= 24:
+        emitter.emit("Swish", [x], {"alpha": alpha}, outputs=node.outputs)
+        return
+    scaled, gate = (emitter.temp(f"{node.output.name}_{part}") for part in ("scaled", "sigmoid"))
+    dtype = NUMPY_DTYPES.get(x.type.dtype, np.dtype("float32"))
+    factor = emitter.constant(np.array(alpha, dtype), f"{node.output.name}_alpha")
+    emitter.emit("Mul", [x, factor], outputs=[scaled])
+    emitter.emit("Sigmoid", [scaled], outputs=[gate])
+    emitter.emit("Mul", [x, gate], outputs=node.outputs)
+
+
 def _write_rsqrt(node: Node, emitter: OnnxEmitter) -> None:
     x, root = tensor(node, "x"), emitter.temp(f"{node.output.name}_sqrt")
     emitter.emit("Sqrt", [x], outputs=[root])
@@ -272,6 +290,11 @@ OPERATORS = (
     Operator(
         "nn.silu", "x * sigmoid(x).", X, sample=sample_x, traits=UNARY, fx=_plain("silu"),
         onnx=written_as_others(_write_silu),
+    ),
+    Operator(
+        "nn.swish", "x * sigmoid(alpha * x).", X, {"alpha": 1.0}, traits=UNARY,
+        onnx=OnnxForm(("Swish",), _read_swish, _write_swish),
+        sample=lambda rng: Sample(sample_x(rng).operands, {"alpha": float(rng.choice([1, 0.5]))}),
     ),
     Operator(
         "nn.rsqrt", "1 / sqrt(x).", X, traits=(*UNARY, "nonnegative"), fx=_plain("rsqrt"),

@@ -1,4 +1,4 @@
-"""Scaled dot-product attention."""
+"""Scaled dot-product attention, and the rotation of queries and keys by their positions."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from sparqc.ir.vocabulary.operator import (
     FxCall,
     FxForm,
     OnnxEmitter,
+    OnnxForm,
     OperandSpec,
     Operator,
     Reading,
@@ -131,6 +132,76 @@ def _sample(rng: Rng) -> Sample:
     return Sample({"q": q, "k": k, "v": v, "mask": mask}, attributes)
 
 
+# -- ONNX's own, from opset 23 on ----------------------------------------------------------------
+
+#: Of these no target reads more than one value.
+_UNUSED = {"softcap": 0, "left_window_size": -1, "right_window_size": -1}
+_BY_HEADS = {
+    "scale": None, "is_causal": 0, "q_num_heads": None, "kv_num_heads": None,
+    "softmax_precision": None,
+}  # fmt: skip
+
+
+def _read_by_heads(call: Call) -> Reading | None:
+    """Without a cache of earlier keys and values, and where nobody reads the scores."""
+    given = call.arguments
+    cached = [given.get(n) for n in ("past_key", "past_value", "nonpad_kv_seqlen")]
+    plain = all(given.get(name) in (None, value) for name, value in _UNUSED.items())
+    if len(call.types) > 1 or not plain or any(x is not None for x in cached):
+        return None
+    operands = {"q": given["Q"], "k": given["K"], "v": given["V"], "mask": given["attn_mask"]}
+    return Reading(operands, {name: given.get(name) for name in _BY_HEADS})
+
+
+def _write_by_heads(node: Node, emitter: OnnxEmitter) -> None:
+    if emitter.opset < 23:
+        raise NoForm(f"{node.output.name}: ONNX has no Attention before opset 23")
+    inputs = [optional_tensor(node, slot.name) for slot in OPERANDS]
+    emitter.emit("Attention", inputs, node.attributes, outputs=node.outputs)
+
+
+def _sample_by_heads(rng: Rng) -> Sample:
+    """Heads on an axis of their own, or side by side."""
+    shape, heads = ((2, 4, 5, 8), None) if rng.random() < 0.5 else ((2, 5, 32), 4)
+    q, k, v = (normal(rng, *shape) for _ in range(3))
+    mask = normal(rng, 5, 5) if rng.random() < 0.5 else None
+    attributes = {**_BY_HEADS, "q_num_heads": heads, "kv_num_heads": heads}
+    return Sample({"q": q, "k": k, "v": v, "mask": mask}, attributes)
+
+
+_ROTATED = (
+    OperandSpec("x"), OperandSpec("cos"), OperandSpec("sin"),
+    OperandSpec("positions", optional=True),
+)  # fmt: skip
+_ROTATION = {"interleaved": 0, "num_heads": 0, "rotary_embedding_dim": 0}
+
+
+def _read_rotary(call: Call) -> Reading | None:
+    given = call.arguments
+    operands = {
+        "x": given["X"], "cos": given["cos_cache"], "sin": given["sin_cache"],
+        "positions": given["position_ids"],
+    }  # fmt: skip
+    return Reading(operands, {name: given.get(name) or 0 for name in _ROTATION})
+
+
+def _write_rotary(node: Node, emitter: OnnxEmitter) -> None:
+    if emitter.opset < 23:
+        raise NoForm(f"{node.output.name}: ONNX has no RotaryEmbedding before opset 23")
+    inputs = [optional_tensor(node, slot.name) for slot in _ROTATED]
+    emitter.emit("RotaryEmbedding", inputs, node.attributes, outputs=node.outputs)
+
+
+def _sample_rotary(rng: Rng) -> Sample:
+    angles = rng.uniform(0, 3, (7, 4)).astype(np.float32)
+    positions = np.tile(np.arange(5), (2, 1))
+    operands = {
+        "x": normal(rng, 2, 3, 5, 8), "cos": np.cos(angles), "sin": np.sin(angles),
+        "positions": positions,
+    }  # fmt: skip
+    return Sample(operands, _ROTATION, frozenset({"cos", "sin"}))
+
+
 OPERATORS = (
     Operator(
         "nn.attention",
@@ -139,5 +210,18 @@ OPERATORS = (
         OPERANDS, {"scale": None, "is_causal": False}, sample=_sample, macs=_macs,
         fx=FxForm(("aten.scaled_dot_product_attention.default",), _read, _write),
         onnx=written_as_others(_write_onnx),
+    ),
+    Operator(
+        "nn.attention_by_heads",
+        "ONNX's Attention on [batch, heads, tokens, size], or on [batch, tokens, heads * size] "
+        "where the numbers of heads are given; keys and values may have fewer heads.",
+        OPERANDS, _BY_HEADS, sample=_sample_by_heads, macs=_macs,
+        onnx=OnnxForm(("Attention",), _read_by_heads, _write_by_heads),
+    ),
+    Operator(
+        "nn.rotary_embedding",
+        "Pairs of numbers of x turned by the angles of their position; cos and sin are tables.",
+        _ROTATED, _ROTATION, traits=("keeps_type",), sample=_sample_rotary,
+        onnx=OnnxForm(("RotaryEmbedding",), _read_rotary, _write_rotary),
     ),
 )  # fmt: skip

@@ -311,6 +311,33 @@ def _sample_group_norm(rng: Rng) -> Sample:
     return Sample(operands, {"num_groups": int(rng.choice([1, 2, 4])), "epsilon": 1e-5}, _CONST)
 
 
+# -- rms_norm ------------------------------------------------------------------------------------
+
+
+def _read_rms_norm(call: Call) -> Reading | None:
+    given = call.arguments
+    rank = rank_of(given["X"])
+    if given["stash_type"] != 1 or (given["axis"] >= 0 and rank is None):
+        return None
+    axis = given["axis"] - (rank or 0) if given["axis"] >= 0 else given["axis"]
+    operands = {"x": given["X"], "scale": given["scale"]}
+    return Reading(operands, {"axis": axis, "epsilon": given["epsilon"]})
+
+
+def _write_rms_norm(node: Node, emitter: OnnxEmitter) -> None:
+    """One RMSNormalization from opset 23 on, which computes in FP32 inside; none before."""
+    if emitter.opset < 23:
+        raise NoForm(f"{node.output.name}: ONNX has no RMSNormalization before opset 23")
+    attributes = {name: node.attributes[name] for name in ("axis", "epsilon")}
+    inputs = [tensor(node, "x"), tensor(node, "scale")]
+    emitter.emit("RMSNormalization", inputs, attributes, outputs=node.outputs)
+
+
+def _sample_rms_norm(rng: Rng) -> Sample:
+    operands = {"x": normal(rng, 2, 3, 5), "scale": rng.uniform(0.5, 2, 5).astype(np.float32)}
+    return Sample(operands, {"axis": -1, "epsilon": 1e-5}, _CONST)
+
+
 OPERATORS = (
     Operator(
         "nn.batch_norm",
@@ -344,5 +371,12 @@ OPERATORS = (
         fx=FxForm(("aten.group_norm.default", "aten.native_group_norm.default"),
                   _read_group_norm, _write_group_norm),
         onnx=OnnxForm(("GroupNormalization",), _read_group_norm_onnx, _write_group_norm_onnx),
+    ),
+    Operator(
+        "nn.rms_norm", "x over the root of its mean square, over its axes from `axis` (negative) "
+        "on, times scale.",
+        (OperandSpec("x"), OperandSpec("scale")), {"axis": -1, "epsilon": 1e-5},
+        traits=("keeps_type",), sample=_sample_rms_norm,
+        onnx=OnnxForm(("RMSNormalization",), _read_rms_norm, _write_rms_norm),
     ),
 )  # fmt: skip

@@ -12,8 +12,8 @@ from typing import Any
 import onnx
 import pytest
 
+from sparqc.declared.gpus import gpu
 from sparqc.errors import SparqcError, UsageError
-from sparqc.predict.gpus import gpu
 from sparqc.predict.witnesses import witness, witnesses
 from sparqc.tools import cli
 from sparqc.tools.engine.kernel import EngineTensor, Kernel

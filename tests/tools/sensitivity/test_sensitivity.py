@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sparqc.declared.gpus import gpu
 from sparqc.errors import SparqcError, UsageError
 from sparqc.ir.graph import Array, Graph
 from sparqc.ir.levels.execute import open_runner
 from sparqc.ir.weighted import weight_of
 from sparqc.job.options import make_options
 from sparqc.numerics.two_four import two_four_mask
-from sparqc.predict.gpus import gpu
 from sparqc.tools.model.open_request import Opened, open_request
 from sparqc.tools.model.request import Request
 from sparqc.tools.sensitivity.judge import Judge, MetricChoice

@@ -9,7 +9,9 @@ from types import MappingProxyType
 
 from sparqc.base.toml_tables import Table, tables
 from sparqc.errors import UsageError, did_you_mean
-from sparqc.predict.engine import SPARSE_TYPES
+
+#: The element types that sparse tensor cores multiply.
+SPARSE_TYPES = frozenset({"i8", "f16", "bf16"})
 
 
 @dataclass(frozen=True)
