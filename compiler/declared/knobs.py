@@ -69,9 +69,8 @@ def _knob(table: Table) -> Knob:
         raise table.error("a knob has either a `default` or the figure of a `gpu` that it is")
     if found.gpu and found.gpu not in ("sms", "l2"):
         raise table.error(f"a GPU has no figure {found.gpu!r}", "it has sms and l2")
-    found = (
-        found if found.default else replace(found, default=_figure(default_gpus()[0], found.gpu))
-    )
+    if found.gpu:
+        found = replace(found, default=_figure(default_gpus()[0], found.gpu))
     found.read(found.default)
     return found
 

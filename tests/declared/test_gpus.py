@@ -4,9 +4,9 @@ import pytest
 
 from sparqc.base.plugins import DataFile
 from sparqc.base.toml_tables import Table
+from sparqc.declared import gpus as module
 from sparqc.declared.gpus import default_gpus, gpu, gpus
 from sparqc.errors import SparqcError, UsageError
-from sparqc.predict import gpus as module
 
 #: Dense INT8, FP16, and FP32 in 10^12 operations a second, as NVIDIA's data sheets give them
 #: (figures with sparsity halved).

@@ -143,7 +143,7 @@ def explain_command(
     check_model(model)
     shapes = dict(map(parse_shape, shape_texts))
     # Whether 2:4 pays is asked of one GPU.
-    figures = knobs_of(gpu(gpu_names[0])) if len(estimated_for) == 1 and gpu_names else ()
+    figures = knobs_of(gpu(estimated_for[0])) if gpu_names and len(estimated_for) == 1 else ()
     knobs = (*figures, *knobs)
     engine = predict(model, target, batch=batch, shapes=shapes, knobs=knobs, patterns=patterns)
     said = Said(engine, [_estimate(engine, name) for name in estimated_for],
