@@ -52,10 +52,11 @@ def _is_cut_axis(shape: Shape, axis: int, channels: int) -> bool:
 
 def _is_stacked(transpose: Node, value: Value) -> bool:
     """Whether [batch, tokens, parts, heads, size] becomes stacks of matrices."""
-    perm = transpose.attributes["perm"]
-    if not isinstance(perm, tuple) or len(perm) != 5 or perm[0] not in (2, 3):
+    perm, shape = transpose.attributes["perm"], value.shape
+    if not isinstance(perm, tuple) or len(perm) != 5 or shape is None:
         return False
-    return {*perm[-2:]} == {1, 4} and value.shape is not None and value.shape[perm[0]] in (2, 3)
+    first, *_, row, column = (a for a in perm if isinstance(a, int))
+    return first in (2, 3) and {row, column} == {1, 4} and shape[first] in {2, 3}
 
 
 # -- parts ---------------------------------------------------------------------------------------

@@ -87,7 +87,10 @@ def contracts(at: Instance) -> None:
     graph, feeds = graph_of(at.row, at.sample, at.level, at.table)  # type: ignore[arg-type]
     assert at.row.macs is not None
     found = at.row.macs(only_node(graph))
-    if at.row.name in ("nn.attention", "nn.attention_by_heads"):  # a softmax lies between its two products
+    if at.row.name in (
+        "nn.attention",
+        "nn.attention_by_heads",
+    ):  # a softmax lies between its two products
         q, k, v = (np.shape(at.sample.operands[slot]) for slot in "qkv")
         assert found == np.prod(q[:-1]) * k[-2] * (q[-1] + v[-1])
     else:
