@@ -16,7 +16,7 @@ from networkx.utils import UnionFind
 from sparqc.errors import UsageError
 from sparqc.ir.constants import is_constant
 from sparqc.ir.graph import Graph, Node, Value
-from sparqc.ir.quantizers import CONVERSIONS, QUANTIZE
+from sparqc.ir.quantizers import CONVERSIONS, QUANTIZE, onnx_conversions
 from sparqc.ir.weighted import weight_of
 from sparqc.match.match import Matcher
 from sparqc.predict.codes import fault_of, flow
@@ -179,10 +179,24 @@ def _notes(graph: Graph, units: Units) -> Iterator[str]:
     for node in graph.nodes:
         if getattr(node.raw, "subgraphs", None):
             yield f"{node.output.name} ({node.op}) has subgraphs, which are not looked into"
+    if others := [n.output.name for n in graph.nodes if _has_other_codes(n)]:
+        yield (
+            f"{len(others)} quantizers ({others[0]} first) work by blocks, or with another type "
+            "than INT8: what reads such codes is predicted in float, where newer GPUs have kernels"
+        )
     faults = list(_faults(units))
     if faults:
         more = f", and {len(faults) - 1} more quantizers" if len(faults) > 1 else ""
         yield f"no INT8 kernel takes {faults[0]}{more}"
+
+
+def _has_other_codes(node: Node) -> bool:
+    """Whether it is a quantizer of codes that the table does not read."""
+    kind = onnx_conversions().get(node.op.removeprefix("onnx."))
+    if kind is None:
+        return False
+    codes = node.output if kind == QUANTIZE else next(node.inputs)
+    return bool(node.attributes.get("block_size")) or codes.type.dtype not in ("i8", "u8", "?")
 
 
 def _faults(units: Units) -> Iterable[str]:

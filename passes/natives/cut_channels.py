@@ -52,11 +52,11 @@ def _is_cut_axis(shape: Shape, axis: int, channels: int) -> bool:
 
 def _is_stacked(transpose: Node, value: Value) -> bool:
     """Whether [batch, tokens, parts, heads, size] becomes stacks of matrices."""
-    perm = transpose.attributes["perm"]
-    if not isinstance(perm, tuple) or len(perm) != 5 or value.shape is None:
+    perm, shape = transpose.attributes["perm"], value.shape
+    if not isinstance(perm, tuple) or len(perm) != 5 or shape is None:
         return False
-    parts = next((axis for axis in (2, 3) if perm[0] == axis), None)
-    return {*perm[-2:]} == {1, 4} and parts is not None and value.shape[parts] in (2, 3)
+    first, *_, row, column = (a for a in perm if isinstance(a, int))
+    return first in (2, 3) and {row, column} == {1, 4} and shape[first] in {2, 3}
 
 
 # -- parts ---------------------------------------------------------------------------------------

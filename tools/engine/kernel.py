@@ -35,6 +35,7 @@ _DTYPES = {
     "bf16": "bfloat16",
     "fp8": "float8",
     "fp4": "float4",
+    "fp4e2m1": "float4",
 }
 
 

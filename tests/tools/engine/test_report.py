@@ -129,7 +129,8 @@ def test_the_json_has_these_keys():
 
 
 @pytest.mark.parametrize(
-    ("word", "name"), [("Half", "float16"), ("FP32", "float32"), ("Int8", "int8")]
+    ("word", "name"),
+    [("Half", "float16"), ("FP32", "float32"), ("Int8", "int8"), ("FP4E2M1", "float4")],
 )
 def test_types_have_one_name(word, name):
     assert dtype_name(word) == name
