@@ -2,9 +2,9 @@
 
     python benchmarks/engines/fit.py unet-resnet34-int8 unet-resnet34-fp16
 
-The arguments are witnesses (`sparqc witnesses`); `--witnesses DIR` adds those of your own.  A layer
-that ran under a profiler begins some microseconds later than in a graph launch: `--launch`.  Layers
-that read an image (fewer than 8 channels) are left out: their kernels are others.
+The arguments are witnesses (`sparqc witnesses`); `--witnesses PATH` adds your own.  A layer that
+ran under a profiler begins some microseconds later than in a graph launch: `--launch`.  Layers that
+read an image (fewer than 8 channels) are left out: their kernels are others.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from math import log, prod
 from pathlib import Path
 from statistics import mean
 
-from sparqc.predict.witnesses import SeenKernel, Witness, witnesses
+from sparqc.predict.witness import SeenKernel, Witness
+from sparqc.predict.witnesses import witnesses
 
 SHARES = [n / 100 for n in range(20, 100)]
 BANDWIDTHS = [n / 100 for n in range(30, 100, 5)]

@@ -10,7 +10,7 @@ from sparqc.declared.gpus import Generation
 from sparqc.predict.built_types import as_built
 from sparqc.predict.engine import PredictedEngine
 from sparqc.predict.layer_shape import LayerShape
-from sparqc.predict.witnesses import SeenKernel, Witness
+from sparqc.predict.witness import SeenKernel, Witness
 
 #: Channels of a layer that is like another one are at most so many times as many, or as few.
 CHANNELS = 2

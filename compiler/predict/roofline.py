@@ -16,7 +16,8 @@ from sparqc.predict.kernel_time import (
     least_seconds,
     traffic_seconds,
 )
-from sparqc.predict.witnesses import Witness, witness
+from sparqc.predict.witness import Witness
+from sparqc.predict.witnesses import witness
 
 
 @dataclass(frozen=True)

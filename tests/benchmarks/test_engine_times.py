@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from sparqc.predict.witnesses import SeenKernel, witness
+from sparqc.predict.witness import SeenKernel
+from sparqc.predict.witnesses import witness
 
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks" / "engines"
 

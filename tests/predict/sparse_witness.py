@@ -12,7 +12,8 @@ from onnx import TensorProto, helper, numpy_helper
 from sparqc.job.open import new_job
 from sparqc.job.options import Options
 from sparqc.predict.predict import predict_graph
-from sparqc.predict.witnesses import SeenKernel, witness
+from sparqc.predict.witness import SeenKernel
+from sparqc.predict.witnesses import witness
 
 INT8, FP16 = witness("unet-resnet34-int8"), witness("unet-resnet34-fp16")
 BATCH = INT8.head.batch

@@ -9,7 +9,8 @@ import pytest
 from sparqc.declared.gpus import gpu
 from sparqc.predict.layer_shape import LayerShape
 from sparqc.predict.likeness import likenesses, nearest
-from sparqc.predict.witnesses import SeenKernel, witness, witnesses
+from sparqc.predict.witness import SeenKernel
+from sparqc.predict.witnesses import witness, witnesses
 from sparqc.tools.explain.prediction import predict
 from tests.engine_models import quantized_matmul, residual_block
 

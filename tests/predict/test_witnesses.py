@@ -8,7 +8,8 @@ import pytest
 
 from sparqc.declared.gpus import gpus
 from sparqc.errors import SparqcError, UsageError
-from sparqc.predict.witnesses import SeenKernel, Witness, witness, witnesses
+from sparqc.predict.witness import SeenKernel, Witness
+from sparqc.predict.witnesses import witness, witnesses
 
 GOOD = """\
 [mine]
@@ -60,6 +61,7 @@ def test_a_folder_of_ones_own_counts_too(tmp_path: Path) -> None:
     )  # fmt: skip
     assert (mine.engine, mine.file) == ("A40, a compiler 10.3", str(tmp_path / "w" / "mine.toml"))
     assert "mine" not in witnesses()
+    assert witnesses([tmp_path / "w" / "mine.toml"])["mine"] == mine
 
 
 @pytest.mark.parametrize(
@@ -109,7 +111,7 @@ def test_two_witnesses_of_one_name_are_told(tmp_path: Path) -> None:
 def test_a_folder_without_witnesses_is_told(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no witness in"):
         witnesses([tmp_path])
-    with pytest.raises(UsageError, match="no folder"):
+    with pytest.raises(UsageError, match="no file and no folder"):
         witnesses([tmp_path / "elsewhere"])
 
 

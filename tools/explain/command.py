@@ -101,7 +101,7 @@ def explain_command(
     learns: bool,
     built_with: str,
     output: Path | None,
-    folders: tuple[Path, ...],
+    own: tuple[Path, ...],
     plan: bool,
     gpu_names: tuple[str, ...],
     batch: int | None,
@@ -138,7 +138,7 @@ def explain_command(
     estimated_for = _gpus(gpu_names)
     read = [path for path in (file, listing, profile) if path is not None]
     wish = Wish.of(gpu_names, built_with, output, read) if learns else None
-    known = tuple(witnesses(folders).values())
+    known = tuple(witnesses(own).values())
     model = load_onnx(file)
     check_model(model)
     shapes = dict(map(parse_shape, shape_texts))

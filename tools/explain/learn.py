@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
@@ -13,14 +12,15 @@ import onnx
 from sparqc.base.text import shortened
 from sparqc.declared.gpus import Gpu
 from sparqc.declared.targets import profiles
-from sparqc.errors import SparqcError, UsageError
+from sparqc.errors import SparqcError
 from sparqc.predict.engine import LedgerRow, PredictedEngine
-from sparqc.predict.witnesses import VERSION, Dtype, Epilogue, SeenKernel
+from sparqc.predict.witness import Dtype, Epilogue, SeenKernel
 from sparqc.tools.engine.int8_coverage import operators_as_built
 from sparqc.tools.engine.kernel import EngineTensor, Kernel
 from sparqc.tools.engine.listings.listing import Listing
 from sparqc.tools.engine.onnx_weights import constant_values, weighted_nodes
 from sparqc.tools.explain.match_kernels import match_kernels
+from sparqc.tools.explain.releases import built_with, release
 from sparqc.tools.explain.witness_text import witness_name, witness_text
 
 #: A witness is written of an engine in which at least this share of the layers was found.
@@ -86,52 +86,13 @@ def learn(
         )
     head = {
         "gpu": gpu.name,
-        "compiler": _release(profiles()[engine.target].compiler)[0],
+        "compiler": release(profiles()[engine.target].compiler)[0],
         "version": number,
         "batch": _batch(engine),
         "quantized": _quantized(engine, found),
     }
     name = witness_name(head, found)
     return Learned(name, head, tuple(found), len(rows), tuple(seen.notes(found)))
-
-
-def built_with(version: str, target: str) -> str:
-    """The number in `TensorRT 10.3`, `v8.6.1` or `10.3`.
-
-    Raises UsageError where there is none, and where it is another major release than that of the
-    target that the prediction is for.
-    """
-    *named, number = version.split() or [""]
-    number = number.removeprefix("v")
-    if not number:
-        raise UsageError(
-            "--learn has to know which version of the compiler built the engine, and the listing "
-            "does not say it",
-            hint="name it: --built-with 10.3",
-        )
-    if not VERSION.fullmatch(number):
-        raise UsageError(
-            f"--built-with {version}: that is no version of a compiler",
-            hint="write its number, such as 10.3 or 8.6.1",
-        )
-    known = {name: _release(found.compiler) for name, found in profiles().items()}
-    compiler = " ".join(named) or known[target][0]
-    major = number.partition(".")[0]
-    fitting = [n for n, (name, m) in known.items() if name == compiler and m in ("", major)]
-    if target not in fitting:
-        give = f"give --target {' or '.join(fitting)}"
-        none = f"there is no target for it: known are {', '.join(known)}"
-        raise UsageError(
-            f"the engine was built with {compiler} {number}, and the prediction is for {target}",
-            hint=give if fitting else none,
-        )
-    return number
-
-
-def _release(compiler: str) -> tuple[str, str]:
-    """What people call a compiler, and its major release, "" where its name says none."""
-    found = re.fullmatch(r"(.*?)(?:\s+([0-9]+)[0-9.]*)?", compiler)
-    return (found[1], found[2] or "") if found else (compiler, "")
 
 
 def _quantized(engine: PredictedEngine, found: Sequence[SeenKernel]) -> str:
@@ -166,6 +127,8 @@ class _Engine:
         self.sizes = {n: {t.elements for t in k.outputs} for k in engine.kernels for n in k.nodes}
         #: Whether sparse kernels were allowed, for sure.
         self.allowed = listing.sparsity or any(k.sparse for k in listing.kernels)
+        #: The layers in kernels of which other nodes may have other names.
+        self.by_weight = 0
         #: Why a layer has no kernel here, by its node.
         self.left_out: dict[str, str] = {}
 
@@ -185,6 +148,7 @@ class _Engine:
         if built.precision == "unknown":
             raise _Unsure("its type is not known")
         self._check_sizes(row, real)
+        self.by_weight += real in self.matched.partly
         if self.allowed and real.sparse and not row.sparse:
             reason = next(c.reason for c in (row.two_four, row.size_rule) if not c.holds)
             raise SparqcError(
@@ -210,7 +174,7 @@ class _Engine:
         if len(found) != 1:
             raise _Unsure("no kernel names it" if not found else "several kernels name it")
         (real,) = found
-        if real in self.matched.partly:
+        if real in self.matched.partly and not _weighs(row, real):
             raise _Unsure("a piece of its kernel's name is no node of the file")
         if len(self.weighing.intersection(real.nodes)) != 1:
             raise _Unsure("its kernel has several layers")
@@ -229,7 +193,10 @@ class _Engine:
 
     def _epilogue(self, row: LedgerRow, real: Kernel) -> Iterator[Epilogue]:
         nodes = {*real.nodes, *self.unlisted.get(row.node, ())}
-        if not self.skips.isdisjoint(nodes):
+        adds = not self.skips.isdisjoint(nodes)
+        if real in self.matched.partly:  # its nodes are not all known, what it reads is
+            adds = len(set(real.inputs)) > 1
+        if adds:
             yield "add"
         types = {self.types.get(node, "") for node in nodes}
         if types & _ACTIVATIONS:
@@ -241,6 +208,11 @@ class _Engine:
         """What else a person wants to know."""
         if self.left_out:
             yield f"left out: {shortened(list(self.left_out.values()), _NAMED)}"
+        if self.by_weight:
+            yield (
+                f"{self.by_weight} layers are known by their weights alone: whether an activation "
+                "or a pool is in their kernels is as predicted"
+            )
         if not self.allowed and any(k.eligible for k in found):
             yield (
                 "no kernel ran sparse, and the listing does not say whether sparse ones were "
@@ -252,6 +224,12 @@ class _Engine:
 
 class _Unsure(Exception):
     """Why nothing is learned of a layer."""
+
+
+def _weighs(row: LedgerRow, real: Kernel) -> bool:
+    """Whether a kernel has a weight of the size of that of an operator."""
+    sizes = [size for size in row.shape if isinstance(size, int)]
+    return len(sizes) == len(row.shape) and any(prod(c.dims) == prod(sizes) for c in real.constants)
 
 
 def _float_type(real: Kernel) -> str:

@@ -58,7 +58,7 @@ class Written:
         yield f"witness in {self.path}: {len(found.kernels)} of {found.layers} weighted operators"
         yield f"  {timed} with times, {sparse} ran sparse; no names and no weights are in it"
         yield from (f"  note: {note}" for note in found.notes)
-        yield "  keep it in a folder of yours (--witnesses), or send it to the makers of sparqc"
+        yield "  keep it (--witnesses takes the file), or send it to the makers of sparqc"
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""

@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from sparqc.predict.witnesses import SeenKernel
+from sparqc.predict.witness import SeenKernel
 
 _TITLE = """\
 # What the kernels of a real engine did: sizes, types and times, no names and no weights.
-# `network = "..."` may say of what.  `sparqc explain --witnesses` takes a folder with such files.
+# `network = "..."` may say of what.  `sparqc explain --witnesses` takes this file.
 """
 
 

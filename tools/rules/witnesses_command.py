@@ -13,21 +13,21 @@ from sparqc.errors import UsageError, did_you_mean
 from sparqc.tools.terminal.options import witnesses_option
 
 if TYPE_CHECKING:
-    from sparqc.predict.witnesses import SeenKernel, Witness
+    from sparqc.predict.witness import SeenKernel, Witness
 
 
 @click.command("witnesses")
 @click.argument("name", required=False)
 @witnesses_option
 @click.option("--json", "as_json", is_flag=True, help="Print the witnesses as JSON.")
-def witnesses_command(name: str | None, folders: tuple[Path, ...], as_json: bool) -> None:
+def witnesses_command(name: str | None, own: tuple[Path, ...], as_json: bool) -> None:
     """List the real engines on which predictions rest, or show the kernels of the witness NAME.
 
     `sparqc explain --engine LISTING --learn` writes one of an engine of yours.
     """
     from sparqc.predict.witnesses import witnesses
 
-    known = witnesses(folders)
+    known = witnesses(own)
     if name is not None and name not in known:
         raise UsageError(f"there is no witness {name!r}", hint=did_you_mean(name, known))
     shown = [known[name]] if name is not None else list(known.values())

@@ -70,14 +70,14 @@ def patterns_option(help: str) -> Callable[[F], F]:
 
 
 def witnesses_option(command: F) -> F:
-    """Give a click command `--witnesses`; it gets the folders as `folders`."""
+    """Give a click command `--witnesses`; it gets the paths as `own`."""
     return click.option(
         "--witnesses",
-        "folders",
+        "own",
         multiple=True,
         type=click.Path(path_type=Path),
-        metavar="DIR",
-        help="A folder with witnesses of your own, which count beside those of sparqc.",
+        metavar="PATH",
+        help="Witnesses of your own, which count too: a file, or a folder with such.",
     )(command)
 
 

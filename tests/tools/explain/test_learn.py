@@ -13,12 +13,13 @@ import onnx
 import pytest
 
 from sparqc.declared.gpus import gpu
-from sparqc.errors import SparqcError, UsageError
+from sparqc.errors import SparqcError
 from sparqc.predict.witnesses import witness, witnesses
 from sparqc.tools import cli
 from sparqc.tools.engine.kernel import EngineTensor, Kernel
+from sparqc.tools.engine.listings.inspector import parse_inspector
 from sparqc.tools.engine.listings.listing import Listing
-from sparqc.tools.explain.learn import built_with, learn
+from sparqc.tools.explain.learn import learn
 from sparqc.tools.explain.prediction import predict
 from tests.engine_models import float_conv, residual_block
 from tests.engines.facts import ENGINES, PublicEngine
@@ -158,34 +159,6 @@ def test_one_of_another_model_gives_none() -> None:
         found(kernel("k", "elsewhere"))
 
 
-@pytest.mark.parametrize(
-    ("version", "target", "number"),
-    [
-        ("10.3", "tensorrt-10", "10.3"), ("v8.4", "tensorrt-8.6", "8.4"),
-        ("TensorRT 11.1.0.106", "tensorrt-11", "11.1.0.106"),
-        ("TensorRT-RTX 1.7", "tensorrt-rtx", "1.7"), ("1.3", "tensorrt-rtx", "1.3"),
-    ],
-)  # fmt: skip
-def test_versions_are_numbers_of_the_target(version: str, target: str, number: str) -> None:
-    assert built_with(version, target) == number
-
-
-@pytest.mark.parametrize(
-    ("version", "target", "sentence", "hint"),
-    [
-        ("", "tensorrt-10", "does not say it", "--built-with 10.3"),
-        ("new", "tensorrt-10", "no version of a compiler", "10.3"),
-        ("8.4", "tensorrt-11", "the prediction is for tensorrt-11", "--target tensorrt-8.6"),
-        ("12.0", "tensorrt-11", "built with TensorRT 12.0", "there is no target for it"),
-        ("TensorRT-RTX 1.7", "tensorrt-11", "TensorRT-RTX 1.7", "--target tensorrt-rtx"),
-    ],
-)  # fmt: skip
-def test_unknown_versions_are_told(version: str, target: str, sentence: str, hint: str) -> None:
-    with pytest.raises(UsageError, match=re.escape(sentence)) as told:
-        built_with(version, target)
-    assert hint in told.value.hint
-
-
 # -- on the command line ---------------------------------------------------------------------------
 
 
@@ -317,12 +290,6 @@ def of_others(text_: str) -> str:
     ]})  # fmt: skip
 
 
-def cut_names(text_: str) -> str:
-    return json.dumps(
-        {"Layers": [{**x, "Name": x["Name"][:40]} for x in json.loads(text_)["Layers"]]}
-    )
-
-
 def twice(text_: str) -> str:
     return json.dumps({"Layers": [*json.loads(text_)["Layers"]] * 2})
 
@@ -332,7 +299,6 @@ def twice(text_: str) -> str:
     [
         (lambda t: t[: len(t) // 2], "the listing ends in the middle"),
         (of_others, "the listing is of another model"),
-        (cut_names, "weighted operators, and no witness is written"),
         (twice, "weighted operators, and no witness is written"),
         (lambda t: "{}", "lists no kernels"),
     ],
@@ -343,6 +309,34 @@ def test_no_witness_is_written_of_a_damaged_listing(
     Path("bad.json").write_text(damage(Path("graph.json").read_text()))
     said = folder.learn(*WORDS, "-o", "w.toml", listing="bad.json", code=1)
     assert sentence in said and "bad.json" in said
+
+
+@pytest.mark.parametrize("longest", [20, 30, 40, 50])
+def test_of_names_that_were_cut_only_what_is_right_is_learned(longest: int) -> None:
+    layers = [{**x, "Name": x["Name"][:longest]} for x in RESNET.listing()["Layers"]]
+    model, whole = RESNET.graph(), list(learned(RESNET).kernels)
+    kernels = parse_inspector(json.dumps({"Layers": layers}))
+    try:
+        seen = learn(predict(model, "tensorrt-8.6"), Listing(kernels), model, gpu("a40"), "8.4")
+    except SparqcError as error:
+        assert "and no witness is written" in error.message
+        return
+    rest = iter([replace(k, dense_us=None) for k in whole])
+    assert all(kernel in rest for kernel in seen.kernels)
+
+
+def test_weights_tell_layers_whose_nodes_have_other_names() -> None:
+    model = RESNET.graph()
+    for node in model.graph.node:
+        node.name = f"my_{node.name}"
+    kernels = parse_inspector(json.dumps(RESNET.listing()))
+    seen = learn(predict(model, "tensorrt-8.6"), Listing(kernels), model, gpu("a40"), "8.4")
+    whole = [replace(k, dense_us=None) for k in learned(RESNET).kernels]
+    assert [replace(k, epilogue=()) for k in seen.kernels] == [
+        replace(k, epilogue=()) for k in whole
+    ]
+    assert [k.sizes for k in seen.kernels] == [k.sizes for k in whole]
+    assert any("21 layers are known by their weights alone" in note for note in seen.notes)
 
 
 def test_other_sizes_than_those_of_the_engine_are_told(folder: Folder) -> None:

@@ -27,6 +27,7 @@ def cases() -> Iterator[Case]:
     yield from _with_model("calibration", _calibration(), _CALIBRATION)
     yield from _with_model("layers", _layers(), _LAYERS)
     yield from _with_model("listings", _listings(), _LISTING)
+    yield from _with_model("witnesses", _witnesses(), _WITNESSES)
     yield from _words()
     yield from _places()
 
@@ -38,7 +39,15 @@ _CALIBRATION: tuple[Command, ...] = (
 _LAYERS: tuple[Command, ...] = (
     ("compile", "model.onnx", "--layers", "{file}", _NOISE, "-o", "{out}"),
 )
-_LISTING: tuple[Command, ...] = (("explain", "model.onnx", "--engine", "{file}"),)
+_ENGINE = ("explain", "model.onnx", "--engine", "{file}")
+_LISTING: tuple[Command, ...] = (
+    _ENGINE,
+    (*_ENGINE, "--learn", "--gpu", "a40", "--built-with", "11.1", "-o", "{out}"),
+)
+_WITNESSES: tuple[Command, ...] = (
+    ("witnesses", "--witnesses", "{file}"),
+    ("explain", "model.onnx", "--witnesses", "{file}"),
+)
 
 _RULE = (
     'rule r on fx, onnx preserves exact:\n    "A sentence."\n    match:\n'
@@ -181,6 +190,38 @@ def _layers() -> dict[str, bytes]:
     }
     made = {f"{name}.toml": text.encode() for name, text in texts.items()}
     return {**made, "binary.toml": bytes(range(256)), "UTF-16.toml": "layer = 1".encode("utf-16")}
+
+
+def _witnesses() -> dict[str, bytes]:
+    kernel = '{operator = "conv", k = 8, c = 8, rows = 8, computes = "int8"}'
+    head = '[mine]\ngpu = "a40"\ncompiler = "c"\nversion = "10.3"\nbatch = 1\nquantized = "none"\n'
+    whole = f"{head}kernels = [\n    {kernel},\n]\n"
+    texts = {
+        "empty": "",
+        "text": "hello",
+        "numbers": "a = 1\n",
+        "no kernels": head,
+        "cut off": whole[: len(whole) // 2],
+        "cut in a kernel": whole[:-8],
+        "twice": whole * 2,
+        "a name of sparqc": whole.replace("[mine]", "[resnet18-qat]"),
+        "a GPU of nobody": whole.replace("a40", "a" * 10**5),
+        "a version of words": whole.replace("10.3", "newest"),
+        "kernels of text": f'{head}kernels = "all"\n',
+        "kernels of numbers": f"{head}kernels = [1, 2]\n",
+        "kernels of nothing": f"{head}kernels = [{{}}]\n",
+        "an operator of nobody": whole.replace('"conv"', '"spell"'),
+        "a key of nobody": whole.replace("rows", "columns"),
+        "no size": whole.replace("k = 8", "k = 0"),
+        "a size of text": whole.replace("k = 8", 'k = "8"'),
+        "a size of 10^4 digits": whole.replace("k = 8", "k = " + "9" * 10**4),
+        "infinitely many": whole.replace("k = 8", "k = inf"),
+        "a time of nan": whole.replace("k = 8", "dense_us = nan, k = 8"),
+        "arrays 10^5 deep": f"{head}kernels = " + "[" * 100_000,
+        "tables 5,000 deep": "[" + ".".join("a" * 5000) + "]\n",
+    }
+    made = {f"{name}.toml": text.encode() for name, text in texts.items()}
+    return {**made, "binary.toml": bytes(range(256)), "UTF-16.toml": whole.encode("utf-16")}
 
 
 def _listings() -> dict[str, bytes]:
