@@ -42,11 +42,6 @@ ROADS = {
         " v = DequantizeLinear(w, s, z) y = MatMul(d, v) }",
         {"s": HALF, "z": (F8,), "w": (F8, 64, 64)},
     ),
-    "FP8 of the other sort": (
-        MATRIX + "{ q = QuantizeLinear(x, s, z) d = DequantizeLinear(q, s, z)"
-        " v = DequantizeLinear(w, s, z) y = MatMul(d, v) }",
-        {"s": HALF, "z": (TensorProto.FLOAT8E5M2,), "w": (TensorProto.FLOAT8E5M2, 64, 64)},
-    ),
     "FP8 by blocks": (
         MATRIX + "{ q = QuantizeLinear<axis = 2, block_size = 32>(x, s, z)"
         " d = DequantizeLinear<axis = 2, block_size = 32>(q, s, z) v = DequantizeLinear(w, t)"
@@ -88,6 +83,15 @@ def test_a_supported_road_is_not_called_slow(road: str, tmp_path: Path) -> None:
     engine = predict(path)
     assert engine.macs == 2 * 16 * 64 * 64 * text.count("MatMul")
     assert "weight-per-tensor" not in {f.id for f in found}
+
+
+def test_a_type_that_no_release_reads_is_an_error(tmp_path: Path) -> None:
+    text, _ = ROADS["FP8"]
+    other = TensorProto.FLOAT8E5M2
+    path = file_of(tmp_path, text, s=HALF, z=(other,), w=(other, 64, 64))
+    found = [f for f in check_file(path).findings if f.grade == "error"]
+    assert {f.id for f in found} == {"unread-type"}
+    assert "FLOAT8E5M2, which the target does not read" in found[0].message
 
 
 OPERATORS = {
