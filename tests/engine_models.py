@@ -70,6 +70,18 @@ def residual_block(quantize_skip: bool) -> onnx.ModelProto:
     return net.model(net.conv(total, "conv3", (64, 64)))
 
 
+def two_four(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The same with weights (`*_w`) of which every second input channel is 0."""
+    sparse = onnx.ModelProto()
+    sparse.CopyFrom(model)
+    for tensor in sparse.graph.initializer:
+        if tensor.name.endswith("_w"):
+            codes = numpy_helper.to_array(tensor).copy()
+            codes[:, ::2] = 0
+            tensor.CopyFrom(numpy_helper.from_array(codes, tensor.name))
+    return sparse
+
+
 def quantized_matmul(axis: int) -> onnx.ModelProto:
     """A MatMul whose weight has scales along `axis`; only the last one is an INT8 GEMM."""
     net = Net(("batch", 64))

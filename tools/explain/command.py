@@ -151,7 +151,7 @@ def explain_command(
     if listing is not None:
         real, named = _real(listing, profile), read_source(model).model
         with _of_file(listing):
-            said.compared = compare(engine, real.kernels, named, real.cut)
+            said.compared = compare(engine, real.kernels, named, real.cut, real.sparsity)
             learned = learned_from(engine, real, named, wish) if wish is not None else None
         if learned is not None and wish is not None:
             said.written = write_witness(learned, wish)

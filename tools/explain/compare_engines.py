@@ -16,15 +16,21 @@ from sparqc.tools.engine.report import EngineOperator
 from sparqc.tools.explain.comparison import Comparison, Difference
 from sparqc.tools.explain.match_kernels import match_kernels
 from sparqc.tools.explain.sides import Sides
+from sparqc.tools.explain.sparse_choices import SparseChoices, sparse_allowed
 from sparqc.tools.explain.text import operators_text
 
 
 def compare(
-    engine: PredictedEngine, kernels: Sequence[Kernel], model: onnx.ModelProto, cut: bool = False
+    engine: PredictedEngine,
+    kernels: Sequence[Kernel],
+    model: onnx.ModelProto,
+    cut: bool = False,
+    sparsity: bool | None = None,
 ) -> Comparison:
     """Lay a prediction beside the kernels of an engine of the same model.
 
-    `model` has the node names that both know; `cut` says that the listing ends in the middle.
+    `model` has the node names that both know; `cut` says that the listing ends in the middle,
+    `sparsity` whether sparse kernels were allowed, where that is known.
 
     Raises:
         SparqcError: where no kernel names a node of the model, or the engine is another model's.
@@ -36,6 +42,8 @@ def compare(
     operators = operators_as_built(weighted_nodes(model), matched.kernels)
     precision = list(_precision(engine, operators))
     told = {node for difference in precision for node in difference.nodes}
+    allowed = sparse_allowed(kernels, sparsity)
+    sparse = SparseChoices(engine, operators, matched.kernels if allowed else ())
     launched = [k for k in kernels if k.layer_type != NO_KERNEL]
     times = [k.time for k in kernels if k.time is not None]
     open_ = [] if not cut else ["the listing ends in the middle: what stands there whole counts"]
@@ -52,6 +60,7 @@ def compare(
         ),
         differences=(
             *precision,
+            *sparse.differences(),
             *_split(sides.predicted, sides.real),
             *_merged(sides.predicted, sides.real),
             *_types(pair for pair in sides.pairs if told.isdisjoint(pair[0].nodes)),
@@ -59,6 +68,7 @@ def compare(
         ),
         groups=(len(sides.groups), len(sides.real_groups)),
         alike=len(sides.pairs),
+        sparse=sparse.counts if sparse.pairs else None,
         quantizers=sides.quantizer_counts,
         notes=(*open_, *sides.remarks()),
         time=sum(times) if times else None,

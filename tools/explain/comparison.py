@@ -16,7 +16,8 @@ SHOWN = 12
 class Difference:
     """One place where the engine is not what was predicted.
 
-    `kind` is `precision` (a weighted operator), `split` (one predicted kernel, several real ones),
+    `kind` is `precision` (a weighted operator), `sparse` (one that ran dense where 2:4 was expected
+    to pay, or the other way round), `split` (one predicted kernel, several real ones),
     `merged` (one real kernel, several predicted ones), `types` (codes or floats read or written
     where the other was predicted) or `quantizer` (a Q or DQ that is a kernel on one side alone).
     """
@@ -47,6 +48,8 @@ class Comparison:
     groups: tuple[int, int] = (0, 0)
     #: The groups that are the same on both sides.
     alike: int = 0
+    #: Sparse kernels; None where nobody knows whether they were allowed.
+    sparse: tuple[int, int] | None = None
     #: Q and DQ that are kernels of their own; None where the listing does not tell.
     quantizers: tuple[int, int] | None = None
     #: What could not be compared, and why.
@@ -63,8 +66,8 @@ class Comparison:
     def to_json(self) -> dict[str, Any]:
         """Plain data; pairs are (predicted, engine)."""
         pairs = {k: getattr(self, k) for k in ("kernels", "int8", "traffic", "groups")}
-        pairs |= {} if self.quantizers is None else {"quantizers": self.quantizers}
-        named = {k: {"predicted": a, "engine": b} for k, (a, b) in pairs.items()}
+        pairs |= {"sparse": self.sparse, "quantizers": self.quantizers}
+        named = {k: {"predicted": p[0], "engine": p[1]} for k, p in pairs.items() if p is not None}
         return {
             **named, "groups_alike": self.alike, "microseconds": self.time, "whole": self.whole,
             "notes": list(self.notes), "differences": [d.to_json() for d in self.differences],
@@ -73,6 +76,7 @@ class Comparison:
 
 _TITLES = {
     "precision": "in another precision",
+    "sparse": "sparse or dense otherwise than expected",
     "split": "split where one kernel was predicted",
     "merged": "merged where several kernels were predicted",
     "types": "with other types in and out",
@@ -85,6 +89,8 @@ def comparison_lines(found: Comparison) -> Iterator[str]:
     yield "beside the engine           predicted  engine"
     yield f"  kernels                {found.kernels[0]:>12}  {found.kernels[1]}"
     yield f"  weighted ops in INT8   {found.int8[0]:>12}  {found.int8[1]}"
+    if found.sparse is not None:
+        yield f"  sparse kernels         {found.sparse[0]:>12}  {found.sparse[1]}"
     traffic = [size_text(t) for t in found.traffic]
     yield f"  activation traffic     {traffic[0]:>12}  {traffic[1]}"
     if found.quantizers is not None:

@@ -21,6 +21,7 @@ from sparqc.tools.engine.listings.listing import Listing
 from sparqc.tools.engine.onnx_weights import constant_values, weighted_nodes
 from sparqc.tools.explain.match_kernels import match_kernels
 from sparqc.tools.explain.releases import built_with, release
+from sparqc.tools.explain.sparse_choices import sparse_allowed
 from sparqc.tools.explain.witness_text import witness_name, witness_text
 
 #: A witness is written of an engine in which at least this share of the layers was found.
@@ -126,7 +127,7 @@ class _Engine:
         self.unlisted = {n: set(k.nodes) - listed for k in engine.kernels for n in k.nodes}
         self.sizes = {n: {t.elements for t in k.outputs} for k in engine.kernels for n in k.nodes}
         #: Whether sparse kernels were allowed, for sure.
-        self.allowed = listing.sparsity or any(k.sparse for k in listing.kernels)
+        self.allowed = sparse_allowed(listing.kernels, listing.sparsity)
         #: The layers in kernels of which other nodes may have other names.
         self.by_weight = 0
         #: Why a layer has no kernel here, by its node.

@@ -9,7 +9,7 @@ from sparqc.tools.engine.kernel import EngineTensor, Kernel
 from sparqc.tools.explain.compare_engines import compare
 from sparqc.tools.explain.comparison import SHOWN, comparison_lines
 from sparqc.tools.explain.prediction import predict
-from tests.engine_models import residual_block
+from tests.engine_models import residual_block, two_four
 
 MODEL = residual_block(True)
 
@@ -47,6 +47,39 @@ def test_an_add_that_runs_by_itself_is_a_split():
     (difference,) = found(QUANTIZE, FIRST, kernel("conv", "conv2"), alone, THIRD).differences
     assert (difference.kind, difference.engine) == ("split", ("conv", "add"))
     assert difference.message == "relu_12 [conv, add, relu] runs as 2 kernels: conv, add"
+
+
+def sparse_choices(batch, *ran, sparsity=None, model=MODEL):
+    kernels = (FIRST, SECOND, THIRD)
+    built = [QUANTIZE, *(replace(k, sparse=s) for k, s in zip(kernels, ran, strict=True))]
+    return compare(predict(model, batch=batch), built, model, sparsity=sparsity)
+
+
+def test_layers_that_ran_sparse_or_dense_otherwise_than_expected_are_told():
+    model = two_four(MODEL)
+    result = sparse_choices(512, True, False, True, model=model)
+    assert result.sparse == (2, 2)  # the last one writes floats
+    second, third = result.differences
+    assert second.message == "conv2: 2:4 is expected to pay, runs dense"
+    assert third.message.startswith("conv3: expected dense (") and third.kind == "sparse"
+    assert "  sparse kernels                    2  2" in list(comparison_lines(result))
+    assert result.to_json()["sparse"] == {"predicted": 2, "engine": 2}
+    assert sparse_choices(512, True, True, False, model=model).differences == ()
+
+
+def test_where_no_kernel_ran_sparse_nobody_knows_whether_one_was_allowed_to():
+    model = two_four(MODEL)
+    result = sparse_choices(512, False, False, False, model=model)
+    assert (result.sparse, result.differences) == (None, ())
+    assert "sparse" not in result.to_json()
+    result = sparse_choices(512, False, False, False, model=model, sparsity=True)
+    assert result.sparse == (2, 0) and len(result.of_kind("sparse")) == 2
+    assert sparse_choices(512, None, None, None, model=model, sparsity=True).sparse is None
+
+
+def test_a_sparse_kernel_of_a_dense_weight_is_a_difference():
+    (first,) = sparse_choices(512, True, False, False).of_kind("sparse")
+    assert first.message == "conv1: expected dense (it is dense), runs sparse"
 
 
 def test_a_kernel_that_takes_in_two_is_merged():

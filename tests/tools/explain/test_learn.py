@@ -21,7 +21,7 @@ from sparqc.tools.engine.listings.inspector import parse_inspector
 from sparqc.tools.engine.listings.listing import Listing
 from sparqc.tools.explain.learn import learn
 from sparqc.tools.explain.prediction import predict
-from tests.engine_models import float_conv, residual_block
+from tests.engine_models import float_conv, residual_block, two_four
 from tests.engines.facts import ENGINES, PublicEngine
 from tests.engines.witnesses import FOLDER, learned, text
 
@@ -56,18 +56,6 @@ BUILT = (FIRST, SECOND, THIRD)
 def found(*kernels: Kernel, model: onnx.ModelProto = MODEL, **listing: Any) -> Any:
     engine = predict(model, "tensorrt-10", batch=8)
     return learn(engine, Listing(kernels, **listing), model, gpu("a40"), "10.3")
-
-
-def two_four(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The same with weights of zeros and ones that are 2:4."""
-    sparse = onnx.ModelProto()
-    sparse.CopyFrom(model)
-    for tensor in sparse.graph.initializer:
-        if tensor.name.endswith("_w"):
-            codes = onnx.numpy_helper.to_array(tensor).copy()
-            codes[:, ::2] = 0
-            tensor.CopyFrom(onnx.numpy_helper.from_array(codes, tensor.name))
-    return sparse
 
 
 def test_sizes_types_and_epilogue_are_learned() -> None:
