@@ -116,6 +116,19 @@ def test_2_4_counts_where_it_pays_and_nowhere_else(explain: Explain) -> None:
     assert times_and_products(explain, sparse_convs(256, quantized=False)) == (1, 1)  # FP32
 
 
+def test_whether_2_4_pays_is_asked_of_the_gpu_that_is_named(explain: Explain) -> None:
+    """64 channels on 4 images of 64x64: tiles for an Orin's 8 multiprocessors, not for 108."""
+
+    def paying(*words: str) -> int:
+        ledger = as_json(explain, sparse_convs(64), "--batch", "4", *words)["ledger"]
+        return sum(row["pays"]["holds"] for row in ledger)
+
+    assert paying() == paying("--gpu", "a100-sxm-80gb") == 0
+    assert paying("--gpu", "orin-nx-16gb") == 2
+    assert paying("--gpu", "orin-nx-16gb", "--knob", "multiprocessors=108") == 0
+    assert paying("--gpu", "all") == 0
+
+
 def test_the_kernels_and_the_ledger_follow(explain: Explain) -> None:
     text = explain(residual_block(True))
     row = next(line for line in text.splitlines() if "conv_add_act" in line)
