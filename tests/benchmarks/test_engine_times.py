@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from sparqc.declared.gpus import gpu
 from sparqc.predict.witness import SeenKernel
 from sparqc.predict.witnesses import witness
 
@@ -35,6 +36,15 @@ def test_times_are_within_15_percent_of_every_public_figure(script):
 def test_gains_from_2_4_are_those_that_were_published(script):
     found = {(gain.name, gain.batch): script.off(gain) for gain in script.GAINS}
     assert {name: off for name, off in found.items() if abs(off) > 0.1} == {}
+
+
+@pytest.mark.parametrize("rows", ["CASES", "GAINS"])
+def test_generations_say_how_far_off_they_are(script, rows):
+    named = {"CASES": "ga100", "GAINS": "ga102"}[rows]
+    of = [row for row in getattr(script, rows) if gpu(row.gpu).generation.name == named]
+    said = gpu(of[0].gpu).generation.constants.off
+    worst = max(abs(script.off(row)) for row in of)
+    assert f"at most {100 * worst:.0f} % off" in said
 
 
 def test_constants_are_found_again_from_layers_that_have_them(script, monkeypatch):

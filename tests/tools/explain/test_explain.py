@@ -68,7 +68,7 @@ def test_the_witnesses_of_the_estimates_stand_below_them_once(explain: Explain) 
         "A40, GeForce RTX 3090: constants of resnet34-a40-batch-1",
         "A30: constants of unet-resnet34-int8",
     ]
-    assert lines[1].endswith("; 8 whole networks, not fitted to: 1 to 11 % off")
+    assert lines[1].endswith("; 8 whole networks, not fitted to: at most 11 % off")
 
 
 def test_a_node_is_told_what_builders_chose_for_such_layers(explain: Explain) -> None:
