@@ -317,8 +317,7 @@ def _float_side(
     """Why a fusion that multiplies nothing has no INT8 on one of its sides; "" where it has.
 
     A value that is one number for a whole feature map (the gates of squeeze-and-excitation, what a
-    global pool gives) costs next to nothing to convert, so it does not count: such a pool reads
-    the codes of a map that others read as codes anyway, whatever becomes of its result.
+    global pool gives) costs next to nothing to convert, so it does not count.
     """
     output = decision.match.root.output
     values = [value for value, _ in decision.reads()]
@@ -327,9 +326,26 @@ def _float_side(
     if output in wanted:
         return ""
     others = (any(d is not decision for d in slots.get(v, {}).values()) for v in values)
-    if all(others) and all(_is_spread(output, v) for v in values):
-        return ""
+    if all(others) and all(_is_spread(output, v) and _multiplied_later(v, output) for v in values):
+        return ""  # the map is read as codes by the Mul that the result gates
     return "not every reader of its output runs in INT8"
+
+
+#: The most values between an average and the Mul that it gates.
+_GATE = 40
+
+
+def _multiplied_later(map: Value, pooled: Value) -> bool:
+    """Whether a Mul takes a map and what is computed of its average: squeeze-and-excitation."""
+    products = {n for n in map.readers if n.op == "nn.mul"}
+    seen, stack = {pooled}, [pooled]
+    while stack and products and len(seen) < _GATE:
+        for reader in stack.pop().readers:
+            if reader in products:
+                return True
+            stack += [v for v in reader.outputs if v not in seen]
+            seen.update(reader.outputs)
+    return False
 
 
 def _is_spread(small: Value, large: Value) -> bool:

@@ -42,8 +42,8 @@ class Place(Pass):
     name = "place"
     preserves = "exact"  # an uncalibrated quantizer passes its input through
     places_quantizers = True
-    #: Whether a masked layer that no INT8 layer reads gets a quantizer behind it all the same:
-    #: sparse kernels want INT8 out, but the float reader then pays for a conversion.
+    #: Whether a masked layer that no INT8 layer reads gets a quantizer behind it all the same, where
+    #: its fusion asks for one: the float reader then pays for a conversion.
     masked_outputs: bool = True
     #: Without, weights alone are quantized: a smaller file whose arithmetic stays in float.
     activations: bool = True
@@ -175,8 +175,8 @@ class _Insertion:
     def _behind_masks(self, slots: dict[Value, dict[Slot, Decision]]) -> dict[Value, Decision]:
         """The results of masked layers that nobody reads in INT8 yet.
 
-        Sparse kernels want INT8 in and INT8 out.  A graph output stays float: it was not asked for
-        in INT8.
+        Only of fusions whose sparse kernels want INT8 out.  A graph output stays float: it was not
+        asked for in INT8.
         """
         found_masks = self.context.facts.get(Pruning, Pruning()).masks
         masks = found_masks if self.masked_outputs else {}

@@ -222,12 +222,46 @@ def test_a_first_convolution_of_three_channels_runs_in_int8():
     assert [row.int8 for row in plan.layers] == [True, True]
 
 
-def test_a_masked_layer_has_a_quantizer_behind_its_tail():
+def test_a_masked_matrix_product_has_a_quantizer_behind_its_tail():
+    """Sparse products were seen to be chosen where they write INT8 (tensorrt.md §3.12)."""
+    net = nn.Sequential(nn.Linear(32, 32), nn.ReLU(), nn.Softmax(1))
+    tokens = torch.randn(4, 32)
+    _, dense = place(net, tokens)
+    _, sparse = place(net, tokens, passes=("prune", "place"))
+    assert activations(dense) == {"x": ("linear.x",)}
+    assert activations(sparse) == {"x": ("linear.x",), "relu": ("softmax.x",)}
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_a_masked_product_in_front_of_an_add_has_none(swapped):
+    """It would round the residual stream of a transformer."""
+
+    def forward(m, x):
+        y = m.b(m.a(x).relu())
+        return (x + y if swapped else y + x).softmax(-1)
+
+    net = Function(forward, a=nn.Linear(32, 32), b=nn.Linear(32, 32))
+    _, plan = place(net, torch.randn(2, 4, 32), passes=("prune", "place"))
+    assert activations(plan) == {"x": ("linear.x",), "relu": ("linear_1.x",)}
+
+
+def test_a_masked_convolution_has_none():
+    """Nobody has seen that it helps there, and in pre-activation networks it would stand between
+    the Add and the BatchNorm of each block."""
+
+    def forward(m, x):
+        y = m.b(m.norm(m.a(x)).relu())
+        s = y + x
+        return m.c(m.norm2(s).relu()) + s
+
     net = nn.Sequential(conv(), nn.ReLU(), nn.Softmax(1))
-    _, dense = place(net)
-    _, sparse = place(net, passes=("prune", "place"))
-    assert activations(dense) == {"x": ("conv.x",)}
-    assert activations(sparse) == {"x": ("conv.x",), "relu": ("softmax.x",)}
+    _, plan = place(net, passes=("prune", "place"))
+    assert activations(plan) == {"x": ("conv.x",)}
+    norms = {"norm": nn.BatchNorm2d(32).eval(), "norm2": nn.BatchNorm2d(32).eval()}
+    block = Function(forward, a=conv(), b=conv(), c=conv(), **norms)
+    _, dense = place(block)
+    _, sparse = place(block, passes=("prune", "place"))
+    assert activations(sparse) == activations(dense)
 
 
 def test_a_masked_layer_before_a_pool_that_moves_int8_needs_no_quantizer_of_its_own():
@@ -236,20 +270,20 @@ def test_a_masked_layer_before_a_pool_that_moves_int8_needs_no_quantizer_of_its_
     assert activations(plan) == {"x": ("conv.x",), "max_pool": ("conv_1.x",)}
 
 
-def test_a_masked_layer_before_a_concat_in_float_is_left_alone():
+def test_a_masked_product_before_a_concat_in_float_is_left_alone():
     def forward(m, x):
         return torch.cat([m.a(x).relu(), m.b(x).relu()], 1).softmax(1)
 
-    net = Function(forward, a=conv(), b=conv())
-    _, plan = place(net, passes=("prune", "place"))
-    assert activations(plan) == {"x": ("conv.x", "conv_1.x")}
+    net = Function(forward, a=nn.Linear(32, 32), b=nn.Linear(32, 32))
+    _, plan = place(net, torch.randn(4, 32), passes=("prune", "place"))
+    assert activations(plan) == {"x": ("linear.x", "linear_1.x")}
 
 
-def test_a_masked_layer_before_a_layer_in_float_does_not_half_quantize_it():
-    net = nn.Sequential(conv(), nn.ReLU(), nn.Conv2d(32, 8, 1))
-    _, plan = place(net, passes=("prune", "place"))
+def test_a_masked_product_before_a_layer_in_float_does_not_half_quantize_it():
+    net = nn.Sequential(nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 8))
+    _, plan = place(net, torch.randn(4, 32), passes=("prune", "place"))
     assert [row.int8 for row in plan.layers] == [True, False]
-    assert activations(plan) == {"x": ("conv.x",)}
+    assert activations(plan) == {"x": ("linear.x",)}
 
 
 def test_a_graph_output_is_not_quantized():
