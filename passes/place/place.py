@@ -42,7 +42,7 @@ class Place(Pass):
     name = "place"
     preserves = "exact"  # an uncalibrated quantizer passes its input through
     places_quantizers = True
-    #: Whether a masked layer that no INT8 layer reads gets a quantizer behind it all the same, where
+    #: Whether a masked layer that no INT8 layer reads gets a quantizer behind it all the same where
     #: its fusion asks for one: the float reader then pays for a conversion.
     masked_outputs: bool = True
     #: Without, weights alone are quantized: a smaller file whose arithmetic stays in float.
