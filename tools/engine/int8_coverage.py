@@ -66,7 +66,7 @@ def _main_kernel(kernels: Sequence[Kernel]) -> Kernel | None:
 
 def _not_said(kernel: Kernel) -> str:
     """What a listing leaves out of a kernel, or ""."""
-    if not kernel.inputs:
+    if not kernel.inputs and not kernel.constants:  # what reads constants alone is computed once
         return "the listing does not say what it reads"
     if kernel.from_name and not kernel.constants and kernel.inputs[0].dtype == "int8":
         return "the listing does not say what its weight is"
