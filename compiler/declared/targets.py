@@ -70,16 +70,20 @@ class Profile:
         if not self.min_opset <= opset <= self.max_opset:
             raise UsageError(
                 f"opset {opset} is not read by the target {self.name!r}",
-                hint=f"it reads opset {self.min_opset} to {self.max_opset}; "
-                f"the default is {self.opset}",
+                hint=self._written,
             )
         if opset < self.oldest_written:
             raise UsageError(
                 f"no file of opset {opset} is written: below {OLDEST_OPSET} scales have no axis",
-                hint=f"ask for opset {self.oldest_written} to {self.max_opset}; "
-                f"the default is {self.opset}",
+                hint=self._written,
             )
         return opset
+
+    @property
+    def _written(self) -> str:
+        return (
+            f"ask for opset {self.oldest_written} to {self.max_opset}; the default is {self.opset}"
+        )
 
     def require_precision(self, wish: Literal[""] | Precision) -> Precision:
         """The wish, or where it is "" the target's own; UsageError where the target cannot."""

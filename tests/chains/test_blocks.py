@@ -16,6 +16,10 @@ from tests.chains.chain import BATCH, Chain
 NOT_DRAWN = {
     "nn.gather_nd": "ONNX only: PyTorch has no spelling of it",
     "nn.constant_of_shape": "ONNX only: where PyTorch knows the sizes, the tensor is a constant",
+    "nn.attention_by_heads": "ONNX only: Attention of opset 23, which PyTorch exports as products",
+    "nn.rms_norm": "ONNX only: of opset 23; PyTorch's own is written out",
+    "nn.rotary_embedding": "ONNX only: of opset 23",
+    "nn.swish": "ONNX only: of opset 24; PyTorch's SiLU is x * sigmoid(x)",
     "sym.floordiv": "a size divided by another one: only shapes with two free sizes have it",
     "q.qdq": "made by the pass place",
     "q.quantize": "made by the export of q.qdq",

@@ -67,7 +67,7 @@ def test_once_is_enough_where_nothing_changed(model):
 
 @pytest.mark.parametrize("place", ["calibrate", "export", "check"])
 def test_pairs_that_a_later_pass_takes_away_are_found(model, place):
-    with pytest.raises(SparqcError, match=r"int8-lost: \w+ was placed in INT8, but"):
+    with pytest.raises(SparqcError, match=r"int8-lost: \w+ \(\d\) was placed in INT8, but"):
         compiled(model, f"int8, +adopt@after={place}")
 
 
