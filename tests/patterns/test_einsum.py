@@ -100,7 +100,7 @@ def test_attention_is_one_and_its_linear_is_cut(cut, product, road, tmp_path):
     done = compiled(source, x, "attention-int8,-prune,-reestimate")
     layers = done.context.facts[Placement].layers
     kinds = [layer.fusion.removeprefix("linear_").removeprefix("matmul_") for layer in layers]
-    assert kinds == [first_fusion(product), "attention", "act"]
+    assert kinds == [first_fusion(product), "attention", "output"]
     assert all(layer.int8 for layer in layers)
 
 
@@ -116,12 +116,12 @@ def test_a_weight_in_an_einsum_is_a_layer():
     net, x = Mixed().eval(), torch.randn(2, 5, WIDTH)
     done = compiled(net, x, "int8")
     (layer,) = done.context.facts[Placement].layers
-    assert layer.fusion in ("linear_act", "matmul_act") and layer.int8
+    assert layer.fusion == "linear_output" and layer.int8
 
 
 def first_fusion(product):
     """A factor between the cut and the transpose leaves the Linear whole in TensorRT-RTX."""
-    return "act" if product == "as they are" else "cut"
+    return "output" if product == "as they are" else "cut"
 
 
 @pytest.mark.parametrize("product", ["turned", "as they are"])
