@@ -129,6 +129,29 @@ def test_a_layer_that_writes_float_stays_dense_where_layers_run_in_int8(reader, 
         assert dense["conv"].startswith("unlikely to pay: it ")
 
 
+class Residual(nn.Module):
+    """A matrix product of 128 products for each number that it reads or writes, and a skip."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.last = (nn.Linear(256, 256) for _ in range(3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.first(x)
+        return self.last(torch.relu(x + self.second(torch.relu(x))))
+
+
+@pytest.mark.parametrize(("stream", "masked"), [("float", True), ("int8", False)])
+def test_the_skip_that_a_matrix_product_takes_in_counts(stream, masked):
+    found, dense = pruned(
+        Residual(), (torch.randn(512, 256),), passes=CAREFUL, dynamic_batch=False,
+        knobs=(f"residual_stream={stream}", "multiprocessors=1"),
+    )  # fmt: skip
+    assert ("linear_1" in found) == masked
+    if not masked:
+        assert "reads, adds or writes, below 128" in dense["linear_1"]
+
+
 def test_the_word_is_for_dense_alone():
     with pytest.raises(UsageError, match="--exclude unlikely-to-pay: this word is for --dense"):
         three(passes=CAREFUL, exclude=("unlikely-to-pay",))
