@@ -535,12 +535,19 @@ def test_an_int8_kernel_in_front_of_an_output_writes_fp32_without_a_cast():
     """It may write either type; what multiplies floats stays in FP16, and its result is cast."""
     module = nn.Sequential(nn.Conv2d(16, 16, 3), nn.Tanh(), nn.Conv2d(16, 16, 3), nn.ReLU())
     images = (torch.randn(2, 16, 8, 8),)
-    made = sparqc.compile(module.eval(), images, passes="int8", random_calibration=True)
+    made = sparqc.compile(
+        module.eval(), images, passes="int8", random_calibration=True, float="fp16"
+    )
     found = types(made.graph)
     assert [found[n.output.name] for n in made.graph.nodes if n.op == "nn.tanh"] == ["f16"]
     assert not [n for n in made.graph.nodes if n.op == "nn.cast" and n.output.is_output]
     made = sparqc.compile(
-        module.eval(), images, passes="int8", random_calibration=True, exclude=("heads",)
+        module.eval(),
+        images,
+        passes="int8",
+        random_calibration=True,
+        float="fp16",
+        exclude=("heads",),
     )
     assert [n.operands["x"].type.dtype for n in made.graph.nodes
             if n.op == "nn.cast" and n.output.is_output] == ["f16"]  # fmt: skip
