@@ -51,7 +51,7 @@ class Profile:
     fp32_up_to_channels: int = 0
     #: Whether a release of it supports JetPack.
     jetpack: bool = False
-    #: The type of the operators that are not quantized, without a wish.
+    #: The type of the operators that are not quantized where others are, without a wish.
     float: Precision = "fp32"
     #: The command that builds an engine; {onnx} and {engine} stand for the two paths.
     build: tuple[str, ...] = ()

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import onnx
 
 from sparqc.declared.knobs import parse_knobs
-from sparqc.declared.targets import default_profile, profile
+from sparqc.declared.targets import Precision, Profile, default_profile, profile
 from sparqc.errors import UsageError, did_you_mean
 from sparqc.ir.boundary import BoundaryTypes
 from sparqc.ir.graph import Graph, Level
@@ -71,7 +71,7 @@ def new_job(
     # Before the model is captured, which takes seconds:
     pipeline.for_level(level)[0].check(level)
     target = profile(options.target) if options.target else default_profile()
-    precision = target.require_precision(options.float)
+    precision = _precision(options.float, target, pipeline)
     boundary = BoundaryTypes.parse(options.io)
     _check_carried_out("--float fp16", options.float == "fp16", "float", pipeline)
     _check_carried_out(f"--io {options.io}", not boundary.is_plain, "io", pipeline)
@@ -99,8 +99,9 @@ def new_job(
         exclude=(*options.exclude, *floats),
         dense=(*options.dense, *dense),
         sparse=sparse,
-        quantizes=any(step.cls.places_quantizers for step in pipeline.steps),
+        quantizes=pipeline.quantizes,
         precision=precision,
+        precision_asked=bool(options.float),
         boundary=boundary,
         knobs=parse_knobs(",".join(options.knobs)),
         ranks=ranks,
@@ -125,11 +126,21 @@ def _check_skipped(names: Iterable[str], pipeline: pipelines.Pipeline, rules: Ru
             )
 
 
+def _precision(
+    wish: Literal["", "fp32", "fp16"], target: Profile, pipeline: pipelines.Pipeline
+) -> Precision:
+    """The type of what is not quantized; where nothing is, or no pass sets it, and nobody asked for
+    another, that of the model."""
+    if wish or (pipeline.quantizes and pipeline.carries_out("float")):
+        return target.require_precision(wish)
+    return "fp32"
+
+
 def _check_carried_out(
     setting: str, is_set: bool, option: str, pipeline: pipelines.Pipeline
 ) -> None:
     """Raises UsageError for a wish that no pass of the pipeline looks at."""
-    if is_set and not any(option in step.cls.carries_out for step in pipeline.steps):
+    if is_set and not pipeline.carries_out(option):
         able = ", ".join(n for n, cls in passes().items() if option in cls.carries_out)
         raise UsageError(
             f"{setting}: no pass of the pipeline does that: {pipeline}",

@@ -132,6 +132,15 @@ class Pipeline:
         """Every step in the order of the text, those inside `repeat` once."""
         return chain.from_iterable(item.steps for item in self.items)
 
+    @property
+    def quantizes(self) -> bool:
+        """Whether a pass places quantizers."""
+        return any(step.cls.places_quantizers for step in self.steps)
+
+    def carries_out(self, option: str) -> bool:
+        """Whether a pass looks at an option of the compile."""
+        return any(option in step.cls.carries_out for step in self.steps)
+
     def check(self, level: Level) -> Level:
         """The level of the graph after the pipeline has run on one of `level`.
 

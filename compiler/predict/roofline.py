@@ -73,7 +73,8 @@ def estimate(engine: PredictedEngine, gpu: Gpu) -> Estimate:
     dense, sparse = (sum(kernel_seconds(k, gpu, s) for k in kernels) for s in (False, True))
     least = [sum(least_seconds(k, gpu, s) for k in kernels) for s in (False, True)]
     waiting = sum(traffic_seconds(k, gpu, False) for k in kernels if _waits(k, gpu))
-    notes = tuple(_notes(engine, gpu, target))
+    int8 = any(k.int8 and k.macs for k in engine.kernels)
+    notes = tuple(gpu_notes(gpu, target, int8))
     return Estimate(gpu, Times(dense, sparse), Times(*least), waiting, notes)
 
 
@@ -82,10 +83,12 @@ def _waits(kernel: PredictedKernel, gpu: Gpu) -> bool:
     return traffic_seconds(kernel, gpu, False) >= arithmetic_seconds(kernel, gpu, False)
 
 
-def _notes(engine: PredictedEngine, gpu: Gpu, target: Profile | None) -> Iterator[str]:
+def gpu_notes(gpu: Gpu, target: Profile | None, int8: bool) -> Iterator[str]:
+    """What a person should know who asks for times on a GPU, of an engine that multiplies in INT8
+    or that does not."""
     if gpu.borrowed:
         yield gpu.borrowed
-    if gpu.loses_to_fp8 and any(k.int8 and k.macs for k in engine.kernels):
+    if gpu.loses_to_fp8 and int8:
         yield gpu.loses_to_fp8
     if gpu.jetpack and target is not None and not target.jetpack:
         others = " or ".join(name for name, found in profiles().items() if found.jetpack)

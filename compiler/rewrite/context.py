@@ -77,6 +77,8 @@ class Context:
     knobs: Mapping[str, str] = field(default_factory=dict)
     #: The type of the operators that are not quantized.
     precision: Precision = "fp32"
+    #: Whether a person asked for it, so that what stands against it is an error, no remark.
+    precision_asked: bool = False
     #: The element types that a person wants of inputs and outputs.
     boundary: BoundaryTypes = field(default_factory=BoundaryTypes)
     #: The scale of each input and output that is INT8 codes now, by its name.

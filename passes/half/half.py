@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sparqc.errors import SparqcError
 from sparqc.ir.graph import Graph, Node, Value
 from sparqc.ir.layer_names import name_of
-from sparqc.ir.quantizers import CONVERSIONS
+from sparqc.ir.quantizers import CONVERSIONS, reads_codes_only
 from sparqc.match.cover import cover
 from sparqc.match.match import Matcher
 from sparqc.passes.half.casts import Typing, Writer
@@ -43,18 +44,22 @@ class HalfConversion:
     clamped: tuple[str, ...] = ()
     #: How many were inserted.
     casts: int = 0
+    #: Why everything stays in FP32, where the target alone would have it otherwise.
+    refused: str = ""
 
 
 @register
 @dataclass(frozen=True)
 class Half(Pass):
     """Convert the float operators to FP16, where `--float fp16` or the target asks for it.
+    The target alone does where others are quantized, and gives way where it cannot be.
 
     Every value, weight and scale gets one type, as a strongly typed network wants it.  A Q or DQ
     has the type of its float side, so no Cast stands between it and its operator.  In FP32 stay
     what the family `keep_fp32` of the pattern files names, what exceeds `largest` on the example
-    inputs, what FP16 cannot hold (constants, scales, integers), what has no FP16 form, and what
-    `keep` selects, as `--exclude` does.  The kernels around them follow where that saves Casts.
+    inputs and on samples of the first calibration batches, what FP16 cannot hold (constants,
+    scales, integers), what has no FP16 form, and what `keep` selects, as `--exclude` does.  The
+    kernels around them follow where that saves Casts.
     """
 
     name = "half"
@@ -69,7 +74,13 @@ class Half(Pass):
         """Convert; returns the number of operators that are FP16 now."""
         if context.precision == "fp32":
             return 0
-        _prepare_scales(graph, context)
+        try:
+            _prepare_scales(graph, context)
+        except SparqcError as error:
+            if context.precision_asked:
+                raise
+            context.facts.put(HalfConversion(refused=error.message))
+            return 0
         signatures = {
             n: signature_of(n, context.table) for n in graph.nodes if n.op not in CONVERSIONS
         }
@@ -147,8 +158,10 @@ class _Spread:
                 self.reasons.setdefault(node, reason)
 
     def _saves(self, unit: Unit) -> bool:
-        """Whether FP32 takes fewer Casts; what has weights runs faster in FP16 all the same."""
-        if any(self.context.table.has(n.op, "weighted") for n in unit):
+        """Whether FP32 takes fewer Casts; what multiplies floats runs faster in FP16 all the same,
+        while an INT8 kernel writes either."""
+        table = self.context.table
+        if any(table.has(n.op, "weighted") and not reads_codes_only(n, table) for n in unit):
             return False
         values = list(_values_around(unit))
         before = sum(self._casts(v) for v in values)

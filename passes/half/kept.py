@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from typing import cast
 
 import numpy as np
@@ -26,6 +27,8 @@ from sparqc.rewrite.context import Batch, Context
 LARGEST, LEAST = float(np.finfo(np.float16).max), float(np.finfo(np.float16).tiny)
 #: A bound that is added to something may become no larger than this, so that the sum stays finite.
 ADDEND = LARGEST / 2
+#: How many calibration batches are looked at for values that FP16 does not hold.
+BATCHES = 4
 _INTEGERS = ("i16", "i32", "i64")
 
 Reasons = Iterator[tuple[Node, str]]
@@ -92,12 +95,11 @@ class Kept:
         """What reads or gives a value that is too large on the example inputs."""
         for value, seen in self._observed().items():
             if seen > (LARGEST if value in self._masks else self.largest):
-                reason = f"{value_name(value)} reaches {seen:.3g} on the example inputs"
+                reason = f"{value_name(value)} reaches {seen:.3g} on the inputs that were tried"
                 yield from ((n, reason) for n in _around(value))
 
     def _observed(self) -> dict[Value, float]:
         """max|x| of every computed FP32 value on the example inputs; nothing without these."""
-        batch = self._batch()
         values = [v for n in self.graph.nodes for v in n.outputs if v.type.dtype == FULL]
         found = {v: 0.0 for v in values}
 
@@ -105,17 +107,22 @@ class Kept:
             finite = largest_magnitude(array)
             found[value] = max(found[value], finite if np.isfinite(finite) else 0.0)
 
-        if batch and values:
-            Observer(self.graph, values, self.context.table).run(batch, show)
+        if values:
+            observer = Observer(self.graph, values, self.context.table)
+            for batch in self._batches():
+                observer.run(batch, show)
         return found
 
-    def _batch(self) -> Batch:
-        given = self.context.example
-        if not len(given):
-            return ()
-        return encode(
-            first_samples(given, self.graph.inputs), ends_of(self.graph), self.context.scales
+    def _batches(self) -> Iterator[Batch]:
+        """A few samples of the example inputs and of the first calibration batches."""
+        context, ends = self.context, ends_of(self.graph)
+        given = (
+            context.calibration() if context.calibration and not context.random_calibration else ()
         )
+        for batch in chain([context.example], islice(given, BATCHES)):
+            if len(batch):
+                few = first_samples(batch, self.graph.inputs)
+                yield encode(few, ends, context.scales)
 
     # -- constants ---------------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ from sparqc.match.match import Matcher
 from sparqc.match.payoff import unlikely_to_pay
 from sparqc.numerics.two_four import is_two_four
 from sparqc.passes.masks.pruning import Mask
+from sparqc.passes.place.decide import Decider
 from sparqc.passes.select import UNLIKELY_TO_PAY, select
 from sparqc.rewrite.context import Context
 
@@ -81,6 +82,7 @@ def _candidates(graph: Graph, context: Context, words: Sequence[str]) -> Iterato
         return
     matcher = Matcher(context.rules, context.table, context.target.name)
     covered = cover(graph, matcher, context.rules.placing(graph.level, context.target.name))
+    gains = _Gains(graph, covered, matcher, context) if UNLIKELY_TO_PAY in words else None
     for found in layers:
         if found.node in excluded:
             reason = f"excluded by --exclude {excluded[found.node]}"
@@ -88,8 +90,8 @@ def _candidates(graph: Graph, context: Context, words: Sequence[str]) -> Iterato
             reason = f"kept dense by --dense {dense[found.node]}"
         else:
             reason = _refusal(covered, found, matcher)
-            if not reason and UNLIKELY_TO_PAY in words and found.node not in wanted:
-                reason = _gains_nothing(covered, found, matcher, context)
+            if not reason and gains and found.node not in wanted:
+                reason = gains.refusal(found)
         shape = np.shape(cast(Array, constant_value(found.weight, context.table)))
         yield SparseLayer(found.node, found.weight, found.reduction_axis, shape, reason)
 
@@ -107,18 +109,45 @@ def _refusal(covered: Cover, found: Weighted, matcher: Matcher) -> str:
     return failed[1] if failed else ""
 
 
-def _gains_nothing(covered: Cover, found: Weighted, matcher: Matcher, context: Context) -> str:
-    """Why 2:4 is unlikely to pay for a layer that may be sparse; "" where it may pay, and where
-    its weight is 2:4 already, so that pruning costs nothing."""
-    match = covered.of(found.node)
-    assert match is not None
-    fusion = cast(FusionDecl, match.decl)
-    int8 = context.quantizes and failing(fusion.int8_where, match, matcher) is None
-    missed = unlikely_to_pay(fusion, match, matcher, 1 if int8 else _float_bytes(found, context))
-    if missed is None:
-        return ""
-    weight = cast(Array, constant_value(found.weight, context.table))
-    return "" if is_two_four(weight, found.reduction_axis) else f"unlikely to pay: {missed[1]}"
+class _Gains:
+    """Whether a layer that may be sparse is likely to be faster for it."""
+
+    def __init__(self, graph: Graph, covered: Cover, matcher: Matcher, context: Context) -> None:
+        self._covered, self._matcher, self._context = covered, matcher, context
+        # What runs in INT8, and what writes codes, follows from the plan that `place` will make.
+        self._plan = Decider(graph, context) if context.quantizes else None
+        slots = self._plan.requests() if self._plan else {}
+        self._codes = self._plan.wanted(slots) if self._plan else set()
+
+    def refusal(self, found: Weighted) -> str:
+        """Why 2:4 is unlikely to pay; "" where it may, and where the weight is 2:4 already, so
+        that pruning costs nothing."""
+        reason = self._float_output(found) or self._slow_kernel(found)
+        if not reason:
+            return ""
+        weight = cast(Array, constant_value(found.weight, self._context.table))
+        return "" if is_two_four(weight, found.reduction_axis) else f"unlikely to pay: {reason}"
+
+    def _float_output(self, found: Weighted) -> str:
+        """Sparse INT8 kernels write codes; a fusion that wants them gets its quantizer anyway."""
+        if self._plan is None or not self._is_int8(found):
+            return ""
+        decision = self._plan.owners[found.node]
+        value = decision.match.root.output
+        if decision.fusion.sparse_outputs or value in self._codes:
+            return ""
+        return "it writes an output of the graph" if value.is_output else "it is read in float"
+
+    def _slow_kernel(self, found: Weighted) -> str:
+        match = self._covered.of(found.node)
+        assert match is not None
+        width = 1 if self._is_int8(found) else _float_bytes(found, self._context)
+        missed = unlikely_to_pay(cast(FusionDecl, match.decl), match, self._matcher, width)
+        return missed[1] if missed else ""
+
+    def _is_int8(self, found: Weighted) -> bool:
+        decision = self._plan.owners.get(found.node) if self._plan else None
+        return decision is not None and not decision.reason
 
 
 def _float_bytes(found: Weighted, context: Context) -> int:

@@ -89,7 +89,8 @@ ADA = (f"multiprocessors={PROJECTIONS.gpu.sms}", f"l2_cache={PROJECTIONS.gpu.l2:
 
 @pytest.mark.parametrize("seen", PROJECTIONS.kernels, ids=lambda seen: f"{seen.k}x{seen.c}")
 def test_matrix_products_of_few_rows_pay_by_their_weights(seen):
-    assert product(seen.rows, seen.k, seen.c, ADA).pays.holds is seen.sparse
+    # Of k the source says nothing but that it does not stand among those that ran sparse.
+    assert product(seen.rows, seen.k, seen.c, ADA).pays.holds is bool(seen.sparse)
 
 
 @pytest.mark.parametrize(("side", "pays"), [(192, False), (256, True), (512, True)])

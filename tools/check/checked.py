@@ -24,6 +24,7 @@ from sparqc.passes.check.lost_layers import lost_layers
 from sparqc.passes.difference.differences import compared
 from sparqc.passes.difference.sparse import sparse_findings
 from sparqc.predict.predict import predict_graph
+from sparqc.predict.roofline import gpu_notes
 from sparqc.rewrite.context import Context
 from sparqc.tools.engine.onnx_source import read_source
 from sparqc.tools.explain.prediction import sized
@@ -46,6 +47,8 @@ class Checked:
     layers: int
     int8_layers: int
     sparse_layers: int
+    #: What is to know of the GPU that prices are for, where a person named one.
+    gpu_notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for `--json`."""
@@ -54,6 +57,7 @@ class Checked:
             "layers": self.layers,
             "int8_layers": self.int8_layers,
             "sparse_layers": self.sparse_layers,
+            "gpu_notes": list(self.gpu_notes),
             "findings": [finding.to_json() for finding in self.findings],
         }
 
@@ -105,6 +109,8 @@ def check_proto(model: onnx.ModelProto, asked: Asked | None = None) -> Checked:
             sparse = _whatever_the_batch(sparse, model, options)
         found += [*differences.placement, *sparse]
     rows = layer_rows(graph, context)
+    int8_layers = sum(row.int8 for row in rows)
+    notes = gpu_notes(priced_for, context.target, int8_layers > 0) if asked.gpu else ()
     return Checked(
         model=model,
         options=options,
@@ -112,8 +118,9 @@ def check_proto(model: onnx.ModelProto, asked: Asked | None = None) -> Checked:
         context=context,
         findings=tuple(_with_node_names(found, model)),
         layers=len(rows),
-        int8_layers=sum(row.int8 for row in rows),
+        int8_layers=int8_layers,
         sparse_layers=sum(row.sparse for row in rows),
+        gpu_notes=tuple(notes),
     )
 
 

@@ -23,7 +23,7 @@ FAIL_ON = {"error": {"error"}, "slow": {"error", "slow"}, "note": {"error", "slo
 @click.command("check")
 @click.argument("file", type=click.Path(path_type=Path))
 @recorded_options
-@click.option("--gpu", default="", metavar="NAME", help="The GPU that prices are for: a40, t4, ...")
+@click.option("--gpu", default="", metavar="NAME", help="The GPU of prices, and of where 2:4 pays.")
 @click.option(
     "--batch",
     type=click.IntRange(min=1),

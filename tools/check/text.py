@@ -24,6 +24,8 @@ def checked_lines(file: str, checked: Checked) -> Iterator[Text]:
         f"layers with weights: {checked.layers}, in INT8: {checked.int8_layers}, "
         f"sparse 2:4: {checked.sparse_layers}"
     )
+    for note in checked.gpu_notes:
+        yield Text(f"note on the GPU: {note}")
     for group in groups(checked.findings):
         yield from _group_lines(group)
     yield Text(summary(checked.findings))

@@ -77,7 +77,8 @@ _PATH = click.Path(path_type=Path)
     "gpu_names",
     multiple=True,
     metavar="NAME",
-    help="Estimate for this GPU: a40, t4, rtx-4090, ...  Repeat it for several; `all` for all.",
+    help="Estimate for this GPU: a40, t4, rtx-4090, ...  Repeat it for several; `all` for all.  "
+    "One alone also decides where 2:4 pays.",
 )
 @click.option("--batch", type=int, help="The batch, where it is free; 8 without it.")
 @click.option(

@@ -31,6 +31,8 @@ class OperatorTypes:
     kept: tuple[KeptOperator, ...] = ()
     #: Constants that were clamped to the range of FP16.
     clamped: tuple[str, ...] = ()
+    #: Why all floats are FP32 where the target prefers FP16.
+    refused: str = ""
     #: Inputs and outputs whose type was to be changed.
     ends: tuple[End, ...] = ()
 
@@ -51,6 +53,7 @@ def operator_types(graph: Graph, context: Context) -> OperatorTypes:
         casts=sum(node.op == "nn.cast" for node in graph.nodes),
         kept=kept,
         clamped=half.clamped,
+        refused=half.refused,
         ends=tuple(
             replace(end, scale=context.scales.get(end.name))
             for end in context.facts.get(BoundaryEnds, BoundaryEnds()).ends
@@ -67,7 +70,9 @@ def _type_of(node: Node, context: Context) -> str:
 
 
 def type_lines(types: OperatorTypes) -> Iterator[str]:
-    """What a person reads of it; nothing where all floats are FP32."""
+    """What a person reads of it; nothing where all floats are FP32 as the target has them."""
+    if types.refused:
+        yield f"all floats stay FP32: {types.refused}"
     if not types.fp16:
         return
     casts = f"{types.casts} Cast{'' if types.casts == 1 else 's'}"

@@ -17,8 +17,18 @@ from sparqc.passes.on_data.batches import calibration_batches
 from sparqc.rewrite.context import Batch
 from sparqc.tools.model.evaluation import Reference
 from sparqc.tools.model.loading import LoadedModel
+from sparqc.tools.sensitivity.parts import (
+    ALL,
+    FOLDS,
+    HELD_OUT,
+    Estimate,
+    Part,
+    mixed,
+    rows,
+    samples_of,
+)
 from sparqc.tools.sensitivity.study import Study
-from sparqc.tools.sensitivity.sweep import BatchState, Sweep
+from sparqc.tools.sensitivity.sweep import OUTPUT_ROOM, Answer, BatchState, Sweep, digest
 
 #: The metric that every network has.
 SNR = "snr"
@@ -26,10 +36,15 @@ SNR = "snr"
 
 @dataclass(frozen=True)
 class Score:
-    """What a network reaches: the metric, None where it is the noise, and noise over signal."""
+    """What a network reaches: the metric, None where it is the noise, and noise over signal.
+
+    Of a part of the samples it is what all of them would give if they were like that part.
+    """
 
     noise: float
     metric: float | None = None
+    #: How much it was measured on: samples, or the signal of the outputs.
+    weight: float = 0.0
 
     @property
     def snr(self) -> float:
@@ -57,6 +72,8 @@ class Judge:
         self.evaluation: Sweep | None = None
         self.name, self.baseline = SNR, Score(0.0)
         self.others: tuple[str, ...] = ()
+        #: How many samples a network is measured on.
+        self.samples = 0
         self._evaluate = None if choice.name == SNR else loaded.evaluate
         if self._evaluate is None and choice.name not in (None, SNR):
             raise UsageError(
@@ -81,16 +98,20 @@ class Judge:
         whole = self.calibration.behind(self.study.plain)
         limit = self.choice.batches
         for _, batch in calibration_batches(self.study.plain, context, limit):
-            self.calibration.add(batch, whole.of(None, batch), keep=True)
+            outputs = whole.of(None, batch)
+            self.samples += samples_of(batch, outputs)
+            self.calibration.add(batch, outputs, keep=True)
 
     # -- evaluate() --------------------------------------------------------------------------
 
     def _start(self) -> None:
         sweep = Sweep(self.study.plain, self.table)
         whole = sweep.behind(self.study.plain)
+        self.samples = 0
 
         def run(_: int, batch: Batch) -> list[Array]:
             outputs = whole.of(None, batch)
+            self.samples += samples_of(batch, outputs)
             sweep.add(batch, outputs, keep=False)
             return outputs
 
@@ -144,32 +165,75 @@ class Judge:
             if sweep is not None:
                 sweep.move_to(index)
 
-    def score(self, graph: Graph, what: str, *, whole: bool = False) -> Score:
+    @property
+    def splits(self) -> bool:
+        """Whether there are samples enough to choose on some and to judge on others."""
+        return self.samples >= 2 * FOLDS
+
+    def score(self, graph: Graph, what: str, *, whole: bool = False, part: Part = ALL) -> Score:
         """What a network reaches; `whole` where it differs from the float one everywhere.
 
         Raises SparqcError where it fails, or the metric is no finite number; `what` names it.
         """
+        states, answer = self._answer(graph, whole)
+        return self._score(states, answer.of, what, part)
+
+    def held_out(self, graph: Graph, what: str) -> Estimate:
+        """What a network that differs from the float one everywhere loses on the samples that no
+        choice was made on.  Raises as `score`."""
+        states, answer = self._answer(graph, whole=True)
+        of = _remembered(answer.of)
+        parts = [self._score(states, of, what, Part((fold,))) for fold in HELD_OUT.folds]
+        scores = [score for score in parts if score.weight]
+        return Estimate.of([self.loss(s) * s.weight for s in scores], [s.weight for s in scores])
+
+    def _answer(self, graph: Graph, whole: bool) -> tuple[list[BatchState], Answer]:
         sweep = self.evaluation or self.calibration
-        if whole:
-            sweep = Sweep(sweep.graph, sweep.table, states=sweep.states)
-            answer = sweep.behind(graph)
-            states = [BatchState(c.digest, c.batch, c.outputs, None) for c in sweep.states]
-        else:
-            answer, states = sweep.behind(graph), sweep.states
-        noise = _Noise()
+        if not whole:
+            return sweep.states, sweep.behind(graph)
+        sweep = Sweep(sweep.graph, sweep.table, states=sweep.states)
+        states = [BatchState(c.digest, c.batch, c.outputs, None) for c in sweep.states]
+        return states, sweep.behind(graph)
+
+    def _score(self, states: list[BatchState], of: _Of, what: str, part: Part) -> Score:
+        noise, seen, picked = _Noise(), 0, 0
+
+        def outputs_of(state: BatchState | None, batch: Batch | None) -> list[Array]:
+            nonlocal seen, picked
+            outputs = of(state, batch)
+            expected = None if state is None else state.outputs
+            given = batch if batch is not None else state.batch if state else None
+            if expected is None and part is not ALL:
+                expected = self._plain(given)
+            if expected is None or given is None:
+                return outputs
+            alike = all(a.shape == b.shape for a, b in zip(expected, outputs, strict=True))
+            mask = part.picks(seen, samples_of(given, expected) if alike else 1)
+            seen, picked = seen + len(mask), picked + int(mask.sum())
+            if alike:  # else evaluate() asked for something else this time
+                noise.add(rows(expected, mask), rows(outputs, mask))
+            return mixed(expected, outputs, mask)
+
         if self.evaluation is None:
             for state in states:
-                noise.add(state, answer.of(state))
-            return Score(noise.ratio)
+                outputs_of(state, None)
+            return Score(noise.ratio, weight=noise.signal)
 
         def run(number: int, batch: Batch) -> list[Array]:
-            state = states[number] if number < len(states) else None
-            outputs = answer.of(state, batch)
-            noise.add(state, outputs)
-            return outputs
+            return outputs_of(states[number] if number < len(states) else None, batch)
 
-        number = self._number(self._figures(run), what)
-        return Score(noise.ratio, number)
+        reached = self._number(self._figures(run), what)
+        if part is not ALL:
+            assert self.baseline.metric is not None
+            change = reached - self.baseline.metric
+            reached = self.baseline.metric + change * seen / picked if picked else reached
+        return Score(noise.ratio, reached, picked)
+
+    def _plain(self, batch: Batch | None) -> list[Array]:
+        """What the float network gives."""
+        assert batch is not None
+        sweep = Sweep(self.study.plain, self.table)
+        return sweep.behind(self.study.plain).of(None, batch)
 
     def loss(self, score: Score) -> float:
         """How much is lost against the float network: points of the metric, or noise over signal,
@@ -186,23 +250,42 @@ class Judge:
             yield answer.of(state)[0]
 
 
+_Of = Callable[[BatchState | None, Batch | None], list[Array]]
+
+
+def _remembered(of: _Of) -> _Of:
+    """The same, each batch run once as long as there is room for its outputs."""
+    known: dict[bytes, list[Array]] = {}
+    taken = 0
+
+    def found(state: BatchState | None, batch: Batch | None) -> list[Array]:
+        nonlocal taken
+        key = digest(batch) if batch is not None else state.digest if state else b""
+        if key in known:
+            return known[key]
+        outputs = of(state, batch)
+        size = sum(y.nbytes for y in outputs)
+        if taken + size <= OUTPUT_ROOM:
+            known[key] = outputs
+            taken += size
+        return outputs
+
+    return found
+
+
 class _Noise:
     """Noise over signal of all outputs of all batches."""
 
     def __init__(self) -> None:
-        self._signal = self._noise = 0.0
+        self.signal = self._noise = 0.0
 
-    def add(self, state: BatchState | None, outputs: list[Array]) -> None:
-        """Compare with what the float network gave, where that was kept."""
-        if state is None or state.outputs is None:
-            return
-        for expected, actual in zip(state.outputs, outputs, strict=True):
-            if expected.shape != actual.shape:
-                continue  # evaluate() asked for something else this time
-            a, b = expected.astype(np.float64), actual.astype(np.float64)
+    def add(self, expected: list[Array], actual: list[Array]) -> None:
+        """Compare with what the float network gave."""
+        for ideal, found in zip(expected, actual, strict=True):
+            a, b = ideal.astype(np.float64), found.astype(np.float64)
             there = np.isfinite(a)
             a, b = a[there], b[there]
-            self._signal += float((a * a).sum())
+            self.signal += float((a * a).sum())
             with np.errstate(invalid="ignore", over="ignore"), suppress(OverflowError):
                 self._noise += float(((a - b) ** 2).sum())
 
@@ -211,4 +294,4 @@ class _Noise:
         """Infinite where an output is not finite."""
         if not math.isfinite(self._noise):
             return math.inf
-        return self._noise / max(self._signal, 1e-300)
+        return self._noise / max(self.signal, 1e-300)

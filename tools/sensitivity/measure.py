@@ -12,6 +12,7 @@ from sparqc.ir.graph import Array, Value
 from sparqc.ir.weighted import weight_of
 from sparqc.passes.on_data.batch_statistics import Moments
 from sparqc.tools.sensitivity.judge import Judge, Score
+from sparqc.tools.sensitivity.parts import ALL, Part
 from sparqc.tools.sensitivity.study import Masked, Study, StudyLayer
 from sparqc.tools.sensitivity.variant import Weights, variant
 
@@ -33,8 +34,8 @@ class LayerLoss:
         return found
 
 
-def measure(study: Study, judge: Judge) -> list[LayerLoss]:
-    """Each layer's scores, in the order of the network.
+def measure(study: Study, judge: Judge, part: Part = ALL) -> list[LayerLoss]:
+    """Each layer's scores on a part of the samples, in the order of the network.
 
     Raises SparqcError where a variant fails, or its metric is no number.
     """
@@ -43,15 +44,15 @@ def measure(study: Study, judge: Judge) -> list[LayerLoss]:
     found: dict[StudyLayer, LayerLoss] = {}
     for done, layer in enumerate(sorted(study.layers, key=starts.__getitem__)):
         judge.move_to(starts[layer])
-        found[layer] = _measured(layer, study, judge)
+        found[layer] = _measured(layer, study, judge, part)
         study.context.progress(done + 1, len(study.layers), "layers")
     return [found[layer] for layer in study.layers]
 
 
-def _measured(layer: StudyLayer, study: Study, judge: Judge) -> LayerLoss:
+def _measured(layer: StudyLayer, study: Study, judge: Judge, part: Part) -> LayerLoss:
     def score(int8: bool, weights: Iterable[Weights], what: str) -> Score:
         graph = variant(study, layer, int8, list(weights))
-        return judge.score(graph, f"{layer.title} {what}")
+        return judge.score(graph, f"{layer.title} {what}", part=part)
 
     weights = [masked_weights(mask, layer, study, judge) for mask in layer.masked]
     quantized = bool(layer.slots)

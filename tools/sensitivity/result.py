@@ -11,6 +11,7 @@ from sparqc.job.layers import Keep
 from sparqc.tools.sensitivity.choice import Budget, Choice, Way
 from sparqc.tools.sensitivity.judge import SNR, Score
 from sparqc.tools.sensitivity.measure import LayerLoss
+from sparqc.tools.sensitivity.parts import Estimate
 from sparqc.tools.sensitivity.together import Point
 
 
@@ -39,6 +40,12 @@ class Scale:
         assert self.baseline.metric is not None
         return self.baseline.metric + (loss if self.lower_is_better else -loss)
 
+    def interval(self, estimate: Estimate) -> tuple[float, float]:
+        """The lowest and the highest metric that the true one is between, with 95 %."""
+        ends = (estimate.loss - estimate.error, estimate.loss + estimate.error)
+        low, high = sorted(self.reached(loss) for loss in ends)
+        return low, high
+
     def of(self, score: Score) -> float:
         """The metric that a network reaches."""
         return score.snr if score.metric is None else score.metric
@@ -52,13 +59,24 @@ class Scale:
 
 
 @dataclass(frozen=True)
+class HeldOut:
+    """What a choice loses on the samples that it was not made on, and what it may lose there."""
+
+    estimate: Estimate
+    limit: float
+
+
+@dataclass(frozen=True)
 class Target:
     """What the choice has to keep to."""
 
     budget: Budget
     #: Points, or noise over signal, that a choice may lose at most.
     limit: float
+    #: Whether it does, on the samples that it was made on.
     reached: bool
+    #: None where there were too few samples to hold some back.
+    held_out: HeldOut | None = None
 
 
 @dataclass(frozen=True)
@@ -83,6 +101,8 @@ class Result:
     together: Mapping[str, Point] = field(default_factory=dict)
     chosen: Target | None = None
     notes: tuple[str, ...] = ()
+    #: How many samples the metric was measured on; where some are held out, half of them chose.
+    samples: int = 0
 
     @property
     def ranked(self) -> list[LayerLoss]:
@@ -147,7 +167,22 @@ class Result:
             return None
         least = _finite(self.scale.reached(self.chosen.limit))
         found = {"budget": str(self.chosen.budget), "reached": self.chosen.reached}
-        return {**found, f"limit_{self.scale.name}": least}
+        held_out = self.chosen.held_out
+        return {
+            **found,
+            f"limit_{self.scale.name}": least,
+            "samples": self.samples,
+            "held_out": held_out and self._held_out(held_out),
+        }
+
+    def _held_out(self, held_out: HeldOut) -> dict[str, Any]:
+        low, high = self.scale.interval(held_out.estimate)
+        return {
+            self.scale.name: _finite(self.scale.reached(held_out.estimate.loss)),
+            "low": _finite(low),
+            "high": _finite(high),
+            f"limit_{self.scale.name}": _finite(self.scale.reached(held_out.limit)),
+        }
 
 
 def _finite(value: float) -> float | None:

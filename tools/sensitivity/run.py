@@ -20,7 +20,8 @@ from sparqc.tools.sensitivity.choice import (
 )
 from sparqc.tools.sensitivity.judge import Judge, MetricChoice, Score
 from sparqc.tools.sensitivity.measure import LayerLoss, measure
-from sparqc.tools.sensitivity.result import Result, Scale, Target
+from sparqc.tools.sensitivity.parts import ALL, CHOICE, FOLDS, HELD_OUT, Part
+from sparqc.tools.sensitivity.result import HeldOut, Result, Scale, Target
 from sparqc.tools.sensitivity.speed import Speed
 from sparqc.tools.sensitivity.study import Study, study
 from sparqc.tools.sensitivity.together import Point, Together
@@ -48,7 +49,8 @@ def sensitivity(opened: Opened, options: SensitivityOptions) -> Result:
     found = study(job)
     judge = Judge(found, opened.loaded, options.metric)
     _check_budget(options.budget, judge)
-    rows = measure(found, judge)
+    part = CHOICE if options.budget is not None and judge.splits else ALL
+    rows = measure(found, judge, part)
     speed = Speed(found, job, options.gpu, options.batch)
     ways = {row.layer.name: _ways(row, judge, speed) for row in rows}
     scale = Scale(judge.name, judge.baseline, options.metric.lower_is_better)
@@ -65,11 +67,13 @@ def sensitivity(opened: Opened, options: SensitivityOptions) -> Result:
         float_seconds=speed.seconds(dict.fromkeys(planned, "float")),
         keeps=planned,
         excluded=tuple((row.module, row.name) for row in found.excluded),
-        notes=tuple(_notes(opened, found, judge, speed)),
+        notes=tuple(_notes(opened, found, judge, speed, options)),
+        samples=judge.samples,
     )
     if options.budget is None and not options.frontier:
         return result
-    return _Chooser(found, Together(found, job, judge), judge, speed, result).chosen(options.budget)
+    together = Together(found, job, judge)
+    return _Chooser(found, together, judge, speed, result, part).chosen(options.budget)
 
 
 def _check_budget(budget: Budget | None, judge: Judge) -> None:
@@ -102,11 +106,18 @@ def _ways(row: LayerLoss, judge: Judge, speed: Speed) -> list[Way]:
     ]
 
 
-def _notes(opened: Opened, found: Study, judge: Judge, speed: Speed) -> list[str]:
+def _notes(
+    opened: Opened, found: Study, judge: Judge, speed: Speed, options: SensitivityOptions
+) -> list[str]:
     notes = [*opened.notes, *speed.notes]
     if judge.others and judge.choice.name is None:
         others = ", ".join(judge.others)
         notes.append(f"the first of what evaluate() gives; --metric chooses another: {others}")
+    if options.budget is not None and not judge.splits:
+        notes.append(
+            f"chosen and judged on the same {judge.samples} samples, so what is reached elsewhere "
+            f"may be less: with {2 * FOLDS} or more every second one judges"
+        )
     if found.apart:
         passes = ", ".join(found.apart)
         notes.append(f"not part of a layer's own loss, only of what is measured together: {passes}")
@@ -122,6 +133,8 @@ class _Chooser:
     judge: Judge
     speed: Speed
     result: Result
+    #: The samples that are chosen on; what is reported is measured on the others, if there are any.
+    part: Part
 
     def chosen(self, budget: Budget | None) -> Result:
         """The result with the path, the choices that were measured, and the one that was made."""
@@ -134,30 +147,42 @@ class _Chooser:
             points["dense INT8"] = self._point(dense, "dense INT8")
         keeps, target = self.result.keeps, None
         if budget is not None:
-            limit = self._limit(budget, points)
+            limit = self._limit(budget, dense, self.part)
             found = search(
                 len(choices),
                 first_within(choices, limit),
                 limit,
                 lambda i: self.judge.loss(self._measured(choices[i])[1]),
             )
-            target = Target(budget, limit, found.reached)
             points["chosen"] = self._point(choices[found.index].keeps, "the choice")
             keeps = points["chosen"].keeps
+            target = Target(budget, limit, found.reached, self._held_out(budget, dense, keeps))
         return replace(self.result, keeps=keeps, path=choices, together=points, chosen=target)
 
-    def _limit(self, budget: Budget, points: Mapping[str, Point]) -> float:
+    def _held_out(
+        self, budget: Budget, dense: Mapping[str, Keep], keeps: Mapping[str, Keep]
+    ) -> HeldOut | None:
+        """What the choice loses where it was not made; None where all samples chose."""
+        if self.part is ALL:
+            return None
+        limit = self._limit(budget, dense, HELD_OUT)
+        estimate = self.together.held_out(keeps, "the choice")
+        return HeldOut(estimate, limit)
+
+    def _limit(self, budget: Budget, dense: Mapping[str, Keep], part: Part) -> float:
         """Points, or the noise that is so many dB above that of the dense INT8 network: the float
         network has none to compare with."""
         if budget.unit == "points":
             return budget.amount
-        return float(points["dense INT8"].score.noise * 10 ** (budget.amount / 10))
+        noise = self.together.measure(dense, "dense INT8", part)[1].noise
+        return float(noise * 10 ** (budget.amount / 10))
 
     def _measured(self, choice: Choice) -> tuple[dict[str, Keep], Score]:
-        return self.together.measure(choice.keeps, "a choice")
+        return self.together.measure(choice.keeps, "a choice", self.part)
 
     def _point(self, keeps: Mapping[str, Keep], what: str) -> Point:
-        found, score = self.together.measure(keeps, what)
+        part = ALL if self.part is ALL else HELD_OUT
+        found, score = self.together.measure(keeps, what, part)
         return Point(found, score, self.speed.seconds(found))
 
     def _path(self) -> list[Choice]:

@@ -12,7 +12,7 @@ from rich.table import Table
 from sparqc.tools.report.tables import operator_text, plain_table, shape_text
 from sparqc.tools.sensitivity.judge import Score
 from sparqc.tools.sensitivity.measure import LayerLoss
-from sparqc.tools.sensitivity.result import Result, Scale
+from sparqc.tools.sensitivity.result import HeldOut, Result, Scale, Target
 from sparqc.tools.sensitivity.together import Point
 from sparqc.tools.terminal.console import show
 
@@ -90,7 +90,9 @@ def _change(scale: Scale, score: Score) -> str:
 
 def _choices(result: Result) -> Iterator[str]:
     if result.together:
-        yield "all layers together, measured, with the predicted time of a batch"
+        held_out = result.chosen is not None and result.chosen.held_out is not None
+        where = " on the samples that did not choose" if held_out else ""
+        yield f"all layers together, measured{where}, with the predicted time of a batch"
     for name, point in result.together.items():
         yield f"  {name:<10} {_point(result, point)}"
     if result.chosen is None:
@@ -100,6 +102,7 @@ def _choices(result: Result) -> Iterator[str]:
     counts = ", ".join(f"{n} {keep}" for keep, n in Counter(result.keeps.values()).most_common())
     if target.reached:
         yield f"  within the budget of {target.budget} ({limit}): {counts}"
+        yield from _held_out(result, target)
         return
     missing = result.scale.loss(result.together["chosen"].score)
     gap = (
@@ -111,6 +114,30 @@ def _choices(result: Result) -> Iterator[str]:
         f"  the budget of {target.budget} ({limit}) cannot be reached: the best choice misses it "
         f"by {gap}; {counts}"
     )
+    yield from _held_out(result, target)
+
+
+def _held_out(result: Result, target: Target) -> Iterator[str]:
+    """What the choice is worth where it was not made."""
+    if target.held_out is None:
+        return
+    scale, found = result.scale, target.held_out
+    low, high = (_level(scale, end) for end in scale.interval(found.estimate))
+    chose = (result.samples + 1) // 2
+    yield (
+        f"  chosen on {chose} samples; on the {result.samples - chose} others "
+        f"{scale.name} {_level(scale, scale.reached(found.estimate.loss))}, with 95 % between "
+        f"{low} and {high}: {_verdict(found)}"
+    )
+
+
+def _verdict(found: HeldOut) -> str:
+    loss, error = found.estimate.loss, found.estimate.error
+    if loss > found.limit:
+        return "beyond the budget there; a smaller --budget spares more"
+    if loss + error > found.limit:
+        return "within the budget there, though so few samples do not prove it"
+    return "within the budget there too"
 
 
 def _point(result: Result, point: Point) -> str:

@@ -11,6 +11,7 @@ from sparqc.job.open import Job
 from sparqc.pipeline import run as pipelines
 from sparqc.rewrite.facts import Facts
 from sparqc.tools.sensitivity.judge import Judge, Score
+from sparqc.tools.sensitivity.parts import ALL, Estimate, Part
 from sparqc.tools.sensitivity.study import Study, passes_of_level
 
 #: How often a choice is made again because what it leaves in float takes others with it.
@@ -31,29 +32,40 @@ class Together:
 
     def __init__(self, study: Study, job: Job, judge: Judge) -> None:
         self._study, self._job, self._judge = study, job, judge
-        self._seen: dict[tuple[Keep, ...], tuple[dict[str, Keep], Score]] = {}
+        self._seen: dict[object, tuple[dict[str, Keep], Score]] = {}
 
-    def measure(self, keeps: Mapping[str, Keep], what: str) -> tuple[dict[str, Keep], Score]:
-        """What the passes of the compile make of a choice, and how good that is.
+    def measure(
+        self, keeps: Mapping[str, Keep], what: str, part: Part = ALL
+    ) -> tuple[dict[str, Keep], Score]:
+        """What the passes of the compile make of a choice, and how good that is on a part of the
+        samples.
 
         Where a layer in float takes another one with it (a pair of kernels), that one is kept in
         float by choice, so that its weights stay dense too.  Raises SparqcError where a pass fails.
         """
-        wanted = {layer.name: keeps.get(layer.name, layer.keep) for layer in self._study.layers}
-        key = tuple(wanted.values())
+        wanted = self._wanted(keeps)
+        key = (part, *wanted.values())
         if key not in self._seen:
-            self._seen[key] = self._measured(wanted, what)
+            graph, found = self._built(wanted)
+            self._seen[key] = found, self._judge.score(graph, what, whole=True, part=part)
             self._study.context.progress(len(self._seen), None, "choices measured together")
         return self._seen[key]
 
-    def _measured(self, wanted: dict[str, Keep], what: str) -> tuple[dict[str, Keep], Score]:
+    def held_out(self, keeps: Mapping[str, Keep], what: str) -> Estimate:
+        """What a choice loses on the samples that it was not made on."""
+        return self._judge.held_out(self._built(self._wanted(keeps))[0], what)
+
+    def _wanted(self, keeps: Mapping[str, Keep]) -> dict[str, Keep]:
+        return {layer.name: keeps.get(layer.name, layer.keep) for layer in self._study.layers}
+
+    def _built(self, wanted: dict[str, Keep]) -> tuple[Graph, dict[str, Keep]]:
         for _ in range(_ROUNDS):
             graph, found = self._compiled(wanted)
             taken = [n for n, k in found.items() if "int8" in wanted[n] and "int8" not in k]
             if not taken:
                 break
             wanted.update((name, "float") for name in taken)
-        return found, self._judge.score(graph, what, whole=True)
+        return graph, found
 
     def _compiled(self, wanted: Mapping[str, Keep]) -> tuple[Graph, dict[str, Keep]]:
         context = replace(

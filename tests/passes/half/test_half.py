@@ -3,14 +3,18 @@
 import numpy as np
 import onnx
 import pytest
+import torch
 from onnx import TensorProto, helper
+from torch import nn
 
+import sparqc
 from sparqc.declared.targets import profile
 from sparqc.errors import SparqcError, UsageError
 from sparqc.ir.levels.execute import open_runner
 from sparqc.ir.onnx.adapter import read_onnx, write_onnx
 from sparqc.ir.text.parse import parse_statements
 from sparqc.ir.vocabulary.table import default_table
+from sparqc.passes.export import RequestedOpset
 from sparqc.passes.half.half import HalfConversion
 from sparqc.pipeline.action import Action
 from sparqc.pipeline.catalogue import make
@@ -22,8 +26,9 @@ TABLE = default_table()
 
 def context_for(target="tensorrt-11", precision="fp16", example=()):
     return Context(
-        TABLE, rulebook(), profile(target), Action(), precision=precision, example=example
-    )
+        TABLE, rulebook(), profile(target), Action(), precision=precision, precision_asked=True,
+        example=example,
+    )  # fmt: skip
 
 
 def half(graph, context=None, **options):
@@ -228,7 +233,7 @@ y = nn.tanh(d)
 """
     example = [np.full((2, 8), 2.0, np.float32)]
     graph, facts = half(text, context_for(example=example))
-    assert reasons(facts)["b"] == "b reaches 1.6e+05 on the example inputs"
+    assert reasons(facts)["b"] == "b reaches 1.6e+05 on the inputs that were tried"
     assert [types(graph)[n] for n in "abcd"] == ["f32", "f32", "f32", "f16"]
     (after,), _ = open_runner(graph, TABLE).run(example)
     assert np.isfinite(after).all()
@@ -495,6 +500,57 @@ def test_a_target_that_reads_scales_in_fp32_only():
         half(QUANTIZED, context_for("tensorrt-8.6"))
     with pytest.raises(UsageError, match="reads scales in FP32 only"):
         profile("tensorrt-8.6").require_precision("fp16")
+
+
+@pytest.mark.parametrize("way", ["an operator has changed", "the export was told"])
+def test_a_default_gives_way_where_a_wish_is_refused(way):
+    nodes = [helper.make_node("IsNaN", ["x"], ["odd"])] * (way == "an operator has changed")
+    odd = [helper.make_tensor_value_info("odd", TensorProto.BOOL, None)] * len(nodes)
+    context = context_for()
+    context.precision_asked = False
+    if not nodes:
+        context.facts.put(RequestedOpset(17))
+    graph, found = half(quantized_model(17, nodes, [], odd), context)
+    assert found.refused.startswith("FP16 scales need opset 19")
+    assert "f16" not in types(graph).values()
+
+
+def test_calibration_batches_are_looked_at_for_large_values():
+    """What the example inputs show is one batch; a detector's boxes are large on few images."""
+    text = """
+x: f32[2, 8]
+a = nn.mul(x, 200.0)
+b = nn.mul(a, a)
+y = nn.tanh(b)
+"""
+    small = np.full((2, 8), 0.1, np.float32)
+    context = context_for(example=[small])
+    assert half(text, context)[1].kept == ()
+    context = context_for(example=[small])
+    context.calibration = lambda: iter([[small], [small * 20]])
+    assert reasons(half(text, context)[1])["b"].startswith("b reaches 1.6e+05 on the inputs")
+
+
+def test_an_int8_kernel_in_front_of_an_output_writes_fp32_without_a_cast():
+    """It may write either type; what multiplies floats stays in FP16, and its result is cast."""
+    module = nn.Sequential(nn.Conv2d(16, 16, 3), nn.Tanh(), nn.Conv2d(16, 16, 3), nn.ReLU())
+    images = (torch.randn(2, 16, 8, 8),)
+    made = sparqc.compile(
+        module.eval(), images, passes="int8", random_calibration=True, float="fp16"
+    )
+    found = types(made.graph)
+    assert [found[n.output.name] for n in made.graph.nodes if n.op == "nn.tanh"] == ["f16"]
+    assert not [n for n in made.graph.nodes if n.op == "nn.cast" and n.output.is_output]
+    made = sparqc.compile(
+        module.eval(),
+        images,
+        passes="int8",
+        random_calibration=True,
+        float="fp16",
+        exclude=("heads",),
+    )
+    assert [n.operands["x"].type.dtype for n in made.graph.nodes
+            if n.op == "nn.cast" and n.output.is_output] == ["f16"]  # fmt: skip
 
 
 def test_every_pass_word_is_kept():

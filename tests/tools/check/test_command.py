@@ -249,3 +249,21 @@ def test_float_layers_beside_int8_ones_are_a_note(tmp_path: Path, check: Check) 
 def ids(data: dict[str, Any]) -> set[str]:
     """The ids of the findings."""
     return {f["id"] for f in data["findings"]}
+
+
+def test_what_is_to_be_said_of_a_gpu_is_said(tmp_path: Path, check: Check) -> None:
+    path = small_models.float_onnx(tmp_path / "float.onnx")
+    words = ["--gpu", "orin-nx-16gb", "--target"]
+    said = "it runs JetPack, which TensorRT 11 does not support: take tensorrt-10 or tensorrt-8.6"
+    assert said in check(path, *words, "tensorrt-11")["gpu_notes"]
+    assert said not in check(path, *words, "tensorrt-10")["gpu_notes"]
+    assert check(path)["gpu_notes"] == []
+
+
+def test_a_note_on_the_gpu_stands_above_the_findings(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = small_models.float_onnx(tmp_path / "float.onnx")
+    assert cli.run(["check", str(path), "--gpu", "orin-nx-16gb"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "note on the GPU: it runs JetPack" in said
