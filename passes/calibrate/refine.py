@@ -13,14 +13,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparqc.ir.graph import Array, Graph
+from sparqc.ir.graph import Graph
+from sparqc.ir.vocabulary.table import OperatorTable
 from sparqc.numerics.arrays import Floats
 from sparqc.numerics.int8_codes import safe_scale
 from sparqc.passes.calibrate.calibrators import Method
-from sparqc.passes.on_data.held_out import MOST, Split
+from sparqc.passes.on_data.held_out import Split
 from sparqc.passes.on_data.judge import Judge, gain
 from sparqc.passes.on_data.transaction import PART, WHOLE, Judgement, judged, too_few
-from sparqc.rewrite.context import Batch, Context
+from sparqc.rewrite.context import Batch
 
 #: The calibrators that are tried instead, for all quantizers and then for stretches of them.
 OTHERS: tuple[Method, ...] = ("percentile", "max", "entropy")
@@ -50,22 +51,23 @@ Methods = dict[str, Method]
 
 def refined(
     graph: Graph,
+    reference: Graph,
     choices: Sequence[Choice],
     fitted: Sequence[Batch],
     split: Split,
-    name: str,
-    context: Context,
+    table: OperatorTable,
 ) -> tuple[Methods, Judgement]:
     """The scales that other methods serve better, and what the judge said of them.
 
-    `graph` is calibrated, `choices` are in its order, and `fitted` are samples to search on.
+    `graph` is calibrated, `reference` the same graph in float, `choices` are in its order, and
+    `fitted` are samples to search on.
     """
-    reference = context.reference
+    name = "calibrate"
     if reason := too_few(split):
         return {}, Judgement(name, split.samples, reason=reason)
-    if reference is None or not choices:
+    if not choices:
         return {}, Judgement(name)
-    search = _Search(graph, choices, Judge(reference, fitted, context.table))
+    search = _Search(graph, choices, Judge(reference, fitted, table))
     search.run()
     if not search.methods:
         return {}, Judgement(name)
@@ -73,20 +75,9 @@ def refined(
     def build(kept: Sequence[str]) -> Graph:
         return _with(graph, choices, {scale: search.methods[scale] for scale in kept})
 
-    judge = Judge(reference, split.held, context.table)
+    judge = Judge(reference, split.held, table)
     found = judged(list(search.methods), build, judge, name)
     return {scale: search.methods[scale] for scale in found.kept}, found
-
-
-def few(batches: Sequence[Batch]) -> list[Batch]:
-    """The first samples of some batches, as many as may judge elsewhere."""
-    found: list[Batch] = []
-    room = MOST
-    for batch in batches:
-        if room > 0:
-            found.append(batch)
-            room -= len(batch[0])
-    return found
 
 
 class _Search:
@@ -102,8 +93,8 @@ class _Search:
         """The best method for everything first, then each of the others for halves and quarters."""
         wholes = [(method, self._differing(self._choices, method)) for method in OTHERS]
         tried = [(m, part, self._noise(m, part)) for m, part in wholes if part]
-        for method, part, noise in sorted(tried, key=lambda item: float(item[2].mean())):
-            self._take(method, part, noise, WHOLE)
+        if tried:
+            self._take(*min(tried, key=lambda item: float(item[2].mean())), WHOLE)
         waiting = [(m, half) for m, _, _ in tried for half in _halves(self._choices)]
         while waiting and self._count < _TRIALS:
             method, stretch = waiting.pop(0)
@@ -114,7 +105,9 @@ class _Search:
     def _differing(self, choices: Sequence[Choice], method: Method) -> list[str]:
         """The scales that a method would change."""
         now = [self.methods.get(c.scale, c.method) for c in choices]
-        return [c.scale for c, m in zip(choices, now, strict=True) if m != method and c.differs(method)]
+        return [
+            c.scale for c, m in zip(choices, now, strict=True) if m != method and c.differs(method)
+        ]
 
     def _noise(self, method: Method, part: Sequence[str]) -> Floats:
         self._count += 1
@@ -141,10 +134,6 @@ def _with(graph: Graph, choices: Sequence[Choice], methods: Methods) -> Graph:
         if choice.scale in methods:
             scale = copy.value(choice.scale)
             assert scale.data is not None
-            scale.data = step_of(choice.amax[methods[choice.scale]], choice.high, scale.data)
+            amax = np.array(choice.amax[methods[choice.scale]])
+            scale.data = safe_scale(amax / choice.high, scale.data.dtype)
     return copy
-
-
-def step_of(amax: float, high: int, old: Array) -> Array:
-    """The scale of a range, in the type of the old one."""
-    return safe_scale(np.array(amax) / high, old.dtype)

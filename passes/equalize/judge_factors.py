@@ -5,10 +5,11 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import cast
 
 import numpy as np
 
-from sparqc.ir.graph import Array, Graph
+from sparqc.ir.graph import Array, Graph, Value
 from sparqc.ir.uncalibrated import is_uncalibrated, source
 from sparqc.numerics.arrays import Floats
 from sparqc.passes.adopt.adopted import Adoption
@@ -21,7 +22,7 @@ from sparqc.passes.on_data.held_out import Split
 from sparqc.passes.on_data.judge import Judge
 from sparqc.passes.on_data.transaction import Judgement, judged, too_few
 from sparqc.passes.place.place import Place
-from sparqc.rewrite.context import Batch, Context
+from sparqc.rewrite.context import Context
 
 #: How many trials there are: each quantizes the network anew.
 _TRIALS = 4
@@ -84,35 +85,20 @@ class _Trials:
                 scaled |= {value.name for value in group.axes}
         context = self._context(bool(kept), trial.clone())
         Place().run(trial, context)
-        scales = {
-            source(node).name: node.operands["scale"]
-            for node in trial.nodes
-            if is_uncalibrated(node) and node.attributes.get("axis") is None
-        }
+        scales = dict(_scales(trial))
         if self._scaled:
             for name, scale in scales.items():
                 found = (self._scaled if name in scaled else self._plain).get(name)
                 if found is not None:  # one scale serves all values of its group
-                    scale.data = found if np.isnan(scale.data) else np.maximum(scale.data, found)
+                    scale.data = np.asarray(np.fmax(_array(scale), found))
         Calibrate().run(trial, context)
         if not self._scaled:
-            known = {name: scale.data for name, scale in scales.items()}
-            if kept:
-                self._scaled = known
-            else:
-                self._plain = known
+            known = self._scaled if kept else self._plain
+            known.update((name, _array(scale)) for name, scale in scales.items())
         if self.corrected:
-            CorrectBias(always=True).run(trial, replace(context, calibration=self._few))
+            few = Split(self.graph, self.context).few(_CORRECTED)
+            CorrectBias(always=True).run(trial, replace(context, calibration=lambda: few))
         return trial
-
-    def _few(self) -> Iterator[Batch]:
-        """Some of the calibration data that does not judge."""
-        count = 0
-        for _, batch in Split(self.graph, self.context).fitted():
-            yield batch
-            count += len(batch[0])
-            if count >= _CORRECTED:
-                return
 
     def _context(self, is_scaled: bool, reference: Graph) -> Context:
         """A context whose facts are the trial's own."""
@@ -123,3 +109,14 @@ class _Trials:
             facts.put(Equalization((Equalized((), (), 0),)))  # ranges taken over are stale
         scales = dict(self.context.scales)
         return replace(self.context, facts=facts, scales=scales, reference=reference)
+
+
+def _scales(graph: Graph) -> Iterator[tuple[str, Value]]:
+    """The scale of each activation that is still to be calibrated, by the name of the value."""
+    for node in graph.nodes:
+        if is_uncalibrated(node) and node.attributes.get("axis") is None:
+            yield source(node).name, cast(Value, node.operands["scale"])
+
+
+def _array(scale: Value) -> Array:
+    return cast(Array, scale.data)

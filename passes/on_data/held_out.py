@@ -58,6 +58,19 @@ class Split:
             if fits:
                 yield number, [array[:fits] for array in batch]
 
+    def few(self, count: int = MOST) -> list[Batch]:
+        """The first of what may be fitted to, of so many samples; walks no further than needed."""
+        found: list[Batch] = []
+        samples = 0
+        for _, batch in self.fitted():
+            if samples < count:
+                found.append(batch)
+                samples += _size(batch)
+            if samples >= count and self.samples >= MOST:
+                break
+        self.context.batch = 0
+        return found
+
 
 def to_fit(graph: Graph, number: int, batch: Batch) -> Batch | None:
     """What of a batch, numbered from 1, may be fitted to; None where it is held back."""

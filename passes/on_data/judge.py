@@ -53,7 +53,7 @@ class Judge:
 
         Their mean is noise over signal.  Where an output has no axis of samples, a batch is one.
         """
-        found = [[] for _ in self._places]
+        found: list[list[Floats]] = [[] for _ in self._places]
         signal = np.zeros(len(self._places))
         for batch, wanted, outputs in zip(
             self._batches, self._wanted, self._outputs(graph), strict=True
