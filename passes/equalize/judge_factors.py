@@ -9,8 +9,10 @@ from typing import cast
 
 import numpy as np
 
+from sparqc.ir.constants import is_constant
 from sparqc.ir.graph import Array, Graph, Value
 from sparqc.ir.uncalibrated import is_uncalibrated, source
+from sparqc.ir.vocabulary.table import OperatorTable
 from sparqc.numerics.arrays import Floats
 from sparqc.passes.adopt.adopted import Adoption
 from sparqc.passes.calibrate.calibrate import Calibrate
@@ -85,7 +87,7 @@ class _Trials:
                 scaled |= {value.name for value in group.axes}
         context = self._context(bool(kept), trial.clone())
         Place().run(trial, context)
-        scales = dict(_scales(trial))
+        scales = dict(_scales(trial, self.context.table))
         if self._scaled:
             for name, scale in scales.items():
                 found = (self._scaled if name in scaled else self._plain).get(name)
@@ -111,10 +113,10 @@ class _Trials:
         return replace(self.context, facts=facts, scales=scales, reference=reference)
 
 
-def _scales(graph: Graph) -> Iterator[tuple[str, Value]]:
+def _scales(graph: Graph, table: OperatorTable) -> Iterator[tuple[str, Value]]:
     """The scale of each activation that is still to be calibrated, by the name of the value."""
     for node in graph.nodes:
-        if is_uncalibrated(node) and node.attributes.get("axis") is None:
+        if is_uncalibrated(node) and not is_constant(source(node), table):
             yield source(node).name, cast(Value, node.operands["scale"])
 
 

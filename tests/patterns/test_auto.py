@@ -105,3 +105,20 @@ def test_proposals_that_only_harm_leave_int8_to_the_byte(
     assert (judgement.kept, judgement.reason) == ((), "")
     assert judgement.undone
     assert found.model.SerializeToString() == plain.model.SerializeToString()
+
+
+def test_an_onnx_file_is_judged_too() -> None:
+    net = network(0)
+    net(torch.zeros(1, *SHAPE))
+    batches = data(16)
+    file = sparqc.compile(net, batches[0], passes="float").model
+    names = [value.name for value in file.graph.input]
+    given_ = [{names[0]: batch.numpy()} for (batch,) in batches]
+    plain, found = (
+        sparqc.compile(file, calibration=given_, passes=passes) for passes in ("int8", "auto")
+    )
+    judged = {j.pass_: j for j in found.context.facts[Judgements].passes}
+    assert {"equalize", "calibrate", "correct-bias"} <= set(judged)
+    assert all(not j.reason and j.samples == 16 for j in judged.values() if j.trials)
+    assert any(j.kept for j in judged.values())
+    assert held_snr(net, found) > held_snr(net, plain)
