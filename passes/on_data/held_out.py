@@ -53,8 +53,9 @@ class Split:
             if rest is None:
                 yield number, batch
                 continue
-            fits = len(batch[0]) - min(_size(rest), room) if len(batch[0]) > _size(rest) else 0
-            self.held.append([array[fits:] for array in batch])
+            size, last = _size(batch), _size(rest)
+            fits = size - min(last, room) if last < size else 0
+            self.held.append([array[fits:] for array in batch] if fits else batch)
             if fits:
                 yield number, [array[:fits] for array in batch]
 

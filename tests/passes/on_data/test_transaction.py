@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sparqc.ir.graph import Graph
+from sparqc.ir.graph import Graph, TensorType
 from sparqc.ir.text.print import print_graph
 from sparqc.ir.vocabulary.table import default_table
 from sparqc.passes.on_data.changes import changes_between
@@ -135,6 +135,17 @@ def test_every_sample_is_fitted_to_or_held_back(sizes: list[int]) -> None:
     assert split.samples == sum(map(len, held)) <= MOST
     for x in held:
         assert not any(np.array_equal(x[0], image) for part in fitted for image in part)
+
+
+@pytest.mark.parametrize("shape", [(), (6,), (2, 4)])
+def test_batches_that_cannot_be_cut_are_held_back_whole(shape: tuple[int, ...]) -> None:
+    graph = Graph("onnx")
+    x = graph.add_input("x", TensorType("f32", shape))
+    graph.set_outputs([x])
+    batches = [[np.full(shape, number, np.float32)] for number in range(1, 9)]
+    split = Split(graph, context(batches))
+    assert [number for number, _ in split.fitted()] == [1, 2, 3, 5, 6, 7]
+    assert split.held == [batches[3], batches[7]]
 
 
 def test_some_of_what_may_be_fitted_to_walks_no_further_than_needed(residual: Residual) -> None:
