@@ -48,6 +48,7 @@ __all__ = [
     "FxForm",
     "Graph",
     "HalfConversion",
+    "Judgements",
     "Level",
     "Listener",
     "Match",
@@ -151,6 +152,7 @@ HOMES = {
     "sparqc.passes.masks.pruning": ("Pruning",),
     "sparqc.passes.permute.permutation": ("Permutations",),
     "sparqc.passes.on_data.batches": ("CalibrationSamples",),
+    "sparqc.passes.on_data.transaction": ("Judgements",),
     "sparqc.passes.place.placement": ("Placement",),
     "sparqc.passes.reestimate": ("Reestimation",),
     "sparqc.passes.round_weights": ("WeightRounding",),
@@ -224,6 +226,7 @@ if TYPE_CHECKING:
     from sparqc.passes.half.half import HalfConversion
     from sparqc.passes.masks.pruning import Pruning
     from sparqc.passes.on_data.batches import CalibrationSamples
+    from sparqc.passes.on_data.transaction import Judgements
     from sparqc.passes.permute.permutation import Permutations
     from sparqc.passes.place.placement import Placement
     from sparqc.passes.reestimate import Reestimation

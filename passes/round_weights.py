@@ -8,7 +8,8 @@ from sparqc.errors import SparqcError
 from sparqc.ir.graph import Graph
 from sparqc.passes.layerwise.options import check_options
 from sparqc.passes.layerwise.repaired import Repaired
-from sparqc.passes.on_data.batches import calibration_batches
+from sparqc.passes.on_data.held_out import Split
+from sparqc.passes.on_data.transaction import keep_what_helps
 from sparqc.pipeline.passbase import Pass
 from sparqc.pipeline.registry import register
 from sparqc.rewrite.context import Context
@@ -31,6 +32,11 @@ class RoundWeights(Pass):
     layer gives what it gave in the model as it was read.  Zeros of 2:4 masks stay zero, and biases
     take the remaining mean error.  Runs behind `calibrate`.
 
+    A quarter of each calibration batch is not rounded by, and judges: the codes stay only where
+    they bring the outputs nearer to those of the model as it was read, in all layers, or in a half
+    or a quarter of them.  With fewer than 8 such samples the nearest codes stay.  `always` rounds
+    by everything, untried.
+
     `ranges` also chooses the scale of each output channel anew.  `damping` is how strongly weights
     are held to what they were, as a share of the mean squared input; without it each layer takes
     what does best on images that were held back.
@@ -41,6 +47,7 @@ class RoundWeights(Pass):
     needs_reference = True
     ranges: bool = True
     damping: float | None = None
+    always: bool = False
     batches: int | None = None  # at most so many; none: all
 
     def __post_init__(self) -> None:
@@ -53,16 +60,21 @@ class RoundWeights(Pass):
         from sparqc.passes.layerwise.rounding import Rounding, quantized_layers
 
         context.facts.put(WeightRounding())
-        layers = list(quantized_layers(graph, context.table))
+        worked = graph if self.always else graph.clone()
+        layers = list(quantized_layers(worked, context.table))
         if not layers:
             return 0
-        if context.reference is None:
+        reference = context.reference
+        if reference is None:
             raise SparqcError("round-weights: the model as it was read is not there to compare")
         tasks = [
-            Rounding(graph, layer, damping=self.damping, ranges=self.ranges).task(context.reference)
+            Rounding(worked, layer, damping=self.damping, ranges=self.ranges).task(reference)
             for layer in layers
         ]
-        given = calibration_batches(graph, context, self.batches)
-        rows = repair(context.reference, graph, tasks, given, context)
+        split = Split(worked, context, self.batches, judged=not self.always)
+        rows = repair(reference, worked, tasks, split.fitted(), context)
+        if not self.always:
+            found = keep_what_helps(graph, worked, reference, split, self.name, context)
+            rows = [row for row in rows if row.layer in found.kept]
         context.facts.put(WeightRounding(tuple(rows)))
         return len(rows)

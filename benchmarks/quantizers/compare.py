@@ -151,7 +151,9 @@ histograms gives useless ranges in 0.47, its SmoothQuant and GPTQ leave convolut
 torchao the observer of activations; of onnxruntime the calibration method; of sparqc the \
 pipeline. A setting that is missing under a network was not run on it.
 * **Choice**: a tool's best setting is the one that is best on these crops, sparqc's included; the \
-margin of sparqc's `equalize` was chosen on them too. There was no third set to confirm it on.
+margin of sparqc's `equalize` was chosen on them too. There was no third set to confirm it on. \
+`int8-accurate` and `auto` choose for themselves, on calibration crops that they hold back \
+([what is kept](accuracy.md#what-is-kept)).
 """
 
 

@@ -53,6 +53,7 @@ TOOLS = (
             "int8",
             "int8, +correct-bias@after=calibrate",
             "int8-accurate",
+            "auto",
             "int8-accurate, +round-weights@after=calibrate",
         ),
     ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -27,12 +27,15 @@ from sparqc.passes.calibrate.range_quality import (
     snr_of_array,
     snr_of_histogram,
 )
+from sparqc.passes.calibrate.refine import OTHERS, Choice, refined
 from sparqc.passes.on_data.batches import calibration_batches, check_limit, not_finite
+from sparqc.passes.on_data.held_out import Split
 from sparqc.passes.on_data.observe import Observer
+from sparqc.passes.on_data.transaction import note
 from sparqc.pipeline.passbase import Pass
 from sparqc.pipeline.registry import register
 from sparqc.ranks.ranks import together
-from sparqc.rewrite.context import Context
+from sparqc.rewrite.context import Batch, Context
 
 
 @dataclass(frozen=True)
@@ -83,12 +86,17 @@ class Calibrate(Pass):
     "mse" is the default: it does not hang on a single outlier as "max" does, and it needs no smooth
     distribution, while "entropy" misjudges inputs in which one value is very frequent (a plain
     background).
+
+    `refine` looks for activations that other methods serve better, first all, then halves and
+    quarters of the network, by what its outputs are on up to 32 samples; what it finds stays only
+    where the outputs come nearer to those in float on others, a quarter of each batch.
     """
 
     name = "calibrate"
     preserves = "lossy"
     method: Method = "mse"
     percentile: float = 99.99  # of "percentile"
+    refine: bool = False
     batches: int | None = None  # at most so many; none: all
 
     def __post_init__(self) -> None:
@@ -102,19 +110,59 @@ class Calibrate(Pass):
             if not group.is_weight:
                 group.known = known_amax(group.values, context)
                 group.measured = to_measure(group.values, context)
-        method = calibrator(self.method, self.percentile)
+        # Walked first: on how many samples ranges were measured is what was walked last.
+        split = Split(graph, context, self.batches)
+        fitted = split.few() if self.refine and any(g.measured for g in groups) else []
+        reference = graph.clone() if fitted else graph
         seen = _observe(groups, graph, context, self.batches)
-        ranges: list[Range] = []
+        rows: dict[_Group, list[Range]] = {}
         for group in groups:
             if group.is_weight:
-                ranges += _set_from_weights(group, context)
+                rows[group] = list(_set_from_weights(group, context))
             else:
-                ranges += _set_from_histograms(group, seen, method, self.method)
-        context.facts.put(CalibratedRanges(tuple(ranges)))
+                rows[group] = list(self._set(group, seen, self.method))
+        if fitted:
+            rows |= self._refined(groups, rows, seen, (graph, reference), (fitted, split), context)
+        context.facts.put(CalibratedRanges(tuple(r for group in groups for r in rows[group])))
         return len(groups)
 
+    def _refined(
+        self,
+        groups: Sequence[_Group],
+        rows: Mapping[_Group, list[Range]],
+        seen: dict[Value, Histogram],
+        graphs: tuple[Graph, Graph],
+        data: tuple[Sequence[Batch], Split],
+        context: Context,
+    ) -> dict[_Group, list[Range]]:
+        """The rows of the groups that other methods serve better: their scales are set anew."""
+        choices = {
+            group: self._choice(group, seen)
+            for group in groups
+            if group.measured and group.known is None and rows[group][0].amax
+        }
+        methods, found = refined(*graphs, list(choices.values()), *data, context.table)
+        note(context.facts, found)
+        return {
+            group: list(self._set(group, seen, methods[choice.scale]))
+            for group, choice in choices.items()
+            if choice.scale in methods
+        }
 
-@dataclass
+    def _set(self, group: _Group, seen: dict[Value, Histogram], method: Method) -> Iterator[Range]:
+        return _set_from_histograms(group, seen, calibrator(method, self.percentile), method)
+
+    def _choice(self, group: _Group, seen: dict[Value, Histogram]) -> Choice:
+        """The range of a group by each method."""
+        merged = _merged(group, seen)
+        amax = {
+            method: calibrator(method, self.percentile).amax(merged)
+            for method in dict.fromkeys((self.method, *OTHERS))
+        }
+        return Choice(group.scale.name, group.high, amax, self.method)
+
+
+@dataclass(eq=False)
 class _Group:
     """Values that share one scale, each with a quantizer of it."""
 
@@ -233,20 +281,7 @@ def _set_from_histograms(
     group: _Group, seen: dict[Value, Histogram], method: Calibrator, name: Method
 ) -> Iterator[Range]:
     """The range that the method chooses for everything that the group's values were."""
-    merged = Histogram()
-    for value, quantizer in group.values.items():
-        if group.axis is not None:
-            raise SparqcError(
-                f"{_place(value, quantizer)} has a scale for each channel, and is no weight",
-                hint="activations are quantized per tensor",
-            )
-        if value in seen and not seen[value].total:
-            raise SparqcError(
-                f"the quantizer of {_place(value, quantizer)} saw no data",
-                hint="the calibration data does not reach it; exclude the layer, or remove it",
-            )
-        if value in seen:
-            merged.merge(seen[value])
+    merged = _merged(group, seen)
     amax = max(method.amax(merged) if group.measured else 0.0, group.known or 0.0)
     step = float(group.set(np.array(amax)))
     for value, quantizer in group.values.items():
@@ -264,6 +299,25 @@ def _set_from_histograms(
             snr_db=snr_of_histogram(seen[value], step, group.high) if measured else None,
             outliers=outliers_of_histogram(seen[value]) if measured else 1.0,
         )
+
+
+def _merged(group: _Group, seen: dict[Value, Histogram]) -> Histogram:
+    """What all values of a group were, which have one scale for the whole tensor."""
+    merged = Histogram()
+    for value, quantizer in group.values.items():
+        if group.axis is not None:
+            raise SparqcError(
+                f"{_place(value, quantizer)} has a scale for each channel, and is no weight",
+                hint="activations are quantized per tensor",
+            )
+        if value in seen and not seen[value].total:
+            raise SparqcError(
+                f"the quantizer of {_place(value, quantizer)} saw no data",
+                hint="the calibration data does not reach it; exclude the layer, or remove it",
+            )
+        if value in seen:
+            merged.merge(seen[value])
+    return merged
 
 
 def _module(value: Value, quantizer: Node) -> str:

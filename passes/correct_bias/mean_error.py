@@ -7,6 +7,8 @@ import numpy as np
 from sparqc.ir.graph import Array
 from sparqc.numerics.arrays import Floats
 
+#: A shift below this share of the output is the rounding of float sums.
+_LEAST = 1e-5
 #: Newton steps that a batch may take to its own answer.
 _STEPS = 4
 
@@ -84,6 +86,16 @@ class MeanError:
         square = np.maximum(mean**2, np.finfo(np.float64).tiny)
         shift: Floats = mean * np.maximum(1 - variance / square, 0)
         return shift
+
+    @property
+    def size(self) -> float:
+        """Root mean square of the shift over the channels."""
+        return float(np.sqrt(np.mean(self.shift**2)))
+
+    @property
+    def is_small(self) -> bool:
+        """Whether the shift is no larger than chance."""
+        return self.size <= _LEAST * self.signal
 
     @property
     def signal(self) -> float:

@@ -2,37 +2,37 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from sparqc.ir.constants import constant_value
-from sparqc.ir.graph import Array, Graph, Node, Value
+from sparqc.ir.graph import Array, Graph, Value
 from sparqc.ir.vocabulary.table import OperatorTable
 from sparqc.ir.weighted import Weighted
 from sparqc.numerics.arrays import Floats
 from sparqc.passes.equalize.equalized import Equalization, Equalized
 from sparqc.passes.equalize.factors import Reading, Skip, Weight, choose, noise
-from sparqc.passes.equalize.group import (
-    ChannelGroup,
-    by_group,
-    channel_groups,
-    groups_of,
-    stored_weight,
-)
-from sparqc.passes.equalize.judge import Candidate, Quantized, measured_gains
+from sparqc.passes.equalize.group import ChannelGroup, by_group, channel_groups
+from sparqc.passes.equalize.judge_factors import judge_factors, name_of_group
 from sparqc.passes.equalize.reference import scale_channels
+from sparqc.passes.equalize.scale_weights import scale_weights
 from sparqc.passes.equalize.statistics import ChannelStatistics
-from sparqc.passes.on_data.batches import calibration_batches, check_limit, not_finite
-from sparqc.passes.on_data.held_out import LEAST, held_back, to_fit
+from sparqc.passes.on_data.batches import check_limit, not_finite
+from sparqc.passes.on_data.held_out import Split
 from sparqc.passes.on_data.observe import Observer
+from sparqc.passes.on_data.transaction import Judgement, note
 from sparqc.passes.place.decide import Decider
 from sparqc.passes.place.half_scales import prepare_scales
+from sparqc.passes.place.insert_quantizers import Slot
 from sparqc.pipeline.passbase import Pass
 from sparqc.pipeline.registry import register
 from sparqc.rewrite.context import Context
 
+#: The values that are read in INT8, with the slots that read them so.
+Quantized = Mapping[Value, Sequence[Slot]]
 #: A link whose noise becomes so much smaller is worth changed weights, in dB.
 _LEAST_GAIN = 0.05
 
@@ -59,9 +59,14 @@ class Equalize(Pass):
     without a margin cost 5 dB.)
 
     What reads channels in INT8 beside the layers, such as a residual Add, counts too: its range
-    grows with the factors.  A group whose factors make INT8 worse keeps its weights as they were,
-    and its row says by how much: measured on a quarter of each calibration batch, with the factors
-    that the rest gives.  Where that is fewer than 8 images, all of them give factors and judge.
+    grows with the factors.
+
+    Factors are chosen without a quarter of each calibration batch first.  That quarter judges: the
+    network is quantized and calibrated with and without them, and they stay only where its outputs
+    come nearer to those in float, all of them, or those of a half or a quarter of the groups.  With
+    fewer than 8 such samples nothing is scaled.  `corrected` judges networks whose biases are
+    corrected, for a pipeline with `correct-bias`.  `always` chooses by everything, and scales
+    untried.
 
     Source: M. Nagel et al., Data-Free Quantization Through Weight Equalization and Bias Correction,
     ICCV 2019, section 4.1, there with ranges of the weights on both sides.
@@ -71,6 +76,8 @@ class Equalize(Pass):
     preserves = "close"
     keeps = "outputs"
     margin: float = 2.0
+    corrected: bool = False
+    always: bool = False
     batches: int | None = None  # at most so many; none: all
 
     def __post_init__(self) -> None:
@@ -82,100 +89,74 @@ class Equalize(Pass):
         """Scale the weights; returns of how many groups of channels."""
         groups = channel_groups(graph, context.table)
         usable = [group for group in groups if not group.reason]
+        split = Split(graph, context, self.batches, judged=not self.always)
         # All factors are chosen from the weights as they are, hence in any order the same.
-        chosen = self._chosen(usable, graph, context) if usable else {}
-        rows = [
-            _carry_out(group, chosen[group], graph, context)
-            if group in chosen
-            else _row(group, reason=group.reason)
-            for group in groups
-        ]
+        chosen, final = self._chosen(usable, graph, split, context) if usable else ({}, {})
+        worth = {g: c.factors for g, c in chosen.items() if c.gain >= _LEAST_GAIN}
+        found = None
+        if not self.always:
+            found = judge_factors(
+                graph, groups, worth, split, self.name, context, corrected=self.corrected
+            )
+            note(context.facts, found)
+        rows = [_carry_out(group, final.get(group), found, graph, context) for group in groups]
         context.facts.put(Equalization(tuple(rows)))
         return sum(not row.reason for row in rows)
 
     def _chosen(
-        self, usable: Sequence[ChannelGroup], graph: Graph, context: Context
-    ) -> dict[ChannelGroup, _Choice]:
-        """The factors of each group, what they promise, and what they hold on other data."""
+        self, usable: Sequence[ChannelGroup], graph: Graph, split: Split, context: Context
+    ) -> tuple[dict[ChannelGroup, _Choice], dict[ChannelGroup, _Choice]]:
+        """The factors of each group, and what they promise: those to be judged, and those that
+        follow from all the data."""
         slots = Decider(graph, context).requests()
         quantized = {value: list(asked) for value, asked in slots.items()}
         prepare_scales(graph, quantized, context)
-        seen = _observe(usable, quantized, graph, context, self.batches)
-        held = seen.held >= LEAST
-        fitted = seen.fitted if held else seen.whole
-        found: dict[ChannelGroup, tuple[Floats, float]] = {}
-        candidates: list[Candidate] = []
-        for g in usable:
-            reads = _Reads(g, quantized, context.table, seen, self.margin)
-            found[g] = reads.factors(seen.whole)
-            if found[g][1] >= _LEAST_GAIN:
-                factors = reads.factors(fitted)[0] if held else found[g][0]
-                largest = {v: s.largest for v, s in fitted.items() if v in g.axes}
-                candidates.append(Candidate(g, factors, largest))
-        gains = measured_gains(candidates, quantized, graph, context, self.batches, held)
-        return {g: _Choice(*pair, gains.get(g, 0.0)) for g, pair in found.items()}
+        fitted, whole = _observe(usable, quantized, graph, split, context)
+        reads = {g: _Reads(g, quantized, context.table, whole, self.margin) for g in usable}
+        final = {g: reads[g].choice(whole) for g in usable}
+        return ({g: reads[g].choice(fitted) for g in usable} if split.held else final), final
 
 
 @dataclass(frozen=True)
 class _Choice:
-    """Factors, and the gains in dB that are predicted and measured."""
+    """Factors, and the gain in dB that is predicted."""
 
     factors: Floats
     gain: float
-    measured: float
 
 
-@dataclass
-class _Seen:
-    """What the calibration data show of the values that layers, Clips and quantizers read."""
-
-    #: Without the images that are held back, and of all.
-    fitted: dict[Value, ChannelStatistics]
-    whole: dict[Value, ChannelStatistics]
-    batches: int = 0
-    #: How many images are held back.
-    held: int = 0
-
-    def fit(self, value: Value, array: Array) -> None:
-        """Take in what may be fitted to."""
-        self._add(self.fitted, value, array)
-        self._add(self.whole, value, array)
-
-    def hold(self, value: Value, array: Array) -> None:
-        """Take in what is held back."""
-        self._add(self.whole, value, array)
-
-    def _add(self, of: dict[Value, ChannelStatistics], value: Value, array: Array) -> None:
-        try:
-            of[value].add(array)
-        except ValueError:
-            raise not_finite(repr(value.name), self.batches) from None
+#: What the calibration data show of the values that layers, Clips and quantizers read.
+_Seen = Mapping[Value, ChannelStatistics]
 
 
 def _observe(
     usable: Sequence[ChannelGroup],
     quantized: Quantized,
     graph: Graph,
+    split: Split,
     context: Context,
-    batches: int | None,
-) -> _Seen:
-    """Statistics of the values, by the value."""
+) -> tuple[_Seen, _Seen]:
+    """Statistics of the values, by the value: without what is held back, and of all."""
     axes = {
         value: group.axes[value]
         for group in usable
         for value in (*group.read, *group.limits, *_skips(group, quantized))
     }
-    fitted, whole = ({v: ChannelStatistics(axis) for v, axis in axes.items()} for _ in range(2))
-    seen = _Seen(fitted, whole)
+    seen = {v: ChannelStatistics(axis) for v, axis in axes.items()}
     observer = Observer(graph, list(axes), context.table)
-    for seen.batches, batch in calibration_batches(graph, context, batches):
-        part, rest = to_fit(graph, seen.batches, batch), held_back(graph, seen.batches, batch)
-        if part is not None:
-            observer.run(part, seen.fit)
-        if rest is not None:
-            seen.held += len(rest[0])
-            observer.run(rest, seen.hold)
-    return seen
+
+    def show(value: Value, array: Array) -> None:
+        try:
+            seen[value].add(array)
+        except ValueError:
+            raise not_finite(repr(value.name), context.batch) from None
+
+    for _, batch in split.fitted():
+        observer.run(batch, show)
+    fitted = copy.deepcopy({value.name: seen[value] for value in seen}) if split.held else {}
+    for batch in split.held:
+        observer.run(batch, show)
+    return {v: fitted.get(v.name, seen[v]) for v in seen}, seen
 
 
 def _skips(group: ChannelGroup, quantized: Quantized) -> list[Value]:
@@ -200,10 +181,10 @@ class _Reads:
         self._weights = {layer.node: _weight(layer, table) for layer in group.readers}
         self._caps = np.full(group.channels, np.inf)
         for value, limit in group.limits.items():
-            largest = seen.whole[value].largest
+            largest = seen[value].largest
             self._caps = np.minimum(self._caps, limit / np.where(largest > 0, largest, limit))
 
-    def factors(self, seen: Mapping[Value, ChannelStatistics]) -> tuple[Floats, float]:
+    def choice(self, seen: _Seen) -> _Choice:
         """The factors, and the gain in dB that they promise."""
         readings = [
             Reading(self._of(layers), seen[v].expected(self._margin), seen[v].mean_square)
@@ -216,7 +197,7 @@ class _Reads:
         factors = choose(readings, self._caps, skips)
         rounded: list[Reading | Skip] = [*readings, *skips]
         before, after = noise(rounded, np.ones_like(factors)), noise(rounded, factors)
-        return factors, 10 * float(np.log10(before / after)) if after else 0.0
+        return _Choice(factors, 10 * float(np.log10(before / after)) if after else 0.0)
 
     def _of(self, layers: Iterable[Weighted]) -> list[Weight]:
         return [self._weights[layer.node] for layer in layers]
@@ -228,20 +209,24 @@ def _weight(layer: Weighted, table: OperatorTable) -> Weight:
     return Weight.of(by_group(weight, layer))
 
 
-def _carry_out(group: ChannelGroup, choice: _Choice, graph: Graph, context: Context) -> Equalized:
+def _carry_out(
+    group: ChannelGroup,
+    choice: _Choice | None,
+    found: Judgement | None,
+    graph: Graph,
+    context: Context,
+) -> Equalized:
     """Scale the weights, and the same values of the model as it was read."""
-    factors = choice.factors
+    if choice is None:
+        return _row(group, reason=group.reason)
     if choice.gain < _LEAST_GAIN:
         return _row(group, reason="its channels are equal enough for INT8")
-    if choice.measured < 0:
-        lost = f"{-choice.measured:.1f} dB"
-        return _row(group, reason=f"undone: on calibration data its factors lose {lost}")
-    if context.reference and not scale_channels(group, factors, graph, context.reference):
+    if found is not None and name_of_group(group) not in found.kept:
+        undone = "undone: with its factors the outputs came no nearer on data that is held back"
+        return _row(group, reason=found.reason or undone)
+    if context.reference and not scale_channels(group, choice.factors, graph, context.reference):
         return _row(group, reason="the model as it was read has no such values")
-    for layer in group.writers:
-        _scale_outputs(layer, factors)
-    for layer in group.readers:
-        _scale(layer, (1 / factors).reshape(groups_of(layer.node), 1, -1, 1))
+    scale_weights(group, choice.factors)
     return _row(group, choice)
 
 
@@ -254,33 +239,5 @@ def _row(group: ChannelGroup, choice: _Choice | None = None, reason: str = "") -
         least=float(factors.min()),
         most=float(factors.max()),
         gain_db=choice.gain if choice else 0.0,
-        measured_db=choice.measured if choice else 0.0,
         reason=reason,
     )
-
-
-def _scale_outputs(layer: Weighted, factors: Floats) -> None:
-    """Multiply the weight and the bias."""
-    _scale(layer, factors.reshape(groups_of(layer.node), -1, 1, 1))
-    bias = layer.node.operands["b"]
-    if isinstance(bias, Value):
-        _multiply(bias, layer.node, factors)
-
-
-def _scale(layer: Weighted, factors: Floats) -> None:
-    """Multiply a weight by factors that broadcast to [groups, outputs, inputs, taps]."""
-    stored = stored_weight(layer)
-    assert stored.data is not None
-    scaled = stored.data.astype(np.float64)
-    by_group(scaled, layer)[...] *= factors
-    stored.data = scaled.astype(stored.data.dtype)
-
-
-def _multiply(bias: Value, reader: Node, factors: Floats) -> None:
-    """Multiply a bias, for one of its readers alone."""
-    assert bias.data is not None
-    data = (bias.data * factors).astype(bias.data.dtype)
-    if bias.readers == (reader,) and not bias.is_output:
-        bias.data = data
-    else:
-        reader.graph.set_operand(reader, "b", reader.graph.constant(data, bias.name))

@@ -17,8 +17,6 @@ class Equalized:
     most: float = 1.0
     #: By how much the noise of INT8 becomes smaller in what reads the channels, as predicted.
     gain_db: float = 0.0
-    #: The same as measured on calibration data that is held back.
-    measured_db: float = 0.0
     #: Why there are no factors; "" where there are.
     reason: str = ""
 

@@ -2,17 +2,75 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
 from sparqc.ir.graph import Graph
 from sparqc.ir.samples import is_free
-from sparqc.rewrite.context import Batch
+from sparqc.passes.on_data.batches import calibration_batches
+from sparqc.rewrite.context import Batch, Context
 
 #: One image in so many is held back, or one batch where batches cannot be cut.
 SHARE = 4
 #: Fewer samples are few.  The shipped example (a ResNet on Fashion-MNIST, top-1 in %, preset
 #: `default`): 87.1 with one image, 91.4 with 8, 90.0 with 16, 93.2 with 32, 94.0 with 384.
 FEW = 64
-#: Fewer images that are held back say too little about others: then all are fitted to and judge.
+#: Fewer images that are held back say too little about others: then nothing is judged.
 LEAST = 8
+#: More images that are held back would only cost time: what follows is fitted to.
+MOST = 32
+
+
+@dataclass
+class Split:
+    """The calibration data, walked once for a pass that fits to a part and is judged on the rest.
+
+    Where it is not to be judged, everything is fitted to.
+    """
+
+    graph: Graph
+    context: Context
+    limit: int | None = None  # at most so many batches
+    judged: bool = True
+    #: What is held back, up to `MOST` samples: a part of each batch, in their order.
+    held: list[Batch] = field(default_factory=list)
+
+    @property
+    def samples(self) -> int:
+        """How many samples are held back, as far as the data was walked."""
+        return sum(_size(batch) for batch in self.held)
+
+    def fitted(self) -> Iterator[tuple[int, Batch]]:
+        """The batches without what is held back, numbered from 1; raises as
+        `calibration_batches` does."""
+        self.held.clear()
+        for number, batch in calibration_batches(self.graph, self.context, self.limit):
+            if not self.judged:
+                yield number, batch
+                continue
+            room = MOST - self.samples
+            rest = held_back(self.graph, number, batch) if room > 0 else None
+            if rest is None:
+                yield number, batch
+                continue
+            size, last = _size(batch), _size(rest)
+            fits = size - min(last, room) if last < size else 0
+            self.held.append([array[fits:] for array in batch] if fits else batch)
+            if fits:
+                yield number, [array[:fits] for array in batch]
+
+    def few(self, count: int = MOST) -> list[Batch]:
+        """The first of what may be fitted to, of so many samples; walks no further than needed."""
+        found: list[Batch] = []
+        samples = 0
+        for _, batch in self.fitted():
+            if samples < count:
+                found.append(batch)
+                samples += _size(batch)
+            if samples >= count and self.samples >= MOST:
+                break
+        self.context.batch = 0
+        return found
 
 
 def to_fit(graph: Graph, number: int, batch: Batch) -> Batch | None:
@@ -34,5 +92,9 @@ def _is_cuttable(graph: Graph, batch: Batch) -> bool:
 
 
 def _held(batch: Batch) -> int:
-    """How many images at the end of a batch are held back."""
-    return max(1, len(batch[0]) // SHARE)
+    """How many images at the end of a batch are held back: rounded up, but never all."""
+    return -(-len(batch[0]) // SHARE)
+
+
+def _size(batch: Batch) -> int:
+    return len(batch[0]) if batch and batch[0].ndim else 1

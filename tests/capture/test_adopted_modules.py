@@ -347,7 +347,7 @@ def test_pruning_makes_the_ranges_of_activations_stale():
 
 
 def test_equalized_weights_make_them_stale_too():
-    done = compiled(network(), "int8, +equalize@after=fold")
+    done = compiled(network(), "int8, +equalize{always=true}@after=fold")
     equalized = [row for row in done.context.facts[Equalization].groups if not row.reason]
     assert equalized and "measured anew" in done.context.facts[Adoption].notes[-1]
     assert {r.method for r in ranges(done) if not r.channels} == {"mse"}

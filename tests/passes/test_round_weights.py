@@ -196,7 +196,7 @@ def test_a_channel_of_zeros_stays_zero() -> None:
 def test_without_quantizers_there_is_nothing_to_do() -> None:
     graph = capture(Net().eval(), (images(2),)).graph
     context = Context(TABLE, rulebook(), default_profile(), Action())
-    assert RoundWeights().run(graph, context) == 0
+    assert RoundWeights(always=True).run(graph, context) == 0
 
 
 def test_without_the_model_as_read_it_says_so() -> None:
@@ -204,7 +204,7 @@ def test_without_the_model_as_read_it_says_so() -> None:
     graph, context = run()
     context.reference = None
     with pytest.raises(SparqcError, match="the model as it was read is not there"):
-        RoundWeights().run(graph, context)
+        RoundWeights(always=True).run(graph, context)
 
 
 def test_values_of_another_meaning_are_no_targets() -> None:
@@ -217,12 +217,12 @@ def test_values_of_another_meaning_are_no_targets() -> None:
         if node.op == "nn.conv":
             weight = node.operands["w"]
             weight.data = -weight.data
-    RoundWeights().run(graph, context)
+    RoundWeights(always=True).run(graph, context)
     assert error(graph, images(32, seed=2)) < 2 * nearest
 
 
 def test_the_options_are_checked() -> None:
     with pytest.raises(ValueError, match="damping must be above 0"):
-        RoundWeights(damping=-1)
+        RoundWeights(always=True, damping=-1)
     with pytest.raises(ValueError, match="batches must be at least 1"):
         RoundWeights(batches=0)

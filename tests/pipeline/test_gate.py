@@ -14,7 +14,7 @@ from sparqc.ir.vocabulary.table import default_table
 from sparqc.job.open import new_job
 from sparqc.job.options import Options
 from sparqc.passes import surgery
-from sparqc.passes.equalize import equalize
+from sparqc.passes.equalize import equalize, scale_weights
 from sparqc.pipeline.catalogue import passes
 
 
@@ -181,14 +181,11 @@ def test_a_fold_with_a_wrong_number_is_named(model, monkeypatch):
 
 
 def test_factors_of_equalize_that_do_not_cancel_are_found(model, monkeypatch):
-    scale = equalize._scale_outputs
-    monkeypatch.setattr(equalize, "_scale_outputs", lambda layer, f: scale(layer, f * 1.01))
+    scale = scale_weights._scale_outputs
+    monkeypatch.setattr(scale_weights, "_scale_outputs", lambda layer, f: scale(layer, f * 1.01))
     monkeypatch.setattr(equalize, "_LEAST_GAIN", -np.inf)
-    monkeypatch.setattr(
-        equalize, "measured_gains", lambda candidates, *_: {c.group: 1.0 for c in candidates}
-    )
     with pytest.raises(SparqcError, match="the pass equalize promises close results, but the out"):
-        compiled(model, "int8-accurate")
+        compiled(model, "int8, +equalize{always=true}@after=fold")
 
 
 def test_codes_that_surgery_stores_wrong_are_found(model, monkeypatch):

@@ -125,7 +125,7 @@ def test_mutants_of_scales(monkeypatch, file, name):
 @pytest.mark.parametrize(
     ("name", "options"),
     [
-        ("equalize", {"passes": "fold,equalize,export"}),
+        ("equalize", {"passes": "fold,equalize{always=true},export"}),
         ("half", {"passes": "fold,export,half", "float": "fp16"}),
         ("boundary", {"passes": "fold,export,half,boundary", "float": "fp16", "io": "fp16"}),
     ],

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from statistics import fmean
 from typing import Protocol
 
 from sparqc.passes.correct_bias.correct_bias import BiasCorrection
 from sparqc.passes.equalize.equalized import Equalization
+from sparqc.passes.on_data.transaction import Judgement, Judgements
 from sparqc.rewrite.facts import Facts
 
 
@@ -21,16 +21,32 @@ def adjusted_notes(facts: Facts) -> Iterator[str]:
     they left something as it was."""
     groups = facts.get(Equalization, Equalization()).groups
     if changed := [row for row in groups if not row.reason]:
-        yield (
-            f"channels equalized in {len(changed)} of {len(groups)} groups: the noise of INT8 in "
-            f"what reads them is {fmean(r.measured_db for r in changed):.1f} dB smaller on "
-            "average, measured on calibration data that is held back"
-        )
+        yield f"channels equalized in {len(changed)} of {len(groups)} groups"
     yield from _left("channels of {} not equalized", "group", groups)
     layers = facts.get(BiasCorrection, BiasCorrection()).layers
     if corrected := [row for row in layers if not row.reason]:
         yield f"biases corrected in {len(corrected)} of {len(layers)} layers"
     yield from _left("biases of {} not corrected", "layer", layers)
+
+
+def judged_notes(facts: Facts) -> Iterator[str]:
+    """A sentence on what the judge said of each pass."""
+    for found in facts.get(Judgements, Judgements()).passes:
+        if found.reason:
+            yield f"{found.pass_} did nothing: {found.reason}"
+        elif found.trials:
+            yield _verdict(found)
+
+
+def _verdict(found: Judgement) -> str:
+    tried = f"the whole of it {found.whole_db:+.1f} dB, give or take {found.error_db:.1f}"
+    on = f"on {found.samples} calibration samples that it did not use"
+    if not found.kept:
+        return f"{found.pass_} was undone: the outputs come no nearer {on} ({tried})"
+    count = len(found.kept) + len(found.undone)
+    what = f"in {len(found.kept)} of {count} places" if found.undone else "everywhere"
+    gained = f"{found.before_db:.1f} -> {found.after_db:.1f} dB"
+    return f"{found.pass_} was kept {what}: {gained} {on}" + (f" ({tried})" if found.undone else "")
 
 
 def _left(what: str, noun: str, rows: Sequence[_Row]) -> Iterator[str]:

@@ -17,7 +17,7 @@ from sparqc.passes.check.finding import Finding, Findings
 from sparqc.tools.engine.onnx_source import read_source
 from sparqc.tools.engine.shapes import ShapeRange, input_ranges
 from sparqc.tools.engine.trtexec import trtexec_line
-from sparqc.tools.report.adjusted import adjusted_notes
+from sparqc.tools.report.adjusted import adjusted_notes, judged_notes
 from sparqc.tools.report.adopted import AdoptedRows, adopted_rows
 from sparqc.tools.report.layers import (
     LayerRow,
@@ -195,6 +195,7 @@ def report_of(compiled: Compiled, account: Account) -> Report:
             *account.notes,
             *sample_notes(context.facts),
             *permuted_notes(context.facts),
+            *judged_notes(context.facts),
             *adjusted_notes(context.facts),
             *range_notes(context.facts),
             *quality_notes(compiled),

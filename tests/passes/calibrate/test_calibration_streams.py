@@ -71,7 +71,7 @@ def test_the_other_passes_stream_too() -> None:
         return np.full((1, 4, 6, 6), np.float32(index % 7 - 3) / 3)
 
     residual = Residual("fx")
-    Equalize().run(residual.graph, placing_context(batches))
+    Equalize(always=True).run(residual.graph, placing_context(batches))
     alive.clear()
     reference = residual.graph.clone()
     CorrectBias().run(residual.graph, context(batches, reference=reference))

@@ -61,7 +61,7 @@ def lacks(residual: Residual, found: Context, name: str, count: int = 4) -> Arra
 def test_the_mean_behind_a_relu_is_right(residual: Residual) -> None:
     found = coarse(residual)
     before = lacks(residual, found, "conv1")
-    assert CorrectBias().run(residual.graph, found) == 2
+    assert CorrectBias(always=True).run(residual.graph, found) == 2
     residual.graph.verify()
     after = lacks(residual, found, "conv1")
     assert np.abs(before).min() > 0.1
@@ -72,7 +72,7 @@ def test_the_mean_behind_a_relu_is_right(residual: Residual) -> None:
 def test_a_residual_sum_is_corrected_in_the_layer_that_writes_it(residual: Residual) -> None:
     found = coarse(residual)
     before = lacks(residual, found, "add")
-    CorrectBias().run(residual.graph, found)
+    CorrectBias(always=True).run(residual.graph, found)
     assert np.abs(lacks(residual, found, "add")).max() < 0.1 * np.abs(before).max()
 
 
@@ -80,7 +80,7 @@ def test_the_output_comes_nearer(residual: Residual) -> None:
     found = coarse(residual)
     assert found.reference is not None
     expected, before = value(found.reference, "relu3"), value(residual.graph, "relu3")
-    CorrectBias().run(residual.graph, found)
+    CorrectBias(always=True).run(residual.graph, found)
     after = value(residual.graph, "relu3")
     assert ((after - expected) ** 2).sum() < 0.9 * ((before - expected) ** 2).sum()
 
@@ -90,7 +90,7 @@ def test_both_levels_find_the_same() -> None:
     for level in ("fx", "onnx"):
         residual = Residual(level)
         found = coarse(residual)
-        CorrectBias().run(residual.graph, found)
+        CorrectBias(always=True).run(residual.graph, found)
         biases[level] = residual.node("conv2").operands["b"]
     assert isinstance(biases["fx"], Value)
     assert isinstance(biases["onnx"], Value)
@@ -101,7 +101,7 @@ def test_a_bias_that_others_read_stays_theirs(residual: Residual) -> None:
     shared = residual.graph.constant(np.ones(4, np.float32), "shared")
     for name in ("conv1", "conv2"):
         residual.graph.set_operand(residual.node(name), "b", shared)
-    CorrectBias().run(residual.graph, coarse(residual))
+    CorrectBias(always=True).run(residual.graph, coarse(residual))
     first, second = (residual.node(name).operands["b"] for name in ("conv1", "conv2"))
     assert isinstance(first, Value)
     assert isinstance(second, Value)
@@ -112,14 +112,14 @@ def test_a_bias_that_others_read_stays_theirs(residual: Residual) -> None:
 
 def test_nothing_to_correct(residual: Residual) -> None:
     found = context(images(2), reference=residual.graph.clone())
-    assert CorrectBias().run(residual.graph, found) == 0
+    assert CorrectBias(always=True).run(residual.graph, found) == 0
     assert {r.reason for r in rows(found).values()} == {"its mean error is no larger than chance"}
 
 
 def test_a_layer_that_the_reference_has_not(residual: Residual) -> None:
     found = coarse(residual)
     residual.graph.rename(residual.values["conv1"], "another")
-    CorrectBias().run(residual.graph, found)
+    CorrectBias(always=True).run(residual.graph, found)
     assert rows(found)["another"].reason == "the model as it was read has no such value"
     assert not rows(found)["conv2"].reason
 
@@ -128,13 +128,13 @@ def test_without_scales_there_is_nothing_to_measure(residual: Residual) -> None:
     found = context(images(1), reference=residual.graph.clone())
     residual.quantize_all()
     with pytest.raises(SparqcError, match=r"'x.q.*' has no scale yet"):
-        CorrectBias().run(residual.graph, found)
+        CorrectBias(always=True).run(residual.graph, found)
 
 
 def test_behind_the_export(residual: Residual) -> None:
     other = Residual("onnx" if residual.level == "fx" else "fx")
     with pytest.raises(SparqcError, match="of another level"):
-        CorrectBias().run(residual.graph, context(images(1), reference=other.graph))
+        CorrectBias(always=True).run(residual.graph, context(images(1), reference=other.graph))
 
 
 def test_a_batch_with_nan(residual: Residual) -> None:
@@ -142,7 +142,7 @@ def test_a_batch_with_nan(residual: Residual) -> None:
     bad = images(2)
     bad[1][0][0, 0, 0, 0] = np.nan
     with pytest.raises(SparqcError, match="NaN or infinite in calibration batch 2"):
-        CorrectBias().run(residual.graph, context(bad, reference=found.reference))
+        CorrectBias(always=True).run(residual.graph, context(bad, reference=found.reference))
 
 
 # -- the mean ------------------------------------------------------------------------------------

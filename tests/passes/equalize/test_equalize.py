@@ -73,7 +73,7 @@ def equalized(graph: Graph, found: Context | None = None) -> list[Equalized]:
     found = found or placing_context(batches)
     before = [output(graph, batch) for batch in batches]
     # What the tests equalize is what they calibrate on: no channel grows larger than it was seen.
-    Equalize(margin=0).run(graph, found)
+    Equalize(margin=0, always=True).run(graph, found)
     graph.verify()
     for batch, expected in zip(batches, before, strict=True):
         actual = output(graph, batch)
@@ -130,7 +130,7 @@ def test_a_depthwise_layer_reads_equal_ranges() -> None:
 
 def test_int8_becomes_more_precise() -> None:
     found = {}
-    for passes in ("place, calibrate, export", "equalize, place, calibrate, export"):
+    for passes in ("place, calibrate, export", "equalize{always=true}, place, calibrate, export"):
         import sparqc
 
         net = copy.deepcopy(unequal(*(nn.Conv2d(3, 32, 3), nn.ReLU(), nn.Conv2d(32, 16, 3))))
@@ -293,7 +293,7 @@ def test_the_model_as_it_was_read_keeps_step() -> None:
         net,
         (x,),
         calibration=lambda: images(),
-        passes="fold, equalize, place, calibrate, correct-bias, export",
+        passes="fold, equalize{always=true}, place, calibrate, correct-bias{always=true}, export",
         target="tensorrt-rtx",
     )
     reference, row = compiled.context.reference, compiled.context.facts[Equalization].groups[0]
@@ -311,7 +311,7 @@ def test_a_batch_with_nan() -> None:
     bad = images(2)
     bad[1][0][0, 0, 0, 0] = np.nan
     with pytest.raises(SparqcError, match="NaN or infinite in calibration batch 2"):
-        Equalize().run(graph_of(unequal(*CHAINS["relu"]())), placing_context(bad))
+        Equalize(always=True).run(graph_of(unequal(*CHAINS["relu"]())), placing_context(bad))
 
 
 # -- the factors ---------------------------------------------------------------------------------
@@ -381,6 +381,6 @@ def test_a_margin_leaves_room_for_channels_whose_peaks_differ() -> None:
     bare = graph_of(unequal(*CHAINS["relu"]()))
     wide = bare.clone()
     for graph, margin in ((bare, 0.0), (wide, 3.0)):
-        Equalize(margin=margin).run(graph, placing_context(images()))
+        Equalize(margin=margin, always=True).run(graph, placing_context(images()))
     assert (ranges(wide, "relu") <= ranges(bare, "relu") * (1 + 1e-5)).all()
     assert (ranges(wide, "relu") < 0.99 * ranges(bare, "relu")).any()

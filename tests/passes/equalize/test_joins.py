@@ -54,7 +54,7 @@ def differences(graph: Graph) -> tuple[float, int]:
     """How far `equalize` moved the outputs, relative to the largest; how many groups it scaled."""
     before = [open_runner(graph, default_table()).run(batch)[0][0] for batch in BATCHES]
     found = placing_context(BATCHES)
-    Equalize(margin=0).run(graph, found)
+    Equalize(margin=0, always=True).run(graph, found)
     graph.verify()
     after = [open_runner(graph, default_table()).run(batch)[0][0] for batch in BATCHES]
     moved = max(float(np.abs(a - b).max()) for a, b in zip(after, before, strict=True))
