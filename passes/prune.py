@@ -34,8 +34,8 @@ class Prune(Pass):
     `permute` permutes channels in front of "sparsegpt" too.  `damping` pulls weights of that method
     to what they were, by that share of the mean squared input; `batches` bounds its calibration
     data.  `mixed` adds so many mixtures of each image with another one, where inputs are floats:
-    few images have correlations that others do not have.  `dense` keeps operators dense, in the words of `--dense`: "unlikely-to-pay" those for
-    which no sparse kernel is likely to win.
+    few images have correlations that others do not have.  `dense` keeps operators dense, in the
+    words of `--dense`: "unlikely-to-pay" those for which no sparse kernel is likely to win.
     """
 
     name = "prune"

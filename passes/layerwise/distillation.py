@@ -9,7 +9,7 @@ consistent*, 2022, for mixed inputs that the teacher answers anew.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -26,7 +26,7 @@ from sparqc.ir.weighted import weighted
 from sparqc.numerics.two_four import is_two_four
 from sparqc.passes.layerwise.narrow import narrow_values
 from sparqc.passes.on_data.reference_value import reference_value
-from sparqc.rewrite.context import Batch
+from sparqc.rewrite.context import Batch, Progress
 
 #: Images of a step.
 BATCH = 8
@@ -111,7 +111,7 @@ class Distillation:
         rate: float,
         mixed: bool,
         seed: int,
-        progress: Callable[[int, int | None, str], None],
+        progress: Progress,
     ) -> Distilled:
         """Train, and keep the weights of the epoch with the least error on `held`."""
         draw = torch.Generator().manual_seed(seed)
@@ -162,14 +162,18 @@ class Distillation:
             for batch in held:
                 wanted = self._teacher.values(batch)[self._inner :]
                 found = self._student.values(batch)[self._inner :]
-                noise += sum((f - w).square().sum().item() for f, w in zip(found, wanted, strict=True))
+                noise += sum(
+                    (f - w).square().sum().item() for f, w in zip(found, wanted, strict=True)
+                )
                 signal += sum(w.square().sum().item() for w in wanted)
         return noise / signal if signal and math.isfinite(noise) else math.inf
 
     def _state(self) -> Mapping[str, Tensor]:
         return {name: p.detach().clone() for name, (p, _) in self._trained.items()}
 
-    def _trainable(self, table: OperatorTable) -> Iterator[tuple[str, tuple[nn.Parameter, Tensor | None]]]:
+    def _trainable(
+        self, table: OperatorTable
+    ) -> Iterator[tuple[str, tuple[nn.Parameter, Tensor | None]]]:
         """The parameters by the names of their constants, and the zeros that have to stay."""
         places: dict[str, str] = self._module.meta[PLACES]
         for name, zeros in _constants(self._graph, table):
