@@ -53,7 +53,7 @@ class Taught(fx.Interpreter):
 
     def __init__(self, graph: Graph, table: OperatorTable, values: Sequence[Value]) -> None:
         writer = Writer(graph, table)
-        super().__init__(writer.module, garbage_collect_values=True)  # type: ignore[no-untyped-call]
+        super().__init__(writer.module, garbage_collect_values=True)
         self._wanted = {writer.nodes[v].name: i for i, v in enumerate(values)}
         self._found: list[Tensor] = [torch.empty(0)] * len(values)
 
@@ -66,7 +66,7 @@ class Taught(fx.Interpreter):
 
     def values(self, inputs: Sequence[Tensor]) -> list[Tensor]:
         """The inner values for a batch, in their order."""
-        self.run(*inputs)  # type: ignore[no-untyped-call]
+        self.run(*inputs)
         found, self._found = self._found, [torch.empty(0)] * len(self._wanted)
         return found
 
@@ -232,7 +232,7 @@ def _cut(
     for batch in batches:
         count = len(batch[0])
         order = torch.arange(count) if draw is None else torch.randperm(count, generator=draw)
-        parts += [[x[some] for x in batch] for some in order.split(BATCH)]
+        parts += [[x[some] for x in batch] for some in torch.split(order, BATCH)]
     order = torch.arange(len(parts)) if draw is None else torch.randperm(len(parts), generator=draw)
     for index in order.tolist():
         yield parts[index]

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
+from sparqc.ir.graph import Array
 from sparqc.rewrite.context import Batch
 
 #: The largest share of the other image: the first one always prevails.
@@ -46,12 +48,14 @@ def _mixes(batches: Sequence[tuple[int, Batch]]) -> bool:
     return floats and len(shapes) == 1 and sum(len(batch[0]) for _, batch in batches) > 3
 
 
-def _others(count: int, draw: np.random.Generator) -> np.ndarray:
+def _others(count: int, draw: np.random.Generator) -> NDArray[np.int64]:
     """For each image one of its half."""
     half = (count - np.arange(count) % 2 + 1) // 2  # how many images have the same parity
-    return (draw.integers(0, 1 << 30, count) % half) * 2 + np.arange(count) % 2
+    found: NDArray[np.int64] = (draw.integers(0, 1 << 30, count) % half) * 2 + np.arange(count) % 2
+    return found
 
 
-def _mixed(x: np.ndarray, other: np.ndarray, share: np.ndarray) -> np.ndarray:
+def _mixed(x: Array, other: Array, share: NDArray[np.float64]) -> Array:
     part = share.reshape(-1, *[1] * (x.ndim - 1)).astype(x.dtype)
-    return (1 - part) * x + part * other
+    found: Array = (1 - part) * x + part * other
+    return found

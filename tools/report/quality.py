@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from sparqc.base.text import shortened
 from sparqc.ir.layer_names import layer_name
 from sparqc.passes.calibrate.calibrate import CalibratedRanges
+from sparqc.passes.distill import Distillations
 from sparqc.passes.masks.pruning import Pruning
 from sparqc.rewrite.facts import Facts
 
@@ -161,8 +162,24 @@ def pruning_notes(facts: Facts) -> Iterator[str]:
             f"behind prune the outputs have {unseen.snr_db:.1f} dB on {unseen.images} calibration "
             "images that it did not see"
         )
+    if trained := facts.get(Distillations):
+        yield _trained(trained)
     if pruning.unrepaired and pruning.is_lossy:
         yield f"weights were pruned by magnitude and not repaired: {pruning.unrepaired}"
+
+
+def _trained(found: Distillations) -> str:
+    result = found.result
+    if result is None:
+        return f"distill did not train: {found.reason}"
+    figures = f"{_decibels(result.before)} dB to {_decibels(result.after)} dB"
+    if not result.epochs:
+        return f"distill changed nothing: on {result.images} images held back no epoch was better"
+    return f"distill brought the outputs on {result.images} images held back from {figures}"
+
+
+def _decibels(noise: float) -> str:
+    return "inf" if noise <= 0 else f"{-10 * math.log10(noise):.1f}"
 
 
 def worst_loss(losses: Sequence[Loss]) -> Loss | None:
