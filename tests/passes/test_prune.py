@@ -269,6 +269,8 @@ def test_the_options_are_checked() -> None:
         Prune(damping=0)
     with pytest.raises(ValueError, match="batches must be at least 1"):
         Prune(batches=0)
+    with pytest.raises(ValueError, match="mixed must be at least 0"):
+        Prune(mixed=-1)
 
 
 def test_at_most_so_many_batches() -> None:
