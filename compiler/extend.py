@@ -40,6 +40,7 @@ __all__ = [
     "CalibrationSamples",
     "Call",
     "Context",
+    "Distillations",
     "Equalization",
     "ExportedAlone",
     "Facts",
@@ -146,6 +147,7 @@ HOMES = {
     "sparqc.passes.calibrate.calibrate": ("CalibratedRanges",),
     "sparqc.passes.check.finding": ("Findings",),
     "sparqc.passes.correct_bias.correct_bias": ("BiasCorrection",),
+    "sparqc.passes.distill": ("Distillations",),
     "sparqc.passes.equalize.equalized": ("Equalization",),
     "sparqc.passes.export": ("ExportedAlone", "RequestedOpset"),
     "sparqc.passes.half.half": ("HalfConversion",),
@@ -221,6 +223,7 @@ if TYPE_CHECKING:
     from sparqc.passes.calibrate.calibrate import CalibratedRanges
     from sparqc.passes.check.finding import Findings
     from sparqc.passes.correct_bias.correct_bias import BiasCorrection
+    from sparqc.passes.distill import Distillations
     from sparqc.passes.equalize.equalized import Equalization
     from sparqc.passes.export import ExportedAlone, RequestedOpset
     from sparqc.passes.half.half import HalfConversion

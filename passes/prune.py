@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from sparqc.ir.graph import Graph, Value
 from sparqc.ir.quantizers import require_float
 from sparqc.numerics.two_four import two_four_mask
 from sparqc.passes.layerwise.options import check_options
-from sparqc.passes.layerwise.repaired import Repaired
 from sparqc.passes.masks.apply_mask import apply_mask
 from sparqc.passes.masks.pruning import Mask, Pruning
 from sparqc.passes.masks.sparse_layers import SparseLayer, sparse_layers
@@ -29,25 +28,30 @@ class Prune(Pass):
     the largest; "permuted" first permutes channels, without any operator at run time, so that the
     largest keep more; "sparsegpt" chooses those whose loss the others can best make good, and
     solves what stays, layer by layer, so that each layer gives on the calibration data what it gave
-    in the dense network.
+    in the dense network; "auto" does so where calibration data is there and the graph runs in
+    PyTorch, leaves weights that are 2:4 as they are, and measures the outputs on data held back.
 
     `permute` permutes channels in front of "sparsegpt" too.  `damping` pulls weights of that method
     to what they were, by that share of the mean squared input; `batches` bounds its calibration
-    data.  `dense` keeps operators dense, in the words of `--dense`: "unlikely-to-pay" those for
-    which no sparse kernel is likely to win.
+    data.  `mixed` adds so many mixtures of each image with another one, where inputs are floats:
+    few images have correlations that others do not have.  `dense` keeps operators dense, in the
+    words of `--dense`: "unlikely-to-pay" those for which no sparse kernel is likely to win.
     """
 
     name = "prune"
     preserves = "lossy"
     pattern: Literal["2:4"] = "2:4"
-    method: Literal["magnitude", "permuted", "sparsegpt"] = "magnitude"
+    method: Literal["magnitude", "permuted", "sparsegpt", "auto"] = "magnitude"
     permute: bool = False
     damping: float | None = None
     batches: int | None = None  # at most so many; none: all
+    mixed: int = 0
     dense: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_options(self.damping, self.batches)
+        if self.mixed < 0:
+            raise ValueError("mixed must be at least 0")
 
     def run(self, graph: Graph, context: Context) -> int:
         """Mask the eligible weights; returns how many.
@@ -61,10 +65,7 @@ class Prune(Pass):
             from sparqc.passes.permute import permute_channels
 
             permute_channels(graph, context, sparse)
-        removed: dict[Value, float] = {}
-        repaired: list[Repaired] = []
-        if self.method == "sparsegpt":
-            removed, repaired = self._repair(graph, context, sparse)
+        removed, rest = self._repair(graph, context, sparse)
         for layer in sparse:
             if layer.weight not in removed:
                 removed[layer.weight] = _magnitude(graph, layer, context)
@@ -73,19 +74,28 @@ class Prune(Pass):
         for layer in layers:
             row = layer.mask(0.0 if layer.reason else removed.pop(layer.weight, 0.0))
             (dense if layer.reason else masks)[row.layer] = row
-        context.facts.put(Pruning(masks, dense, tuple(repaired)))
+        context.facts.put(replace(rest, masks=masks, dense=dense))
         return len(sparse)
 
     def _repair(
         self, graph: Graph, context: Context, layers: list[SparseLayer]
-    ) -> tuple[dict[Value, float], list[Repaired]]:
-        """Mask the layers that can be repaired; the removed share of each weight, and the rows."""
+    ) -> tuple[dict[Value, float], Pruning]:
+        """Mask the layers that can be repaired; the removed share of each weight, and what is to be
+        told of it."""
+        if self.method not in ("sparsegpt", "auto") or not layers:
+            return {}, Pruning()
         # Only here is torch needed, which takes seconds to import.
         from sparqc.passes.layerwise.one_shot import OneShot
 
-        one_shot = OneShot(graph, context, self.damping)
-        rows = one_shot.run(layers, self.batches)
-        return one_shot.removed, rows
+        one_shot = OneShot(graph, context, self.damping, self.mixed)
+        if self.method == "sparsegpt":
+            rows = one_shot.run(layers, self.batches)
+            return one_shot.removed, Pruning(repaired=tuple(rows))
+        from sparqc.passes.layerwise.automatic import repair_where_possible
+
+        found = repair_where_possible(graph, context, layers, one_shot, self.batches)
+        rest = Pruning(repaired=tuple(found.rows), unrepaired=found.reason, unseen=found.unseen)
+        return one_shot.removed, rest
 
 
 def _one_for_each_weight(layers: list[SparseLayer]) -> Iterator[SparseLayer]:

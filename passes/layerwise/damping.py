@@ -11,8 +11,8 @@ from sparqc.passes.layerwise.normal_equations import Problem
 #: Shares of the mean squared input that are tried.
 SHARES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 #: Rows that are solved to choose one of them.
-ROWS = 32
-_STEPS = 12
+ROWS = 16
+_STEPS = 6
 
 
 def damped(problem: Problem, weight: Tensor, share: float) -> tuple[Tensor, Tensor]:

@@ -21,11 +21,15 @@ from sparqc.rewrite.context import Batch
 State = dict[str, Any]
 
 
+class NotInTorch(SparqcError):
+    """An operator of the graph does not run in PyTorch."""
+
+
 class Network:
     """A graph of either level, ready to run piece by piece in torch, without gradients.
 
     Later changes of the graph are not seen; `set` tells of them.  Values are known by their names.
-    Raises SparqcError where an operator of an ONNX graph has no form in PyTorch.
+    Raises NotInTorch where an operator of an ONNX graph has no form in PyTorch.
     """
 
     def __init__(self, graph: Graph, table: OperatorTable) -> None:
@@ -72,7 +76,7 @@ class Network:
     def run(self, state: State, start: int, stop: int, keep: Iterable[str] = ()) -> None:
         """Run the operators from one place to another; what is not read later is forgotten.
 
-        Raises SparqcError where an operator fails.
+        Raises NotInTorch where an operator fails.
         """
         kept = set(keep)
         if stop <= start:
@@ -98,7 +102,7 @@ class Network:
             return node.target(*args, **kwargs)  # type: ignore[operator]
         except (RuntimeError, TypeError, ValueError, IndexError) as error:
             reason = str(error).partition("\n")[0]
-            raise SparqcError(f"%{node.name}: {node.target} fails: {reason}") from error
+            raise NotInTorch(f"%{node.name}: {node.target} fails: {reason}") from error
 
     def _get(self, node: fx.Node, state: State) -> Any:
         if node.name in state:
@@ -118,7 +122,7 @@ def _for_torch(graph: Graph) -> Graph:
     copy.level, copy.native = "fx", None
     foreign = next((n for n in copy.nodes if n.op.startswith("onnx.")), None)
     if foreign is not None:
-        raise SparqcError(
+        raise NotInTorch(
             f"{foreign.output.name!r} is {foreign.op}, which has no form in PyTorch: the weights "
             "of this ONNX model cannot be repaired",
             hint="prune by magnitude without round-weights, or compile the PyTorch model",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from sparqc.ir.weighted import weight_of
 from sparqc.numerics.two_four import is_two_four, two_four_mask
 from sparqc.passes.layerwise.damping import best_share, damped
 from sparqc.passes.layerwise.matrix_form import MatrixForm, matrix_form
+from sparqc.passes.layerwise.mixtures import with_mixtures
 from sparqc.passes.layerwise.normal_equations import Problem
 from sparqc.passes.layerwise.repair import Solution, Task, refusal, repair
 from sparqc.passes.layerwise.repaired import Repaired
@@ -21,14 +22,16 @@ from sparqc.passes.layerwise.walk import Stop
 from sparqc.passes.masks.apply_mask import apply_mask
 from sparqc.passes.masks.sparse_layers import SparseLayer
 from sparqc.passes.on_data.batches import calibration_batches
-from sparqc.rewrite.context import Context
+from sparqc.rewrite.context import Batch, Context
 
 
 class OneShot:
     """The layers of a graph that can be repaired while they are pruned."""
 
-    def __init__(self, graph: Graph, context: Context, damping: float | None) -> None:
-        self._graph, self._context, self._damping = graph, context, damping
+    def __init__(
+        self, graph: Graph, context: Context, damping: float | None, mixed: int = 0
+    ) -> None:
+        self._graph, self._context, self._damping, self._mixed = graph, context, damping, mixed
         #: The share of each masked weight's squared norm that stood where there are zeros now.
         self.removed: dict[Value, float] = {}
 
@@ -37,10 +40,18 @@ class OneShot:
 
         Raises SparqcError as `repair` does, and where calibration data is missing or does not fit.
         """
+        return self.run_on(layers, calibration_batches(self._graph, self._context, batches))
+
+    def run_on(
+        self, layers: Sequence[SparseLayer], batches: Iterable[tuple[int, Batch]]
+    ) -> list[Repaired]:
+        """As `run`, on batches that are there already, each with its number."""
         reference = self._graph.clone()
         tasks = [task for layer in layers if (task := self._task(layer, reference))]
-        given = calibration_batches(self._graph, self._context, batches)
-        return repair(reference, self._graph, tasks, given, self._context) if tasks else []
+        if not tasks:
+            return []
+        given = with_mixtures(list(batches), self._mixed) if self._mixed else batches
+        return repair(reference, self._graph, tasks, given, self._context)
 
     def _task(self, layer: SparseLayer, reference: Graph) -> Task | None:
         found = weight_of(layer.node, self._context.table)

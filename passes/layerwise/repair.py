@@ -56,6 +56,7 @@ def repair(
 
     Raises SparqcError where a layer sees NaN or infinite values, or an operator fails.
     """
+    context.progress(0, len(tasks), "layers repaired")
     current = Network(graph, context.table)
     with open_states() as states:
         stops = [task.stop for task in tasks]

@@ -16,7 +16,7 @@ def optimum(hessian: Tensor, cross: Tensor) -> Tensor:
 
 
 #: Steps of conjugate gradients between choices, and at the end.
-SHORT, LONG = 10, 20
+SHORT, LONG = 4, 8
 
 
 def sparse(

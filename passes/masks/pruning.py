@@ -24,6 +24,14 @@ class Mask:
 
 
 @dataclass(frozen=True)
+class Unseen:
+    """The outputs on images that were held back, against those of the network before."""
+
+    snr_db: float
+    images: int
+
+
+@dataclass(frozen=True)
 class Pruning:
     """The fact that `prune` leaves, by layer."""
 
@@ -32,6 +40,10 @@ class Pruning:
     dense: Mapping[str, Mask] = field(default_factory=dict)
     #: The layers whose weights that stay were solved anew, in the order of the network.
     repaired: tuple[Repaired, ...] = ()
+    #: Why layers that were to be repaired were pruned by magnitude alone; "" where none was.
+    unrepaired: str = ""
+    #: The outputs on images that the repair did not see; None where none were held back.
+    unseen: Unseen | None = None
 
     @property
     def is_lossy(self) -> bool:

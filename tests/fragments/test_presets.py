@@ -41,6 +41,7 @@ def compiled(passes):
 PRESETS = {
     "default": (3, True, False),  # no layer is wide enough to win by 2:4
     "all-sparse": (3, True, True),
+    "few-shot": (3, True, False),
     "int8": (3, True, False),
     "attention-int8": (7, True, False),
     "weights-only-sparse": (0, True, True),

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from hypothesis import given, settings
@@ -268,6 +269,8 @@ def test_the_options_are_checked() -> None:
         Prune(damping=0)
     with pytest.raises(ValueError, match="batches must be at least 1"):
         Prune(batches=0)
+    with pytest.raises(ValueError, match="mixed must be at least 0"):
+        Prune(mixed=-1)
 
 
 def test_at_most_so_many_batches() -> None:
@@ -347,3 +350,76 @@ def test_convolutions_of_all_shapes(
     energy = (wanted - wanted.mean((0, 2, 3), keepdim=True) * bias).square().sum()
     gap = np.square(output(graph, x) - wanted.numpy()).sum() / energy.item()
     assert gap == pytest.approx(row.after, rel=1e-3)  # the row says what happens
+
+
+# -- repaired where data and graph allow it ------------------------------------------------------
+
+AUTO = Prune(method="auto")
+
+
+def test_auto_repairs_on_a_part_of_the_data_and_tells_of_the_rest() -> None:
+    given = batches(images(64), 16)
+    magnitude, _ = pruned(Prune(), given)
+    graph, found = pruned(AUTO, given)
+    unseen = found.facts[Pruning].unseen
+    assert unseen is not None and unseen.images == 16
+    held = torch.cat([torch.from_numpy(x[-4:]) for (x,) in given])
+    assert unseen.snr_db == pytest.approx(-10 * np.log10(error(graph, held)), abs=0.01)
+    assert error(graph, images(64, seed=2)) < 0.1 * error(magnitude, images(64, seed=2))
+
+
+def test_auto_leaves_weights_alone_that_are_two_four_already() -> None:
+    net = Net()
+    for module in (net.conv1, net.conv2, net.down):
+        weight = module.weight.detach().numpy()
+        module.weight.data *= torch.from_numpy(two_four_mask(weight, 1))
+    before = {name: p.detach().clone() for name, p in net.named_parameters()}
+    graph, found = pruned(AUTO, batches(images(64), 16), net)
+    assert not found.facts[Pruning].repaired and not found.facts[Pruning].is_lossy
+    assert found.facts[Pruning].unrepaired == ""
+    for module in ("conv1", "conv2", "down"):
+        np.testing.assert_array_equal(weights(graph)[module][0], before[f"{module}.weight"])
+
+
+@pytest.mark.parametrize(
+    ("given", "wishes", "reason"),
+    [
+        (None, {}, "calibration data is missing"),
+        (batches(images(64), 16), {"random_calibration": True}, "calibration data is random"),
+    ],
+)
+def test_auto_prunes_by_magnitude_where_it_cannot_repair(
+    given: list[Batch] | None, wishes: dict[str, object], reason: str
+) -> None:
+    torch.manual_seed(0)
+    graph = capture(Net().eval(), (images(2),)).graph
+    found = context(given, **wishes)
+    AUTO.run(graph, found)
+    plain, _ = pruned(Prune(), None)
+    assert found.facts[Pruning].unrepaired == reason
+    for module, (weight, _) in weights(plain).items():
+        np.testing.assert_array_equal(weights(graph)[module][0], weight)
+
+
+def test_auto_prunes_by_magnitude_what_does_not_run_in_torch() -> None:
+    """An ONNX graph with an operator that the table does not know."""
+    made = sparqc.compile(Net().eval(), (images(2),), passes="float").model
+    made.graph.node.append(onnx.helper.make_node("Hardmax", [made.graph.output[0].name], ["odd"]))
+    made.graph.output[0].name = "odd"
+    given = batches(images(64), 16)
+    graph = read_onnx(made, TABLE)
+    found = context(given)
+    AUTO.run(graph, found)
+    pruning = found.facts[Pruning]
+    assert "has no form in PyTorch" in pruning.unrepaired and not pruning.repaired
+    assert pruning.is_lossy and pruning.unseen is None
+
+
+def test_mixtures_serve_images_that_were_not_seen() -> None:
+    """Of few images: those that are mixed have fewer correlations of their own."""
+    given = batches(images(8), 8)
+    plain, _ = pruned(REPAIR, given)
+    mixed, found = pruned(Prune(method="sparsegpt", mixed=4), given)
+    assert rows(found)["conv1"].samples == 5 * 8 * 144
+    unseen = images(256, seed=2)
+    assert error(mixed, unseen) < error(plain, unseen)

@@ -91,11 +91,22 @@ class _Page:
 
 
 def _head(report: Report, page: _Page) -> None:
+    page.lines("result", _warning(report))
     page.line("model", report.model)
     page.line("target", f"{report.target}  (sparqc {report.version})")
     page.line("passes", report.pipeline)
     if report.skipped:
         page.line("skipped", f"{', '.join(report.skipped)}: for PyTorch models only")
+
+
+def _warning(report: Report) -> Iterator[str]:
+    """In front of everything else: that the outputs are not good, and what to do."""
+    quality, gap = report.quality, report.difference
+    if gap is None or quality.grade not in ("poor", "ruined"):
+        return
+    yield f"{quality.grade.upper()}: {next(_compared(gap, ''))}"
+    for road in quality.roads:
+        yield f"try {road.command}: {road.gain}"
 
 
 def _layers(report: Report, page: _Page, verbose: bool) -> None:

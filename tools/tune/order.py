@@ -68,9 +68,14 @@ def with_masks_held(passes: str) -> str:
     """The pipeline for a module that was pruned and trained: `prune` keeps the zeros that it finds.
 
     Any method but the magnitude would choose, permute or repair once more; what was left dense
-    stays so.
+    stays so.  What training has reached, `distill` would not improve.
     """
-    return str(Pipeline(tuple(map(_held, parse(passes).items))))
+    items = [item for item in parse(passes).items if not _is_training(item)]
+    return str(Pipeline(tuple(map(_held, items))))
+
+
+def _is_training(item: Item) -> bool:
+    return isinstance(item, Step) and item.name == "distill"
 
 
 def _held(item: Item) -> Item:

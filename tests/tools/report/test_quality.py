@@ -1,6 +1,7 @@
 """The grade of a result, the pass that lost most, and exit codes for it."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -8,8 +9,8 @@ from sparqc.errors import SparqcError, UsageError
 from sparqc.pipeline.drift import Drift
 from sparqc.pipeline.gate import Loss
 from sparqc.tools.compile.command import check_quality
-from sparqc.tools.report.quality import grade, worst_loss
-from tests.tools.report.test_text import REPORT
+from sparqc.tools.report.quality import Quality, grade, roads_from, worst_loss
+from tests.tools.report.test_text import REPORT, text
 
 
 @pytest.mark.parametrize(
@@ -46,9 +47,35 @@ def test_a_result_below_what_is_allowed_fails():
 
 
 def test_what_was_not_measured_cannot_be_asked_for():
-    from dataclasses import replace
-
     with pytest.raises(UsageError, match="nothing was compared"):
         check_quality(replace(REPORT, difference=None), 10.0, None)
     with pytest.raises(UsageError, match="nothing was evaluated"):
         check_quality(replace(REPORT, metrics=()), None, 10.0)
+
+
+def test_what_int8_alone_would_give_is_predicted_from_what_rounding_added():
+    # 0.1 of the power behind prune, 0.11 behind calibrate: rounding alone has 0.01.
+    found = list(roads_from(losses(prune=10.0, calibrate=-10 * math.log10(0.11))))
+    assert [road.command for road in found] == [
+        "sparqc tune",
+        "sparqc sensitivity",
+        "--passes int8",
+    ]
+    assert all(road.snr_db == pytest.approx(20) for road in found)
+    assert "about 20 dB" in found[-1].gain
+
+
+def test_where_rounding_cannot_be_told_from_pruning_nothing_is_predicted():
+    found = list(roads_from(losses(prune=-3.0, calibrate=-2.9)))
+    assert all(road.snr_db is None for road in found) and "not predicted" in found[-1].gain
+
+
+@pytest.mark.parametrize("grade", ["poor", "ruined"])
+def test_a_result_that_is_not_good_says_so_first(grade):
+    roads = tuple(roads_from(losses(prune=10.0, calibrate=9.0)))
+    shown = text(replace(REPORT, quality=Quality(grade, roads=roads)))
+    first, *rest = shown.splitlines()
+    assert first.startswith(f"result    {grade.upper()}: 30.0 dB")
+    assert rest[0].split()[:3] == ["try", "sparqc", "tune:"]
+    assert "--passes int8" in shown
+    assert text(replace(REPORT, quality=Quality("good"))).startswith("model")

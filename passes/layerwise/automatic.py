@@ -1,0 +1,115 @@
+"""Repair what pruning takes, as far as data and graph allow it in the time of a usual compile."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from sparqc.ir.graph import Array, Graph
+from sparqc.ir.levels.execute import open_runner
+from sparqc.numerics.two_four import is_two_four
+from sparqc.passes.layerwise.network import NotInTorch
+from sparqc.passes.layerwise.one_shot import OneShot
+from sparqc.passes.layerwise.repaired import Repaired
+from sparqc.passes.masks.pruning import Unseen
+from sparqc.passes.masks.sparse_layers import SparseLayer
+from sparqc.passes.on_data.batches import calibration_batches
+from sparqc.passes.on_data.held_out import LEAST, held_back, to_fit
+from sparqc.rewrite.context import Batch, Context
+
+#: So many images are enough: more cost time in proportion and gain little.
+IMAGES = 128
+#: Layers with more columns are pruned by magnitude: time and memory grow with the square, to
+#: minutes and gigabytes a layer.
+COLUMNS = 8192
+
+
+@dataclass
+class Outcome:
+    """What was repaired: a row for each layer."""
+
+    rows: list[Repaired] = field(default_factory=list)
+    #: Why layers were left to magnitude; "" where nothing stood against it.
+    reason: str = ""
+    unseen: Unseen | None = None
+
+
+def repair_where_possible(
+    graph: Graph,
+    context: Context,
+    layers: Sequence[SparseLayer],
+    one_shot: OneShot,
+    limit: int | None,
+) -> Outcome:
+    """Mask and repair in place the layers that are not 2:4 already, on a part of the calibration
+    data, and look at the outputs on the rest.
+
+    Without data, on random data and where an operator does not run in PyTorch nothing, or not
+    everything, is repaired.  Raises SparqcError for calibration data that does not fit.
+    """
+    dense = [s for s in layers if not is_two_four(s.data(context.table), s.axis)]
+    small = [s for s in dense if math.prod(s.shape) // max(1, s.shape[0]) <= COLUMNS]
+    if not small:
+        return Outcome(reason=f"layers have more than {COLUMNS} columns" if dense else "")
+    if context.calibration is None or context.random_calibration:
+        kind = "random" if context.random_calibration else "missing"
+        return Outcome(reason=f"calibration data is {kind}")
+    seen, unseen = _parts(graph, context, limit)
+    reference = graph.clone()
+    outcome = Outcome()
+    try:
+        outcome.rows = one_shot.run_on(small, seen)
+    except NotInTorch as error:
+        outcome.reason = error.message
+    if unseen and outcome.rows:
+        outcome.unseen = _unseen(reference, graph, unseen, context)
+    return outcome
+
+
+def _parts(
+    graph: Graph, context: Context, limit: int | None
+) -> tuple[list[tuple[int, Batch]], list[Batch]]:
+    """What is fitted to, and what is held back: nothing, where that would be too few to judge."""
+    given, held, count = [], [], 0
+    for number, batch in calibration_batches(graph, context, limit):
+        given.append((number, batch))
+        count += _images(batch)
+        if (rest := held_back(graph, number, batch)) is not None:
+            held.append(rest)
+        if count >= IMAGES:
+            break
+    if sum(map(_images, held)) < LEAST:
+        return given, []
+    parts = [(number, to_fit(graph, number, batch)) for number, batch in given]
+    return [(number, part) for number, part in parts if part is not None], held
+
+
+def _images(batch: Batch) -> int:
+    return len(batch[0]) if batch and batch[0].ndim else 1
+
+
+def _unseen(
+    reference: Graph, graph: Graph, batches: Sequence[Batch], context: Context
+) -> Unseen | None:
+    """How near the outputs are on batches that were held back; None without outputs in floats."""
+    wanted = _outputs(reference, batches, context)
+    found = _outputs(graph, batches, context)
+    pairs = [
+        (w.astype(np.float64), f.astype(np.float64))
+        for w, f in zip(wanted, found, strict=True)
+        if w.dtype.kind == "f" and w.shape == f.shape
+    ]
+    signal = sum(float(np.square(w).sum()) for w, _ in pairs)
+    noise = sum(float(np.square(f - w).sum()) for w, f in pairs)
+    if not signal:
+        return None
+    snr = 10 * math.log10(signal / noise) if noise else math.inf
+    return Unseen(snr, sum(map(_images, batches)))
+
+
+def _outputs(graph: Graph, batches: Sequence[Batch], context: Context) -> list[Array]:
+    runner = open_runner(graph, context.table)
+    return [array for batch in batches for array in runner.run(batch)[0]]
