@@ -99,6 +99,7 @@ PROPERTIES: Final = {
     "is_output": "whether it is an output of the graph",
     "name": "what it is called in the graph",
     "size": "how many elements it has",
+    "depth": "where it stands by the longest path from an input to it: the deeper, the greater",
     "K": "of the weight of a matched operator: its output channels",
     "C": "of a weight: the channels that are summed over for each, those of one group",
     "area": "of a weight: the product of its other sizes, 9 for 3x3, 1 for a matrix",
