@@ -176,8 +176,8 @@ class NativeCall:
 
 #: Stands for every operator among the kinds that a path goes through.
 ANY_OPERATOR = "..."
-#: The words for the two ends of a graph in a path: where it comes from, and where it leads.
-ENDS = ("input", "output")
+#: The words for what stands at the ends of a graph: where paths come from, and where they lead.
+FRONT, BACK = ("input", "const"), ("output",)
 
 
 @dataclass(frozen=True)
@@ -186,7 +186,8 @@ class Path:
 
     Whether operators lead from a value to one of the `kinds`, along its readers or, with
     `comes_from`, along what gives it; those in between are all of `through`.  A kind is an operator
-    or a family; `output` and `input` stand for the ends of the graph.
+    or a family; `output`, `input` and `const` stand for the ends of the graph.  Through a family
+    with parameters the path goes by their values alone.
     """
 
     of: Expr
@@ -196,9 +197,9 @@ class Path:
     span: Span | None = _span()
 
     @property
-    def end(self) -> str:
-        """The kind that stands for the end of the graph to which the path goes."""
-        return ENDS[0] if self.comes_from else ENDS[1]
+    def ends(self) -> tuple[str, ...]:
+        """The kinds that stand for the end of the graph to which the path goes."""
+        return FRONT if self.comes_from else BACK
 
 
 Expr = Name | Literal | ListExpr | Field | Index | Unary | Binary | NativeCall | Path
