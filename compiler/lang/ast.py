@@ -285,7 +285,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Declaration:
-    """What all five kinds share."""
+    """What all kinds share."""
 
     name: str
     match: tuple[MatchStatement, ...]
@@ -407,6 +407,20 @@ class ShareDecl(Declaration):
 
     scale: tuple[str, ...] = ()
     reason: Template | None = None
+
+
+#: What a `precision` says of an operator: that it stays in FP32; that it does where all that it
+#: computes with comes from integers; that for it the end of FP16's range is as good as any number
+#: beyond it; that such a number may pass through it on the way there.
+PrecisionRole = OneOf["keeps fp32", "keeps integers", "takes bounds", "carries bounds"]
+
+
+@dataclass(frozen=True)
+class PrecisionDecl(Declaration):
+    """`precision` - what FP16 is to the matched operators, where the float ones run in it; the
+    description is the reason that people see."""
+
+    role: PrecisionRole = "keeps fp32"
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,12 @@ from sparqc.ir.graph import Level
 LEVELS: Final[tuple[Level, ...]] = get_args(Level)
 PRESERVES: Final = ("exact", "close", "lossy")
 GRADES: Final = ("error", "slow", "note")
+#: The clauses of a `precision`, of which it has one, each with its words.
+ROLES: Final[dict[str, tuple[str, ...]]] = {
+    "keeps": ("fp32", "integers"),
+    "takes": ("bounds",),
+    "carries": ("bounds",),
+}
 GRANULARITIES: Final = ("tensor", "channel")
 DTYPES: Final = ("f64", "f32", "f16", "bf16", "i64", "i32", "i16", "i8", "u8", "bool")
 
@@ -31,6 +37,7 @@ BLOCKS: Final[dict[str, tuple[str, ...]]] = {
         "example",
     ),
     "share": ("source", "match", "where", "scale", "example"),
+    "precision": _COMMON,
     "check": ("match", "where", "message", "cure", "source", "rewrite", "example"),
 }
 #: The header clauses of each kind.
@@ -39,6 +46,7 @@ CLAUSES: Final[dict[str, tuple[str, ...]]] = {
     "rule": ("on", "for", "preserves", "decreases"),
     "fusion": ("on", "for"),
     "share": ("on", "for"),
+    "precision": ("on", "for", *ROLES),
     "check": ("on", "for", "grade", "preserves", "decreases"),
 }
 
