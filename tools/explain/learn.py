@@ -229,7 +229,9 @@ class _Unsure(Exception):
 def _is_activation(row: Operator) -> bool:
     """Whether an operator computes each number of its result of one that it reads."""
     alone = set(DATA).intersection(row.operand_names) == {"x"}
-    return alone and "elementwise" in row.traits and not {"view", "converts"}.intersection(row.traits)
+    return (
+        alone and "elementwise" in row.traits and not {"view", "converts"}.intersection(row.traits)
+    )
 
 
 def _weighs(row: LedgerRow, real: Kernel) -> bool:
