@@ -29,9 +29,6 @@ from sparqc.passes.place.insert_quantizers import Slot
 from sparqc.passes.select import select
 from sparqc.rewrite.context import Context
 
-#: The one operator that multiplies matrices without being listed with a weight.
-ATTENTION = "nn.attention"
-
 
 @dataclass(frozen=True)
 class ArrivesInInt8:
@@ -72,8 +69,7 @@ class Decision:
     def multiplies(self, table: OperatorTable) -> bool:
         """Whether it holds a convolution or a matrix product, constant weight or not; others gain
         nothing from INT8 of their own."""
-        operators = (table.get(node.op) for node in self.match.nodes)
-        return any(o is not None and (o.weight or o.name == ATTENTION) for o in operators)
+        return any(table.has(node.op, "contracts") for node in self.match.nodes)
 
     def outputs(self) -> Iterator[Value]:
         """The values behind which the fusion wants a quantizer, whoever reads them."""
