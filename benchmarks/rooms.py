@@ -2,9 +2,11 @@
 
     python benchmarks/rooms.py
 
-Files and lines by room; arrows (room imports room), those that run back up, circles of modules; and
-for either road the files of sparqc that one convolution's weight enters on its way through
-`compile`: those with a call that is given the weight, in whatever form, recognised by its shape.
+Files and lines by room; arrows (room imports room), those that run back up, circles of modules;
+where operators are named beside their table (what is known of an operator belongs there, of a
+target below `patterns/`: each name that is left wants a reason); and for either road the files of
+sparqc that one convolution's weight enters on its way through `compile`: those with a call
+that is given the weight, in whatever form, recognised by its shape.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from __future__ import annotations
 import ast
 import importlib.util
 import pkgutil
+import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -73,6 +76,24 @@ def imports(known: dict[str, Path]) -> Iterator[tuple[str, str]]:
                 yield from ((module, a.name) for a in node.names if a.name in known)
 
 
+# -- names of operators ----------------------------------------------------------------------------
+
+#: Whose names count, but for the table itself: the rooms that know neither a model nor a target.
+NAMING = ("passes", "predict", "match", "rewrite", "training", "capture", "validation", "ir")
+_OPERATOR = re.compile(r"(nn|q|sparse)\.[a-z_0-9]+")
+
+
+def operators_named(known: dict[str, Path]) -> Counter[str]:
+    """Module -> how often it names an operator in a string."""
+    counts: Counter[str] = Counter()
+    for module, path in known.items():
+        if module.split(".")[1:2] and module.split(".")[1] in NAMING:
+            strings = (n.value for n in ast.walk(ast.parse(path.read_text()))
+                       if isinstance(n, ast.Constant) and isinstance(n.value, str))  # fmt: skip
+            counts[module] = sum(_OPERATOR.fullmatch(s) is not None for s in strings)
+    return +Counter({m: n for m, n in counts.items() if not m.startswith("sparqc.ir.operators")})
+
+
 # -- the way of a weight ---------------------------------------------------------------------------
 
 
@@ -122,6 +143,10 @@ def main() -> None:
     print(f"arrows between rooms {len(arrows)}, circles of modules {len(circles)}")
     for circle in circles:
         print("  " + " <-> ".join(sorted(circle)))
+    named = operators_named(known)
+    print(f"operators are named {named.total()} times in {len(named)} modules beside the table:")
+    for module, count in sorted(named.items(), key=lambda found: (-found[1], found[0])):
+        print(f"  {module} {count}")
     torch.manual_seed(0)
     module, example = Network().eval(), torch.randn(4, 16, 12, 12)
     path = Path("rooms.onnx")

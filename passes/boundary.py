@@ -10,6 +10,7 @@ import numpy as np
 from sparqc.errors import UsageError
 from sparqc.ir.graph import Graph, Node, TensorType, Value
 from sparqc.ir.levels.execute import open_runner
+from sparqc.ir.quantizers import DEQUANTIZE, QUANTIZE
 from sparqc.numerics.finite import largest_magnitude, require_finite
 from sparqc.numerics.int8_codes import safe_scale
 from sparqc.passes.on_data.batches import calibration_batches
@@ -86,7 +87,7 @@ def _input(graph: Graph, value: Value, word: str, *, named: bool) -> End:
     if word == "fp16":
         _take_half(graph, value)
         return End(value.name, "input", "f16")
-    quantizers = [n for n in value.readers if n.op == "q.quantize"]
+    quantizers = [n for n in value.readers if n.op == QUANTIZE]
     if reason := _why_no_codes(value, quantizers):
         _refuse(value.name, reason, named=named)
         return End(value.name, "input", "f32", note=reason)
@@ -165,7 +166,7 @@ def _output(
             name, "output", "f16"
         )
     node = value.producer
-    if node is not None and node.op == "q.dequantize" and not _has_offset(node):
+    if node is not None and node.op == DEQUANTIZE and not _has_offset(node):
         scale = _scale_of(node).data
         if scale is not None and not scale.ndim:
             return cast(Value, node.operands["x"]), End(name, "output", "i8", float(scale))
@@ -177,7 +178,7 @@ def _output(
         "scale": graph.constant(scale, f"{name}.scale"),
         "zero_point": graph.constant(np.zeros((), np.int8), f"{name}.zero_point"),
     }
-    codes = _append(graph, value, "q.quantize", operands, {"axis": None, "to": "i8"})
+    codes = _append(graph, value, QUANTIZE, operands, {"axis": None, "to": "i8"})
     return codes, End(name, "output", "i8", float(scale))
 
 

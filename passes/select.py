@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from sparqc.errors import UsageError, did_you_mean
-from sparqc.ir.graph import Graph, Node, Value
+from sparqc.ir.graph import Graph, Node
 from sparqc.ir.layer_names import known_names, nodes_meant
 from sparqc.ir.vocabulary.table import OperatorTable
 from sparqc.ir.weighted import weight_of
-from sparqc.passes.natives.network_ends import is_in_front, is_layer
+from sparqc.passes.natives.network_ends import first_convolutions, is_layer
 
 #: The word of `--dense` for layers that no sparse kernel is likely to make faster.
 UNLIKELY_TO_PAY = "unlikely-to-pay"
@@ -52,7 +52,7 @@ def select(
 
 def _matching(graph: Graph, selector: str, table: OperatorTable) -> Iterable[Node]:
     if selector == "first_conv":
-        return [n for n in graph.nodes if n.op == "nn.conv" and _is_first(n)]
+        return first_convolutions(graph)
     if selector == "heads":
         return _heads(graph, table)
     called = set(nodes_meant(graph, selector))
@@ -65,11 +65,6 @@ def _close(selector: str, graph: Graph, option: str) -> str:
     known = {*words, *(n.op for n in graph.nodes), *known_names(graph.nodes)}
     hint = did_you_mean(selector.removeprefix("%"), known)
     return hint if hint.startswith("did you mean") else ""
-
-
-def _is_first(conv: Node) -> bool:
-    x = conv.operands["x"]
-    return isinstance(x, Value) and is_in_front(x)
 
 
 def _heads(graph: Graph, table: OperatorTable) -> list[Node]:

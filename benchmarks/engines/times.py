@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 from networks import RESNET18, RESNET34, Quantizers, resnet, unet
 from onnx import ModelProto
@@ -25,28 +26,17 @@ from sparqc.tools.explain.prediction import predict
 
 @dataclass(frozen=True)
 class Case:
-    """One engine that was timed: milliseconds for a batch."""
+    """One engine that was timed."""
 
     name: str
     network: Callable[[], ModelProto]
     target: str
     gpu: str
     batch: int
+    #: Milliseconds for a batch; of a gain, how many times faster it is with 2:4 kernels.
     measured: float
-    #: Whether the engine was built with --sparsity=enable.
-    sparse: bool = False
-
-
-@dataclass(frozen=True)
-class Gain:
-    """How many times faster a network was with 2:4 kernels than without."""
-
-    name: str
-    network: Callable[[], ModelProto]
-    target: str
-    gpu: str
-    batch: int
-    measured: float
+    #: Which kernels it was built with, or what one gains by the other.
+    kernels: Literal["dense", "sparse", "gain"] = "dense"
 
 
 ALL = Quantizers()
@@ -57,19 +47,19 @@ def case(
 ) -> Case:
     """A case that a witness timed; `sparse`: with sparse kernels."""
     head = witness(seen).head
-    measured = head.sparse_us if sparse else head.dense_us
+    measured, kernels = (head.sparse_us, "sparse") if sparse else (head.dense_us, "dense")
     assert measured is not None
-    return Case(name, network, target, head.gpu, head.batch, measured / 1e3, sparse)
+    return Case(name, network, target, head.gpu, head.batch, measured / 1e3, kernels)
 
 
-def gain(name: str, network: Callable[[], ModelProto], target: str, seen: str) -> Gain:
+def gain(name: str, network: Callable[[], ModelProto], target: str, seen: str) -> Case:
     """A gain that a witness saw."""
     head = witness(seen).head
     measured = head.gain
     if head.dense_us is not None and head.sparse_us is not None:
         measured = head.dense_us / head.sparse_us
     assert measured is not None
-    return Gain(name, network, target, head.gpu, head.batch, measured)
+    return Case(name, network, target, head.gpu, head.batch, measured, "gain")
 
 
 #: In FP32 the builder of ResNet-18 had no FP16, as for a network that is strongly typed.
@@ -98,20 +88,20 @@ GAINS = (
 )  # fmt: skip
 
 
-def times(row: Case | Gain) -> Times:
+def times(row: Case) -> Times:
     """The predicted seconds."""
     return estimate(predict(row.network(), row.target, batch=row.batch), gpu(row.gpu)).about
 
 
-def predicted(row: Case | Gain) -> float:
+def predicted(row: Case) -> float:
     """Milliseconds, or how many times faster."""
     found = times(row)
-    if isinstance(row, Gain):
+    if row.kernels == "gain":
         return found.dense / found.sparse
-    return 1e3 * (found.sparse if row.sparse else found.dense)
+    return 1e3 * (found.sparse if row.kernels == "sparse" else found.dense)
 
 
-def off(row: Case | Gain) -> float:
+def off(row: Case) -> float:
     """How far the prediction lies from the measurement, as a share of it."""
     return predicted(row) / row.measured - 1
 

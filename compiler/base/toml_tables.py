@@ -28,20 +28,22 @@ class Table:
         """An error that says where the table stands."""
         return SparqcError(f"{self.file.label}, table [{self.name}]: {message}", hint=hint)
 
-    def read_as(self, cls: type[T]) -> T:
-        """The table as a dataclass with a field for each key, and `name` if it has that.
+    def read_as(self, cls: type[T], **given: object) -> T:
+        """The table as a dataclass with a field for each key, and `name` if it has that; for what
+        is given there is no key.
 
         Raises SparqcError for an unknown key, a missing one, and a value of the wrong type.
         """
         kinds = get_type_hints(cls)
-        known: dict[str, Field[Any]] = {f.name: f for f in fields(cls)}  # type: ignore[arg-type]
+        every: tuple[Field[Any], ...] = fields(cls)  # type: ignore[arg-type]
+        known = {f.name: f for f in every if f.name not in given}
         values = {key: self._value(key, kinds, known) for key in self.values}
         for key, field in known.items():
             optional = field.default is not MISSING or field.default_factory is not MISSING
             if key != "name" and key not in values and not optional:
                 raise self.error(f"{key!r} is missing")
         own = {"name": self.name} if "name" in known else {}
-        return cls(**own, **values)
+        return cls(**own, **values, **given)
 
     def _value(self, key: str, kinds: Mapping[str, Any], known: Mapping[str, Any]) -> Any:
         if key not in known or key == "name":

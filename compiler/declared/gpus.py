@@ -44,21 +44,6 @@ class Constants:
 
 
 @dataclass(frozen=True)
-class _Kind:
-    """A table of a generation as it stands in the file, without its constants."""
-
-    name: str
-    doc: str
-    fp32: float
-    fp16: float
-    int8: float
-    tf32: float | None = None
-    fp8: float | None = None
-    sparse: bool = True
-    like: str = ""
-
-
-@dataclass(frozen=True)
 class Generation:
     """A generation of GPUs: a table of `gpus.toml` without the key `generation`.
 
@@ -72,31 +57,13 @@ class Generation:
     #: On tensor cores; None where it has none of that type, or no figure is known.
     fp16: float
     int8: float
-    tf32: float | None
-    fp8: float | None
-    #: Whether tensor cores take 2:4 weights, at twice these rates.
-    sparse: bool
     constants: Constants
+    tf32: float | None = None
+    fp8: float | None = None
+    #: Whether tensor cores take 2:4 weights, at twice these rates.
+    sparse: bool = True
     #: What people call the generation that the constants are of, where it is another one.
     constants_of: str = ""
-
-
-@dataclass(frozen=True)
-class _Row:
-    """A table of a GPU as it stands in the file."""
-
-    name: str
-    doc: str
-    generation: str
-    sms: int
-    clock: float
-    bandwidth: float
-    l2: float
-    source: str
-    int8: float | None = None
-    tf32: float | None = None
-    jetpack: bool = False
-    default: bool = False
 
 
 @dataclass(frozen=True)
@@ -201,43 +168,45 @@ def gpus() -> Mapping[str, Gpu]:
 
 
 def _gpu(table: Table, kinds: Mapping[str, Table]) -> Gpu:
-    row = table.read_as(_Row)
-    _above_zero(row, table)
-    return Gpu(
-        name=row.name, doc=row.doc, generation=_generation(row.generation, kinds, table),
-        sms=row.sms, clock=row.clock, bandwidth=row.bandwidth, l2=row.l2, source=row.source,
-        own_int8=row.int8, own_tf32=row.tf32, jetpack=row.jetpack, default=row.default,
-    )  # fmt: skip
+    named = table.values["generation"]
+    made = _without(table, "generation").read_as(
+        Gpu, generation=_generation(str(named), kinds, table)
+    )
+    _above_zero(made, table)
+    return made
 
 
 def _generation(name: str, kinds: Mapping[str, Table], asked_by: Table) -> Generation:
     table = _named(name, kinds, asked_by)
-    kind, own = _kind(table)
-    if (own is None) != bool(kind.like):
+    own, like = _constants(table), table.values.get("like", "")
+    if (own is None) != bool(like):
         raise table.error("a generation has `constants` of its own, or is `like` another one")
-    if own is not None:
-        constants, constants_of = own, ""
-    else:
-        other, theirs = _kind(_named(kind.like, kinds, table))
-        if theirs is None:
-            raise table.error(f"it is like {kind.like!r}, which has no constants of its own")
-        constants, constants_of = theirs, other.doc
-    rates = {f.name: getattr(kind, f.name) for f in fields(_Kind) if f.name != "like"}
-    return Generation(**rates, constants=constants, constants_of=constants_of)
+    constants, constants_of = own, ""
+    if like:
+        other = _named(str(like), kinds, table)
+        constants, constants_of = _constants(other), str(other.values.get("doc", other.name))
+    if constants is None:
+        raise table.error(f"it is like {like!r}, which has no constants of its own")
+    made = _without(table, "constants", "like").read_as(
+        Generation, constants=constants, constants_of=constants_of
+    )
+    _above_zero(made, table)
+    return made
 
 
-def _kind(table: Table) -> tuple[_Kind, Constants | None]:
-    """A table without its constants, and these."""
-    values = dict(table.values)
-    inner = values.pop("constants", None)
-    kind = replace(table, values=values).read_as(_Kind)
-    _above_zero(kind, table)
-    if not isinstance(inner, dict):
-        return kind, None
-    own = Table(f"{table.name}.constants", inner, table.file)
+def _without(table: Table, *keys: str) -> Table:
+    return replace(table, values={k: v for k, v in table.values.items() if k not in keys})
+
+
+def _constants(table: Table) -> Constants | None:
+    """What the table of a generation says of kernels."""
+    values = table.values.get("constants")
+    if not isinstance(values, dict):
+        return None
+    own = Table(f"{table.name}.constants", values, table.file)
     constants = own.read_as(Constants)
     _above_zero(constants, own)
-    return kind, constants
+    return constants
 
 
 def _named(name: str, kinds: Mapping[str, Table], asked_by: Table) -> Table:
@@ -246,12 +215,12 @@ def _named(name: str, kinds: Mapping[str, Table], asked_by: Table) -> Table:
     return kinds[name]
 
 
-def _above_zero(made: _Kind | Constants | _Row, table: Table) -> None:
+def _above_zero(made: Generation | Constants | Gpu, table: Table) -> None:
     if not all(value > 0 for value in _figures(made)):
         raise table.error("every figure has to be above 0")
 
 
-def _figures(made: _Kind | Constants | _Row) -> Iterator[float]:
+def _figures(made: Generation | Constants | Gpu) -> Iterator[float]:
     for field in fields(made):
         value = getattr(made, field.name)
         if isinstance(value, int | float) and not isinstance(value, bool):

@@ -36,8 +36,6 @@ class Profile:
     max_opset: int
     #: Quantized weights in the file: INT8 behind a DequantizeLinear, or FP32 -> Q -> DQ.
     weight_form: Literal["int8-dq", "float-q-dq"]
-    #: Scales of transposed convolutions: one an output channel, or one a tensor.
-    conv_transpose_scale: Literal["channel", "tensor"]
     #: ONNX's names of the element types that the parser reads; none where nobody says so.
     element_types: tuple[str, ...] = ()
     #: Element types that a scale may have.

@@ -176,8 +176,8 @@ class NativeCall:
 
 #: Stands for every operator among the kinds that a path goes through.
 ANY_OPERATOR = "..."
-#: The words for the two ends of a graph in a path: where it comes from, and where it leads.
-ENDS = ("input", "output")
+#: The words for what stands at the ends of a graph: where paths come from, and where they lead.
+FRONT, BACK = ("input", "const"), ("output",)
 
 
 @dataclass(frozen=True)
@@ -186,7 +186,8 @@ class Path:
 
     Whether operators lead from a value to one of the `kinds`, along its readers or, with
     `comes_from`, along what gives it; those in between are all of `through`.  A kind is an operator
-    or a family; `output` and `input` stand for the ends of the graph.
+    or a family; `output`, `input` and `const` stand for the ends of the graph.  Through a family
+    with parameters the path goes by their values alone.
     """
 
     of: Expr
@@ -196,9 +197,9 @@ class Path:
     span: Span | None = _span()
 
     @property
-    def end(self) -> str:
-        """The kind that stands for the end of the graph to which the path goes."""
-        return ENDS[0] if self.comes_from else ENDS[1]
+    def ends(self) -> tuple[str, ...]:
+        """The kinds that stand for the end of the graph to which the path goes."""
+        return FRONT if self.comes_from else BACK
 
 
 Expr = Name | Literal | ListExpr | Field | Index | Unary | Binary | NativeCall | Path
@@ -284,7 +285,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Declaration:
-    """What all five kinds share."""
+    """What all kinds share."""
 
     name: str
     match: tuple[MatchStatement, ...]
@@ -406,6 +407,20 @@ class ShareDecl(Declaration):
 
     scale: tuple[str, ...] = ()
     reason: Template | None = None
+
+
+#: What a `precision` says of an operator: that it stays in FP32; that it does where all that it
+#: computes with comes from integers; that for it the end of FP16's range is as good as any number
+#: beyond it; that such a number may pass through it on the way there.
+PrecisionRole = OneOf["keeps fp32", "keeps integers", "takes bounds", "carries bounds"]
+
+
+@dataclass(frozen=True)
+class PrecisionDecl(Declaration):
+    """`precision` - what FP16 is to the matched operators, where the float ones run in it; the
+    description is the reason that people see."""
+
+    role: PrecisionRole = "keeps fp32"
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ from sparqc.lang.ast import (
 from sparqc.lang.format.printer import format_expr
 from sparqc.lang.parse.keywords import KNOB
 from sparqc.match.call import NativeFailure, call_native
+from sparqc.match.depths import depth_of
 from sparqc.match.terms import Symbol, Term, Undetermined, Unknown, dimensions, equal, show
 from sparqc.match.weight_sizes import WEIGHT_SIZES, weight_sizes
 
@@ -343,6 +344,7 @@ _PROPERTIES: dict[str, Callable[[Value, Environment], Term]] = {
     "is_output": lambda value, _: value.is_output,
     "is_input": lambda value, _: value.is_input,
     "name": lambda value, _: value.name,
+    "depth": lambda value, _: depth_of(value),
 }
 #: The properties of a value; any other field is an attribute of the operator that defines it.
 PROPERTIES = frozenset((*_PROPERTIES, *WEIGHT_SIZES, SIZE))

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Generic, TypeVar, cast
 
 import numpy as np
 
 from sparqc.declared.natives import Native
 from sparqc.errors import Span
+from sparqc.ir.constants import is_constant
 from sparqc.ir.graph import Graph, Level, Node, Value
 from sparqc.ir.vocabulary.table import OperatorTable
 from sparqc.ir.vocabulary.traits import TRAITS, Trait
-from sparqc.lang.ast import Condition, Declaration, Path
+from sparqc.lang.ast import Condition, Declaration, OpDecl, Path
 from sparqc.match.evaluate import failing
 from sparqc.match.glance import Glance, glance_at
 from sparqc.match.order import Order
@@ -40,7 +41,7 @@ class Matcher:
         self.book, self.table, self.target = book, table, target
         self._planners: dict[Level, Planner] = {}
         self._glances: dict[SearchPlan, Glance] = {}
-        self._paths = Paths(self.is_of_family)
+        self._paths = Paths(partial(is_constant, table=table), self.is_of_family, self.family_reads)
         self._order: Order | None = None
 
     @property
@@ -111,6 +112,16 @@ class Matcher:
         spellings = self.book.spellings(name, node.graph.level, self.target)
         return any(self.first(spelling, node) is not None for spelling in spellings)
 
+    def family_reads(self, node: Node, name: str) -> tuple[Value, ...] | None:
+        """What the parameters of a family stand for at a node, or all that the node reads where it
+        has none; None where the node is not of the family."""
+        if name in TRAITS:
+            return tuple(node.inputs) if self.is_of_family(node, name) else None
+        spellings = self.book.spellings(name, node.graph.level, self.target)
+        matches = [m for m in (self.first(decl, node) for decl in spellings) if m is not None]
+        read = [value for match in matches for value in _of_parameters(match)]
+        return tuple(dict.fromkeys(read)) if matches else None
+
     def order(self, graph: Graph) -> Order:
         """The order by which choices in that graph are made; kept until `refresh`."""
         if self._order is None or self._order.graph is not graph:
@@ -166,6 +177,17 @@ def _how_far(
     decl: Declaration, match: Match, condition: Condition, reason: str
 ) -> tuple[int, int, str]:
     return decl.where.index(condition), len(match.nodes), reason
+
+
+def _of_parameters(match: Match) -> Iterator[Value]:
+    """What the parameters of a spelling stand for; all that its last operator reads without any."""
+    parameters = cast(OpDecl, match.decl).parameters
+    if not parameters:
+        yield from match.root.inputs
+    for parameter in parameters:
+        bound = match.bindings.get(parameter.name)
+        yield from (v for v in (bound if isinstance(bound, tuple) else (bound,))
+                    if isinstance(v, Value))  # fmt: skip
 
 
 def _identity(match: Match) -> tuple[object, ...]:

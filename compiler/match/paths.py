@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from weakref import WeakKeyDictionary
 
 from sparqc.ir.graph import Graph, Node, Value
@@ -12,14 +12,20 @@ _Known = dict[Value, bool]
 
 
 class Paths:
-    """Answers paths, given what says whether a node is of a family.
+    """Answers paths, given what says whether a value is constant, whether a node is of a family,
+    and what a family at a node reads, which is None where the node is not of it.
 
     What was found out stays known as long as the graph does not change, so that to ask of every
     value costs one walk.
     """
 
-    def __init__(self, is_of_family: Callable[[Node, str], bool]) -> None:
-        self._is = is_of_family
+    def __init__(
+        self,
+        is_constant: Callable[[Value], bool],
+        is_of_family: Callable[[Node, str], bool],
+        family_reads: Callable[[Node, str], Collection[Value] | None],
+    ) -> None:
+        self._is_constant, self._is, self._reads = is_constant, is_of_family, family_reads
         self._known: WeakKeyDictionary[Graph, tuple[int, dict[Path, _Known]]] = WeakKeyDictionary()
 
     def lead(self, value: Value, graph: Graph, path: Path) -> bool:
@@ -50,18 +56,33 @@ class Paths:
 
     def _ends(self, value: Value, path: Path) -> bool:
         """Whether the path ends at the value."""
-        at_end = value.is_input if path.comes_from else value.is_output
-        if at_end and path.end in path.kinds:
+        ends = set(path.ends).intersection(path.kinds)
+        if any(self._is_at(end, value) for end in ends):
             return True
-        return any(self._is_one(node, path.kinds) for node in _beside(value, path))
+        kinds = [kind for kind in path.kinds if kind not in ends]
+        return any(
+            kind == n.op or self._is(n, kind) for n in _beside(value, path) for kind in kinds
+        )
+
+    def _is_at(self, end: str, value: Value) -> bool:
+        if end == "const":
+            return self._is_constant(value)
+        return value.is_input if end == "input" else value.is_output
 
     def _following(self, value: Value, path: Path) -> Iterator[Value]:
         for node in _beside(value, path):
-            if self._is_one(node, path.through):
-                yield from node.inputs if path.comes_from else node.outputs
+            read = self._read_in_between(node, path.through)
+            if path.comes_from:
+                yield from read
+            elif value in read:
+                yield from node.outputs
 
-    def _is_one(self, node: Node, kinds: Iterable[str]) -> bool:
-        return any(kind in (ANY_OPERATOR, node.op) or self._is(node, kind) for kind in kinds)
+    def _read_in_between(self, node: Node, kinds: Collection[str]) -> Collection[Value]:
+        """The values by which a path of these kinds goes through a node."""
+        if ANY_OPERATOR in kinds or node.op in kinds:
+            return tuple(node.inputs)
+        known = (self._reads(node, kind) for kind in kinds)
+        return tuple(value for read in known if read is not None for value in read)
 
 
 def _beside(value: Value, path: Path) -> Iterable[Node]:

@@ -17,6 +17,8 @@ from sparqc.lang.ast import (
     FusionDecl,
     OpDecl,
     PatternFile,
+    PrecisionDecl,
+    PrecisionRole,
     RuleDecl,
     ShareDecl,
 )
@@ -106,7 +108,7 @@ class RuleBook:
         self._knobs[name] = knob(name).read(value)
 
     def leave_out(self, names: Iterable[str]) -> None:
-        """From now on do without the fusions, shares and checks of these names.
+        """From now on do without the fusions, shares, checks and the like of these names.
 
         A fusion that is like one of them stays complete.  Rules are left out where they are
         applied, by the Action, which reports it.
@@ -145,6 +147,13 @@ class RuleBook:
     ) -> tuple[ShareDecl, ...]:
         """The shares for a level and a target profile."""
         return self._select(ShareDecl, level, target)
+
+    def precisions(
+        self, role: PrecisionRole, level: Level | None = None, target: str | None = None
+    ) -> tuple[PrecisionDecl, ...]:
+        """What the `precision` declarations for a level and a target profile say in that role."""
+        found = self._select(PrecisionDecl, level, target)
+        return tuple(declaration for declaration in found if declaration.role == role)
 
     def checks(
         self, level: Level | None = None, target: str | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, cast, get_args
 
 from sparqc.ir.constants import is_constant
 from sparqc.ir.graph import Node
@@ -15,10 +15,7 @@ from sparqc.ir.weighted import Weighted
 #: What adds two values.
 _ADD = "nn.add"
 #: The kinds of weighted operators, as kernels have them.
-KINDS = {
-    "nn.conv": "conv", "nn.conv_transpose": "conv_transpose", "nn.linear": "matmul",
-    "nn.gemm": "matmul", "nn.matmul": "matmul",
-}  # fmt: skip
+Kind = Literal["conv", "conv_transpose", "matmul"]
 
 
 @dataclass(frozen=True)
@@ -29,7 +26,7 @@ class LayerShape:
     results for one output channel: batch x height x width.
     """
 
-    operator: str
+    operator: Kind
     k: int
     c: int
     rows: int
@@ -47,7 +44,7 @@ class LayerShape:
 def layer_shape(found: Weighted, inside: Iterable[Node], table: OperatorTable) -> LayerShape | None:
     """The sizes of an operator in a kernel with the operators `inside`; None where one is open,
     and for kinds of operators that are not known here."""
-    weight, result, kind = found.weight.shape, found.node.output.shape, KINDS.get(found.node.op)
+    weight, result, kind = found.weight.shape, found.node.output.shape, _kind(found.node)
     if kind is None or weight is None or not result or len(weight) < 2:
         return None
     elements = product(result)
@@ -65,6 +62,12 @@ def layer_shape(found: Weighted, inside: Iterable[Node], table: OperatorTable) -
         adds=any(node.op == _ADD and not any(is_constant(v, table) for v in node.inputs)
                  for node in inside),
     )  # fmt: skip
+
+
+def _kind(node: Node) -> Kind | None:
+    """What slides a window is a kernel of its own name; of matrix products there is one kind."""
+    name = node.op.rpartition(".")[2] if "strides" in node.attributes else "matmul"
+    return cast(Kind, name) if name in get_args(Kind) else None
 
 
 def _integers(value: object) -> tuple[int, ...]:

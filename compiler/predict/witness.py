@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from sparqc.declared.gpus import Gpu
-from sparqc.predict.layer_shape import LayerShape
+from sparqc.predict.layer_shape import Kind, LayerShape
 
 Dtype = Literal["int8", "int4", "float4", "float8", "float16", "bfloat16", "float32"]
 Epilogue = Literal["add", "activation", "pool"]
@@ -20,7 +20,7 @@ class SeenKernel:
     The sizes are those of `LayerShape`.
     """
 
-    operator: Literal["conv", "conv_transpose", "matmul"]
+    operator: Kind
     k: int
     c: int
     rows: int

@@ -17,6 +17,7 @@ from sparqc.ir.graph import Array, Graph, Node, TensorType, Value
 from sparqc.ir.levels.constant_results import is_deterministic
 from sparqc.ir.levels.execute import open_runner
 from sparqc.ir.onnx.types import numpy_dtype
+from sparqc.ir.quantizers import DEQUANTIZE, QUANTIZERS
 from sparqc.ir.vocabulary.table import OperatorTable
 from sparqc.validation.departure import (
     CLOSE,
@@ -77,9 +78,9 @@ def _placed(graph: Graph, before: Reference) -> dict[Value, Value]:
     found: dict[Value, Value] = {}
     for node in graph.nodes:
         x = node.operands.get("x")
-        if node in before.nodes or not node.op.startswith("q.") or not isinstance(x, Value):
+        if node in before.nodes or node.op not in QUANTIZERS or not isinstance(x, Value):
             continue
-        if node.op == "q.dequantize" and x not in found:
+        if node.op == DEQUANTIZE and x not in found:
             continue  # the codes were there before, and so was their rounding
         found[node.output] = found.get(x, x)
     return found
@@ -121,7 +122,7 @@ def _compare(
     departures, compared = [], 0
     has_half = any(map(_is_half, graph.nodes))  # scales may have been rounded on their way
     for node in changed:
-        rounds = node.op.startswith("q.")
+        rounds = node.op in QUANTIZERS
         half = has_half if rounds else _is_half(node)
         gaps = [
             gap(known[v], computed[v], rounds=rounds, half=half)

@@ -22,14 +22,13 @@ from sparqc.ir.onnx.adapter import opset_of
 from sparqc.ir.onnx.meaning.faults import Fault
 from sparqc.ir.onnx.meaning.numbers import weight_faults
 from sparqc.ir.onnx.order import subgraphs_of
+from sparqc.ir.operators.quantization import OPSET_OF_HALF_SCALES
 from sparqc.ir.quantizers import CONVERSIONS, onnx_conversions, runs_in_int8
 from sparqc.ir.weighted import weighted
 from sparqc.passes.check.check import Finding, Grade
 from sparqc.rewrite.context import Context
 
 _ONNX_DOMAINS = frozenset(("", "ai.onnx", "ai.onnx.ml"))
-#: From this opset on a scale may have the type of half-precision data.
-_HALF_SCALES = 19
 
 
 @dataclass(frozen=True)
@@ -150,7 +149,7 @@ def _half_scale(subject: Subject) -> Found:
     opset = opset_of(subject.model)
     types = {t.name: t.data_type for t in subject.model.graph.initializer}
     halves = (onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16)
-    for node in _quantizers(subject.model) if opset < _HALF_SCALES else ():
+    for node in _quantizers(subject.model) if opset < OPSET_OF_HALF_SCALES else ():
         kind = types.get(node.input[1])
         if kind in halves:
             dtype = dtype_name(onnx.helper.tensor_dtype_to_np_dtype(kind))

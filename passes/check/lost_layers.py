@@ -58,7 +58,7 @@ def _quantized(graph: Graph, table: OperatorTable) -> Iterator[str]:
     """The names of quantized values; what a converter of types put a Cast behind is one still."""
     for value in quantized(graph, table):
         yield value.name
-        while (node := value.producer) is not None and node.op in ("nn.cast", "nn.identity"):
+        while (node := value.producer) is not None and table.has(node.op, "converts"):
             value = next(node.inputs)
             yield value.name
 

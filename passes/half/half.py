@@ -56,7 +56,7 @@ class Half(Pass):
 
     Every value, weight and scale gets one type, as a strongly typed network wants it.  A Q or DQ
     has the type of its float side, so no Cast stands between it and its operator.  In FP32 stay
-    what the family `keep_fp32` of the pattern files names, what exceeds `largest` on the example
+    what a `precision` of the pattern files keeps, what exceeds `largest` on the example
     inputs and on samples of the first calibration batches, what FP16 cannot hold (constants,
     scales, integers), what has no FP16 form, and what `keep` selects, as `--exclude` does.  The
     kernels around them follow where that saves Casts.

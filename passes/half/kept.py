@@ -15,7 +15,7 @@ from sparqc.ir.layer_names import name_of, value_name
 from sparqc.ir.quantizers import CONVERSIONS
 from sparqc.ir.samples import first_samples
 from sparqc.ir.weighted import weight_spec
-from sparqc.lang.ast import OpDecl
+from sparqc.lang.ast import PrecisionDecl, PrecisionRole
 from sparqc.match.match import Index, Match, Matcher
 from sparqc.numerics.finite import largest_magnitude
 from sparqc.passes.half.types import FULL, Signature, as_half
@@ -48,7 +48,7 @@ class Kept:
     wishes: tuple[str, ...] = ()
     #: Values that are larger on the example inputs stay in FP32.
     largest: float = LARGEST
-    _indices: dict[str, Index[OpDecl]] = field(default_factory=dict)
+    _indices: dict[PrecisionRole, Index[PrecisionDecl]] = field(default_factory=dict)
     #: What clamped constants are added to, up to where they have their effect.
     _masks: set[Value] = field(default_factory=set)
 
@@ -75,17 +75,17 @@ class Kept:
         yield from ((node, s.reason) for node, s in self.signatures.items() if s.reason)
 
     def _by_pattern(self) -> Reasons:
-        """The family `keep_fp32` of the pattern files; the description is the reason."""
-        found = [m for node in self.graph.nodes for m in self._family("keep_fp32", node)]
+        """What a `precision` keeps in FP32; its description is the reason."""
+        found = [m for node in self.graph.nodes for m in self._said("keeps fp32", node)]
         for match in sorted(found, key=lambda m: -len(m.nodes)):
             yield from ((n, match.decl.doc) for n in match.nodes)
 
-    def _family(self, name: str, node: Node) -> Iterator[Match]:
-        """The matches at a node of every member of a family."""
-        if name not in self._indices:
-            found = self.context.rules.spellings(name, "onnx", self.context.target.name)
-            self._indices[name] = Index(self.matcher, found)
-        for decl in self._indices[name].at(node):
+    def _said(self, role: PrecisionRole, node: Node) -> Iterator[Match]:
+        """The matches at a node of every `precision` of a role."""
+        if role not in self._indices:
+            found = self.context.rules.precisions(role, "onnx", self.context.target.name)
+            self._indices[role] = Index(self.matcher, found)
+        for decl in self._indices[role].at(node):
             if match := self.matcher.first(decl, node):
                 yield match
 
@@ -174,9 +174,9 @@ class Kept:
             if current.is_output:
                 return 0.0
             for node in current.readers:
-                if next(self._family("takes_bound", node), None):
+                if next(self._said("takes bounds", node), None):
                     continue
-                if not next(self._family("carries_bound", node), None):
+                if not next(self._said("carries bounds", node), None):
                     return 0.0
                 pending += [v for v in node.outputs if v not in carried]
                 carried.update(node.outputs)
@@ -206,7 +206,7 @@ class Kept:
     # -- integers ----------------------------------------------------------------------------------
 
     def _by_integers(self) -> Reasons:
-        """Arithmetic on positions, time steps and sizes: the family `from_integers`."""
+        """Arithmetic on positions, time steps and sizes, which a `precision` keeps."""
         exact: set[Value] = set()
         for node in self.graph.nodes:
             if node.op == "nn.cast" and cast(Value, node.operands["x"]).type.dtype in _INTEGERS:
@@ -214,7 +214,7 @@ class Kept:
             floats = [v for v in node.inputs if v.type.dtype == FULL and v.data is None]
             if not floats or not exact.issuperset(floats) or node.op == "nn.cast":
                 continue
-            if next(self._family("from_integers", node), None):
+            if next(self._said("keeps integers", node), None):
                 exact.update(node.outputs)
                 yield node, "it computes with integers, which FP16 holds up to 2048"
                 for casted in (v.producer for v in floats):

@@ -16,28 +16,17 @@ _MAPS = {
     "nn.reduce_mean", "nn.var", "nn.std", "nn.var_mean", "nn.std_mean",
 }  # fmt: skip
 
-_behind: WeakKeyDictionary[Graph, tuple[int, set[Value]]] = WeakKeyDictionary()
 _heads: WeakKeyDictionary[Graph, tuple[int, set[Value]]] = WeakKeyDictionary()
 
 
-@native("is_in_front")
-def is_in_front(x: Value) -> bool:
-    """Whether no convolution and no matrix product stands between the inputs and a value.
-
-    The convolution that reads such a value is the network's first one.
-    """
-    return x.producer is None or x not in _behind_weights(x.producer.graph)
-
-
-def _behind_weights(graph: Graph) -> set[Value]:
-    """The values that depend on a weighted operator; kept as long as the graph does not change."""
-    version, found = _behind.get(graph, (-1, set()))
-    if version != graph.version:
-        found = set()
-        for node in graph.nodes:
-            if has_weight(node) or not found.isdisjoint(node.inputs):
-                found.update(node.outputs)
-        _behind[graph] = graph.version, found
+def first_convolutions(graph: Graph) -> list[Node]:
+    """The convolutions between which and the inputs no operator with a weight stands."""
+    found, behind = list[Node](), set[Value]()
+    for node in graph.nodes:
+        if node.op == "nn.conv" and node.operands["x"] not in behind:
+            found.append(node)
+        if has_weight(node) or not behind.isdisjoint(node.inputs):
+            behind.update(node.outputs)
     return found
 
 

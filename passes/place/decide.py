@@ -29,9 +29,6 @@ from sparqc.passes.place.insert_quantizers import Slot
 from sparqc.passes.select import select
 from sparqc.rewrite.context import Context
 
-#: The one operator that multiplies matrices without being listed with a weight.
-ATTENTION = "nn.attention"
-
 
 @dataclass(frozen=True)
 class ArrivesInInt8:
@@ -72,8 +69,7 @@ class Decision:
     def multiplies(self, table: OperatorTable) -> bool:
         """Whether it holds a convolution or a matrix product, constant weight or not; others gain
         nothing from INT8 of their own."""
-        operators = (table.get(node.op) for node in self.match.nodes)
-        return any(o is not None and (o.weight or o.name == ATTENTION) for o in operators)
+        return any(table.has(node.op, "contracts") for node in self.match.nodes)
 
     def outputs(self) -> Iterator[Value]:
         """The values behind which the fusion wants a quantizer, whoever reads them."""
@@ -205,11 +201,41 @@ class Decider:
         while changed:
             changed = self._follow_pairs()
             slots = self.requests()
-            wanted, given = self.wanted(slots), self._from_int8(slots)
+            wanted, given = self.wanted(slots), self._from_int8()
             for decision in without_products:
                 if not decision.reason:
-                    decision.reason = _float_side(decision, wanted, given, slots)
+                    decision.reason = self._float_side(decision, slots, wanted, given)
                     changed |= bool(decision.reason)
+
+    def _float_side(
+        self,
+        decision: Decision,
+        slots: dict[Value, dict[Slot, Decision]],
+        wanted: set[Value],
+        given: set[Value],
+    ) -> str:
+        """Why a fusion that multiplies nothing has no INT8 on one of its sides; "" where it has.
+
+        A value that is one number for a whole feature map (the gates of squeeze-and-excitation,
+        what a global pool gives) costs next to nothing to convert, so it does not count.
+        """
+        output = decision.match.root.output
+        values = [value for value, _ in decision.reads()]
+        maps = (v for v in values if not _is_spread(v, output))
+        if not all(v in given or self._is_carried(v, slots) for v in maps):
+            return "its input does not come from an INT8 kernel"
+        if output in wanted:
+            return ""
+        for value in values:
+            read = (d.match.root.output for d in slots.get(value, {}).values())
+            whole = any(not _is_spread(y, value) for y in read)
+            if not (whole and value in given and value in wanted and _is_spread(output, value)):
+                return "not every reader of its output runs in INT8"
+        return ""  # for it alone the INT8 kernel in front would write the map in float as well
+
+    def _is_carried(self, value: Value, slots: dict[Value, dict[Slot, Decision]]) -> bool:
+        """Whether a value has a quantizer anyway, for an operator that multiplies."""
+        return any(d.multiplies(self.context.table) for d in slots.get(value, {}).values())
 
     def _follow_pairs(self) -> bool:
         """Put into float what is paired with a kernel in float, on either side of it."""
@@ -273,13 +299,8 @@ class Decider:
         """Whether the operator moves INT8 codes: all of what it gives is wanted in INT8."""
         return node in self.movements and wanted.issuperset(node.outputs)
 
-    def _from_int8(self, slots: dict[Value, dict[Slot, Decision]]) -> set[Value]:
-        """The values that leave an INT8 kernel, directly or through data movement, and those that
-        carry a quantizer anyway, for an operator that multiplies."""
-        table = self.context.table
-        carried = {
-            v for v, asked in slots.items() if any(d.multiplies(table) for d in asked.values())
-        }
+    def _from_int8(self) -> set[Value]:
+        """The values that leave an INT8 kernel, directly or through data movement."""
         found: set[Value] = set()
         for node in self.graph.nodes:
             if decision := self.roots.get(node):
@@ -289,7 +310,7 @@ class Decider:
                 given = movement is not None and found.issuperset(movement.inputs)
             if given:
                 found.update(node.outputs)
-        return found | carried
+        return found
 
 
 def _asks_for_a_wish(condition: Condition) -> bool:
@@ -306,46 +327,6 @@ def _asks_for_a_wish(condition: Condition) -> bool:
 def _weights(match: Match, table: OperatorTable) -> tuple[Value, ...]:
     """The constant weights of the matched operators."""
     return tuple(w.weight for w in (weight_of(n, table) for n in match.nodes) if w is not None)
-
-
-def _float_side(
-    decision: Decision,
-    wanted: set[Value],
-    given: set[Value],
-    slots: dict[Value, dict[Slot, Decision]],
-) -> str:
-    """Why a fusion that multiplies nothing has no INT8 on one of its sides; "" where it has.
-
-    A value that is one number for a whole feature map (the gates of squeeze-and-excitation, what a
-    global pool gives) costs next to nothing to convert, so it does not count.
-    """
-    output = decision.match.root.output
-    values = [value for value, _ in decision.reads()]
-    if not given.issuperset(v for v in values if not _is_spread(v, output)):
-        return "its input does not come from an INT8 kernel"
-    if output in wanted:
-        return ""
-    others = (any(d is not decision for d in slots.get(v, {}).values()) for v in values)
-    if all(others) and all(_is_spread(output, v) and _multiplied_later(v, output) for v in values):
-        return ""  # the map is read as codes by the Mul that the result gates
-    return "not every reader of its output runs in INT8"
-
-
-#: The most values between an average and the Mul that it gates.
-_GATE = 40
-
-
-def _multiplied_later(map: Value, pooled: Value) -> bool:
-    """Whether a Mul takes a map and what is computed of its average: squeeze-and-excitation."""
-    products = {n for n in map.readers if n.op == "nn.mul"}
-    seen, stack = {pooled}, [pooled]
-    while stack and products and len(seen) < _GATE:
-        for reader in stack.pop().readers:
-            if reader in products:
-                return True
-            stack += [v for v in reader.outputs if v not in seen]
-            seen.update(reader.outputs)
-    return False
 
 
 def _is_spread(small: Value, large: Value) -> bool:

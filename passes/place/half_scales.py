@@ -12,13 +12,13 @@ from sparqc.ir.graph import Graph, Value
 from sparqc.ir.layer_names import value_name
 from sparqc.ir.onnx.raise_opset import raise_opset
 from sparqc.ir.onnx.types import numpy_dtype
+from sparqc.ir.operators.quantization import OPSET_OF_HALF_SCALES
 from sparqc.ir.vocabulary.raw import opsets_of
 from sparqc.passes.export import RequestedOpset
 from sparqc.rewrite.context import Context
 
-#: From here on Q and DQ take FP16 scales.
-OPSET_OF_HALF_SCALES = 19
 _HALF = ("f16", "bf16")
+_NEED = f"FP16 scales need opset {OPSET_OF_HALF_SCALES}"
 
 
 def scale_dtype(graph: Graph, value: Value) -> np.dtype[Any]:
@@ -61,9 +61,8 @@ def raise_opset_for_scales(graph: Graph, context: Context) -> None:
         return
     if requested := context.facts.get(RequestedOpset):
         raise UsageError(
-            f"FP16 scales need opset 19, and export{{opset={requested.opset}}} asks for an "
-            "older one",
+            f"{_NEED}, and export{{opset={requested.opset}}} asks for an older one",
             hint="leave the option out, or ask for --float fp32",
         )
     opset = max(context.target.opset, OPSET_OF_HALF_SCALES)
-    raise_opset(graph, opset, context.table, "FP16 scales need opset 19")
+    raise_opset(graph, opset, context.table, _NEED)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from sparqc.ir.graph import Graph, Node, Origin, TensorType, Value
+from sparqc.ir.quantizers import DEQUANTIZE, FAKE_QUANTIZE, QUANTIZE
 
 #: One operand slot of one node.
 Slot = tuple[Node, str]
@@ -34,7 +35,7 @@ def insert_quantizer(
     zero_point = _zero_point(graph, value, scale)
     operands = {"scale": scale, "zero_point": zero_point}
     codes = graph.create(
-        "q.quantize",
+        QUANTIZE,
         {"x": value, **operands},
         {"axis": axis, "to": "i8"},
         types=[TensorType("i8", value.shape)],
@@ -44,7 +45,7 @@ def insert_quantizer(
     ).output
     for reader, slot in readers:
         dequantize = graph.create(
-            "q.dequantize",
+            DEQUANTIZE,
             {"x": codes, **operands},
             {"axis": axis},
             types=[value.type],
@@ -65,7 +66,7 @@ def _fake_quantize(
     origin: Origin,
 ) -> Value:
     return graph.create(
-        "q.qdq",
+        FAKE_QUANTIZE,
         {"x": value, "scale": scale, "zero_point": None},
         {"axis": axis, "low": limits[0], "high": limits[1]},
         types=[value.type],

@@ -141,13 +141,8 @@ class _Insertion:
         self._quantize(weight, scale, axis, WEIGHT_RANGE, readers, decision.fusion)
 
     def _weight_axis(self, found: Weighted, decision: Decision) -> int | None:
-        """The axis of the scales; None where the fusion or the target wants one for the tensor."""
-        per_tensor = self.context.target.conv_transpose_scale == "tensor"
-        if decision.per_tensor(found.weight) or (
-            per_tensor and found.node.op == "nn.conv_transpose"
-        ):
-            return None
-        return found.channel_axis
+        """The axis of the scales; None where the fusion wants one for the tensor."""
+        return None if decision.per_tensor(found.weight) else found.channel_axis
 
     def _groups(self, slots: dict[Value, dict[Slot, Decision]]) -> UnionFind:
         """Which values must have one scale: those that moved INT8 codes connect."""

@@ -103,6 +103,9 @@ def test_a_gpu_of_a_plug_in_is_read(monkeypatch):
         ({**GENERATION, "constants": {**CONSTANTS, "int8": 0}}, {}, "above 0"),
         ({**GENERATION, "constants": {}}, {}, "'witnesses' is missing"),
         ({**GENERATION, "constants": CONSTANTS}, {"sms": 0}, "above 0"),
+        ({**GENERATION, "constants": CONSTANTS, "fp32": -1}, {}, "above 0"),
+        ({**GENERATION, "constants": CONSTANTS, "constants_of": "h"}, {}, "constants_of"),
+        ({**GENERATION, "constants": CONSTANTS}, {"int9": 2}, "unknown key 'int9'"),
     ],
 )
 def test_broken_tables_are_refused(monkeypatch, kind, changed, sentence):

@@ -23,7 +23,6 @@ opset = 18
 min_opset = 17
 max_opset = 20
 weight_form = "int8-dq"
-conv_transpose_scale = "channel"
 build = ["box", "build", "{onnx}", "-o", "{engine}"]
 build_shapes = ["--shape={opt}"]
 """
@@ -65,15 +64,15 @@ def test_the_profiles_that_issue_and_documentation_promise() -> None:
 @pytest.mark.parametrize(
     ("name", "newest"), [("tensorrt-10", 24), ("tensorrt-11", 25), ("tensorrt-rtx", 26)]
 )
-def test_later_ones_take_int8_weights_and_a_scale_a_channel(name: str, newest: int) -> None:
+def test_later_ones_take_int8_weights(name: str, newest: int) -> None:
     found = profile(name)
-    assert (found.weight_form, found.conv_transpose_scale) == ("int8-dq", "channel")
+    assert found.weight_form == "int8-dq"
     assert (found.min_opset, found.opset, found.max_opset) == (9, 20, newest)
 
 
 def test_8_6_takes_float_weights_opset_17_and_wants_zero_points() -> None:
     old = profile("tensorrt-8.6")
-    assert (old.weight_form, old.conv_transpose_scale) == ("float-q-dq", "tensor")
+    assert old.weight_form == "float-q-dq"
     assert (old.opset, old.max_opset, old.zero_point_input) == (17, 17, True)
     assert old.scale_dtypes == ("f32",)
 
@@ -126,7 +125,7 @@ def test_another_file_brings_another_target(install: Install) -> None:
     install(GOOD)
     box = targets.profile("box-1")
     assert box == Profile(
-        "box-1", "A box.", "the box compiler", 18, 17, 20, "int8-dq", "channel",
+        "box-1", "A box.", "the box compiler", 18, 17, 20, "int8-dq",
         build=("box", "build", "{onnx}", "-o", "{engine}"), build_shapes=("--shape={opt}",),
     )  # fmt: skip
     assert box.build_command("a", "b", {}) == "box build a -o b"

@@ -1,5 +1,7 @@
 """Random declarations, such as a parser could give them."""
 
+from typing import get_args
+
 from hypothesis import strategies as st
 
 from sparqc.lang.ast import (
@@ -25,6 +27,8 @@ from sparqc.lang.ast import (
     Pairing,
     Path,
     PatternFile,
+    PrecisionDecl,
+    PrecisionRole,
     QuantizedOperand,
     RewriteStatement,
     RuleDecl,
@@ -214,6 +218,7 @@ def declarations(examples: st.SearchStrategy = any_examples) -> st.SearchStrateg
                   pairings=some(pairings), pays=some(conditions), joins=some(fusion_names),
                   like=st.none() | fusion_names).map(with_sparse),
         st.builds(ShareDecl, **shared, scale=some(names, least=1)),
+        st.builds(PrecisionDecl, **shared, role=st.sampled_from(get_args(PrecisionRole))),
         st.builds(CheckDecl, **{**shared, "examples": examples | checked},
                   grade=st.sampled_from(["error", "slow", "note"]),
                   message=templates(), cure=st.none() | templates()),

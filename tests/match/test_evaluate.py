@@ -48,6 +48,7 @@ def holds(condition: str, block: str = "c = shared nn.conv(x, w, b?)\ny = nn.rel
         "x.shape[1] == w.shape[1]", "x.shape == x.shape", "x.shape[0] == c.shape[0]",
         "w.size == 432", "w.size == 3 * w.K * w.area", "b.size == 16",
         'x.shape[0] == "batch"', "b != none", "b", "not (b == none)",
+        "y.depth > c.depth and c.depth > x.depth",
     ],
 )  # fmt: skip
 def test_conditions_that_hold(condition):

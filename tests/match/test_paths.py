@@ -20,7 +20,8 @@ k = nn.matmul(x, w)
 t = nn.transpose(k, perm=[0, 2, 1])
 s = nn.matmul(x, t)
 a = nn.add(s, m)
-r = nn.reshape(a, [-1, 4, 4])
+sizes: const i64[3] = [-1, 4, 4]
+r = nn.reshape(a, sizes)
 p = nn.softmax(r, axis=-1)
 y = nn.matmul(p, x)
 g = nn.sigmoid(y)
@@ -29,20 +30,34 @@ return z
 """
 
 
-SILU = 'op nn.silu(x):\n    "Written out."\n    y = nn.mul(x, nn.sigmoid(x))\n'
+#: Silu written out, and families that a path goes through by one operand of several.
+SPELLINGS = """
+op nn.silu(x):
+    "Written out."
+    y = nn.mul(x, nn.sigmoid(x))
+
+op reshaped(x):
+    y = nn.reshape(x, ...)
+
+op right(b):
+    y = nn.matmul(_, b)
+
+op left(a):
+    y = nn.matmul(a, _)
+"""
 
 
 def holds(condition: str, at: str = "s") -> bool:
     """Whether a condition on `v`, a value of the graph, holds."""
     block = f"v = shared nn.{OPS[at]}(...)"
-    matcher, rule = pattern(block, where=condition, spellings=SILU)
+    matcher, rule = pattern(block, where=condition, spellings=SPELLINGS)
     graph = graph_of(GRAPH)
     (match,) = matcher.matches(rule, graph.value(at).producer)
     return failing(rule.where, match, matcher) is None
 
 
 OPS = {"k": "matmul", "t": "transpose", "s": "matmul", "a": "add", "r": "reshape",
-       "p": "softmax", "y": "matmul", "z": "mul"}  # fmt: skip
+       "p": "softmax", "y": "matmul", "g": "sigmoid", "z": "mul"}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -58,6 +73,11 @@ OPS = {"k": "matmul", "t": "transpose", "s": "matmul", "a": "add", "r": "reshape
         ("y", "v reaches output through nn.silu"),
         ("z", "v reaches output"),
         ("r", "v comes from view"),
+        ("k", "v comes from const through nn.matmul"),
+        ("r", "v comes from const through nn.reshape"),  # the shape
+        ("p", "v comes from {nn.matmul, const} through {nn.softmax, reshaped, nn.add}"),
+        ("t", "v reaches nn.add through right"),
+        ("k", "v comes from const through right"),
         ("p", "v comes from nn.softmax and v comes from nn.matmul through ..."),
         ("a", "v comes from input through nn.add"),  # the mask
         ("t", "v comes from input through {nn.transpose, nn.matmul}"),
@@ -79,6 +99,10 @@ def test_a_path_that_there_is(at: str, condition: str) -> None:
         ("y", "v comes from input through nn.matmul and v reaches nn.relu"),
         ("z", "v reaches output through nn.relu and v reaches nn.matmul"),
         ("t", "v comes from input through nn.transpose"),
+        ("r", "v comes from const through reshaped"),
+        ("a", "v comes from const through {nn.add, nn.matmul} and v comes from const"),
+        ("k", "v comes from input through right"),
+        ("g", "v reaches output through right and v reaches output through left"),
     ],
 )
 def test_a_path_that_there_is_not(at: str, condition: str) -> None:

@@ -12,7 +12,7 @@ EVEN = Constants(
 )  # fmt: skip
 #: 2 * 10^12 operations a second in INT8, 1 in FP16, 0.5 in FP32; 1 GB/s.
 SIMPLE = Gpu(
-    "simple", "", Generation("even", "Even", 0.5, 1, 2, None, None, True, EVEN),
+    "simple", "", Generation("even", "Even", 0.5, 1, 2, EVEN),
     sms=1, clock=1000, bandwidth=1, l2=1, source="none",
 )  # fmt: skip
 

@@ -8,23 +8,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import onnx
 
+from sparqc.base.toml_tables import tables
 from sparqc.declared.element_types import UnreadType, unread_types
 from sparqc.declared.targets import default_profile, profiles
 from sparqc.tools.engine.onnx_source import OnnxSource
 from sparqc.tools.engine.report import CompilerMessage
-
-#: Phrases of the parser, and what they mean.
-_KNOWN = {
-    "Non-zero zero point": "its zero point is not 0; only symmetric INT8 is supported",
-    "Scale coefficients must all be positive": "a scale is zero or negative",
-    "Plugin not found": "the compiler does not know this operator",
-    "was not found in plugin registry": "the compiler does not know this operator",
-    "Node input was not registered": "it reads a tensor that nothing produces",
-}
 
 #: `In function at /source/file.cpp:12`, in the middle or at the end of a message.
 _SOURCE = re.compile(r"\s*\bIn \S+(?: \S+)? at /_src/\S+?:\d+\.?")
@@ -36,15 +30,32 @@ _QUOTED = re.compile(r'&& "([^"]+)"')
 _NOISE = re.compile(r"catchCudaError|^Invalid Node - |^In node -1 |^$")
 
 
+@dataclass(frozen=True)
+class KnownMessage:
+    """A message that a person cannot act on as it stands: a table of `messages.toml`."""
+
+    name: str
+    #: Parts of what the parser says.
+    phrases: tuple[str, ...]
+    #: The sentence in its place.
+    meaning: str
+
+
+@cache
+def known_messages() -> tuple[KnownMessage, ...]:
+    """Those of all files `messages.toml`; SparqcError where one is broken."""
+    return tuple(t.read_as(KnownMessage) for t in tables("messages.toml", "messages").values())
+
+
 def plain(text: str) -> str:
     """The sentence in a message of TensorRT, without its source lines and error codes.
 
     >>> plain('Assertion failed: a == b: The sizes differ.')
     'The sizes differ.'
     """
-    for phrase, meaning in _KNOWN.items():
-        if phrase in text:
-            return meaning
+    for known in known_messages():
+        if any(phrase in text for phrase in known.phrases):
+            return known.meaning
     lines = [_sentence(line.strip()) for line in text.splitlines() if not _NOISE.search(line)]
     return "; ".join(dict.fromkeys(line for line in lines if line)) or text.strip()
 

@@ -13,6 +13,9 @@ from sparqc.base.text import shortened
 from sparqc.declared.gpus import Gpu
 from sparqc.declared.targets import profiles
 from sparqc.errors import SparqcError
+from sparqc.ir.vocabulary.operator import Operator
+from sparqc.ir.vocabulary.table import default_table
+from sparqc.ir.vocabulary.traits import DATA
 from sparqc.predict.engine import LedgerRow, PredictedEngine
 from sparqc.predict.witness import Dtype, Epilogue, SeenKernel
 from sparqc.tools.engine.int8_coverage import operators_as_built
@@ -29,12 +32,7 @@ ENOUGH = 0.5
 #: So many of what is left out are named.
 _NAMED = 4
 
-_ACTIVATIONS = frozenset({
-    "Relu", "Clip", "LeakyRelu", "PRelu", "Elu", "Selu", "Celu", "ThresholdedRelu", "Sigmoid",
-    "HardSigmoid", "HardSwish", "Tanh", "Softplus", "Softsign", "Gelu", "Mish", "Swish",
-})  # fmt: skip
 _FLOATS = frozenset({"float4", "float8", "float16", "bfloat16", "float32"})
-_POOLS = frozenset({"MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool"})
 
 
 @dataclass(frozen=True)
@@ -158,7 +156,7 @@ class _Engine:
             )
         computes = "int8" if built.precision == "int8" else _float_type(real)
         return SeenKernel(
-            operator=cast(Any, sizes.operator), k=sizes.k, c=sizes.c, rows=sizes.rows,
+            operator=sizes.operator, k=sizes.k, c=sizes.c, rows=sizes.rows,
             computes=cast(Dtype, computes), kernel=sizes.kernel, stride=sizes.stride,
             groups=sizes.groups, reads=_types(real.inputs), writes=_types(real.outputs),
             epilogue=tuple(self._epilogue(row, real)), eligible=row.sparse,
@@ -199,10 +197,11 @@ class _Engine:
             adds = len(set(real.inputs)) > 1
         if adds:
             yield "add"
-        types = {self.types.get(node, "") for node in nodes}
-        if types & _ACTIVATIONS:
+        types = (self.types[node] for node in nodes if node in self.types)
+        rows = [row for type_ in types for row in default_table().for_onnx(type_)]
+        if any(map(_is_activation, rows)):
             yield "activation"
-        if types & _POOLS:
+        if any("spatial" in row.traits for row in rows):
             yield "pool"
 
     def notes(self, found: Sequence[SeenKernel]) -> Iterator[str]:
@@ -225,6 +224,14 @@ class _Engine:
 
 class _Unsure(Exception):
     """Why nothing is learned of a layer."""
+
+
+def _is_activation(row: Operator) -> bool:
+    """Whether an operator computes each number of its result of one that it reads."""
+    alone = set(DATA).intersection(row.operand_names) == {"x"}
+    return (
+        alone and "elementwise" in row.traits and not {"view", "converts"}.intersection(row.traits)
+    )
 
 
 def _weighs(row: LedgerRow, real: Kernel) -> bool:

@@ -64,12 +64,14 @@ def whynot_command(request: Request, rule: str, node: str | None, after: str | N
 
 def _uses(step: Step, decl: Declaration) -> bool:
     """Whether a pass is the one that a declaration is for."""
-    from sparqc.lang.ast import CheckDecl, FusionDecl, RuleDecl, ShareDecl
+    from sparqc.lang.ast import CheckDecl, FusionDecl, PrecisionDecl, RuleDecl, ShareDecl
 
     if isinstance(decl, RuleDecl):
         return decl.name in getattr(step.cls, "rules", ())
     if isinstance(decl, CheckDecl):
         return step.name == "check"
+    if isinstance(decl, PrecisionDecl):
+        return step.name == "half"
     return isinstance(decl, (FusionDecl, ShareDecl)) and step.name == "place"
 
 

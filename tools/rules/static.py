@@ -13,7 +13,7 @@ from sparqc.errors import SparqcError
 if TYPE_CHECKING:
     from sparqc.lang.ast import Declaration
 
-KINDS = ("op", "rule", "fusion", "share", "check")
+KINDS = ("op", "rule", "fusion", "share", "precision", "check")
 
 
 def report_findings(path: Path) -> int:

@@ -36,6 +36,8 @@ from sparqc.ir.vocabulary.operator import (
 )
 
 QUANTIZED = (OperandSpec("x"), OperandSpec("scale"), OperandSpec("zero_point", optional=True))
+#: From here on Q and DQ take scales in half precision.
+OPSET_OF_HALF_SCALES = 19
 #: The integers that (low, high) saturate to; codes of [-127, 127] are stored as i8 too.
 INTEGERS = {(-128, 127): "i8", (-127, 127): "i8", (0, 255): "u8"}
 
@@ -175,9 +177,9 @@ def _integers(dtype: str) -> np.dtype[Any]:
 
 
 def _in_type_of_data(node: Node, emitter: OnnxEmitter, scale: Value) -> Value | str:
-    """The scale of half data is half too, from opset 19 on, where that is allowed."""
+    """The scale of half data is half too, where the opset allows that."""
     dtype = tensor(node, "x").type.dtype
-    if dtype not in ("f16", "bf16") or scale.data is None or emitter.opset < 19:
+    if dtype not in ("f16", "bf16") or scale.data is None or emitter.opset < OPSET_OF_HALF_SCALES:
         return scale
     if scale.type.dtype == dtype:
         return scale

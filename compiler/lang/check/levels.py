@@ -28,7 +28,7 @@ def check_levels(declaration: Declaration, vocabulary: Vocabulary) -> Findings:
         if not call.maybe:
             yield from _given(call.heads, "matches nothing", call.span, declaration, vocabulary)
     for path in paths_of(declaration):
-        if path.end not in path.kinds:
+        if not set(path.ends).intersection(path.kinds):
             yield from _given(path.kinds, "leads nowhere", path.span, declaration, vocabulary)
 
 

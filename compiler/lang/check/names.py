@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from sparqc.errors import PatternError, Span, did_you_mean
-from sparqc.lang.ast import Declaration, FusionDecl, MatchStatement, OpDecl, RuleDecl, ShareDecl
+from sparqc.lang.ast import (
+    Declaration,
+    FusionDecl,
+    MatchStatement,
+    OpDecl,
+    PrecisionDecl,
+    RuleDecl,
+    ShareDecl,
+)
 from sparqc.lang.check.findings import Findings
 from sparqc.lang.check.scope import (
     IGNORED,
@@ -36,7 +44,7 @@ def check_names(declaration: Declaration, scope: Scope) -> Findings:
 
 
 def _doc(declaration: Declaration) -> Findings:
-    if isinstance(declaration, RuleDecl | FusionDecl) and not declaration.doc:
+    if isinstance(declaration, RuleDecl | FusionDecl | PrecisionDecl) and not declaration.doc:
         message = f"{declaration.name} does not say in a sentence what it is"
         hint = 'the first line below is a string: "Two negations are none."'
         yield PatternError(message, span=declaration.span, hint=hint)

@@ -9,7 +9,8 @@ from sparqc.errors import PatternError, Span, did_you_mean
 from sparqc.ir.vocabulary.operator import Operator
 from sparqc.lang.ast import (
     ANY_OPERATOR,
-    ENDS,
+    BACK,
+    FRONT,
     AttributePattern,
     Bind,
     BuildCall,
@@ -35,7 +36,7 @@ def check_operators(declaration: Declaration, scope: Scope, vocabulary: Vocabula
         if call.maybe:
             yield from _maybe(call, vocabulary)
     for path in paths_of(declaration):
-        for kind in {*path.kinds, *path.through} - {path.end, ANY_OPERATOR}:
+        for kind in {*path.kinds, *path.through} - {*path.ends, ANY_OPERATOR}:
             yield from _path_kind(kind, path, vocabulary)
     for statement in declaration.match:
         yield from _outputs(statement, vocabulary)
@@ -53,7 +54,7 @@ def unknown(name: str, span: Span | None, vocabulary: Vocabulary) -> Findings:
 
 def _path_kind(kind: str, path: Path, vocabulary: Vocabulary) -> Findings:
     """An operator that a path names and nobody knows; perhaps the end at the other side."""
-    if kind in ENDS and not vocabulary.knows(kind):
+    if kind in (*FRONT, *BACK) and not vocabulary.knows(kind):
         way, wanted = ("in front of", "input") if path.comes_from else ("behind", "output")
         message = f"no {kind} of the graph stands {way} a value"
         hint = f"the end on that side is `{wanted}`"

@@ -18,6 +18,7 @@ from sparqc.lang.ast import (
     FusionDecl,
     OpDecl,
     PatternFile,
+    PrecisionDecl,
     RuleDecl,
     ShareDecl,
     Template,
@@ -208,7 +209,8 @@ def _lines(lines: Iterable[tuple[str, Template | None, Span | None]]) -> Iterato
         yield Printed(2, text, span.line if span else 0)
 
 
-_KINDS = {"OpDecl": "op", "RuleDecl": "rule", "FusionDecl": "fusion", "ShareDecl": "share"}
+_KINDS = {"OpDecl": "op", "RuleDecl": "rule", "FusionDecl": "fusion", "ShareDecl": "share",
+          "PrecisionDecl": "precision"}  # fmt: skip
 
 
 def _header(d: Declaration) -> str:
@@ -224,6 +226,8 @@ def _header(d: Declaration) -> str:
     if isinstance(d, RuleDecl):
         words.append(f"preserves {d.preserves}")
         words += [f"decreases {d.decreases}"] if d.decreases else []
+    elif isinstance(d, PrecisionDecl):
+        words.append(d.role)
     elif isinstance(d, CheckDecl):
         words.append(f"grade {d.grade}")
         words += [f"preserves {d.preserves}"] if d.rewrite else []

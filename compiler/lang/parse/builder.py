@@ -79,7 +79,7 @@ class LineBuilder(PatternBuilder):
         word, *words = items
         return str(word), tuple(map(str, words)), self.place(meta)
 
-    on = for_target = preserves = decreases = grade = _clause
+    on = for_target = preserves = decreases = grade = role = _clause
 
     def measure(self, meta: Meta, items: list[Token]) -> str:
         name, *arguments = map(str, items)

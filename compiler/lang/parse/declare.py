@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 from sparqc.errors import PatternError, did_you_mean
 from sparqc.ir.graph import Level
@@ -16,6 +16,8 @@ from sparqc.lang.ast import (
     MatchStatement,
     OpDecl,
     Pairing,
+    PrecisionDecl,
+    PrecisionRole,
     QuantizedOperand,
     RewriteStatement,
     RuleDecl,
@@ -23,9 +25,11 @@ from sparqc.lang.ast import (
     Template,
 )
 from sparqc.lang.parse.builder import Header
-from sparqc.lang.parse.keywords import CLAUSES, GRADES, LEVELS, PRESERVES
+from sparqc.lang.parse.keywords import CLAUSES, GRADES, LEVELS, PRESERVES, ROLES
 
-_WORDS: dict[str, tuple[str, ...]] = {"on": LEVELS, "preserves": PRESERVES, "grade": GRADES}
+_WORDS: dict[str, tuple[str, ...]] = {
+    "on": LEVELS, "preserves": PRESERVES, "grade": GRADES, **ROLES,
+}  # fmt: skip
 
 
 @dataclass
@@ -82,6 +86,8 @@ def declare(header: Header, parts: Parts) -> Declaration:
         case "share":
             _demand(header, bool(parts.scale), "says not which values share a scale", "scale: x, y")
             return ShareDecl(**common, scale=parts.scale, reason=parts.scale_reason)
+        case "precision":
+            return PrecisionDecl(**common, role=_role(header))
     return _check(header, parts, common)
 
 
@@ -131,6 +137,14 @@ def _check(header: Header, parts: Parts, common: dict[str, Any]) -> CheckDecl:
         preserves=cast(Literal["exact", "close", "lossy"], _word(header, "preserves", "exact")),
         decreases=_decreases(header),
     )
+
+
+def _role(header: Header) -> PrecisionRole:
+    """The one clause that says what FP16 is to the operators."""
+    said = [f"{word} {header.clauses[word][0][0]}" for word in ROLES if word in header.clauses]
+    hint = f"it says one of: {', '.join(get_args(PrecisionRole))}"
+    _demand(header, len(said) == 1, "says not what FP16 is to it, in one clause", hint)
+    return cast(PrecisionRole, said[0])
 
 
 def _decreases(header: Header) -> str | None:

@@ -9,6 +9,12 @@ from sparqc.ir.graph import Level
 LEVELS: Final[tuple[Level, ...]] = get_args(Level)
 PRESERVES: Final = ("exact", "close", "lossy")
 GRADES: Final = ("error", "slow", "note")
+#: The clauses of a `precision`, of which it has one, each with its words.
+ROLES: Final[dict[str, tuple[str, ...]]] = {
+    "keeps": ("fp32", "integers"),
+    "takes": ("bounds",),
+    "carries": ("bounds",),
+}
 GRANULARITIES: Final = ("tensor", "channel")
 DTYPES: Final = ("f64", "f32", "f16", "bf16", "i64", "i32", "i16", "i8", "u8", "bool")
 
@@ -31,6 +37,7 @@ BLOCKS: Final[dict[str, tuple[str, ...]]] = {
         "example",
     ),
     "share": ("source", "match", "where", "scale", "example"),
+    "precision": _COMMON,
     "check": ("match", "where", "message", "cure", "source", "rewrite", "example"),
 }
 #: The header clauses of each kind.
@@ -39,6 +46,7 @@ CLAUSES: Final[dict[str, tuple[str, ...]]] = {
     "rule": ("on", "for", "preserves", "decreases"),
     "fusion": ("on", "for"),
     "share": ("on", "for"),
+    "precision": ("on", "for", *ROLES),
     "check": ("on", "for", "grade", "preserves", "decreases"),
 }
 
@@ -99,6 +107,7 @@ PROPERTIES: Final = {
     "is_output": "whether it is an output of the graph",
     "name": "what it is called in the graph",
     "size": "how many elements it has",
+    "depth": "where it stands by the longest path from an input to it: the deeper, the greater",
     "K": "of the weight of a matched operator: its output channels",
     "C": "of a weight: the channels that are summed over for each, those of one group",
     "area": "of a weight: the product of its other sizes, 9 for 3x3, 1 for a matrix",

@@ -14,6 +14,7 @@ from sparqc.ir.levels.execute import open_runner
 from sparqc.ir.onnx.adapter import read_onnx, write_onnx
 from sparqc.ir.text.parse import parse_statements
 from sparqc.ir.vocabulary.table import default_table
+from sparqc.lang.parse.parser import parse_text
 from sparqc.passes.export import RequestedOpset
 from sparqc.passes.half.half import HalfConversion
 from sparqc.pipeline.action import Action
@@ -205,6 +206,23 @@ def test_operators_that_leave_the_range(line, word):
     graph, facts = half(f"x: f32[2, 8]\ni: i64[2, 8]\na = nn.tanh(x)\n{line}\n")
     assert word in reasons(facts)["y"]
     assert types(graph)["y"] == "f32"
+
+
+def test_a_precision_of_one_target_is_for_that_target_alone():
+    text = "x: f32[2, 8]\na = nn.tanh(x)\ny = nn.gelu(a)\n"
+    own = 'precision gelu on onnx for tensorrt-10 keeps fp32:\n    "seen in a build"\n    match:\n'
+    for target, type_ in (("tensorrt-10", "f32"), ("tensorrt-11", "f16")):
+        context = context_for(target)
+        context.rules.add_file(parse_text(f"{own}        y = nn.gelu(x)\n", "own.spq"))
+        assert types(half(text, context)[0])["y"] == type_
+
+
+def test_a_precision_is_left_out_by_its_name():
+    text = "x: f32[2, 8]\na = nn.tanh(x)\nb = nn.exp(a)\ny = nn.tanh(b)\n"
+    context = context_for()
+    context.rules.leave_out(["exponential"])
+    assert types(half(text)[0])["b"] == "f32"
+    assert types(half(text, context)[0])["b"] == "f16"
 
 
 @pytest.mark.parametrize("op", ["nn.softmax", "nn.layer_norm", "nn.relu", "nn.gelu"])

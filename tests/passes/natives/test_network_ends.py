@@ -6,8 +6,14 @@ from torch import nn
 from torch.nn import functional
 
 import sparqc
+from sparqc.declared.targets import default_profile
 from sparqc.extend import Recorder
-from sparqc.passes.natives.network_ends import is_detection_head, is_in_front
+from sparqc.ir.vocabulary.table import default_table
+from sparqc.passes.natives.network_ends import first_convolutions, is_detection_head
+from sparqc.passes.place.decide import Decider
+from sparqc.pipeline.action import Action
+from sparqc.pipeline.library import rulebook
+from sparqc.rewrite.context import Context
 
 
 class Heads(nn.Module):
@@ -98,6 +104,12 @@ def test_sizes_that_are_not_known_are_no_new_layout():
     assert found == set()
 
 
+def decision_of(conv):
+    """Why a convolution stays in float; "" where it does not."""
+    decider = Decider(conv.graph, Context(default_table(), rulebook(), default_profile(), Action()))
+    return decider.owners[conv].reason
+
+
 FIRST = {
     "a resize that is written as products": lambda x: functional.interpolate(
         x, size=(6, 6), mode="bilinear", antialias=True),
@@ -122,4 +134,6 @@ def test_both_roads_find_the_same_first_convolution(name):
     (on_fx,), exported = convolutions(Net().eval(), torch.randn(2, 3, 8, 8))
     (on_onnx,), _ = convolutions(exported, torch.randn(2, 3, 8, 8))
     for conv in (on_fx, on_onnx):
-        assert is_in_front(conv.operands["x"]) == (name in FIRST)
+        assert (first_convolutions(conv.graph) == [conv]) == (name in FIRST)
+        # Few channels are enough for the first one alone.
+        assert decision_of(conv).startswith("C or K below 16") == (name not in FIRST)

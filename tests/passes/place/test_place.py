@@ -179,6 +179,24 @@ def test_a_pool_before_a_float_layer_stays_in_float():
     assert (row.int8, row.reason) == (False, "not every reader of its output runs in INT8")
 
 
+@pytest.mark.parametrize(
+    ("forward", "int8"),
+    [
+        (lambda m, x, y: (m.b(y), y.mean((2, 3)).softmax(1)), True),
+        (lambda m, x, y: (m.b(y), y.mean((2, 3), keepdim=True) + 1, y.sum(1)), False),
+        (lambda m, x, y: (y.mean((2, 3)).softmax(1), y.mean((2, 3), keepdim=True)), False),
+        (lambda m, x, y: (m.b(x), x.mean((2, 3)).softmax(1)), False),
+    ],
+    ids=["codes alone", "floats as well", "pools alone", "an input"],
+)
+def test_a_global_pool_never_makes_a_kernel_write_its_map_twice(forward, int8):
+    """Where all others read codes, so does the pool, whoever reads the little that it gives."""
+    net = Function(lambda m, x: forward(m, x, torch.relu(m.a(x))), a=conv(), b=conv())
+    _, plan = place(net)
+    pools = [row.int8 for row in plan.layers if row.fusion == "global_pool"]
+    assert set(pools) == {int8}
+
+
 def test_squeeze_and_excitation_is_int8_on_both_inputs_of_its_mul():
     def forward(m, x):
         y = torch.relu(m.a(x))
