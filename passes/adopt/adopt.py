@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from sparqc.ir.graph import Graph, Node, Value
+from sparqc.ir.constants import constant_value
+from sparqc.ir.graph import Array, Graph, Node, Value
 from sparqc.ir.levels.constant_results import constant_results, input_dependent_values
 from sparqc.ir.vocabulary.table import OperatorTable
 from sparqc.ir.weighted import weighted
@@ -73,14 +74,25 @@ def _fold(
             wanted[node.output] = grid
         elif not source.is_const and not _is_foreign(source):
             wanted[source] = None
-    arrays = constant_results(graph, list(wanted), table) if wanted else []
+    arrays = _computed(graph, wanted, table)
     stored: dict[Value, Grid] = {}
-    for (value, codes), array in zip(wanted.items(), arrays, strict=True):
-        constant = graph.constant(array, _name(value, graph))
+    for value, codes in wanted.items():
+        constant = graph.constant(arrays[value], _name(value, graph))
         graph.replace(value, constant)
         if codes is not None:
             stored[constant] = codes
     return stored
+
+
+def _computed(
+    graph: Graph, wanted: Mapping[Value, Grid | None], table: OperatorTable
+) -> dict[Value, Array]:
+    """The arrays: what comes from codes by the operator table, the rest by a run of the graph."""
+    dequantized = {v: constant_value(v, table) for v, codes in wanted.items() if codes is not None}
+    found = {v: array for v, array in dequantized.items() if array is not None}
+    rest = [v for v in wanted if v not in found]
+    results = constant_results(graph, rest, table) if rest else []
+    return found | dict(zip(rest, results, strict=True))
 
 
 def _is_foreign(value: Value) -> bool:
