@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 from networkx.utils import UnionFind
 
@@ -30,7 +31,7 @@ from sparqc.predict.engine import (
 )
 from sparqc.predict.ledger import ledger, quantized_weights, stored_name
 from sparqc.predict.sizes import macs
-from sparqc.predict.units import Stored, Unit, Units, join, unrun
+from sparqc.predict.units import Stored, Unit, Units, Unrun, join, unrun
 from sparqc.rewrite.context import Context
 
 _FLOATS = ("f64", "f32", "bf16", "f16")
@@ -38,10 +39,34 @@ _FLOATS = ("f64", "f32", "bf16", "f16")
 
 @dataclass(frozen=True)
 class Prediction:
-    """The engine, and the kernels in terms of the graph that they were read off."""
+    """The kernels of a graph in its own terms, and the engine that they make."""
 
-    engine: PredictedEngine
+    graph: Graph
+    context: Context
+    matcher: Matcher
     units: Units
+    #: The kernels, those taken in that others join.
+    joined: list[Unit]
+    skipped: Unrun
+
+    @cached_property
+    def engine(self) -> PredictedEngine:
+        """The engine.  Late: to compare where codes flow, the kernels are enough."""
+        graph, units = self.graph, self.units
+        names = {unit: _name(unit) for unit in self.joined}
+        rows = ledger(graph, units, names, self.matcher)
+        by_value = {row.value: row for row in rows}
+        folded = (n for n in graph.nodes if n in self.skipped.nodes and n.outputs)
+        return PredictedEngine(
+            target=self.context.target.name,
+            kernels=tuple(_kernel(unit, names[unit], by_value, units) for unit in names),
+            ledger=rows,
+            values=tuple(_quantized_values(units)),
+            weights=quantized_weights(graph, rows, units.table),
+            folded=tuple(n.outputs[0].name for n in folded),
+            notes=tuple(_notes(graph, units)),
+            shapes=tuple((v.name, v.shape) for v in graph.inputs),
+        )
 
 
 def predict_graph(graph: Graph, context: Context) -> PredictedEngine:
@@ -65,20 +90,7 @@ def prediction(graph: Graph, context: Context) -> Prediction:
     units = Units(graph, context.table, codes, cover, skipped)
     outputs = {units.stored(v) for v in graph.outputs}
     joined = join(units.found, outputs, units.writer)
-    names = {unit: _name(unit) for unit in joined}
-    rows = ledger(graph, units, names, matcher)
-    by_value = {row.value: row for row in rows}
-    engine = PredictedEngine(
-        target=context.target.name,
-        kernels=tuple(_kernel(unit, names[unit], by_value, units) for unit in joined),
-        ledger=rows,
-        values=tuple(_quantized_values(units)),
-        weights=quantized_weights(graph, rows, context.table),
-        folded=tuple(n.outputs[0].name for n in graph.nodes if n in skipped.nodes and n.outputs),
-        notes=tuple(_notes(graph, units)),
-        shapes=tuple((v.name, v.shape) for v in graph.inputs),
-    )
-    return Prediction(engine, units)
+    return Prediction(graph, context, matcher, units, joined, skipped)
 
 
 def _name(unit: Unit) -> str:

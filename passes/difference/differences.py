@@ -75,6 +75,8 @@ def _differences(sides: Sides) -> list[Difference]:
 
 def _priced(sides: Sides, gpu: Gpu) -> Iterator[Finding]:
     found = _differences(sides)
+    if not found:
+        return  # the engine of the plan is not asked for
     known = prices(found, sides.now.engine, sides.then.engine, gpu)
     pairs = sorted(zip(found, known, strict=True), key=lambda p: -(p[1].share if p[1] else 0))
     whole: dict[str, float] = defaultdict(float)
