@@ -12,7 +12,7 @@ from sparqc.errors import PatternError, Span, SparqcError
 from sparqc.ir.constants import constant_value
 from sparqc.ir.graph import Value
 from sparqc.ir.vocabulary.table import OperatorTable
-from sparqc.lang.ast import NativeCall
+from sparqc.lang.ast import Expr, NativeCall
 from sparqc.lang.format.printer import format_expr
 from sparqc.match.terms import Term, Undetermined, Unknown, show
 
@@ -41,7 +41,7 @@ def call_native(
             span=span,
         )
     given = [
-        _convert(term, native.parameter(index), format_expr(call.arguments[index]), table)
+        _convert(term, native.parameter(index), call.arguments[index], table)
         for index, term in enumerate(arguments)
     ]
     try:
@@ -63,7 +63,7 @@ def _counts(native: Native) -> str:
     return str(native.most) if native.least == native.most else f"{native.least}-{native.most}"
 
 
-def _convert(term: Term, parameter: Parameter, written: str, table: OperatorTable) -> Any:
+def _convert(term: Term, parameter: Parameter, written: Expr, table: OperatorTable) -> Any:
     """An argument as its parameter takes it; `written` is what the rule says in its place."""
     if isinstance(term, Unknown):
         raise Undetermined(repr(term))
@@ -72,16 +72,16 @@ def _convert(term: Term, parameter: Parameter, written: str, table: OperatorTabl
     if parameter.kind == "array":
         return _array(term, parameter, written, table)
     if term is None and parameter.kind == "value" and not parameter.optional:
-        raise Undetermined(f"{written} is absent")
+        raise Undetermined(f"{format_expr(written)} is absent")
     return term
 
 
-def _array(term: Any, parameter: Parameter, written: str, table: OperatorTable) -> Any:
+def _array(term: Any, parameter: Parameter, written: Expr, table: OperatorTable) -> Any:
     if isinstance(term, Value):
         array = constant_value(term, table)
         if array is None:  # not none: the native would take the operand for absent
             raise Undetermined(f"{show(term)} is not constant")
         return array
     if term is None and not parameter.optional:
-        raise Undetermined(f"{written} is absent")
+        raise Undetermined(f"{format_expr(written)} is absent")
     return None if term is None else np.asarray(term)

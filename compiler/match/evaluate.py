@@ -133,6 +133,8 @@ class _Evaluation:
         sizes: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
         self.match, self.environment, self.names, self.sizes = match, environment, names, sizes
+        #: Of a weight, which conditions ask for several times.
+        self._weight_sizes: dict[Value, Mapping[str, Term] | None] = {}
 
     def render(self, template: Template) -> str:
         if not template.parts:
@@ -194,7 +196,10 @@ class _Evaluation:
         if expr.name in _PROPERTIES:
             return _PROPERTIES[expr.name](owner, self.environment)
         if expr.name in WEIGHT_SIZES:
-            sizes = weight_sizes(owner, self.match.nodes, self.environment.table)
+            if owner not in self._weight_sizes:
+                found = weight_sizes(owner, self.match.nodes, self.environment.table)
+                self._weight_sizes[owner] = found
+            sizes = self._weight_sizes[owner]
             if sizes is not None:
                 return sizes[expr.name]
         return self.attribute(owner, expr.name)
