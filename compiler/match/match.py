@@ -16,12 +16,11 @@ from sparqc.ir.vocabulary.table import OperatorTable
 from sparqc.ir.vocabulary.traits import TRAITS, Trait
 from sparqc.lang.ast import Condition, Declaration, OpDecl, Path
 from sparqc.match.evaluate import failing
-from sparqc.match.glance import Glance, glance_at
 from sparqc.match.order import Order
 from sparqc.match.paths import Paths
+from sparqc.match.program import Program
 from sparqc.match.result import Match, Matched, Miss
 from sparqc.match.rulebook import RuleBook
-from sparqc.match.search import Search
 from sparqc.match.search_plan import Planner, SearchPlan
 from sparqc.match.terms import Term, show
 
@@ -40,7 +39,7 @@ class Matcher:
     def __init__(self, book: RuleBook, table: OperatorTable, target: str | None = None) -> None:
         self.book, self.table, self.target = book, table, target
         self._planners: dict[Level, Planner] = {}
-        self._glances: dict[SearchPlan, Glance] = {}
+        self._programs: dict[SearchPlan, Program] = {}
         self._paths = Paths(partial(is_constant, table=table), self.is_of_family, self.family_reads)
         self._order: Order | None = None
 
@@ -54,15 +53,14 @@ class Matcher:
         """What `knob.name` in a condition is set to."""
         return self.book.knobs
 
-    def matches(self, decl: Declaration, node: Node) -> Iterator[Match]:
+    def matches(self, decl: Declaration, node: Node) -> list[Match]:
         """Every match with `node` at its root, most operators first; `where` is not asked yet."""
-        plan = self._plan(decl, node.graph.level)
-        found = Search(plan, node, self).run() if self._is_hopeful(plan, node) else []
+        found = self._program(decl, node.graph.level).run(node, self)
         if len(found) > 1:
             order = self.order(node.graph)
             distinct = {_identity(m): m for m in reversed(found)}
             found = sorted(distinct.values(), key=lambda m: _rank(m, order))
-        yield from found
+        return found
 
     def holding(self, decl: Declaration, node: Node) -> Iterator[Match]:
         """The matches whose `where` holds, most operators first."""
@@ -70,11 +68,12 @@ class Matcher:
 
     def holds(self, match: Match) -> bool:
         """Whether the `where` of a match's declaration holds."""
-        return failing(match.decl.where, match, self) is None
+        where = match.decl.where
+        return not where or failing(where, match, self) is None
 
     def first(self, decl: Declaration, node: Node) -> Match | None:
         """The first match whose `where` holds."""
-        return next(self.holding(decl, node), None)
+        return next(filter(self.holds, self.matches(decl, node)), None)
 
     def roots(self, decl: Declaration) -> frozenset[str]:
         """The operators that may stand at the root of a match."""
@@ -89,9 +88,9 @@ class Matcher:
     def explain(self, decl: Declaration, node: Node) -> Miss | None:
         """Why a declaration does not match with `node` at its root; None where it does."""
         attempt = _Attempt()
-        search = Search(self._plan(decl, node.graph.level), node, self, attempt.hear)
+        program = Program(self._plan(decl, node.graph.level), listening=True)
         misses = []
-        for match in search.run():
+        for match in program.run(node, self, attempt.hear):
             failed = failing(decl.where, match, self)
             if failed is None:
                 return None
@@ -132,10 +131,11 @@ class Matcher:
         """Forget the order: the next one is that of the graph as it is then."""
         self._order = None
 
-    def _is_hopeful(self, plan: SearchPlan, node: Node) -> bool:
-        if plan not in self._glances:
-            self._glances[plan] = glance_at(plan.root)
-        return any(map(self._glances[plan], node.outputs))
+    def _program(self, decl: Declaration, level: Level) -> Program:
+        plan = self._plan(decl, level)
+        if plan not in self._programs:
+            self._programs[plan] = Program(plan)
+        return self._programs[plan]
 
     def _plan(self, decl: Declaration, level: Level) -> SearchPlan:
         if level not in self._planners:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from functools import cache
 
 from sparqc.ir.graph import Node, Value
@@ -11,8 +11,11 @@ from sparqc.ir.vocabulary.operator import Operator
 
 def operands_of(node: Node) -> tuple[Value | None, ...]:
     """The operands by position, those of a variadic slot each by itself."""
+    operands = node.operands.values()
+    if tuple not in map(type, operands):
+        return tuple(operands)  # type: ignore[arg-type]
     found: list[Value | None] = []
-    for operand in node.operands.values():
+    for operand in operands:
         if isinstance(operand, tuple):
             found.extend(operand)
         else:
@@ -22,19 +25,17 @@ def operands_of(node: Node) -> tuple[Value | None, ...]:
 
 def operand_orders(
     operands: tuple[Value | None, ...], operator: Operator | None, ordered: bool = False
-) -> Iterator[tuple[Value | None, ...]]:
+) -> Iterable[tuple[Value | None, ...]]:
     """The operands in each of the orders that the operator's commuting pairs allow; in their own
     alone where `ordered` asks for it."""
     if operator is None or ordered or not operator.commutes:
-        yield operands
-        return
-    seen = set()
-    for order in _permutations(operator.operand_names, operator.commutes):
-        if max(order) < len(operands):
-            arranged = (*(operands[i] for i in order), *operands[len(order) :])
-            if arranged not in seen:
-                seen.add(arranged)
-                yield arranged
+        return (operands,)
+    found = {
+        (*(operands[i] for i in order), *operands[len(order) :]): None
+        for order in _permutations(operator.operand_names, operator.commutes)
+        if max(order) < len(operands)
+    }
+    return found
 
 
 @cache
