@@ -12,7 +12,7 @@ from sparqc.ir.vocabulary.table import default_table
 from sparqc.lang.ast import PatternFile
 from sparqc.lang.check.checks import check_file
 from sparqc.lang.check.findings import PatternWarning
-from sparqc.lang.parse.parser import parse_file, parse_text
+from sparqc.lang.parsed import parsed
 from sparqc.match.rulebook import RuleBook
 from sparqc.pipeline.registry import pattern_files, register
 from sparqc.pipeline.rulepass import rule_pass
@@ -21,7 +21,7 @@ from sparqc.pipeline.rulepass import rule_pass
 @cache
 def installed() -> tuple[PatternFile, ...]:
     """The pattern files of every installed distribution."""
-    return tuple(parse_text(file.read(), file.label) for file in pattern_files())
+    return parsed([(file.read(), file.label) for file in pattern_files()])
 
 
 @cache
@@ -37,6 +37,8 @@ def read_user_file(path: Path) -> PatternFile:
     Raises PatternError, or several as an ErrorGroup, where the file is wrong.  (The installed ones
     are checked in their tests.)
     """
+    from sparqc.lang.parse.parser import parse_file  # lark takes a while to import
+
     file = parse_file(path)
     others = [known for known in installed() if known.path != file.path]
     errors = [
