@@ -15,7 +15,7 @@ def is_constant(value: Value, table: OperatorTable) -> bool:
 
     Only the rows marked `constant_expression` count: masks, Q/DQ of weights, re-layouts.
     """
-    return _order(value, table) is not None
+    return value.data is not None or _order(value, table) is not None
 
 
 def constant_expressions(graph: Graph, table: OperatorTable) -> set[Value]:
@@ -34,6 +34,8 @@ def constant_value(value: Value, table: OperatorTable) -> Array | None:
 
     Evaluates each operator of the expression once.
     """
+    if value.data is not None:
+        return value.data
     order = _order(value, table)
     if order is None:
         return None
@@ -44,7 +46,7 @@ def constant_value(value: Value, table: OperatorTable) -> Array | None:
             return None
         results = row.evaluate(_arrays_of(node, arrays), node.attributes)
         arrays.update(zip(node.outputs, results, strict=True))
-    return value.data if value.data is not None else arrays[value]
+    return arrays[value]
 
 
 def _order(value: Value, table: OperatorTable) -> list[Node] | None:

@@ -91,11 +91,20 @@ def cover(graph: Graph, matcher: Matcher, fusions: Iterable[FusionDecl]) -> Cove
     return found
 
 
-def by_precedence(fusions: Iterable[FusionDecl], root: Node, matcher: Matcher) -> list[Match]:
+def by_precedence(fusions: Iterable[FusionDecl], root: Node, matcher: Matcher) -> Iterator[Match]:
     """The matches of fusions at one root, whose `where` is not asked yet: the longest first, of
-    these one that replaces others, then by name, then in the matcher's order."""
-    found = [match for fusion in fusions for match in matcher.matches(fusion, root)]
-    return sorted(found, key=_precedence)
+    these one that replaces others, then by name, then in the matcher's order.
+
+    A fusion is searched for when all longer matches have been taken: often one of them will do.
+    """
+    waiting: list[Match] = []
+    for most, fusion in sorted(
+        ((matcher.most(fusion, root), fusion) for fusion in fusions), key=lambda p: -p[0]
+    ):
+        while waiting and len(waiting[0].nodes) > most:
+            yield waiting.pop(0)
+        waiting = sorted([*waiting, *matcher.matches(fusion, root)], key=_precedence)
+    yield from waiting
 
 
 def _precedence(match: Match) -> tuple[int, int, str]:

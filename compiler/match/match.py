@@ -85,6 +85,10 @@ class Matcher:
         """The most operators between the root of a match and what it reads."""
         return max((self._plan(decl, level).depth for level in decl.levels), default=0)
 
+    def most(self, decl: Declaration, root: Node) -> float:
+        """A number of operators that no match with that root has more of."""
+        return self._plan(decl, root.graph.level).most(root.op)
+
     def explain(self, decl: Declaration, node: Node) -> Miss | None:
         """Why a declaration does not match with `node` at its root; None where it does."""
         attempt = _Attempt()

@@ -78,10 +78,9 @@ class Program:
             if fits is None or fits(search, value):
                 if defined is not None and value is not None and slot not in search.bound:
                     defined(search, value)
-                elif slot is None or search.bind(slot, value, span):
+                elif search.bind(slot, value, span):
                     then(search)
-            if len(search.trail) > mark:
-                search.undo(mark)
+            search.undo(mark)
 
         return meet
 
@@ -163,7 +162,8 @@ class Program:
                 search.steps.append((frame, goal, Matched(call, value, given, nodes)))
                 then(search)
                 search.steps.pop()
-            search.undo(mark)
+            if rest is not None:
+                search.undo(mark)
 
         return place
 
@@ -275,7 +275,7 @@ def _finish(goal: CallGoal, frame: Frame, inner: Frame, place: _Place) -> _Then:
         bound = search.bound
         value, nodes = bound[inner.at], search.nodes(bound[inner.start])
         mark = len(search.trail)
-        terms = [bound.get(slot) for slot, _ in parameters]
+        terms = [bound.get(slot) for slot, _ in parameters if slot is not None]
         operands = tuple(t if isinstance(t, Value) else None for t in terms)
         given = zip(parameters, operands, strict=True)
         if (

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import inf
 
 from sparqc.errors import PatternError
 from sparqc.ir.graph import Level
@@ -93,6 +94,23 @@ def _depth(goal: Goal, inside: tuple[CallGoal, ...] = ()) -> int:
     return call_depth + max((_depth(operand, inside) for operand in call.operands), default=0)
 
 
+def _most(goal: Goal, op: str | None = None, inside: tuple[CallGoal, ...] = ()) -> float:
+    """The most operators that meet a goal, by a value that `op` gives (None: anything)."""
+    call = goal.statement if isinstance(goal, BindGoal) else goal
+    if not isinstance(call, CallGoal):
+        return 0
+    if call in inside:
+        return inf
+    inside = (*inside, call)
+    operands = sum(_most(operand, None, inside) for operand in call.operands)
+    roots = (plan.root for plan in call.spellings)
+    ways = [_most(root, op, inside) for root in roots if op is None or root.roots.admit(op)]
+    if op is None or op in call.direct:
+        ways.append(1)
+    stand_in = _most(call.operands[0], op, inside) if call.call.maybe else 0
+    return max(stand_in, operands + max(ways, default=0))
+
+
 def _roots(goal: CallGoal, inside: tuple[CallGoal, ...]) -> Roots:
     if goal in inside:
         return Roots(frozenset())
@@ -122,10 +140,18 @@ class SearchPlan:
     names: tuple[str, ...]
     parameters: tuple[Bind, ...] = ()
 
+    _most: dict[str, float] = field(default_factory=dict)
+
     @cached_property
     def depth(self) -> int:
         """How many operators deep a match can be."""
         return _depth(self.root)
+
+    def most(self, op: str) -> float:
+        """A number of operators that no match with that one at its root has more of."""
+        if op not in self._most:
+            self._most[op] = _most(self.root, op)
+        return self._most[op]
 
 
 @dataclass
