@@ -24,7 +24,7 @@ from sparqc.ir.onnx.metadata.readable import drop_damaged_metadata, has_damaged_
 from sparqc.ir.onnx.opset import opset_of
 from sparqc.ir.onnx.order import describe, sorted_nodes
 from sparqc.ir.onnx.skeleton import copy_fields, skeleton_of
-from sparqc.ir.onnx.stated import open_sizes
+from sparqc.ir.onnx.stated import open_sizes, replace_items
 
 #: Opsets below are older than what onnx's version converter starts from.
 LOWEST_OPSET = 7
@@ -165,10 +165,9 @@ def _require_ends(graph: onnx.GraphProto) -> None:
 
 def _in_order(model: onnx.ModelProto) -> onnx.ModelProto:
     """The same with its nodes sorted, as the checker wants them."""
-    nodes = [model.graph.node[i] for i in sorted_nodes(model.graph)]
-    copies = [onnx.NodeProto.FromString(n.SerializeToString()) for n in nodes]
-    del model.graph.node[:]
-    model.graph.node.extend(copies)
+    order = sorted_nodes(model.graph)
+    if order != list(range(len(order))):
+        replace_items(model.graph.node, [model.graph.node[i] for i in order])
     return model
 
 

@@ -21,7 +21,13 @@ import onnx
 from sparqc.errors import SparqcError
 from sparqc.ir.graph import TensorType
 from sparqc.ir.onnx.external import tensors_of
-from sparqc.ir.onnx.meaning.growth import infers_numbers, size_faults, sized_graph, small_arrays
+from sparqc.ir.onnx.meaning.growth import (
+    infers_numbers,
+    size_faults,
+    sized_graph,
+    small_tensors,
+    types_of,
+)
 from sparqc.ir.onnx.meaning.layers import layer_faults
 from sparqc.ir.onnx.meaning.loops import carried_faults, loop_faults
 from sparqc.ir.onnx.meaning.numbers import axis_faults, block_faults, scale_faults, weight_faults
@@ -103,10 +109,11 @@ def _structure_faults(model: onnx.ModelProto) -> Iterator[Fault]:
             yield from faults
             return
         inferred = onnx.shape_inference.infer_shapes(bare)
-    types = _types(inferred.graph)
-    if not sized:
-        yield from _growth_faults(model, inferred.graph)
-    opsets, small = opsets_of_model(model), small_arrays(inferred.graph)
+    types = types_of(inferred.graph)
+    if not sized:  # there are no loops then
+        yield from _size_faults(model, inferred.graph, types)
+    types |= {t.name: _stored_type(t) for t in inferred.graph.initializer}
+    opsets, small = opsets_of_model(model), small_tensors(inferred.graph)
     for node in model.graph.node:
         for message in (
             *type_faults(node, types, opsets),
@@ -121,14 +128,20 @@ def _structure_faults(model: onnx.ModelProto) -> Iterator[Fault]:
 
 
 def _growth_faults(model: onnx.ModelProto, sized: onnx.GraphProto) -> Iterator[Fault]:
+    yield from _size_faults(model, sized, types_of(sized))
+    for node, message in (*loop_faults(model.graph), *carried_faults(sized, model.opset_import)):
+        yield Fault(_first(node), f"{describe(node)}: {message}")
+
+
+def _size_faults(
+    model: onnx.ModelProto, sized: onnx.GraphProto, types: Mapping[str, TensorType]
+) -> Iterator[Fault]:
     producers = {name: node for node in model.graph.node for name in node.output}
     stored = sum(prod(t.dims) for t in tensors_of(model.graph))
     fed = {i.name for i in model.graph.input} - {t.name for t in model.graph.initializer}
-    for name, message in size_faults(sized, fed, stored):
+    for name, message in size_faults(sized, types, fed, stored):
         place = describe(producers[name]) if name in producers else f"the tensor {name!r}"
         yield Fault(name, f"{place}: {message}")
-    for node, message in (*loop_faults(model.graph), *carried_faults(sized, model.opset_import)):
-        yield Fault(_first(node), f"{describe(node)}: {message}")
 
 
 def _unstated(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -138,9 +151,10 @@ def _unstated(model: onnx.ModelProto) -> onnx.ModelProto:
     places = {o: i for i, node in enumerate(model.graph.node) for o in node.output}
     for node in graph.node:
         node.name = f"#{places.get(_first(node), 0)}"
-    nodes = [graph.node[i] for i in sorted_nodes(graph)]
+    order = sorted_nodes(graph)
     opaque = opaque_values(bare)
-    replace_items(graph.node, nodes)
+    if order != list(range(len(order))):
+        replace_items(graph.node, [graph.node[i] for i in order])
     forget_values(bare)
     open_sizes(bare)
     for output in graph.output:
@@ -179,13 +193,8 @@ def _readable(message: str) -> str:
     return re.sub(r", node name: #\d+\)", ")", message)
 
 
-def _types(graph: onnx.GraphProto) -> dict[str, TensorType]:
-    """The types of all values of a graph in which inference has written them."""
-    infos = (*graph.input, *graph.value_info, *graph.output)
-    types = {info.name: type_of_proto(info.type, info.name) for info in infos}
-    for tensor in graph.initializer:
-        types[tensor.name] = TensorType(dtype_of_element(tensor.data_type), tuple(tensor.dims))
-    return types
+def _stored_type(tensor: onnx.TensorProto) -> TensorType:
+    return TensorType(dtype_of_element(tensor.data_type), tuple(tensor.dims))
 
 
 # -- outputs -------------------------------------------------------------------------------------

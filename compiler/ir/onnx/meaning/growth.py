@@ -7,6 +7,7 @@ small integers that such sizes are made of are computed first, as a runtime woul
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -117,32 +118,42 @@ def stored_tensors(graph: onnx.GraphProto) -> dict[str, onnx.TensorProto]:
 # -- sizes ---------------------------------------------------------------------------------------
 
 
+def types_of(graph: onnx.GraphProto) -> dict[str, TensorType]:
+    """The types of the values of a graph in which inference has written them."""
+    infos = (*graph.input, *graph.value_info, *graph.output)
+    return {info.name: type_of_proto(info.type, info.name) for info in infos}
+
+
 def size_faults(
-    sized: onnx.GraphProto, fed: Iterable[str], stored: int
+    sized: onnx.GraphProto, types: Mapping[str, TensorType], fed: Iterable[str], stored: int
 ) -> Iterator[tuple[str, str]]:
-    """The first value of a `sized_graph` that is too large, and what is wrong with its size; `fed`
-    are the inputs that have no default, `stored` the elements of all constants."""
+    """The first value of a `sized_graph` that is too large, and what is wrong with its size.
+
+    `types` are those of its values, `fed` the inputs that have no default, `stored` the elements of
+    all constants.
+    """
     values = [(i.name, type_of_proto(i.type, i.name)) for i in sized.input]
     computed: set[str] = set()
-    _collect(sized, set(fed), values, computed)
+    _collect(sized, types, set(fed), values, computed)
     return excess(values, computed, stored)
 
 
 def _collect(
     graph: onnx.GraphProto,
+    types: Mapping[str, TensorType],
     fed: set[str],
     values: list[tuple[str, TensorType]],
     computed: set[str],
 ) -> None:
     """The values of a graph and of those inside of it, and which of them depend on no input."""
-    types = {i.name: i.type for i in (*graph.value_info, *graph.output)}
     for node in graph.node:
         for attribute in node.attribute:
             for inner in subgraphs_of(attribute):
-                _collect(inner, fed | {i.name for i in inner.input}, values, computed)
+                given = fed | {i.name for i in inner.input}
+                _collect(inner, types_of(inner), given, values, computed)
         if node.op_type != "Constant":
             (computed if fed.isdisjoint(names_read(node)) else fed).update(node.output)
-            values += ((n, type_of_proto(types[n], n)) for n in node.output if n in types)
+            values += ((n, types[n]) for n in node.output if n in types)
 
 
 def computed_sizes(graph: onnx.GraphProto) -> dict[str, Any]:
@@ -160,7 +171,9 @@ def computed_sizes(graph: onnx.GraphProto) -> dict[str, Any]:
     for node in graph.node:
         if node.op_type not in _SIZED or known.issuperset(node.output):
             continue
-        arrays = arrays or small_arrays(graph) | _shapes(producers.values(), infos)
+        if not arrays:
+            arrays = {name: to_array(t) for name, t in small_tensors(graph).items()}
+            arrays |= _shapes(producers.values(), infos)
         for index in _SIZED[node.op_type]:
             name = node.input[index] if index < len(node.input) else ""
             if name in producers and name not in arrays and _compute(name, producers, arrays):
@@ -183,11 +196,11 @@ def _shapes(
     return found
 
 
-def small_arrays(graph: onnx.GraphProto) -> dict[str, Any]:
-    """The numbers of the small constants of a graph, by their names; text is left out."""
-    tensors = {n: t for n, t in stored_tensors(graph).items() if _count(t.dims) <= SMALL}
+def small_tensors(graph: onnx.GraphProto) -> dict[str, onnx.TensorProto]:
+    """The small constants of a graph, by their names; text is left out."""
+    tensors = stored_tensors(graph).items()
     text = onnx.TensorProto.STRING
-    return {n: to_array(t) for n, t in tensors.items() if t.data_type != text}
+    return {n: t for n, t in tensors if t.data_type != text and _count(t.dims) <= SMALL}
 
 
 def _is_known(type: onnx.TypeProto.Tensor) -> bool:
@@ -284,4 +297,4 @@ def _nodes_of(node: onnx.NodeProto, counts: Mapping[tuple[str, str], int]) -> in
 
 
 def _count(dims: Any) -> int:
-    return int(np.prod([int(d) for d in dims], dtype=object)) if len(dims) else 1
+    return prod(dims)

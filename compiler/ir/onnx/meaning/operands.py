@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import onnx
+from onnx.numpy_helper import to_array
 
 from sparqc.ir.graph import Shape, TensorType
 
@@ -26,11 +27,14 @@ Attributes: TypeAlias = Mapping[str, Any]
 
 
 def operand_faults(
-    node: onnx.NodeProto, types: Mapping[str, TensorType], stored: Mapping[str, Any]
+    node: onnx.NodeProto, types: Mapping[str, TensorType], stored: Mapping[str, onnx.TensorProto]
 ) -> Iterator[str]:
-    """A sentence for each number that a node is given and cannot take; `stored` has the arrays of
-    small constants."""
-    if node.domain not in ("", "ai.onnx"):
+    """A sentence for each number that a node is given and cannot take; `stored` has the small
+    constants."""
+    find = _FIND.get(node.op_type)
+    has_axis = node.op_type not in _OWN and any(a.name == "axis" for a in node.attribute)
+    told = has_axis or node.op_type in _LISTS or find is not None
+    if not told or node.domain not in ("", "ai.onnx"):
         return
     shapes = [types.get(name, TensorType()).shape for name in node.input]
     for index in _LISTS.get(node.op_type, ()):
@@ -39,9 +43,9 @@ def operand_faults(
             yield f"its operand {node.input[index]!r} is no list, it has {len(shape)} axes"
     attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
     yield from _axis(node.op_type, attributes.get("axis"), shapes)
-    find = _FIND.get(node.op_type)
     if find is not None:
-        padded = [*(stored.get(name) for name in node.input), *[None] * 4]
+        tensors = (stored.get(name) for name in node.input)
+        padded = [*(None if t is None else to_array(t) for t in tensors), *[None] * 4]
         yield from find(padded, [*shapes, *[None] * 4], attributes)
 
 

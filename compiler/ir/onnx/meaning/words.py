@@ -53,6 +53,8 @@ def word_faults(node: onnx.NodeProto) -> Iterator[str]:
         if attribute.name in _FLAGS and attribute.i not in (0, 1):
             yield f"{attribute.name} is {attribute.i}, neither 0 nor 1"
         known = _WORDS.get(node.op_type, {}).get(attribute.name) or _WORDS[""].get(attribute.name)
+        if not known or attribute.type != onnx.AttributeProto.STRING:
+            continue
         word = attribute.s.decode("utf-8", "replace")
-        if known and attribute.type == onnx.AttributeProto.STRING and word not in known.split():
+        if word not in known.split():
             yield f"{attribute.name} is {word[:200]!r}, none of {', '.join(known.split())}"
