@@ -275,7 +275,7 @@ def _finish(goal: CallGoal, frame: Frame, inner: Frame, place: _Place) -> _Then:
         bound = search.bound
         value, nodes = bound[inner.at], search.nodes(bound[inner.start])
         mark = len(search.trail)
-        terms = [bound.get(slot) for slot, _ in parameters if slot is not None]
+        terms = [None if slot is None else bound.get(slot) for slot, _ in parameters]
         operands = tuple(t if isinstance(t, Value) else None for t in terms)
         given = zip(parameters, operands, strict=True)
         if (
