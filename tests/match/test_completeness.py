@@ -105,3 +105,4 @@ def test_the_search_is_complete_and_sound(graph: Graph, block: tuple[MatchStatem
         assert len(found) == len(set(found))
         assert set(found) == by_trying_everything(block, node)
         assert (node.op in matcher.roots(decl)) or not found
+        assert all(len(nodes) <= matcher.most(decl, node) for _, nodes in found)
