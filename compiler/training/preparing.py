@@ -58,8 +58,8 @@ def prepare(
     offset that it was.  With `"folded"` it stays part of the weights.
 
     The scales of weights follow the weights, max|w| / 127 for each channel in each forward; those
-    of activations stay as measured.  With `learned_scales` both are parameters, trained as Esser et
-    al., Learned Step Size Quantization (ICLR 2020) do.
+    of activations stay as measured.  With `learned_scales` both train, by a parameter
+    each that is the logarithm of how far the scale is from the measured one (`learned_step`).
 
     Where several processes train together, each calls this at once with the same module and data;
     with `ranks` (`sparqc.ranks.process_group.current_ranks()`) they share the calibration.
