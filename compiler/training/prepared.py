@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from sparqc.ir.graph import Graph
 from sparqc.pipeline.run import Item, Pipeline
 from sparqc.rewrite.context import Context
 from sparqc.rewrite.facts import Facts
+from sparqc.training.wrappers import GATHERED, require_whole
 from sparqc.training.writing import Written
 
 
@@ -56,9 +58,18 @@ class Prepared(nn.Module):
         super().__init__()
         self.body = body
         self.recipe = recipe
+        self._takes = frozenset(inspect.signature(body.forward).parameters)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """As the user's module."""
+        """As the user's module, for the arguments that the example inputs had; UsageError for
+        others."""
+        if unknown := sorted(set(kwargs) - self._takes):
+            raise UsageError(
+                f"the model was captured without {', '.join(unknown)}: a prepared module takes "
+                "what the example inputs were",
+                hint="compute the loss from its outputs and the labels; a Trainer of transformers "
+                "does with compute_loss_func=…",
+            )
         return self.body(*args, **kwargs)
 
     @property
@@ -126,4 +137,5 @@ def prepared_of(module: nn.Module) -> Prepared:
             f"finish takes what sparqc.prepare gave, not {type(module).__name__}",
             hint="prepared = sparqc.prepare(module, inputs, calibration=…)",
         )
+    require_whole(module, "finish", GATHERED)
     return module

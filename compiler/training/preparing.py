@@ -28,6 +28,7 @@ from sparqc.training.normalization import Normalization, normalizations, operand
 from sparqc.training.prepared import Prepared, Recipe
 from sparqc.training.provenance import hold_requires_grad, sources
 from sparqc.training.unfold import Unfolding
+from sparqc.training.wrappers import require_whole, unwrapped
 from sparqc.training.writing import TrainingWriter, Written
 
 if TYPE_CHECKING:
@@ -68,6 +69,8 @@ def prepare(
     SparqcError where `sparqc.compile` would.
     """
     _check(module, batch_norm)
+    module = unwrapped(module)
+    require_whole(module, "prepare", "call it first, and fully_shard on what it returns")
     job = new_job(
         module,
         inputs,

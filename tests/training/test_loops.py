@@ -88,7 +88,7 @@ def test_learned_scales_stay_near_what_was_measured(kind, rate):
     train(module.train(), optimizer, 60)
     for name, scale in learned_scales(module).items():
         ratio = scale / before[name]
-        assert 0.8 < ratio.min() and ratio.max() < 1.25 and (ratio != 1).any(), name
+        assert ratio.min() > 0.8 and ratio.max() < 1.25 and (ratio != 1).any(), name
     assert sparqc.finish(module).difference.snr_db > 40
 
 
