@@ -67,11 +67,11 @@ def learned_fake_quantize(
 def learned_step(scale: Tensor, log: Tensor) -> Tensor:
     """scale * exp(log), and never 0: the step of a quantizer whose scale is learned, in float32.
 
-    `log` is what trains, of the scale's shape and 0 at first.  What an optimizer adds to it is a
-    share of the step, however small that is: a scale itself would run away, for Adam moves any
+    `log` is what trains, [n] for a scale of n numbers and 0 at first.  What an optimizer adds to it
+    is a share of the step, however small that is: a scale itself would run away, for Adam moves any
     parameter by about its learning rate.  Weight decay pulls towards the scale that was measured.
     """
-    step = scale.detach().float() * log.float().exp()
+    step = scale.detach().float() * log.float().exp().reshape(scale.shape)
     return step.clamp_min(torch.finfo(torch.float32).tiny)
 
 

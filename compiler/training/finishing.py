@@ -41,7 +41,7 @@ def finish(
     Raises UsageError for a module that was not prepared, SparqcError where training has left NaN or
     infinite weights, and where `sparqc.compile` would.
     """
-    module = prepared_of(prepared)
+    module = prepared_of(prepared, "finish")
     if calibration is not None:
         recalibrate(module, calibration)
     recipe = module.recipe

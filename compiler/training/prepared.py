@@ -126,16 +126,20 @@ def _move_calls(body: fx.GraphModule) -> None:
         body.recompile()
 
 
-def prepared_of(module: nn.Module) -> Prepared:
-    """The prepared module, also inside of DistributedDataParallel and torch.compile."""
+def prepared_of(module: nn.Module, function: str) -> Prepared:
+    """The prepared module, also inside of DistributedDataParallel and torch.compile.
+
+    UsageError, naming the function that was called, for any other, and for one that is cut among
+    processes.
+    """
     for name in ("_orig_mod", "module"):
         inner = getattr(module, name, None)
         if isinstance(inner, nn.Module) and not isinstance(module, Prepared):
-            return prepared_of(inner)
+            return prepared_of(inner, function)
     if not isinstance(module, Prepared):
         raise UsageError(
-            f"finish takes what sparqc.prepare gave, not {type(module).__name__}",
+            f"{function} takes what sparqc.prepare gave, not {type(module).__name__}",
             hint="prepared = sparqc.prepare(module, inputs, calibration=…)",
         )
-    require_whole(module, "finish", GATHERED)
+    require_whole(module, function, GATHERED)
     return module

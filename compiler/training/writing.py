@@ -127,7 +127,9 @@ class TrainingWriter:
             scale = cast(Tensor, getattr(owner, leaf)).detach()
             delattr(owner, leaf)
             owner.register_buffer(leaf, scale)
-            owner.register_parameter(f"{leaf}_log", nn.Parameter(torch.zeros_like(scale)))
+            # A vector: fully_shard takes no scalars.
+            log = nn.Parameter(torch.zeros_like(scale).reshape(-1))
+            owner.register_parameter(f"{leaf}_log", log)
             self.logs[place] = f"{place}_log"
         return self.logs[place]
 
