@@ -54,6 +54,9 @@ class Prepared(nn.Module):
     Parameters and buffers have the names of the user's module behind `body.`.
     """
 
+    #: The Trainer of transformers asks: no, although `forward` has keywords.
+    accepts_loss_kwargs = False
+
     def __init__(self, body: fx.GraphModule, recipe: Recipe) -> None:
         super().__init__()
         self.body = body
