@@ -20,7 +20,7 @@ from sparqc.ranks.ranks import Ranks, together
 from sparqc.tools.tune.data import TrainingBatch, TrainingData, tensor_text
 from sparqc.tools.tune.display import Display, EpochLine
 from sparqc.tools.tune.interrupt import Interrupted, StopRequest
-from sparqc.tools.tune.loss import Loss, distance
+from sparqc.tools.tune.loss import Loss, distance, floats
 from sparqc.tools.tune.moving_average import MovingAverage
 from sparqc.tools.tune.optimizer import make_optimizer
 from sparqc.tools.tune.processes.gradients import SharedGradients
@@ -194,16 +194,16 @@ class Loop:
         seed_everything(self.recipe.seed, self.stage, at.step, self.ranks.index)
         self.optimizer.zero_grad(set_to_none=True)
         self._sharing.on = batch.part
-        with self._explained(batch):
+        with self._explained(batch, "the model fails in train mode"):
             loss = self._gradients_of(batch, sizes)
         self._gradients.finish()
         mine, norm = torch.stack([loss, self._clip().to(loss.dtype)]).tolist()
         total = sum(sizes)
         mean = add_up([mine * batch.size], self.ranks)[0] / total
         if not math.isfinite(mean):
-            raise self._diverged("the loss", mean, rate)
+            raise self._diverged("the loss", mean, rate, batch)
         if not math.isfinite(norm):
-            raise self._diverged("the norm of the gradients", norm, rate)
+            raise self._diverged("the norm of the gradients", norm, rate, batch)
         self.optimizer.step()
         self._average.follow()
         self._at, self._last = at.after(mean, total), batch
@@ -221,7 +221,7 @@ class Loop:
         return torch.stack(losses).sum()
 
     @contextmanager
-    def _explained(self, batch: TrainingBatch) -> Iterator[None]:
+    def _explained(self, batch: TrainingBatch, what: str) -> Iterator[None]:
         """What the person's network raises says on which batch it did."""
         try:
             yield
@@ -231,10 +231,10 @@ class Loop:
             given = ", ".join(tensor_text(x) for x in batch.inputs)
             target = "" if batch.target is None else f", target {tensor_text(batch.target)}"
             raise SparqcError(
-                f"{user_line(error)}the model fails in train mode on batch {self._at.index + 1} of "
-                f"epoch {self._at.epoch + 1} ({given}{target}): {first_line(error)}",
+                f"{user_line(error)}{what} on batch {self._at.index + 1} of epoch "
+                f"{self._at.epoch + 1} ({given}{target}): {first_line(error)}",
                 hint="check the shapes and types that training() gives; where memory is short, "
-                "give smaller batches",
+                "give smaller batches, or --accumulate",
             ) from error
 
     def _loss(self, batch: TrainingBatch, last: bool) -> Tensor:
@@ -253,7 +253,7 @@ class Loop:
         """What the dense model gives, where that is part of the loss."""
         if self.teacher is None or (batch.target is not None and self.recipe.distill == 0):
             return None
-        with torch.no_grad():
+        with torch.no_grad(), self._explained(batch, "the dense model fails in eval mode"):
             return self.teacher(*batch.inputs)
 
     def _clip(self) -> Tensor:
@@ -266,14 +266,31 @@ class Loop:
         warmup = round(self.recipe.warmup * self.batches)
         return learning_rate(step, total, warmup, self.recipe.lr)
 
-    def _diverged(self, what: str, value: float, rate: float) -> SparqcError:
+    def _diverged(self, what: str, value: float, rate: float, batch: TrainingBatch) -> SparqcError:
         at = self._at
+        cause = self._bad_data(batch)
         return SparqcError(
             f"{what} is {value} in step {at.step + 1} of the stage {self.stage} (epoch "
-            f"{at.epoch + 1}, batch {at.index + 1}), at a learning rate of {rate:.3g}",
-            hint="train with a smaller --lr, or a smaller --clip; the checkpoints in "
-            f"{self.store.folder} are of the steps before",
+            f"{at.epoch + 1}, batch {at.index + 1}), at a learning rate of {rate:.3g}"
+            + (f": {cause}" if cause else ""),
+            hint=(
+                f"look at what training() gives; the checkpoints in {self.store.folder} are of the "
+                "steps before"
+                if cause
+                else "train with a smaller --lr, or a smaller --clip; the checkpoints in "
+                f"{self.store.folder} are of the steps before"
+            ),
         )
+
+    def _bad_data(self, batch: TrainingBatch) -> str:
+        """What is not finite before anything has trained on it; "" where all is."""
+        if not all(map(_finite, batch.inputs)):
+            return "its inputs hold numbers that are NaN or infinite"
+        if batch.target is not None and not _finite(batch.target):
+            return "its target holds numbers that are NaN or infinite"
+        if not all(map(_finite, floats(self._wanted(batch.to(self.device))))):
+            return "the dense model gives NaN or infinite numbers for it"
+        return ""
 
     # -- what is kept and said ------------------------------------------------------------------
 
@@ -311,3 +328,7 @@ class Loop:
             left=seconds / steps * left if steps and left > 0 else None,
         )
         self.display.say(str(line))
+
+
+def _finite(tensor: Tensor) -> bool:
+    return bool(tensor.isfinite().all())

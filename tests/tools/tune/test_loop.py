@@ -236,9 +236,63 @@ def test_a_loss_that_is_not_finite_stops_the_run_at_its_step(tmp_path: Path) -> 
         trained(tmp_path, function=training, save_every=1)
     assert "the loss is nan in step 4 of the stage sparse (epoch 1, batch 4)" in str(caught.value)
     assert "at a learning rate of 0.0" in str(caught.value)
+    assert "its inputs hold numbers that are NaN or infinite" in str(caught.value)
     kept = loop(tmp_path).store.begin(resume=True)
     assert kept is not None and kept.state["position"]["step"] == 3
     assert all(t.isfinite().all() for t in kept.tensors.values())
+
+
+class Broken(Net):
+    """A dense model whose outputs are no numbers."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) * float("inf")
+
+
+def test_a_dense_model_that_gives_no_numbers_is_told(tmp_path: Path) -> None:
+    with pytest.raises(SparqcError) as caught:
+        trained(tmp_path, teacher=Broken())
+    assert "the loss is nan in step 1" in str(caught.value)
+    assert "the dense model gives NaN or infinite numbers for it" in str(caught.value)
+
+
+def test_a_target_that_is_no_number_is_told(tmp_path: Path) -> None:
+    def training() -> list[tuple[Tensor, Tensor]]:
+        return [(x, torch.full((len(y), 4), float("nan"))) for x, y in labelled()]
+
+    with pytest.raises(SparqcError, match="its target holds numbers that are NaN"):
+        trained(tmp_path, function=training)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda y: y.float(), "class indices are integers, target.long()"),
+        (lambda y: y.bool(), "class indices are integers, target.long()"),
+        (lambda y: y.to(torch.complex64), "class indices are integers, target.long()"),
+        (lambda y: y[:, None], "class indices have no axis of their own, target.squeeze(1)"),
+        (lambda y: torch.eye(4)[y].long(), "give class indices, target.argmax(1)"),
+        (lambda y: y[:-1], "and a target of int64[7]"),
+        (lambda y: y.tolist(), "gave (Tensor, list) as batch 1"),
+        (lambda y: None, "gave (Tensor, NoneType) as batch 1"),
+    ],
+)
+def test_labels_of_another_type_are_refused(
+    change: Callable[[Tensor], object], said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(SparqcError) as caught:
+        trained(tmp_path, function=lambda: [(x, change(y)) for x, y in labelled()])
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("dtype", [torch.int32, torch.uint8, torch.int16])
+def test_labels_may_be_any_integers(dtype: torch.dtype, tmp_path: Path) -> None:
+    recipe = replace(RECIPE, epochs=8, lr=0.2, distill=0.0)
+
+    def training() -> Iterator[tuple[Tensor, Tensor]]:
+        return ((x, y.to(dtype)) for x, y in labelled())
+
+    assert accuracy(trained(tmp_path, function=training, recipe=recipe)) > 0.9
 
 
 def test_a_loss_without_labels_needs_outputs_to_compare(tmp_path: Path) -> None:
