@@ -23,6 +23,7 @@ from sparqc.rewrite.worklist import rewrite
 from sparqc.training.prepared import Prepared, Recipe, prepared_of
 from sparqc.training.ranges import recalibrate
 from sparqc.training.trained import settled, tensor_at, trained_graph
+from sparqc.training.wrappers import as_written
 
 #: The rules that fold a BatchNorm into the layer in front of it.
 FOLDING = "fold_batch_norm"
@@ -70,7 +71,7 @@ def evaluate(module: Prepared, batch: Batch) -> list[Array] | None:
         return None
     copied = copy.deepcopy(module).to("cpu").eval()
     _as_before(copied)
-    with torch.no_grad():
+    with torch.no_grad(), as_written(copied):
         args, kwargs = _arguments(copied, [tensor_of(np.array(x)) for x in batch])
         result = copied(*args, **kwargs)
     return [array_of(t) for t in pytree.tree_leaves(result) if isinstance(t, torch.Tensor)]

@@ -28,7 +28,7 @@ from sparqc.training.normalization import Normalization, normalizations, operand
 from sparqc.training.prepared import Prepared, Recipe
 from sparqc.training.provenance import hold_requires_grad, sources
 from sparqc.training.unfold import Unfolding
-from sparqc.training.wrappers import require_whole, unwrapped
+from sparqc.training.wrappers import as_written, require_whole, unwrapped
 from sparqc.training.writing import TrainingWriter, Written
 
 if TYPE_CHECKING:
@@ -71,15 +71,16 @@ def prepare(
     _check(module, batch_norm)
     module = unwrapped(module)
     require_whole(module, "prepare", "call it first, and fully_shard on what it returns")
-    job = new_job(
-        module,
-        inputs,
-        calibration=calibration,
-        options=make_options(options, **wishes),
-        progress=progress,
-        listeners=listeners,
-        ranks=ranks,
-    )
+    with as_written(module):
+        job = new_job(
+            module,
+            inputs,
+            calibration=calibration,
+            options=make_options(options, **wishes),
+            progress=progress,
+            listeners=listeners,
+            ranks=ranks,
+        )
     front_end = FrontEnd(job, module)
     front_end.require_rest()
     made_of = sources(front_end.graph, job.context.table)

@@ -27,7 +27,7 @@ from sparqc.training.parametrization import (
     first_name,
     stored_parameters,
 )
-from sparqc.training.wrappers import require_whole, unwrapped
+from sparqc.training.wrappers import as_written, require_whole, unwrapped
 
 if TYPE_CHECKING:
     from sparqc.rewrite.context import Progress
@@ -106,14 +106,15 @@ def _sparsify(
     ranks: Ranks,
 ) -> None:
     require_whole(module, "sparsify", "call it first, and fully_shard on what it returns")
-    job = new_job(
-        module,
-        inputs,
-        calibration=calibration,
-        options=options,
-        progress=progress,
-        ranks=ranks,
-    )
+    with as_written(module):
+        job = new_job(
+            module,
+            inputs,
+            calibration=calibration,
+            options=options,
+            progress=progress,
+            ranks=ranks,
+        )
     front_end = FrontEnd(job, module)
     if job.context.calibration is None:
         front_end.leave_to_training()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from torch import nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 
@@ -24,6 +27,21 @@ def unwrapped(module: nn.Module) -> nn.Module:
         if inner is None:
             return module
         module = inner
+
+
+@contextmanager
+def as_written(module: nn.Module) -> Iterator[None]:
+    """Inside, a module computes what its class does: Accelerate puts autocast around `forward`, and
+    keeps the original beside it.  Captured, its casts would stand between layers and weights."""
+    around, original = vars(module).get("forward"), vars(module).get("_original_forward")
+    if around is None or original is None:
+        yield
+        return
+    module.forward = original
+    try:
+        yield
+    finally:
+        module.forward = around
 
 
 def require_whole(module: nn.Module, function: str, advice: str) -> None:

@@ -43,3 +43,17 @@ def test_masks_come_on_behind_the_wrapping(wrap, group):
     assert not sparqc.masks(net)
     if wrap is DistributedDataParallel:
         train(wrapped.train(), optimizer, 2)
+
+
+def test_what_accelerate_puts_around_forward_is_not_captured():
+    net = network()
+    net._original_forward = net.forward
+    net.forward = torch.autocast("cpu", torch.bfloat16)(net.forward)
+    around = net.forward
+    sparqc.sparsify(net, example(), passes="all-sparse")
+    assert sorted(sparqc.masks(net)) == MASKED and net.forward is around
+    prepared = sparqc.prepare(net, example(), calibration=calibration, passes="int8")
+    assert sorted(prepared.masks) == MASKED
+    prepared._original_forward = prepared.forward
+    prepared.forward = torch.autocast("cpu", torch.bfloat16)(prepared.forward)
+    assert sparqc.finish(prepared).difference.snr_db > 80
