@@ -39,9 +39,12 @@ def hold_masks(graph: Graph, module: nn.Module, table: OperatorTable) -> int:
     weights that stay dense with ones, which is no mask.
     """
     masked = _pruned_names(module) | stored_names(module)
-    names = {name: name for name, _ in module.named_parameters(remove_duplicate=False)} | masked
+    parameters = dict(module.named_parameters(remove_duplicate=False))
+    names = {name: name for name in parameters} | masked
     made: dict[Value, list[Node]] = {}
     for node, weight, mask in list(_products(graph, names, table)):
+        if mask.name in parameters and parameters[mask.name].requires_grad:
+            continue  # it may be 0 or 1 now
         if weight.name not in masked and bool((cast(Array, mask.data) != 0).all()):
             graph.replace(node.output, weight)
             continue

@@ -49,6 +49,12 @@ def settled(graph: Graph, recipe: Recipe) -> Graph:
 def _take(value: Value, tensor: torch.Tensor, place: str) -> None:
     before = cast(Array, value.data)
     after = array_of(tensor, place)
+    if after.shape != before.shape:
+        raise SparqcError(
+            f"{place} has the shape {list(after.shape)}, and had {list(before.shape)} when it was "
+            "prepared",
+            hint="where ZeRO-3 or FSDP have cut it among processes, gather the parameters first",
+        )
     if after.dtype.kind == "f" and np.isfinite(before).all() and not np.isfinite(after).all():
         bad = int((~np.isfinite(after)).sum())
         raise SparqcError(

@@ -8,8 +8,12 @@ from torch import Tensor, nn
 
 import sparqc
 from sparqc.errors import SparqcError
+from sparqc.job.open import new_job
+from sparqc.job.options import Options
 from sparqc.numerics.two_four import is_two_four, two_four_mask
-from sparqc.passes.masks.pruning import Pruning
+from sparqc.passes.masks.pruning import Pruning, misplaced_notes
+from sparqc.tools.report.report import Account, report_of
+from sparqc.training.front_end import FrontEnd
 from tests.networks_of_training import calibration, example, network, train
 
 WEIGHTS = ["block.conv1.weight", "block.conv2.weight"]
@@ -82,7 +86,43 @@ def test_masks_along_flattened_weights_are_told():
     assert not sparqc.sparsity(sparqc.sparsify(network(), example(), passes="all-sparse")).notes
 
 
+def test_a_compile_from_either_road_tells_of_them(tmp_path):
+    zeroed = network()
+    for name in WEIGHTS:
+        weight = zeroed.get_parameter(name)
+        weight.data *= along_all(weight.detach())
+    model = sparqc.compile(zeroed, example(), passes="float").model
+    for given in ((zeroed, example()), (model,)):
+        compiled = sparqc.compile(*given, calibration=calibration, passes="sparse")
+        compiled.save(tmp_path / "model.onnx")
+        facts = compiled.context.facts
+        assert len(facts[Pruning].misplaced) == 2
+        (note,) = misplaced_notes(facts[Pruning])
+        assert note in report_of(compiled, Account(model="model.py", float_bytes=0)).notes
+        again = sparqc.compile(compiled.model, calibration=calibration, passes="sparse")
+        assert not again.context.facts[Pruning].misplaced
+
+
 def test_apply_masks_refuses_a_weight_that_is_computed():
     net = masked(network(), along_channels)
     with pytest.raises(SparqcError, match=r"SparseConv2d computes block.conv1.weight by itself"):
         sparqc.apply_masks(net, {WEIGHTS[0]: torch.ones(16, 16, 3, 3)})
+
+
+class Gated(nn.Module):
+    """A gate on each weight, which trains, and is 1 at first."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(16, 16, 1, 1) / 4)
+        self.weight_gate = nn.Parameter(torch.ones(16, 16, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.conv2d(x, self.weight * self.weight_gate)
+
+
+def test_a_gate_that_trains_is_no_mask():
+    module = Gated()
+    job = new_job(module, (torch.randn(8, 16, 4, 4),), options=Options(passes="float"))
+    graph = FrontEnd(job, module).graph
+    assert "weight_gate" in graph and graph.value("weight_gate").readers
