@@ -60,11 +60,11 @@ clean:
 	touch $@
 
 # What asks for torchvision or torch comes without dependencies: they would replace a CPU build of
-# torch.  The extra `zoo` has the rest of what these packages import.
-ZOO = torchvision timm segmentation-models-pytorch monai ultralytics
+# torch.  The extras `zoo` and `loops` have the rest of what these packages import.
+ZOO = torchvision timm segmentation-models-pytorch monai ultralytics lightning
 
 .venv/dev: .venv/example
 	@echo "installing the development tools into .venv (once)"
-	$(PIP) --no-build-isolation -e '.[rtx,dev,zoo]'
+	$(PIP) --no-build-isolation -e '.[rtx,dev,zoo,loops]'
 	$(PIP) --no-deps $(ZOO)
 	touch $@

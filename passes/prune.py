@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from sparqc.ir.graph import Graph, Value
+from sparqc.ir.graph import Array, Graph, Value
+from sparqc.ir.layer_names import name_of
 from sparqc.ir.quantizers import require_float
-from sparqc.numerics.two_four import two_four_mask
+from sparqc.numerics.two_four import is_two_four, two_four_mask
 from sparqc.passes.layerwise.options import check_options
 from sparqc.passes.masks.apply_mask import apply_mask
 from sparqc.passes.masks.pruning import Mask, Pruning
@@ -65,6 +66,7 @@ class Prune(Pass):
             from sparqc.passes.permute import permute_channels
 
             permute_channels(graph, context, sparse)
+        misplaced = [layer for layer in sparse if _along_all(layer.data(context.table), layer.axis)]
         removed, rest = self._repair(graph, context, sparse)
         for layer in sparse:
             if layer.weight not in removed:
@@ -74,7 +76,8 @@ class Prune(Pass):
         for layer in layers:
             row = layer.mask(0.0 if layer.reason else removed.pop(layer.weight, 0.0))
             (dense if layer.reason else masks)[row.layer] = row
-        context.facts.put(replace(rest, masks=masks, dense=dense))
+        names = tuple(name_of(layer.node) for layer in misplaced)
+        context.facts.put(replace(rest, masks=masks, dense=dense, misplaced=names))
         return len(sparse)
 
     def _repair(
@@ -110,3 +113,12 @@ def _one_for_each_weight(layers: list[SparseLayer]) -> Iterator[SparseLayer]:
 def _magnitude(graph: Graph, layer: SparseLayer, context: Context) -> float:
     mask = two_four_mask(layer.data(context.table), layer.axis)
     return apply_mask(graph, layer, mask, context.table)
+
+
+def _along_all(weight: Array, axis: int) -> bool:
+    """Whether a convolution's weight is 2:4 along all that is summed up at once, in the order in
+    which it lies there, and not along `axis`."""
+    if weight.ndim < 3 or axis != 1 or is_two_four(weight, axis):
+        return False
+    flat = weight.reshape(len(weight), -1)
+    return bool(flat.any()) and is_two_four(flat, 1)

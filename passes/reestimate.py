@@ -68,6 +68,7 @@ class Reestimate(Pass):
     level = "fx"
     preserves = "lossy"
     needs_reference = True
+    training_repairs = True
     always: bool = False
     batches: int | None = None  # at most so many; none: all
 

@@ -34,6 +34,9 @@ class Pass:
     places_quantizers: ClassVar[bool] = False
     #: Whether it compares with `Context.reference`, the graph before any pass.
     needs_reference: ClassVar[bool] = False
+    #: Whether what it repairs, a training repairs too: `sparsify` leaves it out where there is no
+    #: calibration data.
+    training_repairs: ClassVar[bool] = False
     #: Whether it speaks of the graph as it stands at the end: where a later pass changes the graph,
     #: it runs once more.
     concludes: ClassVar[bool] = False

@@ -50,27 +50,29 @@ def fake_quantize(x: Tensor, scale: Tensor, axis: int | None, low: int, high: in
 
 
 def learned_fake_quantize(
-    x: Tensor, scale: Tensor, axis: int | None, low: int, high: int, elements: int
+    x: Tensor, scale: Tensor, log: Tensor, axis: int | None, low: int, high: int
 ) -> Tensor:
-    """As `fake_quantize`, with a gradient for the scale.
+    """As `fake_quantize` with the step `learned_step(scale, log)`, and with a gradient for `log`.
 
     With v = x / s, the gradient of the result for s is round(v) - v inside of the range, `low` or
-    `high` outside of it, times 1 / sqrt(N * high); N is the number of elements that the scale
-    serves in one sample: `elements` of a weight, and where that is 0 what x has in a sample.
-
-    Source: Esser et al., Learned Step Size Quantization, ICLR 2020, equations 2 and 3 and section
-    2.2.
+    `high` outside of it (Esser et al., Learned Step Size Quantization, ICLR 2020, equation 3), and
+    that for log(s) is s times as large (Jain et al., Trained Quantization Thresholds, MLSys 2020,
+    section 3).
     """
-    count = elements or max(1, x[0].numel())
-    step = along(positive(scale), axis, x.dim())
-    factor = (count * high) ** -0.5
-    result = _LearnedFakeQuantize.apply(x, step, low, high, factor)  # type: ignore[no-untyped-call]
+    step = along(learned_step(scale, log), axis, x.dim())
+    result = _LearnedFakeQuantize.apply(x, step, low, high)  # type: ignore[no-untyped-call]
     return cast(Tensor, result)
 
 
-def positive(scale: Tensor) -> Tensor:
-    """The step that a learned scale stands for: its magnitude, and never 0."""
-    return scale.float().abs().clamp_min(torch.finfo(torch.float32).tiny)
+def learned_step(scale: Tensor, log: Tensor) -> Tensor:
+    """scale * exp(log), and never 0: the step of a quantizer whose scale is learned, in float32.
+
+    `log` is what trains, [n] for a scale of n numbers and 0 at first.  What an optimizer adds to it
+    is a share of the step, however small that is: a scale itself would run away, for Adam moves any
+    parameter by about its learning rate.  Weight decay pulls towards the scale that was measured.
+    """
+    step = scale.detach().float() * log.float().exp().reshape(scale.shape)
+    return step.clamp_min(torch.finfo(torch.float32).tiny)
 
 
 class _FakeQuantize(torch.autograd.Function):
@@ -89,17 +91,17 @@ class _FakeQuantize(torch.autograd.Function):
 
 class _LearnedFakeQuantize(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, step: Tensor, low: int, high: int, factor: float) -> Tensor:
+    def forward(ctx: Any, x: Tensor, step: Tensor, low: int, high: int) -> Tensor:
         ratio = x.float() / step
         codes = ratio.round().clamp_(low, high)
         passes = (ratio >= low) & (ratio <= high)
         slope = torch.where(passes, codes - ratio, codes)
         ctx.save_for_backward(passes, slope)
-        ctx.factor, ctx.shape = factor, step.shape
+        ctx.shape = step.shape
         return codes.mul_(step).to(x.dtype)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         passes, slope = ctx.saved_tensors
-        scale = (gradients[0] * slope).sum_to_size(ctx.shape) * ctx.factor
-        return gradients[0] * passes, scale, None, None, None
+        scale = (gradients[0] * slope).sum_to_size(ctx.shape)
+        return gradients[0] * passes, scale, None, None

@@ -23,6 +23,7 @@ from sparqc.rewrite.worklist import rewrite
 from sparqc.training.prepared import Prepared, Recipe, prepared_of
 from sparqc.training.ranges import recalibrate
 from sparqc.training.trained import settled, tensor_at, trained_graph
+from sparqc.training.wrappers import as_written
 
 #: The rules that fold a BatchNorm into the layer in front of it.
 FOLDING = "fold_batch_norm"
@@ -41,7 +42,7 @@ def finish(
     Raises UsageError for a module that was not prepared, SparqcError where training has left NaN or
     infinite weights, and where `sparqc.compile` would.
     """
-    module = prepared_of(prepared)
+    module = prepared_of(prepared, "finish")
     if calibration is not None:
         recalibrate(module, calibration)
     recipe = module.recipe
@@ -70,7 +71,7 @@ def evaluate(module: Prepared, batch: Batch) -> list[Array] | None:
         return None
     copied = copy.deepcopy(module).to("cpu").eval()
     _as_before(copied)
-    with torch.no_grad():
+    with torch.no_grad(), as_written(copied):
         args, kwargs = _arguments(copied, [tensor_of(np.array(x)) for x in batch])
         result = copied(*args, **kwargs)
     return [array_of(t) for t in pytree.tree_leaves(result) if isinstance(t, torch.Tensor)]

@@ -51,6 +51,11 @@ class FrontEnd:
                 hint="end it with `export`, and the ONNX passes behind it",
             )
 
+    def leave_to_training(self) -> None:
+        """Drop the passes whose repair the training that follows does too."""
+        kept = (i for i in self.items if not all(s.cls.training_repairs for s in i.steps))
+        self.items = tuple(kept)
+
     def run(self) -> Iterator[Item]:
         """Run the passes; each is given before it runs, with the graph as it is until then."""
         for item in self.items:

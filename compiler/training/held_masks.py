@@ -1,16 +1,17 @@
 """The masks that a module holds already, as operators of its graph.
 
-`sparsify`, torch.nn.utils.prune and torch.ao.pruning multiply a weight by its mask in front of
-every reader.  Captured, that is a product of two constants like any other, which folding would make
-one constant, a new weight without a mask.  ASP of Apex multiplies in its optimizer, and the graph
-does not show it.  As `sparse.mask` on the user's own parameter it trains as that parameter does,
-whatever passes run.
+`sparsify`, torch.nn.utils.prune, torch.ao.pruning and Model Optimizer multiply a weight by its mask
+in front of every reader.  Captured, that is a product of two constants like any other, which
+folding would make one constant, a new weight without a mask.  ASP of Apex multiplies in its
+optimizer, and the graph does not show it.  As `sparse.mask` on the user's own parameter it trains
+as that parameter does, whatever passes run.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 from torch import nn
@@ -19,7 +20,7 @@ from torch.nn.utils.prune import BasePruningMethod
 from sparqc.capture.masks import masks as masks_beside
 from sparqc.ir.fx.native import FxNative
 from sparqc.ir.fx.tensor import array_of
-from sparqc.ir.graph import Graph, Node, Value
+from sparqc.ir.graph import Array, Graph, Node, Value
 from sparqc.ir.vocabulary.table import OperatorTable
 from sparqc.ir.weighted import weight_spec
 from sparqc.training.normalization import batch_norm_behind
@@ -34,11 +35,19 @@ def hold_masks(graph: Graph, module: nn.Module, table: OperatorTable) -> int:
     each parameter that ASP masks; returns how many.
 
     The parameter gets the name of the weight: conv.weight, as before it was masked.  Layers that
-    share a parameter and have equal masks share the masked weight too.
+    share a parameter and have equal masks share the masked weight too.  Model Optimizer multiplies
+    weights that stay dense with ones, which is no mask.
     """
-    names = _pruned_names(module) | stored_names(module)
+    masked = _pruned_names(module) | stored_names(module)
+    parameters = dict(module.named_parameters(remove_duplicate=False))
+    names = {name: name for name in parameters} | masked
     made: dict[Value, list[Node]] = {}
     for node, weight, mask in list(_products(graph, names, table)):
+        if mask.name in parameters and parameters[mask.name].requires_grad:
+            continue  # it may be 0 or 1 now
+        if weight.name not in masked and bool((cast(Array, mask.data) != 0).all()):
+            graph.replace(node.output, weight)
+            continue
         alike = next((m for m in made.get(weight, ()) if _is_masked_by(m, mask)), None)
         if alike is None:
             alike = _masked(graph, node, weight, _as_bool(graph, mask))

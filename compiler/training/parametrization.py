@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,8 @@ from torch.nn.utils import parametrize
 
 from sparqc.errors import SparqcError, did_you_mean
 from sparqc.training.prepared import Prepared
+from sparqc.training.pretrained import save_as_before, save_plainly
+from sparqc.training.wrappers import GATHERED, require_whole, unwrapped
 
 
 class Masked(nn.Module):
@@ -39,17 +41,21 @@ def apply_masks(module: nn.Module, masks: Mapping[str, Tensor]) -> nn.Module:
 
     Raises SparqcError, and changes nothing, where a name or a shape does not fit the module.
     """
-    places = {name: list(_places(module, name)) for name in masks}
+    inside = unwrapped(module)
+    require_whole(inside, "apply_masks", "call it first, and fully_shard behind it")
+    places = {name: list(_places(inside, name)) for name in masks}
     for name, mask in masks.items():
-        _check(module, name, mask, places[name])
+        _check(inside, name, mask, places[name])
     for name, mask in masks.items():
         for owner, leaf in places[name]:
             _register(owner, leaf, mask)
+    save_plainly(inside)
     return module
 
 
 def masks(module: nn.Module) -> dict[str, Tensor]:
     """The 2:4 masks of a prepared or sparsified module, by the names of the weights."""
+    module = unwrapped(module)
     if isinstance(module, Prepared):
         return module.masks
     found = {}
@@ -65,9 +71,12 @@ def bake(module: nn.Module) -> nn.Module:
     The module then has the parameters, and the names in its state_dict, of the one that was given
     to `sparsify`.
     """
+    if any(True for part in module.modules() for _ in _masked(part)):
+        require_whole(unwrapped(module), "bake", GATHERED)
     for part in list(module.modules()):
         for leaf, _ in list(_masked(part)):
             _take_off(part, leaf)
+    save_as_before(module)
     return module
 
 
@@ -144,11 +153,27 @@ def _raw(part: nn.Module, leaf: str) -> nn.Parameter | None:
     return part._parameters.get(leaf)
 
 
+def computes(module: nn.Module, name: str) -> bool:
+    """Whether a module makes the weight of that name from others of its tensors by itself, as
+    torch.nn.utils.prune and Model Optimizer do where they multiply it with a mask."""
+    places = list(_places(module, name))
+    return not places or any(_computed(owner, leaf) for owner, leaf in places)
+
+
+def _computed(owner: nn.Module, leaf: str) -> bool:
+    return leaf not in parametrized(owner) and getattr(owner, leaf) is not owner._parameters[leaf]
+
+
 def _check(module: nn.Module, name: str, mask: Tensor, places: list[tuple[nn.Module, str]]) -> None:
     if not places:
         known = [key for key, _ in module.named_parameters()]
         raise SparqcError(
             f"the module has no weight {name!r} to mask", hint=did_you_mean(name, known)
+        )
+    if any(_computed(owner, leaf) for owner, leaf in places):
+        raise SparqcError(
+            f"{type(places[0][0]).__name__} computes {name} by itself, and takes no mask",
+            hint="take the masks of the other tool off first",
         )
     weight = cast(Tensor, _raw(*places[0]))
     if weight.shape != mask.shape:
@@ -167,8 +192,37 @@ def _register(owner: nn.Module, leaf: str, mask: Tensor) -> None:
             with torch.no_grad():
                 cast(Tensor, _raw(owner, leaf)).mul_(held)
             return
+    weight = owner._parameters.get(leaf)
+    if weight is not None:
+        # torch gives the parameter new storage, which takes the hooks of DistributedDataParallel
+        # off its gradient: another one stands in for it meanwhile.
+        owner._parameters[leaf] = nn.Parameter(weight.detach(), weight.requires_grad)
     # `unsafe` skips a trial run; the parametrization is known to keep shape and type.
     parametrize.register_parametrization(owner, leaf, Masked(held), unsafe=True)
+    if weight is not None:
+        with torch.no_grad():
+            weight.mul_(held)
+        _chain(owner, leaf)._parameters["original"] = weight
+    type(owner).__getstate__ = _pickled  # type: ignore[method-assign]  # it is its own
+    owner.register_load_state_dict_pre_hook(_take_plain_names)  # type: ignore[no-untyped-call]
+
+
+def _pickled(part: nn.Module) -> Any:
+    raise SparqcError(
+        f"{type(part).__bases__[0].__name__} has a mask on its weight, and cannot be pickled",
+        hint="keep its state_dict(), by sparqc.save_state or torch.save; or take the masks off, "
+        "which leaves their zeros, first: sparqc.bake(module)",
+    )
+
+
+def _take_plain_names(part: nn.Module, state: dict[str, Any], prefix: str, *_: object) -> None:
+    """Let `load_state_dict` take weights under their plain names, as a dense or a baked module has
+    them: the masks stay."""
+    for leaf, one in _masked(part):
+        plain, stored = f"{prefix}{leaf}", f"{prefix}parametrizations.{leaf}"
+        if plain in state and f"{stored}.original" not in state:
+            state[f"{stored}.original"] = state.pop(plain)
+            state[f"{stored}.0.mask"] = one.mask
 
 
 def _take_off(part: nn.Module, leaf: str) -> None:
@@ -178,7 +232,16 @@ def _take_off(part: nn.Module, leaf: str) -> None:
             hint="take these off first: torch.nn.utils.parametrize.remove_parametrizations",
         )
     _own_class(part)
-    parametrize.remove_parametrizations(part, leaf, leave_parametrized=True)
+    weight = cast(nn.Parameter, _raw(part, leaf))
+    with torch.no_grad():
+        for name, one in _masked(part):
+            if name == leaf:
+                weight.mul_(one.mask)
+    parametrize.remove_parametrizations(part, leaf, leave_parametrized=False)
+    if not any(_masked(part)):
+        for key, hook in list(part._load_state_dict_pre_hooks.items()):
+            if getattr(hook, "hook", None) is _take_plain_names:
+                del part._load_state_dict_pre_hooks[key]
 
 
 def _own_class(part: nn.Module) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from sparqc.ir.graph import Graph
 from sparqc.pipeline.run import Item, Pipeline
 from sparqc.rewrite.context import Context
 from sparqc.rewrite.facts import Facts
+from sparqc.training.wrappers import GATHERED, require_whole
 from sparqc.training.writing import Written
 
 
@@ -52,13 +54,25 @@ class Prepared(nn.Module):
     Parameters and buffers have the names of the user's module behind `body.`.
     """
 
+    #: The Trainer of transformers asks: no, although `forward` has keywords.
+    accepts_loss_kwargs = False
+
     def __init__(self, body: fx.GraphModule, recipe: Recipe) -> None:
         super().__init__()
         self.body = body
         self.recipe = recipe
+        self._takes = frozenset(inspect.signature(body.forward).parameters)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """As the user's module."""
+        """As the user's module, for the arguments that the example inputs had; UsageError for
+        others."""
+        if unknown := sorted(set(kwargs) - self._takes):
+            raise UsageError(
+                f"the model was captured without {', '.join(unknown)}: a prepared module takes "
+                "what the example inputs were",
+                hint="compute the loss from its outputs and the labels; a Trainer of transformers "
+                "does with compute_loss_func=…",
+            )
         return self.body(*args, **kwargs)
 
     @property
@@ -115,15 +129,20 @@ def _move_calls(body: fx.GraphModule) -> None:
         body.recompile()
 
 
-def prepared_of(module: nn.Module) -> Prepared:
-    """The prepared module, also inside of DistributedDataParallel and torch.compile."""
+def prepared_of(module: nn.Module, function: str) -> Prepared:
+    """The prepared module, also inside of DistributedDataParallel and torch.compile.
+
+    UsageError, naming the function that was called, for any other, and for one that is cut among
+    processes.
+    """
     for name in ("_orig_mod", "module"):
         inner = getattr(module, name, None)
         if isinstance(inner, nn.Module) and not isinstance(module, Prepared):
-            return prepared_of(inner)
+            return prepared_of(inner, function)
     if not isinstance(module, Prepared):
         raise UsageError(
-            f"finish takes what sparqc.prepare gave, not {type(module).__name__}",
+            f"{function} takes what sparqc.prepare gave, not {type(module).__name__}",
             hint="prepared = sparqc.prepare(module, inputs, calibration=…)",
         )
+    require_whole(module, function, GATHERED)
     return module

@@ -28,6 +28,7 @@ from sparqc.training.normalization import Normalization, normalizations, operand
 from sparqc.training.prepared import Prepared, Recipe
 from sparqc.training.provenance import hold_requires_grad, sources
 from sparqc.training.unfold import Unfolding
+from sparqc.training.wrappers import as_written, require_whole, unwrapped
 from sparqc.training.writing import TrainingWriter, Written
 
 if TYPE_CHECKING:
@@ -58,8 +59,8 @@ def prepare(
     offset that it was.  With `"folded"` it stays part of the weights.
 
     The scales of weights follow the weights, max|w| / 127 for each channel in each forward; those
-    of activations stay as measured.  With `learned_scales` both are parameters, trained as Esser et
-    al., Learned Step Size Quantization (ICLR 2020) do.
+    of activations stay as measured.  With `learned_scales` both train, by a parameter
+    each that is the logarithm of how far the scale is from the measured one (`learned_step`).
 
     Where several processes train together, each calls this at once with the same module and data;
     with `ranks` (`sparqc.ranks.process_group.current_ranks()`) they share the calibration.
@@ -68,15 +69,18 @@ def prepare(
     SparqcError where `sparqc.compile` would.
     """
     _check(module, batch_norm)
-    job = new_job(
-        module,
-        inputs,
-        calibration=calibration,
-        options=make_options(options, **wishes),
-        progress=progress,
-        listeners=listeners,
-        ranks=ranks,
-    )
+    module = unwrapped(module)
+    require_whole(module, "prepare", "call it first, and fully_shard on what it returns")
+    with as_written(module):
+        job = new_job(
+            module,
+            inputs,
+            calibration=calibration,
+            options=make_options(options, **wishes),
+            progress=progress,
+            listeners=listeners,
+            ranks=ranks,
+        )
     front_end = FrontEnd(job, module)
     front_end.require_rest()
     made_of = sources(front_end.graph, job.context.table)

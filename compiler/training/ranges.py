@@ -27,7 +27,7 @@ def recalibrate(prepared: nn.Module, calibration: Calibration) -> None:
     After long training the ranges are no longer those that `prepare` saw.  Learned scales, and
     those of weights, stay as they are.  Raises SparqcError where the data does not fit.
     """
-    module = prepared_of(prepared)
+    module = prepared_of(prepared, "recalibrate")
     recipe, table = module.recipe, module.recipe.context.table
     graph = trained_graph(module)
     wanted = _forget_scales(graph, recipe, table)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from sparqc.base.whole_file import whole_file
 from sparqc.errors import SparqcError
+from sparqc.training.wrappers import GATHERED, require_whole
 
 #: How many differences an error lists.
 _LISTED = 5
@@ -20,8 +21,10 @@ _LISTED = 5
 def save_state(module: nn.Module, path: Path | str) -> None:
     """Write a module's parameters, buffers and masks as a safetensors file, all of it or nothing.
 
-    Raises SparqcError where the file cannot be written.
+    Raises SparqcError where the file cannot be written, UsageError where the parameters are cut
+    among processes.
     """
+    require_whole(module, "save_state", GATHERED)
     path = Path(path)
     seen: dict[int, Tensor] = {}
     tensors = {name: _own(tensor, seen) for name, tensor in module.state_dict().items()}
@@ -39,6 +42,11 @@ def load_state(module: nn.Module, state: Mapping[str, Tensor] | Path | str) -> n
     executed.  Raises SparqcError, saying what differs, for a checkpoint of another model; the
     module is then unchanged.
     """
+    require_whole(
+        module,
+        "load_state",
+        "set_model_state_dict of torch.distributed.checkpoint.state_dict takes a whole state_dict",
+    )
     tensors = state if isinstance(state, Mapping) else _read(Path(state))
     where = "the checkpoint" if isinstance(state, Mapping) else str(state)
     differences = list(_differences(module.state_dict(), tensors))

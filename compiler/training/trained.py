@@ -11,7 +11,7 @@ from sparqc.errors import SparqcError
 from sparqc.ir.constants import constant_value, is_constant
 from sparqc.ir.fx.tensor import array_of, tensor_of
 from sparqc.ir.graph import Array, Graph, Node, TensorType, Value, dtype_name
-from sparqc.training.fake_quantize import positive, weight_scale
+from sparqc.training.fake_quantize import learned_step, weight_scale
 from sparqc.training.normalization import operand
 from sparqc.training.prepared import Prepared, Recipe
 
@@ -31,7 +31,9 @@ def trained_graph(module: Prepared) -> Graph:
     graph = recipe.graph.clone()
     for name, place in recipe.written.places.items():
         tensor = tensor_at(module, place)
-        _take(graph.value(name), tensor, place, learned=place in recipe.written.learned)
+        if log := recipe.written.learned.get(place):
+            tensor = learned_step(tensor, tensor_at(module, log)).detach()
+        _take(graph.value(name), tensor, place)
     return graph
 
 
@@ -44,9 +46,15 @@ def settled(graph: Graph, recipe: Recipe) -> Graph:
     return graph
 
 
-def _take(value: Value, tensor: torch.Tensor, place: str, *, learned: bool) -> None:
+def _take(value: Value, tensor: torch.Tensor, place: str) -> None:
     before = cast(Array, value.data)
-    after = array_of(positive(tensor.detach()) if learned else tensor, place)
+    after = array_of(tensor, place)
+    if after.shape != before.shape:
+        raise SparqcError(
+            f"{place} has the shape {list(after.shape)}, and had {list(before.shape)} when it was "
+            "prepared",
+            hint="where ZeRO-3 or FSDP have cut it among processes, gather the parameters first",
+        )
     if after.dtype.kind == "f" and np.isfinite(before).all() and not np.isfinite(after).all():
         bad = int((~np.isfinite(after)).sum())
         raise SparqcError(

@@ -10,9 +10,8 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 
-from sparqc.ir.constants import is_constant
 from sparqc.ir.fx.write import PLACES, Writer
-from sparqc.ir.graph import Array, Graph, Node, Value
+from sparqc.ir.graph import Graph, Node, Value
 from sparqc.ir.vocabulary.table import OperatorTable
 from sparqc.training.fake_quantize import (
     apply_mask,
@@ -36,9 +35,10 @@ class Written:
     places: Mapping[str, str]
     #: The constants that follow from others: the scales of weights.
     derived: frozenset[str]
-    #: The places of the scales, and which of them train.
+    #: The places of the scales and of what trains for them, and the places of the latter by those
+    #: of the scales that are learned: see `learned_step`.
     scales: tuple[str, ...]
-    learned: frozenset[str]
+    learned: Mapping[str, str]
     #: The places of the masks.
     masks: Mapping[str, str]  # by the place of the weight
 
@@ -60,6 +60,7 @@ class TrainingWriter:
     module: fx.GraphModule = field(init=False)
     derived: set[str] = field(default_factory=set)
     masks: dict[str, str] = field(default_factory=dict)
+    logs: dict[str, str] = field(default_factory=dict)
     _batch_norms: dict[tuple[Value | None, ...], str] = field(default_factory=dict)
 
     def write(self) -> Written:
@@ -83,8 +84,8 @@ class TrainingWriter:
             self.module,
             dict(self.places),
             frozenset(self.derived),
-            tuple(sorted(self.places[name] for name in names)),
-            frozenset(self.places[name] for name in names if name in self.learned),
+            tuple(sorted([*(self.places[name] for name in names), *self.logs.values()])),
+            self.logs,
             self.masks,
         )
 
@@ -112,29 +113,25 @@ class TrainingWriter:
             self.derived.add(scale.name)
             call.target, call.args = fake_quantize, (x, derived, *arguments)
         elif scale.name in self.learned:
-            self._train(self.places[scale.name])
+            with self.module.graph.inserting_before(call):
+                log = self.module.graph.get_attr(self._log(self.places[scale.name]))
             call.target = learned_fake_quantize
-            call.args = (x, step, *arguments, self._elements(node, scale))
+            call.args = (x, step, log, *arguments)
         else:
             call.target = fake_quantize
 
-    def _elements(self, node: Node, scale: Value) -> int:
-        """How many numbers of a weight each of its scales serves; 0 for an activation."""
-        x = cast(Value, operand(node, "x"))
-        if not is_constant(x, self.table):
-            return 0
-        count = 1
-        for size in x.shape or ():
-            count *= int(size)
-        return count // max(1, cast(Array, scale.data).size)
-
-    def _train(self, place: str) -> None:
-        """Make a buffer a parameter."""
-        owner, leaf = _owner(self.module, place)
-        tensor = getattr(owner, leaf)
-        if not isinstance(tensor, nn.Parameter):
+    def _log(self, place: str) -> str:
+        """The place of the parameter that trains for a scale, which is a buffer from here on."""
+        if place not in self.logs:
+            owner, leaf = _owner(self.module, place)
+            scale = cast(Tensor, getattr(owner, leaf)).detach()
             delattr(owner, leaf)
-            setattr(owner, leaf, nn.Parameter(tensor))
+            owner.register_buffer(leaf, scale)
+            # A vector: fully_shard takes no scalars.
+            log = nn.Parameter(torch.zeros_like(scale).reshape(-1))
+            owner.register_parameter(f"{leaf}_log", log)
+            self.logs[place] = f"{place}_log"
+        return self.logs[place]
 
     # -- BatchNorm ------------------------------------------------------------------------------
 

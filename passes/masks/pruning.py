@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from sparqc.passes.layerwise.repaired import Repaired
@@ -44,8 +44,21 @@ class Pruning:
     unrepaired: str = ""
     #: The outputs on images that the repair did not see; None where none were held back.
     unseen: Unseen | None = None
+    #: The layers whose zeros were 2:4 along flattened C·R·S, and not along C.
+    misplaced: tuple[str, ...] = ()
 
     @property
     def is_lossy(self) -> bool:
         """Whether a mask removed anything: weights that were 2:4 already lose nothing."""
         return any(mask.removed for mask in self.masks.values())
+
+
+def misplaced_notes(pruning: Pruning) -> Iterator[str]:
+    """A line where zeros that a model came with were chosen along another axis."""
+    if names := pruning.misplaced:
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        yield (
+            f"{names[0]}{more} had zeros that are 2:4 along flattened C·R·S, as sparsegpt of Model "
+            "Optimizer leaves them in convolutions; the target wants them along C, so that `prune` "
+            "takes more weights: prune the dense model anew"
+        )

@@ -1,5 +1,7 @@
 """The gradients of fake quantization, against formulas that autograd derives."""
 
+import math
+
 import pytest
 import torch
 from torch import Tensor
@@ -9,6 +11,7 @@ from sparqc.training.fake_quantize import (
     apply_mask,
     fake_quantize,
     learned_fake_quantize,
+    learned_step,
     weight_scale,
 )
 
@@ -28,9 +31,9 @@ def along(scale: Tensor, axis: int | None) -> Tensor:
     return scale if axis is None else scale.reshape([-1 if a == axis else 1 for a in range(3)])
 
 
-def naive(x: Tensor, scale: Tensor, axis: int | None, factor: float) -> Tensor:
+def naive(x: Tensor, step: Tensor, axis: int | None) -> Tensor:
     """Esser et al. (2020), appendix A, in the operators of autograd."""
-    step = along(scale * factor + (scale - scale * factor).detach(), axis)
+    step = along(step, axis)
     ratio = (x / step).clamp(-128, 127)
     return ((ratio.round() - ratio).detach() + ratio) * step
 
@@ -40,7 +43,10 @@ def test_the_numbers_are_those_of_the_exported_operator(axis):
     x, scale = data(axis)
     expected = torch.ops.sparqc.qdq(x, scale, axis, -128, 127)
     assert torch.equal(fake_quantize(x, scale, axis, -128, 127), expected)
-    assert torch.equal(learned_fake_quantize(x, scale, axis, -128, 127, 0), expected)
+    log = torch.zeros_like(scale)
+    assert torch.equal(learned_fake_quantize(x, scale, log, axis, -128, 127), expected)
+    learned = learned_fake_quantize(x, scale / 2, log + math.log(2), axis, -128, 127)
+    torch.testing.assert_close(learned, expected, rtol=0.01, atol=1e-5)
 
 
 @AXES
@@ -57,24 +63,35 @@ def test_the_gradient_passes_straight_through_and_stops_where_codes_are_clipped(
 @AXES
 def test_learned_scales_have_the_gradient_of_the_paper(axis):
     x, scale = data(axis)
-    elements = x.numel() // max(1, scale.numel())
     weights = torch.randn(x.shape, generator=torch.Generator().manual_seed(1))
-    mine, other = scale.clone().requires_grad_(), scale.clone().requires_grad_()
+    log, step = torch.zeros_like(scale).requires_grad_(), scale.clone().requires_grad_()
     a, b = x.clone().requires_grad_(), x.clone().requires_grad_()
-    learned_fake_quantize(a, mine, axis, -128, 127, elements).backward(weights)
-    naive(b, other, axis, (elements * 127) ** -0.5).backward(weights)
-    torch.testing.assert_close(mine.grad, other.grad, rtol=1e-4, atol=1e-5)
+    learned_fake_quantize(a, scale, log, axis, -128, 127).backward(weights)
+    naive(b, step, axis).backward(weights)
+    torch.testing.assert_close(log.grad, step.grad * scale, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(a.grad, b.grad)  # autograd divides by the step and multiplies
 
 
-def test_the_gradient_of_an_activations_scale_does_not_depend_on_the_batch():
+def test_the_gradient_of_a_learned_scale_does_not_depend_on_the_batch():
     x, scale = data(None)
     gradients = []
     for given in (x, torch.cat([x, x])):
-        step = scale.clone().requires_grad_()
-        (learned_fake_quantize(given, step, None, -128, 127, 0).sum() / len(given)).backward()
-        gradients.append(step.grad)
+        log = torch.zeros(()).requires_grad_()
+        (learned_fake_quantize(given, scale, log, None, -128, 127).sum() / len(given)).backward()
+        gradients.append(log.grad)
     torch.testing.assert_close(*gradients)
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e-4, 1e4])
+def test_an_optimizer_moves_a_learned_scale_alike_in_every_unit(unit):
+    x, scale = data(None)
+    log = torch.zeros(()).requires_grad_()
+    optimizer = torch.optim.Adam([log], lr=0.01)
+    loss = (learned_fake_quantize(x * unit, scale * unit, log, None, -128, 127) / unit).square()
+    loss.sum().backward()
+    optimizer.step()
+    moved = learned_step(scale * unit, log.detach()) / (scale * unit)
+    assert float(moved) == pytest.approx(math.exp(math.copysign(0.01, -float(log.grad))), rel=1e-4)
 
 
 def test_half_precision_goes_through_float32_and_comes_out_as_it_came_in():

@@ -131,3 +131,13 @@ def test_nothing_is_written_where_the_training_diverged(module, tmp_path):
     with pytest.raises(SparqcError, match=r"head\.bias"):
         sparqc.finish(module, tmp_path / "model.onnx")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("rows", [0, 8])
+def test_a_weight_that_is_a_part_of_itself_is_refused(module, rows, tmp_path):
+    weight = module.body.block.conv1.weight
+    weight.data = weight.data[:rows]  # as ZeRO-3 and FSDP leave it on one process
+    with pytest.raises(SparqcError, match=r"block.conv1.weight has the shape \[") as caught:
+        sparqc.finish(module, tmp_path / "model.onnx")
+    assert "gather the parameters first" in str(caught.value)
+    assert not (tmp_path / "model.onnx").exists()

@@ -10,6 +10,7 @@ from torch import nn
 
 import sparqc
 from sparqc.numerics.two_four import is_two_four
+from sparqc.training.trained import trained_graph
 from tests.networks_of_training import batch, calibration, example, network, train
 
 OPTIMIZERS = {
@@ -72,6 +73,29 @@ def test_what_trains_are_the_weights_or_the_scales_too(prepared):
     train(learned.train(), torch.optim.SGD(learned.parameters(), lr=0.05), 5)
     after = dict(learned.named_parameters())
     assert all(not torch.equal(after[name], before[name]) for name in more)
+
+
+@pytest.mark.parametrize(
+    ("kind", "rate"),
+    [("Adam", 1e-3), ("Adam", 1e-4), ("AdamW", 1e-3), ("SGD", 0.05), ("SGD", 0.3)],
+)
+def test_learned_scales_stay_near_what_was_measured(kind, rate):
+    module = sparqc.prepare(
+        network(), example(), calibration=calibration, learned_scales=True, passes="all-sparse"
+    )
+    before = learned_scales(module)
+    optimizer = getattr(torch.optim, kind)(module.parameters(), lr=rate, weight_decay=1e-2)
+    train(module.train(), optimizer, 60)
+    for name, scale in learned_scales(module).items():
+        ratio = scale / before[name]
+        assert ratio.min() > 0.8 and ratio.max() < 1.25 and (ratio != 1).any(), name
+    assert sparqc.finish(module).difference.snr_db > 40
+
+
+def learned_scales(module: sparqc.Prepared) -> dict[str, np.ndarray]:
+    places, graph = module.recipe.written.places, trained_graph(module)
+    learned = module.recipe.written.learned
+    return {name: graph.value(name).data for name, place in places.items() if place in learned}
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])

@@ -53,6 +53,19 @@ def outputs(compiled: sparqc.Compiled, feed: dict[str, np.ndarray]) -> torch.Ten
     return torch.from_numpy(session.run(None, feed)[0])
 
 
+def test_masks_by_magnitude_need_no_data(net):
+    before = {name: t.clone() for name, t in net.state_dict().items()}
+    other = sparqc.masks(sparse(copy.deepcopy(net)))
+    found = sparqc.masks(sparqc.sparsify(net, example(), passes="all-sparse"))
+    assert all(torch.equal(found[name], mask) for name, mask in other.items())
+    assert not sparqc.sparsity(net).changed  # the training follows with the statistics
+    assert torch.equal(net.bn.running_mean, before["bn.running_mean"])
+    with pytest.raises(SparqcError, match="there is no calibration data"):
+        sparqc.sparsify(
+            network(), example(), passes="all-sparse, +prune{method=sparsegpt}@instead=prune"
+        )
+
+
 def test_it_says_what_is_masked_and_why_the_rest_is_not(net):
     found = sparsity(sparse(net))
     assert sorted(found.masked) == MASKED

@@ -14,6 +14,7 @@ from sparqc.job.verify import Difference
 from sparqc.passes.adopt.adopted import Adoption
 from sparqc.passes.adopt.foreign import ANY
 from sparqc.passes.check.finding import Finding, Findings
+from sparqc.passes.masks.pruning import Pruning, misplaced_notes
 from sparqc.tools.engine.onnx_source import read_source
 from sparqc.tools.engine.shapes import ShapeRange, input_ranges
 from sparqc.tools.engine.trtexec import trtexec_line
@@ -194,6 +195,7 @@ def report_of(compiled: Compiled, account: Account) -> Report:
             *compiled.notes,
             *account.notes,
             *sample_notes(context.facts),
+            *misplaced_notes(context.facts.get(Pruning, Pruning())),
             *permuted_notes(context.facts),
             *judged_notes(context.facts),
             *adjusted_notes(context.facts),

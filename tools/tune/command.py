@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,11 +31,44 @@ _PATH = click.Path(path_type=Path)
 )
 @click.option("--epochs", default=10, show_default=True, help="Epochs with masks.")
 @click.option("--qat-epochs", type=int, help="Epochs with quantizers; a fifth of --epochs.")
-@click.option("--lr", default=0.01, show_default=True, help="The largest learning rate.")
+@click.option(
+    "--optimizer",
+    type=click.Choice(["sgd", "adamw"]),
+    default="sgd",
+    show_default=True,
+    help="What takes the steps.",
+)
+@click.option(
+    "--qat-optimizer",
+    type=click.Choice(["sgd", "adamw"]),
+    help="That with quantizers; --optimizer.",
+)
+@click.option(
+    "--lr", type=float, help="The largest learning rate; 0.01 with sgd, 0.0005 with adamw."
+)
 @click.option("--qat-lr", type=float, help="That with quantizers; a tenth of --lr.")
-@click.option("--momentum", default=0.9, show_default=True)
-@click.option("--weight-decay", default=1e-4, show_default=True, help="Of weights alone.")
+@click.option("--momentum", default=0.9, show_default=True, help="Of sgd.")
+@click.option(
+    "--weight-decay", type=float, help="Of weights alone; 0.0001 with sgd, 0.01 with adamw."
+)
 @click.option("--warmup", default=0.1, show_default=True, help="Epochs in which the rate rises.")
+@click.option(
+    "--qat-warmup", type=float, help="Those with quantizers; --warmup, at most half of the epochs."
+)
+@click.option(
+    "--accumulate",
+    default=1,
+    show_default=True,
+    metavar="PARTS",
+    help="Cut each batch into so many parts, whose gradients are added up.",
+)
+@click.option(
+    "--ema",
+    default=0.0,
+    show_default=True,
+    metavar="DECAY",
+    help="End each stage with a moving average of the weights, such as 0.999; 0: with the last.",
+)
 @click.option(
     "--clip", default=5.0, show_default=True, help="The largest norm of the gradients; 0: any."
 )
@@ -124,30 +158,29 @@ def order_of(
     quiet: bool,
     *,
     output: Path,
-    epochs: int,
-    qat_epochs: int | None,
-    lr: float,
-    qat_lr: float | None,
     checkpoint: Path | None,
     **given: Any,
 ) -> Order:
     """The order that the options of the command line spell; UsageError where one makes no sense."""
     from sparqc.tools.tune.order import Order
-    from sparqc.tools.tune.recipe import Recipe
+    from sparqc.tools.tune.recipe import Recipe, recipes
 
-    names = (set(Recipe.__dataclass_fields__) & set(given)) - {"epochs", "lr"}
-    shared = {name: given.pop(name) for name in names}
-    usual = max(1, round(epochs / 5))
+    wishes = {
+        name: given.pop(name)
+        for name in list(given)
+        if name.removeprefix("qat_") in _fields(Recipe)
+    }
+    sparse, qat = recipes(**wishes)
     return Order(
         request=request,
         output=output,
-        sparse=Recipe(epochs=epochs, lr=lr, **shared),
-        qat=Recipe(
-            epochs=usual if qat_epochs is None else qat_epochs,
-            lr=lr / 10 if qat_lr is None else qat_lr,
-            **shared,
-        ),
+        sparse=sparse,
+        qat=qat,
         checkpoint=checkpoint or output.with_name(f"{output.name}.tune"),
         quiet=quiet,
         **given,
     )
+
+
+def _fields(recipe: type[Any]) -> set[str]:
+    return {field.name for field in fields(recipe)}

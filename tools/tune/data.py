@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Sized
 from dataclasses import dataclass, replace
 from typing import Any
@@ -42,6 +43,22 @@ class TrainingBatch:
         target = self.target if self.target is None else self.target.to(device, non_blocking=True)
         inputs = tuple(x.to(device, non_blocking=True) for x in self.inputs)
         return TrainingBatch(inputs, target, self.part)
+
+    def cut(self, count: int) -> list[TrainingBatch]:
+        """The batch in `count` parts of nearly the same size, or as many as it has samples."""
+        given = [*self.inputs, *([] if self.target is None else [self.target])]
+        if count == 1 or any(not t.ndim or t.shape[0] != self.size for t in given):
+            return [self]
+        edges = [round(self.size * i / count) for i in range(count + 1)]
+        rows = [slice(a, b) for a, b in itertools.pairwise(edges) if a < b]
+        return [
+            TrainingBatch(
+                tuple(x[part] for x in self.inputs),
+                None if self.target is None else self.target[part],
+                self.part,
+            )
+            for part in rows
+        ]
 
     def hash(self) -> str:
         """Tells it from any other batch."""

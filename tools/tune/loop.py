@@ -1,4 +1,4 @@
-"""The default training loop: SGD with Nesterov momentum under a cosine schedule."""
+"""The default training loop: warm-up and cosine, distillation, checkpoints, any number of ranks."""
 
 from __future__ import annotations
 
@@ -15,18 +15,20 @@ from torch import Tensor, nn
 
 from sparqc.capture.checks import first_line, user_line
 from sparqc.errors import SparqcError
-from sparqc.ranks.process_group import add_up
+from sparqc.ranks.process_group import add_up, told_by_all
 from sparqc.ranks.ranks import Ranks, together
 from sparqc.tools.tune.data import TrainingBatch, TrainingData, tensor_text
 from sparqc.tools.tune.display import Display, EpochLine
 from sparqc.tools.tune.interrupt import Interrupted, StopRequest
-from sparqc.tools.tune.loss import Loss, distance
-from sparqc.tools.tune.processes.gradients import GradientAverage
+from sparqc.tools.tune.loss import Loss, distance, floats
+from sparqc.tools.tune.moving_average import MovingAverage
+from sparqc.tools.tune.optimizer import make_optimizer
+from sparqc.tools.tune.processes.gradients import SharedGradients
 from sparqc.tools.tune.processes.shared_norm import Sharing, shared_batch_norms
 from sparqc.tools.tune.recipe import Recipe
 from sparqc.tools.tune.schedule import learning_rate
 from sparqc.tools.tune.state.checkpoint import Checkpoint
-from sparqc.tools.tune.state.position import Position, pack, unpack
+from sparqc.tools.tune.state.position import Position, averages, pack, unpack
 from sparqc.tools.tune.state.store import Store
 from sparqc.tools.tune.steady import seed_everything
 
@@ -61,6 +63,8 @@ class Loop:
     _at: Position = field(init=False, default_factory=Position)
     _last: TrainingBatch | None = field(init=False, default=None)
     _sharing: Sharing = field(init=False, default_factory=Sharing)
+    _gradients: SharedGradients = field(init=False)
+    _average: MovingAverage = field(init=False)
 
     def run(self, start: Checkpoint | None = None) -> None:
         """Train until the last epoch has ended.
@@ -71,18 +75,20 @@ class Loop:
             Interrupted: behind the step in which Ctrl-C or SIGTERM came; the state is kept.
         """
         self.optimizer = make_optimizer(self.module, self.recipe)
-        average = GradientAverage(self.module.parameters(), self.ranks)
+        self._average = MovingAverage(self.module, self.recipe.ema)
+        gradients = SharedGradients(self.module, self.ranks).active()
         sharing = shared_batch_norms(self.module, self.ranks)
-        with StopRequest() as stop, sharing as self._sharing, average:
+        with StopRequest() as stop, sharing as self._sharing, gradients as self._gradients:
             if start is not None:
                 self._at = self._resume(start)
             else:
                 self._save()  # what led here may have taken long
             self.module.train()
             while self._at.epoch < self.recipe.epochs:
-                self._epoch(average, stop)
+                self._epoch(stop)
             if add_up([float(stop.asked)], self.ranks)[0]:
                 self._stop()
+        self._average.take()
         self.module.eval()
 
     # -- the start ------------------------------------------------------------------------------
@@ -95,16 +101,17 @@ class Loop:
                 "that is to be resumed",
                 hint="resume with the same data, or start anew in another folder: --checkpoint DIR",
             )
+        self._average.restore(averages(start))
         return unpack(start, self.module, self.optimizer)
 
     # -- an epoch -------------------------------------------------------------------------------
 
-    def _epoch(self, average: GradientAverage, stop: StopRequest) -> None:
+    def _epoch(self, stop: StopRequest) -> None:
         first, began = self._at, time.perf_counter()
         what = f"{self.stage} epoch {first.epoch + 1}/{self.recipe.epochs}"
         with self.display.bar() as progress:
-            for batch in self._given(stop):
-                self._step(batch, average)
+            for batch, sizes in self._given(stop):
+                self._step(batch, sizes)
                 progress(self._at.index, self.batches, what)
                 if self._at.step % self.save_every == 0:
                     self._save()
@@ -112,37 +119,45 @@ class Loop:
         self._at = self._at.next_epoch()
         self._save()
 
-    def _given(self, stop: StopRequest) -> Iterator[TrainingBatch]:
-        """The batches of the epoch that were not seen yet; all ranks have one, or none has."""
+    def _given(self, stop: StopRequest) -> Iterator[tuple[TrainingBatch, list[int]]]:
+        """The batches of the epoch that were not seen yet, and how many samples each rank has; all
+        ranks have one, or none has."""
         batches = iter(self.data.epoch(self._at.epoch))
         last = None
         for last in itertools.islice(batches, self._at.index):  # noqa: B007
             pass
         if last is not None:
             self._require_same(last)
-        while (batch := self._next(batches, stop)) is not None:
-            yield batch
-        if not self._at.index:
-            raise SparqcError(f"{self.data.title} gave no batches in epoch {self._at.epoch + 1}")
+        while (found := self._next(batches, stop)) is not None:
+            yield found
+        if self._at.index != self.batches:
+            raise self._another_length(str(self._at.index or "no"))
 
-    def _next(self, batches: Iterator[TrainingBatch], stop: StopRequest) -> TrainingBatch | None:
+    def _next(
+        self, batches: Iterator[TrainingBatch], stop: StopRequest
+    ) -> tuple[TrainingBatch, list[int]] | None:
         """The next batch; on every rank the same happens: a batch, the end, an error, a stop."""
         batch, failure = None, None
         try:
             batch = next(batches, None)
         except SparqcError as error:
             failure = error
-        flags = [batch is not None, failure is not None, stop.asked]
-        having, failed, stopped = add_up([float(flag) for flag in flags], self.ranks)
-        if failed:
+        size = 0 if batch is None else batch.size
+        told = told_by_all([size, failure is not None, stop.asked], self.ranks)
+        sizes = [int(size) for size, _, _ in told]
+        if any(failed for _, failed, _ in told):
             with together(self.ranks):
                 if failure:
                     raise failure
-        if stopped:
+        if any(stopped for _, _, stopped in told):
             self._stop()
-        if 0 < having < self.ranks.count:
+        if any(sizes) and not all(sizes):
             raise self._uneven(batch is not None)
-        return batch
+        if batch is None:
+            return None
+        if self._at.index == self.batches:
+            raise self._another_length("more")
+        return batch, sizes
 
     def _require_same(self, last: TrainingBatch) -> None:
         count, _, known = self._at.batch.partition(" ")
@@ -162,9 +177,16 @@ class Loop:
             hint="training() has to give every rank equally many",
         )
 
+    def _another_length(self, count: str) -> SparqcError:
+        return SparqcError(
+            f"{self.data.title} gave {count} batches in epoch {self._at.epoch + 1}, where "
+            f"{self.batches} were announced: the learning rate is laid out for so many",
+            hint="give equally many in each epoch, as many as their len() says",
+        )
+
     # -- a step ---------------------------------------------------------------------------------
 
-    def _step(self, batch: TrainingBatch, average: GradientAverage) -> None:
+    def _step(self, batch: TrainingBatch, sizes: list[int]) -> None:
         at = self._at
         rate = self._rate(at.step)
         for group in self.optimizer.param_groups:
@@ -172,23 +194,34 @@ class Loop:
         seed_everything(self.recipe.seed, self.stage, at.step, self.ranks.index)
         self.optimizer.zero_grad(set_to_none=True)
         self._sharing.on = batch.part
-        samples = batch.size
-        with self._explained(batch):
-            loss = self._loss(batch.to(self.device))
-        total, mean = self._over_ranks(samples, float(loss.detach()))
+        with self._explained(batch, "the model fails in train mode"):
+            loss = self._gradients_of(batch, sizes)
+        self._gradients.finish()
+        mine, norm = torch.stack([loss, self._clip().to(loss.dtype)]).tolist()
+        total = sum(sizes)
+        mean = add_up([mine * batch.size], self.ranks)[0] / total
         if not math.isfinite(mean):
-            raise self._diverged("the loss", mean, rate)
-        # The mean over all samples is the mean of the ranks' means, each with its weight.
-        (loss * (samples * self.ranks.count / total)).backward()  # type: ignore[no-untyped-call]
-        average.finish()
-        norm = self._clip()
+            raise self._diverged("the loss", mean, rate, batch)
         if not math.isfinite(norm):
-            raise self._diverged("the norm of the gradients", norm, rate)
+            raise self._diverged("the norm of the gradients", norm, rate, batch)
         self.optimizer.step()
+        self._average.follow()
         self._at, self._last = at.after(mean, total), batch
 
+    def _gradients_of(self, batch: TrainingBatch, sizes: list[int]) -> Tensor:
+        """The mean loss over this rank's samples, which are gone through in equally many parts on
+        each rank; their gradients are added up."""
+        parts = batch.cut(min(self.recipe.accumulate, *sizes))
+        losses = []
+        for index, part in enumerate(parts):
+            loss = self._loss(part.to(self.device), last=index == len(parts) - 1)
+            losses.append(loss.detach() * (part.size / batch.size))
+            # The mean over all samples is the mean of the ranks' means, each with its weight.
+            self._gradients.backward(loss * (part.size * self.ranks.count / sum(sizes)))
+        return torch.stack(losses).sum()
+
     @contextmanager
-    def _explained(self, batch: TrainingBatch) -> Iterator[None]:
+    def _explained(self, batch: TrainingBatch, what: str) -> Iterator[None]:
         """What the person's network raises says on which batch it did."""
         try:
             yield
@@ -198,19 +231,15 @@ class Loop:
             given = ", ".join(tensor_text(x) for x in batch.inputs)
             target = "" if batch.target is None else f", target {tensor_text(batch.target)}"
             raise SparqcError(
-                f"{user_line(error)}the model fails in train mode on batch {self._at.index + 1} of "
-                f"epoch {self._at.epoch + 1} ({given}{target}): {first_line(error)}",
+                f"{user_line(error)}{what} on batch {self._at.index + 1} of epoch "
+                f"{self._at.epoch + 1} ({given}{target}): {first_line(error)}",
                 hint="check the shapes and types that training() gives; where memory is short, "
-                "give smaller batches",
+                "give smaller batches, or --accumulate",
             ) from error
 
-    def _over_ranks(self, samples: int, loss: float) -> tuple[int, float]:
-        total, weighted = add_up([float(samples), loss * samples], self.ranks)
-        return int(total), weighted / total
-
-    def _loss(self, batch: TrainingBatch) -> Tensor:
+    def _loss(self, batch: TrainingBatch, last: bool) -> Tensor:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.autocast):
-            outputs = self.module(*batch.inputs)
+            outputs = self._gradients(*batch.inputs, last=last)
             wanted = self._wanted(batch)
         share = self.recipe.distill if batch.target is not None else 1.0
         terms: list[Tensor] = []
@@ -224,27 +253,44 @@ class Loop:
         """What the dense model gives, where that is part of the loss."""
         if self.teacher is None or (batch.target is not None and self.recipe.distill == 0):
             return None
-        with torch.no_grad():
+        with torch.no_grad(), self._explained(batch, "the dense model fails in eval mode"):
             return self.teacher(*batch.inputs)
 
-    def _clip(self) -> float:
+    def _clip(self) -> Tensor:
         found = [p for p in self.module.parameters() if p.grad is not None]
         limit = self.recipe.clip or math.inf
-        return float(nn.utils.clip_grad_norm_(found, limit))
+        return nn.utils.clip_grad_norm_(found, limit)
 
     def _rate(self, step: int) -> float:
         total = self.recipe.epochs * self.batches
         warmup = round(self.recipe.warmup * self.batches)
         return learning_rate(step, total, warmup, self.recipe.lr)
 
-    def _diverged(self, what: str, value: float, rate: float) -> SparqcError:
+    def _diverged(self, what: str, value: float, rate: float, batch: TrainingBatch) -> SparqcError:
         at = self._at
+        cause = self._bad_data(batch)
         return SparqcError(
             f"{what} is {value} in step {at.step + 1} of the stage {self.stage} (epoch "
-            f"{at.epoch + 1}, batch {at.index + 1}), at a learning rate of {rate:.3g}",
-            hint="train with a smaller --lr, or a smaller --clip; the checkpoints in "
-            f"{self.store.folder} are of the steps before",
+            f"{at.epoch + 1}, batch {at.index + 1}), at a learning rate of {rate:.3g}"
+            + (f": {cause}" if cause else ""),
+            hint=(
+                f"look at what training() gives; the checkpoints in {self.store.folder} are of the "
+                "steps before"
+                if cause
+                else "train with a smaller --lr, or a smaller --clip; the checkpoints in "
+                f"{self.store.folder} are of the steps before"
+            ),
         )
+
+    def _bad_data(self, batch: TrainingBatch) -> str:
+        """What is not finite before anything has trained on it; "" where all is."""
+        if not all(map(_finite, batch.inputs)):
+            return "its inputs hold numbers that are NaN or infinite"
+        if batch.target is not None and not _finite(batch.target):
+            return "its target holds numbers that are NaN or infinite"
+        if not all(map(_finite, floats(self._wanted(batch.to(self.device))))):
+            return "the dense model gives NaN or infinite numbers for it"
+        return ""
 
     # -- what is kept and said ------------------------------------------------------------------
 
@@ -263,7 +309,9 @@ class Loop:
         if self._last is not None and at.index:
             at = replace(at, batch=f"{self.ranks.count} {self._last.hash()}")
         extra = {**self.extra, "batches": self.batches}
-        self.store.save(self.stage, at.step, pack(self.module, self.optimizer, at, extra))
+        self.store.save(
+            self.stage, at.step, pack(self.module, self.optimizer, at, extra, self._average.kept)
+        )
 
     def _say(self, first: Position, seconds: float) -> None:
         at = self._at
@@ -282,21 +330,5 @@ class Loop:
         self.display.say(str(line))
 
 
-def make_optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.SGD:
-    """SGD whose weight decay spares vectors and numbers: biases, BatchNorm's scales and offsets,
-    the scales of quantizers."""
-    trained = [p for p in module.parameters() if p.requires_grad]
-    if not trained:
-        raise SparqcError("the model has no parameter that requires a gradient")
-    groups = [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    momentum = recipe.momentum
-    return torch.optim.SGD(
-        [g for g in groups if g["params"]],
-        lr=recipe.lr,
-        momentum=momentum,
-        nesterov=momentum > 0,
-        foreach=True,
-    )
+def _finite(tensor: Tensor) -> bool:
+    return bool(tensor.isfinite().all())

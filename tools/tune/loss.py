@@ -31,18 +31,40 @@ def usual_loss(outputs: object, target: Tensor) -> Tensor:
     Raises SparqcError where neither fits.
     """
     tensors = floats(outputs)
+    advice = ""
     if len(tensors) == 1:
         output = tensors[0]
         if target.is_floating_point() and output.shape == target.shape:
             return functional.mse_loss(output, target)
         classes = (output.shape[0], *output.shape[2:]) if output.ndim > 1 else None
-        if not target.is_floating_point() and tuple(target.shape) == classes:
+        if _are_indices(target, output) and tuple(target.shape) == classes:
             return functional.cross_entropy(output, target.long())
+        advice = _advice(output, target, classes)
     raise SparqcError(
         f"there is no usual loss for outputs of shape {_shapes(tensors)} and a target of "
         f"{str(target.dtype).removeprefix('torch.')}{list(target.shape)}",
-        hint="add loss(outputs, target) to model.py, which returns the mean over the batch",
+        hint=f"{advice}add loss(outputs, target) to model.py, which returns the mean over the "
+        "batch",
     )
+
+
+def _are_indices(target: Tensor, output: Tensor) -> bool:
+    """Whether a target can be class indices: integers, or bool where there are two classes."""
+    if target.dtype == torch.bool:
+        return output.shape[1] == 2
+    return not (target.is_floating_point() or target.is_complex())
+
+
+def _advice(output: Tensor, target: Tensor, classes: tuple[int, ...] | None) -> str:
+    """What a person probably meant, in front of the general way out."""
+    shape = tuple(target.shape)
+    if shape == classes and not _are_indices(target, output):
+        return "class indices are integers, target.long(); or "
+    if classes is not None and shape == (classes[0], 1, *classes[1:]):
+        return "class indices have no axis of their own, target.squeeze(1); or "
+    if shape == tuple(output.shape):
+        return "give class indices, target.argmax(1), or wanted outputs, target.float(); or "
+    return ""
 
 
 def distance(outputs: object, wanted: object, recipe: Recipe) -> Tensor:

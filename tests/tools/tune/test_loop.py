@@ -20,8 +20,9 @@ from sparqc.tools.tune.data import TrainingData
 from sparqc.tools.tune.display import Display
 from sparqc.tools.tune.identity import identity_of
 from sparqc.tools.tune.interrupt import Interrupted
-from sparqc.tools.tune.loop import Loop, make_optimizer
+from sparqc.tools.tune.loop import Loop
 from sparqc.tools.tune.loss import usual_loss
+from sparqc.tools.tune.optimizer import make_optimizer
 from sparqc.tools.tune.recipe import Recipe
 from sparqc.tools.tune.state.store import Store
 
@@ -235,9 +236,63 @@ def test_a_loss_that_is_not_finite_stops_the_run_at_its_step(tmp_path: Path) -> 
         trained(tmp_path, function=training, save_every=1)
     assert "the loss is nan in step 4 of the stage sparse (epoch 1, batch 4)" in str(caught.value)
     assert "at a learning rate of 0.0" in str(caught.value)
+    assert "its inputs hold numbers that are NaN or infinite" in str(caught.value)
     kept = loop(tmp_path).store.begin(resume=True)
     assert kept is not None and kept.state["position"]["step"] == 3
     assert all(t.isfinite().all() for t in kept.tensors.values())
+
+
+class Broken(Net):
+    """A dense model whose outputs are no numbers."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) * float("inf")
+
+
+def test_a_dense_model_that_gives_no_numbers_is_told(tmp_path: Path) -> None:
+    with pytest.raises(SparqcError) as caught:
+        trained(tmp_path, teacher=Broken())
+    assert "the loss is nan in step 1" in str(caught.value)
+    assert "the dense model gives NaN or infinite numbers for it" in str(caught.value)
+
+
+def test_a_target_that_is_no_number_is_told(tmp_path: Path) -> None:
+    def training() -> list[tuple[Tensor, Tensor]]:
+        return [(x, torch.full((len(y), 4), float("nan"))) for x, y in labelled()]
+
+    with pytest.raises(SparqcError, match="its target holds numbers that are NaN"):
+        trained(tmp_path, function=training)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda y: y.float(), "class indices are integers, target.long()"),
+        (lambda y: y.bool(), "class indices are integers, target.long()"),
+        (lambda y: y.to(torch.complex64), "class indices are integers, target.long()"),
+        (lambda y: y[:, None], "class indices have no axis of their own, target.squeeze(1)"),
+        (lambda y: torch.eye(4)[y].long(), "give class indices, target.argmax(1)"),
+        (lambda y: y[:-1], "and a target of int64[7]"),
+        (lambda y: y.tolist(), "gave (Tensor, list) as batch 1"),
+        (lambda y: None, "gave (Tensor, NoneType) as batch 1"),
+    ],
+)
+def test_labels_of_another_type_are_refused(
+    change: Callable[[Tensor], object], said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(SparqcError) as caught:
+        trained(tmp_path, function=lambda: [(x, change(y)) for x, y in labelled()])
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("dtype", [torch.int32, torch.uint8, torch.int16])
+def test_labels_may_be_any_integers(dtype: torch.dtype, tmp_path: Path) -> None:
+    recipe = replace(RECIPE, epochs=8, lr=0.2, distill=0.0)
+
+    def training() -> Iterator[tuple[Tensor, Tensor]]:
+        return ((x, y.to(dtype)) for x, y in labelled())
+
+    assert accuracy(trained(tmp_path, function=training, recipe=recipe)) > 0.9
 
 
 def test_a_loss_without_labels_needs_outputs_to_compare(tmp_path: Path) -> None:
@@ -293,3 +348,82 @@ def test_state_that_is_no_tensor_is_refused() -> None:
 
     with pytest.raises(SparqcError, match="keeps a dict in its state_dict"):
         identity_of(Counting(), {})
+
+
+# -- how it steps ------------------------------------------------------------------------------
+
+
+class Plain(nn.Module):
+    """Neither dropout nor BatchNorm: nothing depends on how a batch is cut."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(5)
+        self.conv = nn.Conv2d(2, 8, 3, padding=1)
+        self.head = nn.Linear(8, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(torch.relu(self.conv(x)).mean((2, 3)))
+
+
+@pytest.mark.parametrize("parts", [3, 8, 100])
+def test_a_batch_in_parts_gives_the_step_of_the_whole(parts: int, tmp_path: Path) -> None:
+    found = []
+    for count in (1, parts):
+        recipe = replace(RECIPE, accumulate=count, distill=0.0)
+        made = loop(tmp_path / str(count), recipe=recipe)
+        made.module = Plain()
+        forward, sizes = made.module.forward, []
+        made.module.forward = lambda x, f=forward, s=sizes: s.append(len(x)) or f(x)
+        made.run(made.store.begin(resume=False))
+        assert sum(sizes) == 3 * 40 and max(sizes) == -(-8 // count)
+        found.append(weights(made.module))
+    for name, tensor in found[0].items():
+        torch.testing.assert_close(found[1][name], tensor, rtol=1e-5, atol=1e-6)
+
+
+def test_adamw_learns(tmp_path: Path) -> None:
+    recipe = replace(RECIPE, epochs=8, lr=0.02, optimizer="adamw", distill=0.0)
+    assert accuracy(trained(tmp_path, recipe=recipe)) > 0.9
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_a_killed_run_goes_on_with_its_moments_and_its_average(
+    optimizer: Any, tmp_path: Path
+) -> None:
+    recipe = replace(RECIPE, optimizer=optimizer, ema=0.8, accumulate=2)
+    whole = weights(trained(tmp_path / "whole", recipe=recipe))
+    killed_at(13, tmp_path / "killed", save_every=2, recipe=recipe)  # two parts a step
+    resumed = loop(tmp_path / "killed", recipe=recipe, save_every=2)
+    resumed.run(resumed.store.begin(resume=True))
+    assert same(weights(resumed.module), whole)
+
+
+def test_a_stage_ends_with_the_moving_average(tmp_path: Path) -> None:
+    seen: list[dict[str, Tensor]] = []
+    made = loop(tmp_path, recipe=replace(RECIPE, epochs=1, ema=0.75))
+    made.module.register_forward_pre_hook(lambda module, _: seen.append(weights(module)))
+    made.run()
+    last = weights(trained(tmp_path / "last", recipe=replace(RECIPE, epochs=1)))
+    states = [*seen[1:], last]  # behind each step
+    for name, tensor in weights(made.module).items():
+        if tensor.is_floating_point():
+            expected = states[0][name]
+            for state in states[1:]:
+                expected = 0.75 * expected + 0.25 * state[name]
+            torch.testing.assert_close(tensor, expected)
+    assert not same(weights(made.module), last)
+
+
+@pytest.mark.parametrize(("count", "said"), [(4, "gave 4 batches"), (6, "gave more batches")])
+def test_a_schedule_of_another_length_is_refused(count: int, said: str, tmp_path: Path) -> None:
+    class Lying:
+        def __len__(self) -> int:
+            return 5
+
+        def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+            return iter([*labelled(), *labelled()][:count])
+
+    with pytest.raises(SparqcError) as caught:
+        trained(tmp_path, function=Lying)
+    assert f"{said} in epoch 1, where 5 were announced: the learning rate" in str(caught.value)

@@ -1,130 +1,124 @@
 """The gradients of all ranks, averaged while the backward pass still goes on.
 
-DistributedDataParallel does the same, but arranges its buckets anew behind the first step, so that
-a run that was resumed adds in another order than one that went through.  These buckets stay.
+DistributedDataParallel does it.  By default it arranges its buckets anew behind the first step, so
+that a run that was resumed would add in another order than one that went through; with
+`find_unused_parameters` they stay (`Reducer::should_rebuild_buckets`), and a layer that a step does
+not reach keeps no gradient.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.utils.hooks import RemovableHandle
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils import _pytree as pytree
 
 from sparqc.ranks.process_group import answered
 from sparqc.ranks.ranks import Ranks
 
 #: Bytes that are exchanged at once, as in DistributedDataParallel.
 BUCKET = 25 << 20
+#: What torch.utils.checkpoint leaves in the graph with use_reentrant=True.
+_REENTRANT = "CheckpointFunctionBackward"
 
 
 @dataclass
-class _Bucket:
-    """Parameters whose gradients are exchanged together."""
+class SharedGradients:
+    """A module whose gradients are the averages over ranks, behind `finish`.
 
-    parameters: list[nn.Parameter]
-    #: How many of them have their gradient.
-    ready: int = 0
-    #: The gradients, and for each parameter whether there is one.
-    flat: Tensor | None = None
-    work: dist.Work | None = None
+    Every rank makes one of the same module and calls it equally often.  What is checkpointed with
+    use_reentrant=True runs a backward pass of its own, whose layers DistributedDataParallel has
+    taken for unused by then: such gradients are averaged behind the backward pass.
+    """
 
-    def start(self) -> None:
-        """Begin to add up."""
-        self.flat = torch.cat(
-            [_gradient(p).reshape(-1) for p in self.parameters] + [self._present()]
+    module: nn.Module
+    ranks: Ranks
+    _ddp: DistributedDataParallel | None = field(init=False, default=None)
+    #: Whether the gradients of this step wait for `finish`.
+    _waiting: bool = field(init=False, default=False)
+
+    @contextmanager
+    def active(self) -> Iterator[SharedGradients]:
+        """Inside, gradients are averaged."""
+        if self.ranks.count == 1:
+            yield self
+            return
+        self._ddp = DistributedDataParallel(
+            self.module,
+            broadcast_buffers=False,
+            init_sync=False,  # the ranks have the same weights already
+            find_unused_parameters=True,
+            gradient_as_bucket_view=True,
         )
-        self.work = dist.all_reduce(self.flat, async_op=True)
+        handle = self.module.register_forward_hook(self._look)
+        try:
+            with (
+                warnings.catch_warnings()
+            ):  # it is not asked for because of unused parameters alone
+                warnings.filterwarnings(
+                    "ignore", message="find_unused_parameters=True was specified"
+                )
+                yield self
+        finally:
+            handle.remove()
+            self._ddp = None
 
-    def _present(self) -> Tensor:
-        given = [float(p.grad is not None) for p in self.parameters]
-        return torch.tensor(given, dtype=torch.float32, device=self.parameters[0].device)
+    def __call__(self, *inputs: Tensor, last: bool) -> Any:
+        """The outputs; behind the backward pass of the `last` part of a batch ranks exchange."""
+        if self._ddp is None:
+            return self.module(*inputs)
+        with nullcontext() if last else self._ddp.no_sync():
+            return self._ddp(*inputs)
 
-    def finish(self, count: int) -> None:
-        """Wait for the others, and take the averages; a parameter without a gradient on any rank
-        keeps none."""
-        assert self.work is not None and self.flat is not None
+    def backward(self, loss: Tensor) -> None:
+        """Add to the gradients; SparqcError where another rank does not answer."""
+        try:
+            loss.backward()  # type: ignore[no-untyped-call]
+        except RuntimeError as error:
+            if isinstance(error, dist.DistError) or "gloo" in str(error):
+                with answered():
+                    raise
+            raise
+
+    def finish(self) -> None:
+        """Average what waits for it."""
+        if self._waiting and self._ddp is not None:
+            average([p for p in self.module.parameters() if p.requires_grad], self.ranks)
+            self._ddp.require_backward_grad_sync = True
+        self._waiting = False
+
+    def _look(self, _: nn.Module, inputs: object, outputs: object) -> None:
+        """Called between the forward pass and what DistributedDataParallel makes ready for it."""
+        tensors = [x for x in pytree.tree_leaves(outputs) if isinstance(x, Tensor)]
+        if self._ddp is not None and _REENTRANT in _graph(tensors):
+            self._ddp.require_backward_grad_sync = False
+            self._waiting = True
+
+
+def average(parameters: Sequence[nn.Parameter], ranks: Ranks) -> None:
+    """Average gradients over ranks; a parameter without one on any rank keeps none."""
+    given = torch.tensor([float(p.grad is not None) for p in parameters])
+    with answered():
+        dist.all_reduce(given)
+    for bucket in _cut(p for p, count in zip(parameters, given.tolist(), strict=True) if count):
+        flat = torch.cat([_gradient(p).reshape(-1) for p in bucket])
         with answered():
-            self.work.wait()
-        sizes = [p.numel() for p in self.parameters]
-        *means, present = torch.split(self.flat / count, [*sizes, len(sizes)])
-        for parameter, mean, given in zip(self.parameters, means, present.tolist(), strict=True):
-            if given:
-                parameter.grad = mean.view_as(parameter).to(parameter.dtype)
-        self.ready, self.flat, self.work = 0, None, None
+            dist.all_reduce(flat)
+        means = torch.split(flat / ranks.count, [p.numel() for p in bucket])
+        for parameter, mean in zip(bucket, means, strict=True):
+            parameter.grad = mean.view_as(parameter).to(parameter.dtype)
 
 
 def _gradient(parameter: nn.Parameter) -> Tensor:
     grad = parameter.grad
     return torch.zeros_like(parameter, dtype=torch.float32) if grad is None else grad.float()
-
-
-@dataclass
-class GradientAverage:
-    """Averages the gradients of parameters over ranks: `finish` behind each backward pass.
-
-    Every rank makes it with the same parameters, in the same order.  Inside of `with` it hears of
-    each gradient that is complete.
-    """
-
-    parameters: Iterable[nn.Parameter]
-    ranks: Ranks
-    _buckets: list[_Bucket] = field(default_factory=list)
-    #: How many buckets have started: they start in order, or ranks would mistake one for another.
-    _started: int = 0
-    _handles: list[RemovableHandle] = field(default_factory=list)
-
-    def __enter__(self) -> GradientAverage:
-        if self.ranks.count == 1:
-            return self
-        # The last layers have their gradients first.
-        trained = [p for p in self.parameters if p.requires_grad]
-        self._buckets = [_Bucket(found) for found in _cut(reversed(trained))]
-        for bucket in self._buckets:
-            for parameter in bucket.parameters:
-                self._watch(parameter, bucket)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for handle in self._handles:
-            handle.remove()
-
-    def finish(self) -> None:
-        """Wait until every gradient is the average over the ranks."""
-        for bucket in self._buckets[self._started :]:
-            bucket.start()
-        for bucket in self._buckets:
-            bucket.finish(self.ranks.count)
-        self._started = 0
-
-    def _watch(self, parameter: nn.Parameter, bucket: _Bucket) -> None:
-        hook = _Hook(self, bucket)
-        handle = parameter.register_post_accumulate_grad_hook(hook)  # type: ignore[no-untyped-call]
-        self._handles.append(handle)
-
-    def arrived(self, bucket: _Bucket) -> None:
-        """One more parameter of a bucket has its gradient."""
-        bucket.ready += 1
-        while self._started < len(self._buckets):
-            following = self._buckets[self._started]
-            if following.ready < len(following.parameters):
-                return
-            following.start()
-            self._started += 1
-
-
-@dataclass(frozen=True)
-class _Hook:
-    """Called with a parameter whose gradient is complete."""
-
-    average: GradientAverage
-    bucket: _Bucket
-
-    def __call__(self, parameter: Tensor) -> None:
-        self.average.arrived(self.bucket)
 
 
 def _cut(parameters: Iterable[nn.Parameter]) -> Iterator[list[nn.Parameter]]:
@@ -139,3 +133,18 @@ def _cut(parameters: Iterable[nn.Parameter]) -> Iterator[list[nn.Parameter]]:
         size += 4 * parameter.numel()
     if run:
         yield run
+
+
+def _graph(outputs: Iterable[Tensor]) -> set[str]:
+    """The kinds of the nodes in the graph of tensors."""
+    names: set[str] = set()
+    seen: set[Any] = set()
+    waiting: list[Any] = [x.grad_fn for x in outputs]
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        names.add(node.name())
+        waiting += [following for following, _ in node.next_functions]
+    return names

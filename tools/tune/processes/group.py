@@ -55,6 +55,8 @@ def local_device(wish: str) -> torch.device:
         wish = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(wish)
+        if device.type == "cuda" and not torch.cuda.is_available():
+            raise RuntimeError("torch finds no GPU, or was built without CUDA")
         if device.type == "cuda" and device.index is None:
             device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
             torch.cuda.set_device(device)

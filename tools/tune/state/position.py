@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 from sparqc.errors import SparqcError
 from sparqc.tools.tune.state.checkpoint import Checkpoint
 
-_MODULE, _OPTIMIZER = "module/", "optimizer/"
+_MODULE, _OPTIMIZER, _AVERAGE = "module/", "optimizer/", "average/"
 
 
 @dataclass(frozen=True)
@@ -48,10 +48,15 @@ class Position:
 
 
 def pack(
-    module: nn.Module, optimizer: Optimizer, position: Position, extra: Mapping[str, Any]
+    module: nn.Module,
+    optimizer: Optimizer,
+    position: Position,
+    extra: Mapping[str, Any],
+    average: Mapping[str, Tensor],
 ) -> Checkpoint:
     """The state of a run.  The random numbers of a step follow from the seed and its number."""
     tensors = {_MODULE + name: tensor for name, tensor in module.state_dict().items()}
+    tensors |= {_AVERAGE + name: tensor for name, tensor in average.items()}
     plain: dict[str, Any] = {}
     for name, parameter in module.named_parameters():
         for key, value in optimizer.state.get(parameter, {}).items():
@@ -71,10 +76,17 @@ def unpack(checkpoint: Checkpoint, module: nn.Module, optimizer: Optimizer) -> P
         if not name.startswith(_OPTIMIZER):
             continue
         owner, _, key = name.removeprefix(_OPTIMIZER).rpartition("/")
-        if isinstance(value, Tensor):
-            value = value.to(parameters[owner].device, copy=True)
+        if isinstance(value, Tensor):  # torch counts an optimizer's steps on the CPU
+            device = "cpu" if key == "step" else parameters[owner].device
+            value = value.to(device, copy=True)
         optimizer.state[parameters[owner]][key] = value
     return Position(**checkpoint.state["position"])
+
+
+def averages(checkpoint: Checkpoint) -> dict[str, Tensor]:
+    """The moving average of the weights that a checkpoint holds, by name."""
+    start = len(_AVERAGE)
+    return {n[start:]: t for n, t in checkpoint.tensors.items() if n.startswith(_AVERAGE)}
 
 
 def module_checkpoint(module: nn.Module, extra: Mapping[str, Any]) -> Checkpoint:
