@@ -59,7 +59,7 @@ def _ratio(found: list[float]) -> float:
 def _tied(sides: Sides, own: Mapping[Value, list[float]]) -> Iterator[Difference]:
     """The operators at which two parts of a group meet that have a scale each."""
     decider, groups = sides.plan.placing.decider, sides.plan.placing.groups
-    clusters, known = UnionFind[Value](), dict(own)
+    clusters, known = UnionFind(), dict(own)
     sharings = [*decider.movements.values(), *decider.ties]
     for sharing in sharings:
         values = [v for v in (*sharing.inputs, *sharing.outputs) if v in own]
