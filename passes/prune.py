@@ -29,8 +29,9 @@ class Prune(Pass):
     the largest; "permuted" first permutes channels, without any operator at run time, so that the
     largest keep more; "sparsegpt" chooses those whose loss the others can best make good, and
     solves what stays, layer by layer, so that each layer gives on the calibration data what it gave
-    in the dense network; "auto" does so where calibration data is there and the graph runs in
-    PyTorch, leaves weights that are 2:4 as they are, and measures the outputs on data held back.
+    in the dense network; "auto" does so in less time where calibration data is there and the graph
+    runs in PyTorch, leaves weights that are 2:4 as they are, and measures the outputs on data held
+    back.
 
     `permute` permutes channels in front of "sparsegpt" too.  `damping` pulls weights of that method
     to what they were, by that share of the mean squared input; `batches` bounds its calibration
@@ -89,8 +90,10 @@ class Prune(Pass):
             return {}, Pruning()
         # Only here is torch needed, which takes seconds to import.
         from sparqc.passes.layerwise.one_shot import OneShot
+        from sparqc.passes.layerwise.solve import QUICK, THOROUGH
 
-        one_shot = OneShot(graph, context, self.damping, self.mixed)
+        effort = QUICK if self.method == "auto" else THOROUGH
+        one_shot = OneShot(graph, context, self.damping, self.mixed, effort)
         if self.method == "sparsegpt":
             rows = one_shot.run(layers, self.batches)
             return one_shot.removed, Pruning(repaired=tuple(rows))

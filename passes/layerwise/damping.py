@@ -7,12 +7,10 @@ from torch import Tensor
 
 from sparqc.passes.layerwise.descend import fit
 from sparqc.passes.layerwise.normal_equations import Problem
+from sparqc.passes.layerwise.solve import THOROUGH, Effort
 
 #: Shares of the mean squared input that are tried.
 SHARES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
-#: Rows that are solved to choose one of them.
-ROWS = 16
-_STEPS = 6
 
 
 def damped(problem: Problem, weight: Tensor, share: float) -> tuple[Tensor, Tensor]:
@@ -28,7 +26,7 @@ def damped(problem: Problem, weight: Tensor, share: float) -> tuple[Tensor, Tens
     return problem.hessian + pull * eye, problem.cross + pull * weight
 
 
-def best_share(problem: Problem, weight: Tensor, mask: Tensor) -> float:
+def best_share(problem: Problem, weight: Tensor, mask: Tensor, effort: Effort = THOROUGH) -> float:
     """The share with which rows that are fitted on half of the images do best on the other half.
 
     Some rows are enough to see it.  With one image alone there is nothing to compare with: then the
@@ -36,11 +34,12 @@ def best_share(problem: Problem, weight: Tensor, mask: Tensor) -> float:
     """
     if problem.halves is None:
         return 1.0
-    step = -(-weight.shape[1] // ROWS)
+    step = -(-weight.shape[1] // effort.rows)
     rows, kept = weight[:, ::step], mask[:, ::step]
     first, second = (_some_rows(half, step) for half in problem.halves)
     errors = {
-        share: _unseen(first, second, rows, kept, share) + _unseen(second, first, rows, kept, share)
+        share: _unseen(first, second, rows, kept, share, effort)
+        + _unseen(second, first, rows, kept, share, effort)
         for share in SHARES
     }
     return min(errors, key=lambda share: errors[share])
@@ -57,6 +56,8 @@ def _some_rows(problem: Problem, step: int) -> Problem:
     )
 
 
-def _unseen(seen: Problem, unseen: Problem, weight: Tensor, mask: Tensor, share: float) -> float:
+def _unseen(
+    seen: Problem, unseen: Problem, weight: Tensor, mask: Tensor, share: float, effort: Effort
+) -> float:
     hessian, cross = damped(seen, weight, share)
-    return unseen.errors(fit(weight, hessian, cross, mask, _STEPS)).sum().item()
+    return unseen.errors(fit(weight, hessian, cross, mask, effort.trial)).sum().item()

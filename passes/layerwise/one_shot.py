@@ -17,7 +17,7 @@ from sparqc.passes.layerwise.mixtures import with_mixtures
 from sparqc.passes.layerwise.normal_equations import Problem
 from sparqc.passes.layerwise.repair import Solution, Task, refusal, repair
 from sparqc.passes.layerwise.repaired import Repaired
-from sparqc.passes.layerwise.solve import sparse
+from sparqc.passes.layerwise.solve import THOROUGH, Effort, sparse
 from sparqc.passes.layerwise.walk import Stop
 from sparqc.passes.masks.apply_mask import apply_mask
 from sparqc.passes.masks.sparse_layers import SparseLayer
@@ -29,9 +29,15 @@ class OneShot:
     """The layers of a graph that can be repaired while they are pruned."""
 
     def __init__(
-        self, graph: Graph, context: Context, damping: float | None, mixed: int = 0
+        self,
+        graph: Graph,
+        context: Context,
+        damping: float | None,
+        mixed: int = 0,
+        effort: Effort = THOROUGH,
     ) -> None:
         self._graph, self._context, self._damping, self._mixed = graph, context, damping, mixed
+        self._effort = effort
         #: The share of each masked weight's squared norm that stood where there are zeros now.
         self.removed: dict[Value, float] = {}
 
@@ -64,9 +70,9 @@ class OneShot:
         mask = form.to_rows(torch.from_numpy(two_four_mask(data, layer.axis)))
 
         def solve(problem: Problem) -> Solution:
-            share = self._damping or best_share(problem, rows, mask)
+            share = self._damping or best_share(problem, rows, mask, self._effort)
             hessian, cross = damped(problem, rows, share)
-            weight, _ = sparse(hessian, cross, rows, mask if given else None)
+            weight, _ = sparse(hessian, cross, rows, mask if given else None, self._effort)
             return Solution(weight, rows * mask, share)
 
         def keep(weight: Tensor) -> None:
