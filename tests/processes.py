@@ -9,10 +9,12 @@ from pathlib import Path
 
 
 def torchrun(*words: str, cwd: Path, count: int = 2) -> subprocess.CompletedProcess[str]:
-    """Run a Python program in several processes."""
+    """Run a Python program in several processes; it may import from `tests`."""
     program = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     program += [f"--nproc-per-node={count}"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    root = str(Path(__file__).parent.parent)
+    path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
     return subprocess.run(
         [*program, *words], cwd=cwd, env=environment, capture_output=True, text=True, timeout=240
     )

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
+from sparqc.errors import SparqcError
 from sparqc.passes.layerwise.descend import best_pair, descend, fit, nearest_code
 from sparqc.passes.layerwise.sweep import sweep, two_largest
+
+T = TypeVar("T")
 
 
 def optimum(hessian: Tensor, cross: Tensor) -> Tensor:
@@ -34,6 +40,28 @@ class Effort:
 THOROUGH, QUICK = Effort(10, 20, 32, 12), Effort(4, 8, 16, 6)
 
 
+#: What is added to the diagonal, as a share of its mean, until the matrix can be factored: one that
+#: is positive definite by its making may not be so in float32.
+_PULLS = (0.0, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
+
+
+def _factored(solve: Callable[[Tensor], T], hessian: Tensor) -> T:
+    """What `solve` gives for a matrix that it factors, with the least pull with which it can.
+
+    Raises SparqcError where it cannot with any: the matrix is not finite.
+    """
+    mean = hessian.diagonal(dim1=-2, dim2=-1).mean(-1)[:, None, None]
+    eye = torch.eye(hessian.shape[-1])
+    for pull in _PULLS:
+        with suppress(torch.linalg.LinAlgError):  # type: ignore[attr-defined]
+            return solve(hessian + pull * mean * eye if pull else hessian)
+    raise SparqcError(
+        "the inputs of a layer are not finite, or beyond the range of float32, so that it cannot "
+        "be solved",
+        hint="look at the calibration data; `prune{method=magnitude}` needs none",
+    )
+
+
 def sparse(
     hessian: Tensor,
     cross: Tensor,
@@ -45,10 +73,17 @@ def sparse(
     """2:4 weights and their mask, from the dense `weight`; a mask that is given is held.
 
     Each row starts from what SparseGPT keeps, or from the largest magnitudes where these do better,
-    and goes on with other choices as long as they lower the error.
+    and goes on with other choices as long as they lower the error.  Raises SparqcError where the
+    problem is not finite.
     """
     if mask is not None:
         return fit(weight, hessian, cross, mask, effort.long), mask
+    return _factored(lambda h: _chosen(h, cross, weight, effort, rounds), hessian)
+
+
+def _chosen(
+    hessian: Tensor, cross: Tensor, weight: Tensor, effort: Effort, rounds: int
+) -> tuple[Tensor, Tensor]:
     found, kept = sweep(optimum(hessian, cross), hessian, two_four=True)
     fours = weight.reshape(*weight.shape[:-1], -1, 4)
     largest = two_largest(fours.abs()).flatten(-2)
@@ -78,7 +113,11 @@ def codes(
     rounds: int = 2,
 ) -> Tensor:
     """Weights on the grid of the scale, 0 outside the mask; `weight` is the optimum in float."""
-    found, _ = sweep(weight, hessian, mask=mask, scale=scale, high=high)
+
+    def swept(matrix: Tensor) -> Tensor:
+        return sweep(weight, matrix, mask=mask, scale=scale, high=high)[0]
+
+    found = _factored(swept, hessian)
     for _ in range(rounds):
         found = descend(found, hessian, cross, 1, nearest_code(mask, scale, high))
     return found

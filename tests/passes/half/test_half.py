@@ -3,11 +3,8 @@
 import numpy as np
 import onnx
 import pytest
-import torch
 from onnx import TensorProto, helper
-from torch import nn
 
-import sparqc
 from sparqc.declared.targets import profile
 from sparqc.errors import SparqcError, UsageError
 from sparqc.ir.levels.execute import open_runner
@@ -547,28 +544,6 @@ y = nn.tanh(b)
     context = context_for(example=[small])
     context.calibration = lambda: iter([[small], [small * 20]])
     assert reasons(half(text, context)[1])["b"].startswith("b reaches 1.6e+05 on the inputs")
-
-
-def test_an_int8_kernel_in_front_of_an_output_writes_fp32_without_a_cast():
-    """It may write either type; what multiplies floats stays in FP16, and its result is cast."""
-    module = nn.Sequential(nn.Conv2d(16, 16, 3), nn.Tanh(), nn.Conv2d(16, 16, 3), nn.ReLU())
-    images = (torch.randn(2, 16, 8, 8),)
-    made = sparqc.compile(
-        module.eval(), images, passes="int8", random_calibration=True, float="fp16"
-    )
-    found = types(made.graph)
-    assert [found[n.output.name] for n in made.graph.nodes if n.op == "nn.tanh"] == ["f16"]
-    assert not [n for n in made.graph.nodes if n.op == "nn.cast" and n.output.is_output]
-    made = sparqc.compile(
-        module.eval(),
-        images,
-        passes="int8",
-        random_calibration=True,
-        float="fp16",
-        exclude=("heads",),
-    )
-    assert [n.operands["x"].type.dtype for n in made.graph.nodes
-            if n.op == "nn.cast" and n.output.is_output] == ["f16"]  # fmt: skip
 
 
 def test_every_pass_word_is_kept():

@@ -12,7 +12,7 @@ FINDING = Finding("residual-bare", "slow", ("a",), "the skip is float", "quantiz
 def lines(*findings: Finding) -> list[str]:
     context = SimpleNamespace(target=SimpleNamespace(name="tensorrt-11"))
     checked = SimpleNamespace(
-        context=context, layers=3, int8_layers=2, sparse_layers=0, findings=findings
+        context=context, layers=3, int8_layers=2, sparse_layers=0, gpu_notes=(), findings=findings
     )
     return [line.plain for line in checked_lines("m.onnx", checked)][2:]  # type: ignore[arg-type]
 
