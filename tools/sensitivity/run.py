@@ -113,7 +113,9 @@ def _notes(
     if judge.others and judge.choice.name is None:
         others = ", ".join(judge.others)
         notes.append(f"the first of what evaluate() gives; --metric chooses another: {others}")
-    if options.budget is not None and not judge.splits:
+    if options.budget is not None and judge.splits:
+        notes.append("every second sample measures the layers and chooses, the others judge")
+    elif options.budget is not None:
         notes.append(
             f"chosen and judged on the same {judge.samples} samples, so what is reached elsewhere "
             f"may be less: with {2 * FOLDS} or more every second one judges"

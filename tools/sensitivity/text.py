@@ -124,10 +124,11 @@ def _held_out(result: Result, target: Target) -> Iterator[str]:
     scale, found = result.scale, target.held_out
     low, high = (_level(scale, end) for end in scale.interval(found.estimate))
     chose = (result.samples + 1) // 2
+    # Where nothing was lost in any fold, there is nothing to tell the spread from.
+    sure = f", with 95 % between {low} and {high}" if found.estimate.error else ""
     yield (
         f"  chosen on {chose} samples; on the {result.samples - chose} others "
-        f"{scale.name} {_level(scale, scale.reached(found.estimate.loss))}, with 95 % between "
-        f"{low} and {high}: {_verdict(found)}"
+        f"{scale.name} {_level(scale, scale.reached(found.estimate.loss))}{sure}: {_verdict(found)}"
     )
 
 
