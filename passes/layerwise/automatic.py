@@ -6,10 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
-
-from sparqc.ir.graph import Array, Graph
-from sparqc.ir.levels.execute import open_runner
+from sparqc.ir.graph import Graph
 from sparqc.numerics.two_four import is_two_four
 from sparqc.passes.layerwise.network import NotInTorch
 from sparqc.passes.layerwise.one_shot import OneShot
@@ -18,6 +15,7 @@ from sparqc.passes.masks.pruning import Unseen
 from sparqc.passes.masks.sparse_layers import SparseLayer
 from sparqc.passes.on_data.batches import calibration_batches
 from sparqc.passes.on_data.held_out import LEAST, held_back, to_fit
+from sparqc.passes.on_data.judge import Judge, decibels
 from sparqc.rewrite.context import Batch, Context
 
 #: So many images are enough: more cost time in proportion and gain little.
@@ -58,14 +56,14 @@ def repair_where_possible(
         kind = "random" if context.random_calibration else "missing"
         return Outcome(reason=f"calibration data is {kind}")
     seen, unseen = _parts(graph, context, limit)
-    reference = graph.clone()
+    judge = Judge(graph, unseen, context.table) if unseen and _gives_floats(graph) else None
     outcome = Outcome()
     try:
         outcome.rows = one_shot.run_on(small, seen)
     except NotInTorch as error:
         outcome.reason = error.message
-    if unseen and outcome.rows:
-        outcome.unseen = _unseen(reference, graph, unseen, context)
+    if judge is not None and outcome.rows:
+        outcome.unseen = Unseen(decibels(judge.noise(graph)), sum(map(_images, unseen)))
     return outcome
 
 
@@ -91,25 +89,5 @@ def _images(batch: Batch) -> int:
     return len(batch[0]) if batch and batch[0].ndim else 1
 
 
-def _unseen(
-    reference: Graph, graph: Graph, batches: Sequence[Batch], context: Context
-) -> Unseen | None:
-    """How near the outputs are on batches that were held back; None without outputs in floats."""
-    wanted = _outputs(reference, batches, context)
-    found = _outputs(graph, batches, context)
-    pairs = [
-        (w.astype(np.float64), f.astype(np.float64))
-        for w, f in zip(wanted, found, strict=True)
-        if w.dtype.kind == "f" and w.shape == f.shape
-    ]
-    signal = sum(float(np.square(w).sum()) for w, _ in pairs)
-    noise = sum(float(np.square(f - w).sum()) for w, f in pairs)
-    if not signal:
-        return None
-    snr = 10 * math.log10(signal / noise) if noise else math.inf
-    return Unseen(snr, sum(map(_images, batches)))
-
-
-def _outputs(graph: Graph, batches: Sequence[Batch], context: Context) -> list[Array]:
-    runner = open_runner(graph, context.table)
-    return [array for batch in batches for array in runner.run(batch)[0]]
+def _gives_floats(graph: Graph) -> bool:
+    return any(value.type.dtype in ("f16", "bf16", "f32", "f64") for value in graph.outputs)

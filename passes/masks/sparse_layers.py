@@ -80,9 +80,15 @@ def _candidates(graph: Graph, context: Context, words: Sequence[str]) -> Iterato
     layers = list(weighted(graph, context.table))
     if not layers:
         return
-    matcher = Matcher(context.rules, context.table, context.target.name)
-    covered = cover(graph, matcher, context.rules.placing(graph.level, context.target.name))
-    gains = _Gains(graph, covered, matcher, context) if UNLIKELY_TO_PAY in words else None
+    careful = UNLIKELY_TO_PAY in words
+    # What runs in INT8, and what writes codes, follows from the plan that `place` will make.
+    plan = Decider(graph, context) if careful and context.quantizes else None
+    if plan:
+        matcher, covered = plan.matcher, plan.cover
+    else:
+        matcher = Matcher(context.rules, context.table, context.target.name)
+        covered = cover(graph, matcher, context.rules.placing(graph.level, context.target.name))
+    gains = _Gains(covered, matcher, context, plan) if careful else None
     for found in layers:
         if found.node in excluded:
             reason = f"excluded by --exclude {excluded[found.node]}"
@@ -112,12 +118,12 @@ def _refusal(covered: Cover, found: Weighted, matcher: Matcher) -> str:
 class _Gains:
     """Whether a layer that may be sparse is likely to be faster for it."""
 
-    def __init__(self, graph: Graph, covered: Cover, matcher: Matcher, context: Context) -> None:
+    def __init__(
+        self, covered: Cover, matcher: Matcher, context: Context, plan: Decider | None
+    ) -> None:
         self._covered, self._matcher, self._context = covered, matcher, context
-        # What runs in INT8, and what writes codes, follows from the plan that `place` will make.
-        self._plan = Decider(graph, context) if context.quantizes else None
-        slots = self._plan.requests() if self._plan else {}
-        self._codes = self._plan.wanted(slots) if self._plan else set()
+        self._plan = plan
+        self._codes = plan.wanted(plan.requests()) if plan else set()
 
     def refusal(self, found: Weighted) -> str:
         """Why 2:4 is unlikely to pay; "" where it may, and where the weight is 2:4 already, so

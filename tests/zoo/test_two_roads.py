@@ -17,7 +17,7 @@ def compile_both(name):
     net = getattr(zoo, name)(weights=None).eval()
     x = torch.randn(2, 3, 64, 64)
     batches = [[x.numpy()]]
-    # What repairs weights, and measures statistics anew, runs on FX alone.
+    # Repaired weights follow the roundings of either road, and statistics are measured on FX alone.
     passes = "default, +prune{dense=[unlikely-to-pay]}@instead=prune, -reestimate"
     options = {"passes": passes, "calibration": lambda: batches}
     from_torch = sparqc.compile(net, (x,), **options)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -230,10 +231,13 @@ class Judge:
         return Score(noise.ratio, reached, picked)
 
     def _plain(self, batch: Batch | None) -> list[Array]:
-        """What the float network gives."""
+        """What the float network gives, where there was no room to keep it."""
         assert batch is not None
-        sweep = Sweep(self.study.plain, self.table)
-        return sweep.behind(self.study.plain).of(None, batch)
+        return self._whole.of(None, batch)
+
+    @cached_property
+    def _whole(self) -> Answer:
+        return Sweep(self.study.plain, self.table).behind(self.study.plain)
 
     def loss(self, score: Score) -> float:
         """How much is lost against the float network: points of the metric, or noise over signal,
