@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from typing import Protocol
 
 from sparqc.passes.correct_bias.correct_bias import BiasCorrection
@@ -18,24 +18,28 @@ class _Row(Protocol):
 
 def adjusted_notes(facts: Facts) -> Iterator[str]:
     """A sentence on what `equalize` and `correct-bias` did each, and one for each reason for which
-    they left something as it was."""
+    they left something as it was, but for those that the judge gives for a whole pass."""
+    told = {found.reason for found in facts.get(Judgements, Judgements()).passes}
     groups = facts.get(Equalization, Equalization()).groups
     if changed := [row for row in groups if not row.reason]:
         yield f"channels equalized in {len(changed)} of {len(groups)} groups"
-    yield from _left("channels of {} not equalized", "group", groups)
+    yield from _left("channels of {} not equalized", "group", groups, told)
     layers = facts.get(BiasCorrection, BiasCorrection()).layers
     if corrected := [row for row in layers if not row.reason]:
         yield f"biases corrected in {len(corrected)} of {len(layers)} layers"
-    yield from _left("biases of {} not corrected", "layer", layers)
+    yield from _left("biases of {} not corrected", "layer", layers, told)
 
 
 def judged_notes(facts: Facts) -> Iterator[str]:
-    """A sentence on what the judge said of each pass."""
+    """A sentence on what the judge said of each pass, and one on those that have one reason."""
+    idle: dict[str, list[str]] = {}
     for found in facts.get(Judgements, Judgements()).passes:
         if found.reason:
-            yield f"{found.pass_} did nothing: {found.reason}"
+            idle.setdefault(found.reason, []).append(found.pass_)
         elif found.trials:
             yield _verdict(found)
+    for reason, names in idle.items():
+        yield f"{', '.join(names)} did nothing: {reason}"
 
 
 def _verdict(found: Judgement) -> str:
@@ -49,10 +53,10 @@ def _verdict(found: Judgement) -> str:
     return f"{found.pass_} was kept {what}: {gained} {on}" + (f" ({tried})" if found.undone else "")
 
 
-def _left(what: str, noun: str, rows: Sequence[_Row]) -> Iterator[str]:
+def _left(what: str, noun: str, rows: Sequence[_Row], told: Set[str]) -> Iterator[str]:
     counts: dict[str, int] = {}
     for row in rows:
-        if row.reason:
+        if row.reason and row.reason not in told:
             counts[row.reason] = counts.get(row.reason, 0) + 1
     for reason, count in counts.items():
         yield f"{what.format(f'{count} {noun}' + 's' * (count > 1))}: {reason}"

@@ -16,7 +16,8 @@ def sample_notes(facts: Facts) -> Iterator[str]:
     seen = facts.get(CalibrationSamples)
     if seen is not None:
         few = f": few, give at least {FEW}, and better hundreds" if seen.count < FEW else ""
-        yield f"ranges and statistics were measured on {seen.count} calibration samples{few}"
+        samples = "sample" if seen.count == 1 else "samples"
+        yield f"ranges and statistics were measured on {seen.count} calibration {samples}{few}"
     share = facts.get(Reestimation, Reestimation()).share
     if share < 1:
         kept = "were kept" if share == 0 else f"were mixed with {100 * share:.0f} % new ones"

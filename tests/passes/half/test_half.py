@@ -1,10 +1,15 @@
 """The float remainder in FP16: one type for each value, a Cast where two meet, and what stays."""
 
+from dataclasses import replace
+
 import numpy as np
 import onnx
 import pytest
+import torch
 from onnx import TensorProto, helper
+from torch import nn
 
+import sparqc
 from sparqc.declared.targets import profile
 from sparqc.errors import SparqcError, UsageError
 from sparqc.ir.levels.execute import open_runner
@@ -528,6 +533,28 @@ def test_a_default_gives_way_where_a_wish_is_refused(way):
     graph, found = half(quantized_model(17, nodes, [], odd), context)
     assert found.refused.startswith("FP16 scales need opset 19")
     assert "f16" not in types(graph).values()
+
+
+@pytest.mark.parametrize(
+    ("passes", "wish", "types"),
+    [
+        ("int8", "", {"f16"}),
+        ("int8", "fp32", {"f32"}),
+        ("int8,-half", "", {"f32"}),  # no pass of the pipeline does it
+        ("float", "", {"f32"}),  # where nothing is quantized, the model's own types stay
+        ("float", "fp16", {"f16"}),
+        ("int8,+export{opset=17}@instead=export", "", {"f32"}),  # has no FP16 scales
+    ],
+)
+def test_a_target_that_prefers_fp16_has_it_beside_int8(monkeypatch, passes, wish, types):
+    preferring = replace(profile("tensorrt-11"), float="fp16")
+    monkeypatch.setattr("sparqc.job.open.profile", lambda name: preferring)
+    module = nn.Sequential(nn.Conv2d(16, 16, 3), nn.Softmax(1), nn.Conv2d(16, 16, 3))
+    made = sparqc.compile(
+        module.eval(), (torch.randn(2, 16, 8, 8),), passes=passes, float=wish,
+        target="tensorrt-11", random_calibration=True,
+    )  # fmt: skip
+    assert {n.output.type.dtype for n in made.graph.nodes if n.op == "nn.softmax"} == types
 
 
 def test_calibration_batches_are_looked_at_for_large_values():

@@ -48,10 +48,21 @@ def test_what_the_judge_said() -> None:
     ]
 
 
+def test_one_reason_is_said_once() -> None:
+    """For all passes that it stands against, and not for each group again."""
+    why = "2 calibration samples are few"
+    facts = Facts(
+        Judgements((FEW, Judgement("e", reason=why))),
+        Equalization((group("v", why), group("w", "other"))),
+    )
+    assert [*judged_notes(facts)] == [f"d, e did nothing: {why}"]
+    assert [*adjusted_notes(facts)] == ["channels of 1 group not equalized: other"]
+
+
 @pytest.mark.parametrize("passes", ["int8-accurate", "int8"])
 def test_a_compile_says_so_where_they_ran(passes) -> None:
     net = nn.Sequential(nn.Conv2d(16, 16, 3), nn.ReLU(), nn.Conv2d(16, 16, 3)).eval()
-    x = torch.randn(16, 16, 8, 8)
+    x = torch.randn(64, 16, 8, 8)
     found = sparqc.compile(net, (x,), passes=passes, calibration=[(x,)])
     notes = " ".join(adjusted_notes(found.context.facts))
     assert ("equalized" in notes) == ("biases" in notes) == (passes == "int8-accurate")

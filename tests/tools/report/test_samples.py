@@ -14,7 +14,7 @@ ON = "ranges and statistics were measured on"
 @pytest.mark.parametrize(("count", "few"), [(1, True), (63, True), (64, False), (384, False)])
 def test_the_number_of_samples_and_whether_it_is_few(count: int, few: bool) -> None:
     (note,) = sample_notes(Facts(CalibrationSamples(count)))
-    assert note.startswith(f"{ON} {count} calibration samples")
+    assert note.startswith(f"{ON} {count} calibration {'sample' if count == 1 else 'samples'}")
     assert (": few" in note) == few
 
 
