@@ -19,6 +19,7 @@ from torch.nn.functional import cross_entropy
 import sparqc
 from sparqc.errors import UsageError
 from tests.networks_of_training import Net, batch, calibration, example, network
+from tests.training.two_processes import prepared
 
 WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True)
 
@@ -40,17 +41,6 @@ def train(module: nn.Module, rank: int, count: int) -> None:
         optimizer.zero_grad()
         cross_entropy(module(images[rank::count]), labels[rank::count]).backward()
         optimizer.step()
-
-
-def prepared(learned: bool) -> sparqc.Prepared:
-    return sparqc.prepare(
-        network(),
-        example(),
-        calibration=calibration,
-        batch_norm="folded",
-        learned_scales=learned,
-        passes="all-sparse",
-    )
 
 
 def sparse() -> Net:
