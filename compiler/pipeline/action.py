@@ -18,7 +18,7 @@ from sparqc.lang.ast import RuleDecl
 from sparqc.match.result import Match
 from sparqc.pipeline.drift import Drift, Word, drift_of, what_to_do
 from sparqc.pipeline.events import Listener, PassEvent, RuleEvent
-from sparqc.pipeline.gate import Gate
+from sparqc.pipeline.gate import BrokenWord, Gate
 from sparqc.pipeline.passbase import Pass
 from sparqc.rewrite.apply import Change
 from sparqc.rewrite.context import Context
@@ -105,14 +105,10 @@ class Action:
         self.applications += 1
         number, size, clock = self.applications, len(graph), _Clock.start()
         outer, self._pass, self._applied = self._pass, pass_.name, []
-        if self.gate is not None:
-            self.gate.before(pass_, graph, context)
         try:
-            after, changes = pass_.transform(graph, context)
+            after, changes = self._held(pass_, graph, context)
         finally:
             self._pass = outer
-        if self.gate is not None:
-            self.gate.after(pass_, graph, after, changes, context, self._applied)
         self.counts[pass_.name] += 1
         drift = self._drift(before, after, context) if self.check != "off" else None
         self._tell_pass(pass_, graph, after, number, changes, clock, drift, "", size)
@@ -120,6 +116,21 @@ class Action:
             self.drift.append((pass_.name, drift))
             self._insist(drift, pass_.preserves, f"the pass {pass_.name}", pass_.name, None)
         return after, changes
+
+    def _held(self, pass_: Pass, graph: Graph, context: Context) -> tuple[Graph, int]:
+        """Run a pass and hold it to its word, again without what departs where it can."""
+        if self.gate is None:
+            return pass_.transform(graph, context)
+        while True:
+            self.gate.before(pass_, graph, context)
+            after, changes = pass_.transform(graph, context)
+            try:
+                self.gate.after(pass_, graph, after, changes, context, self._applied)
+            except BrokenWord as broken:
+                if after is graph or not pass_.spares(broken.departures, context):
+                    raise
+            else:
+                return after, changes
 
     def _tell_pass(
         self,

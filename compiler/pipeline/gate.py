@@ -47,6 +47,15 @@ CLOSE_OUTPUTS = 1e-3
 SIDE = 64
 
 
+class BrokenWord(SparqcError):
+    """A pass changed numbers that it promised to keep."""
+
+    def __init__(self, message: str, hint: str, departures: Sequence[Departure]) -> None:
+        super().__init__(message, hint=hint)
+        #: The operators that give other numbers, in order.
+        self.departures = departures
+
+
 @dataclass(frozen=True)
 class Loss:
     """The outputs behind one pass that may change numbers."""
@@ -162,7 +171,7 @@ class Gate:
         context: Context,
         rules: Sequence[RuleEvent],
     ) -> None:
-        """Hold a pass that has run to its word; SparqcError with what it broke.
+        """Hold a pass that has run to its word; BrokenWord with what departs.
 
         `before` is the graph that it was given, `graph` the one that it gave; where it changed it
         in place they are the same.  `rules` are the applications among its changes.
@@ -198,7 +207,11 @@ class Gate:
             else:
                 before.kept = None  # a runner with weights of its own, and nobody runs that again
                 became = dict(replaced)
-                reference, departures = after_export(graph, known, became, sample, table)
+                if graph.level == before.level:  # a copy, in which values have their names
+                    became = {v: graph.value(v.name) for v in known.arrays if v.name in graph}
+                reference, departures = after_export(
+                    graph, known, became, sample, table, excuses=not pass_.coarsens
+                )
         except SparqcError as error:  # the parts that changed do not run on the sample
             self._known, self.silent = None, f"behind {pass_.name}: {error.message}"
             return
@@ -333,7 +346,7 @@ def _broken(
     departures: Sequence[Departure],
     rules: Sequence[RuleEvent],
     table: OperatorTable,
-) -> SparqcError:
+) -> BrokenWord:
     first = departures[0]
     names = {v.name for v in first.node.outputs}
     rule = next((e for e in reversed(rules) if names.intersection(e.after)), None)
@@ -342,9 +355,10 @@ def _broken(
     if len(departures) > NAMED:
         more.append(f"and {len(departures) - NAMED} more")
     lines = "".join(f"\n  then {text}" for text in more)
-    return SparqcError(
+    return BrokenWord(
         f"the pass {pass_.name} promises {pass_.preserves} results, but {first}{by}{lines}",
-        hint=_advice(pass_, first, rule.rule if rule else pass_.name, table),
+        _advice(pass_, first, rule.rule if rule else pass_.name, table),
+        departures,
     )
 
 

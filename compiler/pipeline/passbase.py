@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from sparqc.ir.graph import Graph, Level
 from sparqc.rewrite.context import Context
+from sparqc.validation.departure import Departure
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,9 @@ class Pass:
     keeps: ClassVar[Literal["values", "outputs"]] = "values"
     #: Whether it puts quantizers into the graph, whose rounding is no breach of its word.
     places_quantizers: ClassVar[bool] = False
+    #: Whether it gives operators a type of fewer bits, and can spare those that need more: numbers
+    #: that cancel are then no excuse.
+    coarsens: ClassVar[bool] = False
     #: Whether it compares with `Context.reference`, the graph before any pass.
     needs_reference: ClassVar[bool] = False
     #: Whether what it repairs, a training repairs too: `sparsify` leaves it out where there is no
@@ -50,6 +54,11 @@ class Pass:
     def transform(self, graph: Graph, context: Context) -> tuple[Graph, int]:
         """The graph after the pass (the same object unless the level changes) and the changes."""
         return graph, self.run(graph, context)
+
+    def spares(self, departures: Sequence[Departure], context: Context) -> bool:
+        """Whether a pass that gave another graph can do without the operators that depart: it notes
+        them in the context, and runs once more on the graph that it was given."""
+        return False
 
     @classmethod
     def help(cls) -> str:

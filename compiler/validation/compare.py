@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from sparqc.ir.constants import constant_value
 from sparqc.ir.cut_out import cut_out, read_for
 from sparqc.ir.graph import Array, Graph, Node, TensorType, Value
@@ -21,10 +23,13 @@ from sparqc.ir.quantizers import DEQUANTIZE, QUANTIZERS
 from sparqc.ir.vocabulary.table import OperatorTable
 from sparqc.validation.departure import (
     CLOSE,
+    CLOSE_HALF,
+    LARGEST_HALF,
     Departure,
     gap,
     largest_difference,
     largest_of,
+    saturated,
     shake,
 )
 from sparqc.validation.reference import Reference, is_tensor, signatures, tensors, unchanged
@@ -92,14 +97,21 @@ def after_export(
     became: Mapping[Value, Value],
     sample: Sequence[Array],
     table: OperatorTable,
+    *,
+    excuses: bool = True,
 ) -> tuple[Reference, list[Departure]]:
-    """The same behind a pass that gave a graph of another level.
+    """The same behind a pass that gave another graph.
 
-    `became` has for old values those of the new graph that they became.
+    `became` has for old values those of the new graph that they became.  Without `excuses`
+    operators depart too whose numbers cancel, so that nothing but rounding is left.
     """
     known = {new: before.arrays[old] for old, new in became.items() if old in before.arrays}
-    reference, departures = _compare(graph, before, known, set(), sample, table)
-    makers = {new.producer: old.producer for old, new in became.items()}
+    reference, departures = _compare(graph, before, known, set(), sample, table, excuses)
+    makers = {
+        new.producer: old.producer
+        for old, new in became.items()
+        if old.producer is not None and old.producer.graph.level != graph.level
+    }
     return reference, [replace(d, was=makers.get(d.node)) for d in departures]
 
 
@@ -110,6 +122,7 @@ def _compare(
     same: set[Node],
     sample: Sequence[Array],
     table: OperatorTable,
+    excuses: bool = True,
 ) -> tuple[Reference, list[Departure]]:
     known |= dict(zip(graph.inputs, sample, strict=True))
     for value, array in zip(graph.outputs, before.outputs, strict=True):
@@ -120,10 +133,10 @@ def _compare(
     changed = [n for n in graph.nodes if n not in same and not looked_at.isdisjoint(n.outputs)]
     computed = _computed(graph, [v for n in changed for v in n.outputs], known, table)
     departures, compared = [], 0
-    has_half = any(map(_is_half, graph.nodes))  # scales may have been rounded on their way
+    halves = _halves(graph, known)
     for node in changed:
         rounds = node.op in QUANTIZERS
-        half = has_half if rounds else _is_half(node)
+        half = bool(halves) if rounds else node in halves  # scales may have been rounded elsewhere
         gaps = [
             gap(known[v], computed[v], rounds=rounds, half=half)
             for v in node.outputs
@@ -132,7 +145,14 @@ def _compare(
         compared += bool(gaps)
         if any(gaps):
             departures.append(Departure(node, max(gaps)))
-    departures = [d for d in departures if not _is_rounding(d.node, graph, known, computed, table)]
+    departures = [
+        d
+        for d in departures
+        if not excuses
+        or not _is_rounding(
+            d.node, graph, known, computed, table, CLOSE_HALF if d.node in halves else CLOSE
+        )
+    ]
     arrays = {v: a for v, a in {**computed, **known}.items() if v.is_input or v in looked_at}
     return Reference(arrays, before.outputs, signatures(graph, arrays), compared), departures
 
@@ -143,15 +163,17 @@ def _is_rounding(
     known: Mapping[Value, Array],
     computed: Mapping[Value, Array],
     table: OperatorTable,
+    close: float,
 ) -> bool:
     """Whether an operator departs by no more than it does by itself where what it reads is rounded
-    in another way: a sum of numbers that cancel keeps nothing but their rounding."""
+    in another way: a sum of numbers that cancel keeps nothing but their rounding.  Numbers as large
+    as what it reads may be off by `close`."""
     gives = [v for v in node.outputs if v in known and v in computed]
     reads = [*read_for(gives, known.keys())]
     floats = [v for v in reads if known[v].dtype.kind == "f"]
     largest = max((largest_of(known[v]) for v in floats), default=0.0)
     off = [largest_difference(known[v], computed[v]) for v in gives]
-    if max(off) > CLOSE * largest:
+    if max(off) > close * largest:
         return False
     noise = [0.0] * len(gives)
     for seed in range(SHAKES):
@@ -164,8 +186,14 @@ def _is_rounding(
     return all(o <= n for o, n in zip(off, noise, strict=True))
 
 
-def _is_half(node: Node) -> bool:
-    return any(v.type.dtype in ("f16", "bf16") for v in (*node.inputs, *node.outputs))
+def _halves(graph: Graph, known: Mapping[Value, Array]) -> set[Node]:
+    """The operators that compute in FP16 or BF16, or from what did so and is computed with them."""
+    found: set[Node] = set()
+    for node in graph.nodes:
+        half = any(v.type.dtype in ("f16", "bf16") for v in (*node.inputs, *node.outputs))
+        if half or any(v.producer in found for v in node.inputs if v not in known):
+            found.add(node)
+    return found
 
 
 def _as_type(array: Array, value: Value) -> Array | None:
@@ -176,7 +204,9 @@ def _as_type(array: Array, value: Value) -> Array | None:
     wanted = numpy_dtype(value.type.dtype)
     if wanted is None or wanted == array.dtype:
         return array
-    return array.astype(wanted) if {wanted.kind, array.dtype.kind} <= {"f", "V"} else None
+    if not {wanted.kind, array.dtype.kind} <= {"f", "V"}:
+        return None
+    return (saturated(array, LARGEST_HALF) if wanted == np.float16 else array).astype(wanted)
 
 
 def _computed(

@@ -24,6 +24,9 @@ SMALLEST = 5e-7
 SHAKEN = 8
 #: What FP16 and BF16 may be off by, relative as `CLOSE`.
 CLOSE_HALF = 2e-2
+#: The largest FP16 number.  What is more than half of it stands for "as much as there is" (the masks
+#: of attention, the last of the float32), whatever number that is.
+LARGEST_HALF = float(np.finfo(np.float16).max)
 #: One code, relative to the largest magnitude of what a quantizer gives: at least half of the codes
 #: of one sign are used.
 CODE = 1 / 64
@@ -65,6 +68,8 @@ def gap(expected: Array, actual: Array, *, rounds: bool = False, half: bool = Fa
         return math.inf
     if not expected.size:
         return 0.0
+    if np.float16 in (expected.dtype, actual.dtype):
+        expected, actual = (saturated(x, LARGEST_HALF / 2) for x in (expected, actual))
     worst, largest = _worst(expected, actual), largest_of(_wide(expected))
     if worst <= SMALLEST:
         return 0.0
@@ -119,6 +124,11 @@ def are_finite(arrays: Iterable[Array]) -> bool:
 def largest_of(array: Array) -> float:
     """The largest magnitude of what is finite."""
     return float(np.max(np.abs(array), where=np.isfinite(array), initial=0.0))
+
+
+def saturated(array: Array, limit: float) -> Array:
+    """Floats whose finite numbers are no larger than a limit."""
+    return np.where(np.isinf(array), array, np.clip(array, -limit, limit))
 
 
 def _wide(array: Array) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,11 +15,13 @@ from sparqc.match.cover import cover
 from sparqc.match.match import Matcher
 from sparqc.passes.half.casts import Typing, Writer
 from sparqc.passes.half.kept import Kept, fits
+from sparqc.passes.half.rough import TooRough, note_rough
 from sparqc.passes.half.types import FULL, HALF, Signature, signature_of
 from sparqc.passes.place.half_scales import raise_opset_for_scales
 from sparqc.pipeline.passbase import Pass
 from sparqc.pipeline.registry import register
 from sparqc.rewrite.context import Context
+from sparqc.validation.departure import Departure
 
 #: The operators of one kernel, which have one type.
 Unit = tuple[Node, ...]
@@ -58,22 +60,35 @@ class Half(Pass):
     has the type of its float side, so no Cast stands between it and its operator.  In FP32 stay
     what a `precision` of the pattern files keeps, what exceeds `largest` on the example
     inputs and on samples of the first calibration batches, what FP16 cannot hold (constants,
-    scales, integers), what has no FP16 form, and what `keep` selects, as `--exclude` does.  The
-    kernels around them follow where that saves Casts.
+    scales, integers), what it computes too roughly on a sample, what has no FP16 form, and what
+    `keep` selects, as `--exclude` does.  The kernels around them follow where that saves Casts.
     """
 
     name = "half"
     level = "onnx"
     preserves = "close"
-    keeps = "outputs"  # a mask of the least float32 becomes that of FP16, as softmax allows
+    coarsens = True
     carries_out = ("float",)
     keep: tuple[str, ...] = ()
     largest: float = 16384.0
 
+    def transform(self, graph: Graph, context: Context) -> tuple[Graph, int]:
+        """A graph that is converted, and the number of operators that are FP16 in it."""
+        if context.precision == "fp32":
+            return graph, 0
+        if refused := context.facts.get(TooRough, TooRough()).refused:
+            context.facts.put(HalfConversion(refused=refused))
+            return graph, 0
+        copy = graph.clone()
+        changes = self.run(copy, context)
+        return (copy, changes) if changes else (graph, 0)
+
+    def spares(self, departures: Sequence[Departure], context: Context) -> bool:
+        """Keep in FP32 what FP16 computes too roughly."""
+        return note_rough(departures, context)
+
     def run(self, graph: Graph, context: Context) -> int:
         """Convert; returns the number of operators that are FP16 now."""
-        if context.precision == "fp32":
-            return 0
         try:
             _prepare_scales(graph, context)
         except SparqcError as error:

@@ -18,6 +18,7 @@ from sparqc.ir.weighted import weight_spec
 from sparqc.lang.ast import PrecisionDecl, PrecisionRole
 from sparqc.match.match import Index, Match, Matcher
 from sparqc.numerics.finite import largest_magnitude
+from sparqc.passes.half.rough import TooRough, around_quantizer
 from sparqc.passes.half.types import FULL, Signature, as_half
 from sparqc.passes.on_data.observe import Observer
 from sparqc.passes.select import select
@@ -64,7 +65,7 @@ class Kept:
     def _sources(self) -> tuple[Callable[[], Reasons], ...]:
         return (
             self._by_wish, self._by_pattern, self._by_constant, self._by_range, self._by_scale,
-            self._by_integers, self._by_schema,
+            self._by_integers, self._by_roughness, self._by_schema,
         )  # fmt: skip
 
     def _by_wish(self) -> Reasons:
@@ -199,9 +200,16 @@ class Kept:
                 continue
             least = float(np.min(scale.data))
             reason = f"a scale of {name_of(node)} is {least:.3g}, which FP16 does not hold"
-            source = cast(Value, node.operands["x"])
-            around = [source.producer] if node.op == "q.quantize" else node.output.readers
-            yield from ((n, reason) for n in around if n is not None)
+            yield from ((n, reason) for n in around_quantizer(node))
+
+    # -- what was seen in FP16 ---------------------------------------------------------------------
+
+    def _by_roughness(self) -> Reasons:
+        """What gave other numbers in FP16 than rounding explains, when that was tried."""
+        rough = self.context.facts.get(TooRough, TooRough()).operators
+        for node in self.graph.nodes:
+            if reason := rough.get(node.output.name):
+                yield node, reason
 
     # -- integers ----------------------------------------------------------------------------------
 
