@@ -24,8 +24,8 @@ SMALLEST = 5e-7
 SHAKEN = 8
 #: What FP16 and BF16 may be off by, relative as `CLOSE`.
 CLOSE_HALF = 2e-2
-#: The largest FP16 number.  What is more than half of it stands for "as much as there is" (the masks
-#: of attention, the last of the float32), whatever number that is.
+#: The largest FP16 number.  What is more than half of it stands for "as much as there is", whatever
+#: number that is: masks of attention are the largest float32.
 LARGEST_HALF = float(np.finfo(np.float16).max)
 #: One code, relative to the largest magnitude of what a quantizer gives: at least half of the codes
 #: of one sign are used.

@@ -37,7 +37,9 @@ def note_rough(departures: Sequence[Departure], context: Context) -> bool:
         for node in _operators_of(departure.node):
             if node.output.name not in known.operators:
                 off = departure.relative
-                by = f"by {off:.2g} of its largest magnitude" if math.isfinite(off) else "altogether"
+                by = (
+                    f"by {off:.2g} of its largest magnitude" if math.isfinite(off) else "altogether"
+                )
                 found[node.output.name] = f"it was off {by} in FP16 on a sample"
             else:
                 reason = f"in FP16 what it gives cancels in {name_of(node)}"
@@ -70,5 +72,6 @@ def _sources(node: Node) -> list[Node]:
             continue
         if source.op == "nn.cast":
             pending += [v.producer for v in source.inputs]
-        found += _operators_of(source)
+        else:
+            found += _operators_of(source)
     return found

@@ -75,6 +75,15 @@ class _Written:
         """Each FP32 result with the name of its type in the schema."""
         yield from _typed(self.node.outputs, self.schema.outputs)
 
+    @property
+    def gives_what_it_reads(self) -> bool:
+        """Whether its result has the type of its operand, for want of an attribute that names it,
+        though the schema has a variable for each (EyeLike, RandomNormalLike, Bernoulli)."""
+        named = self.schema.attributes.get("dtype")
+        if named is None or named.default_value.type or not self.schema.inputs:
+            return False
+        return "dtype" not in self.node.attributes
+
     def takes_half(self, type_name: str) -> bool:
         """Whether values of a type of the schema may be FP16."""
         constraints = {c.type_param_str: c.allowed_type_strs for c in self.schema.type_constraints}
@@ -87,6 +96,8 @@ class _Written:
         Attention) does not say so: a target computes with numbers of one type.
         """
         names = [p.type_str for p in (*self.schema.inputs, *self.schema.outputs)]
+        if self.gives_what_it_reads:
+            return False
         if self.schema.name not in _CASTS and any(
             _follows(self, p.type_str) for p in self.schema.outputs
         ):
@@ -163,7 +174,8 @@ def _follows(written: _Written, type_name: str) -> bool:
     if not written.takes_half(type_name):
         return False
     shared = any(p.type_str == type_name for p in written.schema.inputs)
-    return shared or written.schema.name in _TYPED_BY_ATTRIBUTE
+    named = written.schema.name in _TYPED_BY_ATTRIBUTE
+    return shared or named or written.gives_what_it_reads
 
 
 def as_half(array: Array) -> Array:

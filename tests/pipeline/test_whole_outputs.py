@@ -13,7 +13,6 @@ import sparqc
 from sparqc.errors import SparqcError
 from sparqc.job import run as jobs
 from sparqc.job.verify import difference
-from sparqc.passes.half.casts import Writer
 from sparqc.pipeline.drift import measure
 from sparqc.tools import cli
 from sparqc.tools.report.quality import grade_of
@@ -89,33 +88,6 @@ def test_a_fault_of_a_network_that_amplifies_little_is_found_beyond_that(monkeyp
     damaged(monkeypatch, 1.02)
     with pytest.raises(SparqcError, match="rounding explains"):
         compiled(model)
-
-
-# -- half precision ------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("passes", ["float", "int8"])
-@pytest.mark.parametrize("road", ["FX", "ONNX"])
-@pytest.mark.parametrize("layers", [CALM, CHAOTIC], ids=["calm", "chaotic"])
-def test_half_keeps_its_word_on_codes_too(passes, road, layers):
-    done = compiled(steep(*layers, road), passes, float="fp16")
-    assert done.losses[-1].pass_ == "half"
-
-
-@pytest.mark.parametrize("passes", ["float", "int8"])
-@pytest.mark.parametrize("road", ["FX", "ONNX"])
-def test_a_wrong_constant_of_half_is_found(monkeypatch, passes, road):
-    write = Writer.write
-
-    def wrong(writer):
-        write(writer)
-        for constant in writer.graph.constants:
-            if constant.type.dtype == "f16" and constant.data.size > 1:
-                constant.data = constant.data * np.float16(1.2)
-
-    monkeypatch.setattr(Writer, "write", wrong)
-    with pytest.raises(SparqcError, match="the pass half promises close results, but the output"):
-        compiled(steep(*CALM, road), passes, float="fp16")
 
 
 def test_a_network_that_mixes_its_samples_is_measured_on_equal_batches():

@@ -502,8 +502,12 @@ def quantized_model(opset, extra=(), constants=(), outputs=()):
 
 
 def test_an_older_opset_is_raised_to_one_with_scales_in_fp16():
-    graph, _ = half(quantized_model(13))
+    weight = helper.make_tensor("w", TensorProto.FLOAT, (4, 4), np.eye(4).ravel())
+    product = helper.make_node("MatMul", ["d", "w"], ["p"])
+    graph, _ = half(quantized_model(13, [product], [weight], [info("p")]))
     assert write_onnx(graph, TABLE).opset_import[0].version == 20
+    graph, _ = half(quantized_model(13))  # where nothing would be FP16, nothing is changed
+    assert write_onnx(graph, TABLE).opset_import[0].version == 13
 
 
 def test_an_operator_that_has_changed_since_forbids_that():
