@@ -36,11 +36,7 @@ def note_rough(departures: Sequence[Departure], context: Context) -> bool:
     for departure in departures:
         for node in _operators_of(departure.node):
             if node.output.name not in known.operators:
-                off = departure.relative
-                by = (
-                    f"by {off:.2g} of its largest magnitude" if math.isfinite(off) else "altogether"
-                )
-                found[node.output.name] = f"it was off {by} in FP16 on a sample"
+                found[node.output.name] = f"it was off {_by(departure)} in FP16 on a sample"
             else:
                 reason = f"in FP16 what it gives cancels in {name_of(node)}"
                 found |= {n.output.name: reason for n in _sources(node)}
@@ -48,6 +44,11 @@ def note_rough(departures: Sequence[Departure], context: Context) -> bool:
     refused = "" if new or context.precision_asked else f"in FP16 {departures[0]}"
     context.facts.put(TooRough({**known.operators, **new}, refused))
     return bool(new or refused) and not known.refused
+
+
+def _by(departure: Departure) -> str:
+    off = departure.relative
+    return f"by {off:.2g} of its largest magnitude" if math.isfinite(off) else "altogether"
 
 
 def around_quantizer(node: Node) -> list[Node]:

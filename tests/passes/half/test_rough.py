@@ -116,7 +116,7 @@ def test_where_nothing_helps_a_default_gives_way_and_a_wish_is_an_error(monkeypa
         def forward(self, x):
             return torch.tanh(x * torch.sigmoid(x)) @ torch.eye(16)
 
-    with pytest.raises(SparqcError, match="the pass half promises close results, but nn.mul"):
+    with pytest.raises(SparqcError, match=r"the pass half promises close results, but nn\.mul"):
         compiled(Product())
     done = sparqc.compile(Product(), (ROWS,), passes="int8", random_calibration=True)
     assert done.context.facts.get(HalfConversion).refused.startswith("in FP16 nn.mul")
