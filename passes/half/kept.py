@@ -18,6 +18,7 @@ from sparqc.ir.weighted import weight_spec
 from sparqc.lang.ast import PrecisionDecl, PrecisionRole
 from sparqc.match.match import Index, Match, Matcher
 from sparqc.numerics.finite import largest_magnitude
+from sparqc.passes.half.magnitudes import Magnitudes
 from sparqc.passes.half.rough import TooRough, around_quantizer
 from sparqc.passes.half.types import FULL, Signature, as_half
 from sparqc.passes.on_data.observe import Observer
@@ -100,8 +101,11 @@ class Kept:
                 yield from ((n, reason) for n in _around(value))
 
     def _observed(self) -> dict[Value, float]:
-        """max|x| of every computed FP32 value on the example inputs; nothing without these."""
-        values = [v for n in self.graph.nodes for v in n.outputs if v.type.dtype == FULL]
+        """max|x| of the computed FP32 values that nothing bounds, on the example inputs; nothing
+        without these."""
+        made = [v for n in self.graph.nodes for v in n.outputs if v.type.dtype == FULL]
+        bounds = Magnitudes(self.graph, self.context.table) if made else None
+        values = [v for v in made if bounds and bounds.of(v) > self.largest]
         found = {v: 0.0 for v in values}
 
         def show(value: Value, array: Array) -> None:
