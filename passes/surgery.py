@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-import numpy as np
-
 from sparqc.ir.constants import constant_value
 from sparqc.ir.graph import Graph, Node, Value
 from sparqc.ir.quantizers import DEQUANTIZE, QUANTIZE
@@ -14,6 +12,7 @@ from sparqc.numerics.int8_codes import quantize_codes
 from sparqc.pipeline.passbase import Pass
 from sparqc.pipeline.registry import register
 from sparqc.rewrite.context import Context
+from sparqc.rewrite.worklist import rewrite
 
 #: Codes that no kernel takes.
 WIDE = ("i16", "i32")
@@ -25,9 +24,9 @@ class Surgery(Pass):
     """Give every quantized weight and every INT8 reader what the target's parser asks for.
 
     Weights are stored as the target profile wants them: as INT8 codes behind a DequantizeLinear, or
-    as floats behind a Q/DQ pair.  Every quantized reader gets an initializer and a DequantizeLinear
-    of its own, since a shared one cannot be fused into two kernels.  Constants in wider codes, as
-    other tools make them of a bias, become floats.
+    as floats behind a Q/DQ pair.  Then the exact cures of the target's checks are carried out: each
+    quantized reader gets an initializer and a DequantizeLinear of its own, say.  Constants in wider
+    codes, as other tools make them of a bias, become floats.
     """
 
     name = "surgery"
@@ -35,7 +34,7 @@ class Surgery(Pass):
     preserves = "exact"
 
     def run(self, graph: Graph, context: Context) -> int:
-        """Store the weights, then give each reader its own; returns the number of changes."""
+        """Store the weights, then cure what is left; returns the number of changes."""
         changes = sum(_store_wide(graph, node, context) for node in list(_of(graph, DEQUANTIZE)))
         if context.target.weight_form == "int8-dq":
             quantizers = list(_of(graph, QUANTIZE))
@@ -43,11 +42,10 @@ class Surgery(Pass):
         else:
             dequantizers = list(_of(graph, DEQUANTIZE))
             changes += sum(_store_floats(graph, node, context) for node in dequantizers)
-        changes += sum(_unshare(graph, node) for node in list(graph.nodes))
-        if context.target.weight_form == "float-q-dq":
-            changes += sum(_unshare_floats(graph, node) for node in list(_of(graph, QUANTIZE)))
-        changes += graph.drop_dead()
-        return changes
+        checks = context.rules.checks(graph.level, context.target.name)
+        cures = [check.repair for check in checks if check.repair is not None]
+        exact = [cure for cure in cures if cure.preserves == "exact"]
+        return changes + rewrite(graph, exact, context) + graph.drop_dead()
 
 
 def _of(graph: Graph, op: str) -> Iterator[Node]:
@@ -109,49 +107,3 @@ def _store_codes(graph: Graph, node: Node, context: Context) -> int:
     graph.replace(node.output, stored)
     graph.erase(node)
     return 1
-
-
-def _unshare(graph: Graph, node: Node) -> int:
-    """Give each reader of a DequantizeLinear its own, and each weight's its own initializer."""
-    if node.op != DEQUANTIZE:
-        return 0
-    value, codes = node.output, node.operands["x"]
-    readers = [(reader, slot) for reader in value.readers for slot in reader.slots_of(value)]
-    # A graph output counts as a reader, and keeps the first one.
-    others = readers if value.is_output else readers[1:]
-    for reader, slot in others:
-        graph.redirect(reader, slot, value, _copy(graph, node, reader).output)
-    assert isinstance(codes, Value)
-    if codes.data is not None:
-        for other in codes.readers[1:]:
-            graph.set_operand(other, "x", graph.constant(np.array(codes.data), codes.name))
-    return len(others)
-
-
-def _unshare_floats(graph: Graph, node: Node) -> int:
-    """Give each DequantizeLinear of a stored float weight a QuantizeLinear and an initializer.
-
-    Whatever else reads the weight, an embedding say, keeps the float copy.
-    """
-    weight, readers = node.operands["x"], node.output.readers
-    if not isinstance(weight, Value) or weight.data is None:
-        return 0
-    for reader in readers[1:]:
-        graph.set_operand(reader, "x", _copy(graph, node, reader).output)
-    quantizers = [reader for reader in weight.readers if reader.op == QUANTIZE]
-    others = quantizers[len(quantizers) == len(weight.readers) :]
-    for other in others:
-        graph.set_operand(other, "x", graph.constant(np.array(weight.data), weight.name))
-    return len(others)
-
-
-def _copy(graph: Graph, node: Node, reader: Node) -> Node:
-    return graph.create(
-        node.op,
-        dict(node.operands),
-        node.attributes,
-        types=[node.output.type],
-        names=[node.output.name],
-        before=reader,
-        origin=node.origin,
-    )

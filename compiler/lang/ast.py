@@ -260,11 +260,13 @@ class BuildCall:
 class RewriteStatement:
     """`w2, b2 = @f(w, b)` / `y = op(...) like c` / `y = x`.
 
-    A target that the match bound is replaced in the graph; another is a new local name.
+    A target that the match bound is replaced in the graph; another is a new local name.  With
+    `y = op(...) for each reader`, each operator that reads `y` reads one of its own.
     """
 
     targets: tuple[str, ...]
     expr: BuildCall | Expr
+    each: bool = False
     span: Span | None = _span()
 
 

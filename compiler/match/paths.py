@@ -9,6 +9,8 @@ from sparqc.ir.graph import Graph, Node, Value
 from sparqc.lang.ast import ANY_OPERATOR, Path
 
 _Known = dict[Value, bool]
+#: What a path looks for, and how; not where it begins.
+_Way = tuple[tuple[str, ...], tuple[str, ...], bool]
 
 
 class Paths:
@@ -26,11 +28,11 @@ class Paths:
         family_reads: Callable[[Node, str], Collection[Value] | None],
     ) -> None:
         self._is_constant, self._is, self._reads = is_constant, is_of_family, family_reads
-        self._known: WeakKeyDictionary[Graph, tuple[int, dict[Path, _Known]]] = WeakKeyDictionary()
+        self._known: WeakKeyDictionary[Graph, tuple[int, dict[_Way, _Known]]] = WeakKeyDictionary()
 
     def lead(self, value: Value, graph: Graph, path: Path) -> bool:
         """Whether the path leads from the value, which is one of the graph."""
-        known = self._at(graph).setdefault(path, {})
+        known = self._at(graph).setdefault((path.kinds, path.through, path.comes_from), {})
         stack = [value]
         while stack:
             top = stack[-1]
@@ -47,7 +49,7 @@ class Paths:
                 known[top] = False
         return known[value]
 
-    def _at(self, graph: Graph) -> dict[Path, _Known]:
+    def _at(self, graph: Graph) -> dict[_Way, _Known]:
         version, known = self._known.get(graph, (-1, {}))
         if version != graph.version:
             known = {}

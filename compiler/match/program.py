@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from sparqc.errors import PatternError
 from sparqc.ir.constants import is_constant
 from sparqc.ir.graph import Node, Value
+from sparqc.ir.vocabulary.table import OperatorTable
 from sparqc.lang.ast import AttributePattern, Bind
 from sparqc.match import reasons
 from sparqc.match.constraints import filled_with, match_dims
@@ -33,6 +34,7 @@ _Meet = Callable[[Search, "Value | None"], None]
 _Attempt = Callable[[Search, Value], None]
 #: Tries operands, one order of them, of a call that these operators are.
 _Place = Callable[[Search, Value, "tuple[Node, ...]", "tuple[Value | None, ...]"], None]
+_Glance = Callable[[Node, OperatorTable], bool]
 _Test = Callable[[Search, "Value | None"], bool]
 
 
@@ -98,7 +100,7 @@ class Program:
     def _call(self, goal: CallGoal, frame: Frame, then: _Then, index: int = 0) -> _Attempt:
         """Meets a call by the value that is its output number `index`."""
         place = self._place(goal, frame, then)
-        operator = _operator(goal, frame, place, index)
+        operator = _operator(goal, frame, place, index, None if self._listening else _glance(goal))
         spelled = [(p.root.roots, self._spelling(goal, frame, p, place)) for p in goal.spellings]
         always = [self._stand_in(goal, frame, then)] if goal.call.maybe else []
 
@@ -236,7 +238,50 @@ def _refusal(goal: CallGoal) -> _Attempt:
     return lambda search, value: search.miss(span, reasons.not_from, value, wanted)
 
 
-def _operator(goal: CallGoal, frame: Frame, place: _Place, index: int) -> _Attempt:
+def _glance(goal: CallGoal) -> _Glance:
+    """Whether a call may be met by an operator, as far as its operands tell at once: nothing is
+    bound, nor is a reason given.  Of operands that commute nothing is told."""
+    looks = [(i, look) for i, o in enumerate(goal.operands) if (look := _look(o)) is not None]
+    ordered = goal.call.ordered
+
+    def glance(node: Node, table: OperatorTable) -> bool:
+        row = table.get(node.op)
+        if row is not None and row.commutes and not ordered:
+            return True
+        operands = operands_of(node)
+        count = len(operands)
+        return all(look(operands[i] if i < count else None, table) for i, look in looks)
+
+    return glance
+
+
+def _look(goal: Goal) -> Callable[[Value | None, OperatorTable], bool] | None:
+    """What `_glance` asks of one operand; None where it may be anything."""
+    if isinstance(goal, NumberGoal):
+        return lambda value, table: value is not None
+    call = goal.statement if isinstance(goal, BindGoal) else goal
+    if call is not None:
+        optional, roots = isinstance(goal, BindGoal) and goal.bind.optional, call.roots
+        return lambda value, table: (
+            optional
+            if value is None
+            else roots.admit(None if value.producer is None else value.producer.op)
+        )
+    assert isinstance(goal, BindGoal)
+    wanted, optional = goal.bind.constraint, goal.bind.optional
+    dtypes, const = (wanted.dtypes, wanted.const) if wanted is not None else ((), False)
+    if optional and not dtypes and not const:
+        return None
+    return lambda value, table: (
+        optional
+        if value is None
+        else (not dtypes or value.type.dtype in dtypes) and (not const or is_constant(value, table))
+    )
+
+
+def _operator(
+    goal: CallGoal, frame: Frame, place: _Place, index: int, glance: _Glance | None
+) -> _Attempt:
     """Meets a call by an operator that it names."""
     call, slots = goal.call, [frame.slot(name) for name in goal.targets]
     attributes = [_attribute(a, frame) for a in call.attributes]
@@ -244,6 +289,8 @@ def _operator(goal: CallGoal, frame: Frame, place: _Place, index: int) -> _Attem
     def operator(search: Search, value: Value) -> None:
         node = value.producer
         if node is None or value.index != index:
+            return
+        if glance is not None and not glance(node, search.table):
             return
         if len(slots) > 1 and len(slots) != len(node.outputs):
             return search.miss(call.span, reasons.outputs, node, len(slots))

@@ -118,6 +118,10 @@ def _commit(builder: NodeBuilder, pairs: Sequence[tuple[Value, Value]]) -> Chang
     frontier = dict.fromkeys(v for node in match.nodes for v in node.inputs)
     unordered = any(_may_stand_late(builder, *pair) for pair in pairs)
     kept = [(n, slot, op) for n in builder.created for slot, op in n.operands.items()]
+    for reader, old, new in builder.own:
+        _take_over(builder, old, new)
+        for slot in reader.slots_of(old):
+            graph.redirect(reader, slot, old, new)
     for old, new in pairs:
         _take_over(builder, old, new)
         _replace(builder, old, new)
@@ -130,10 +134,11 @@ def _commit(builder: NodeBuilder, pairs: Sequence[tuple[Value, Value]]) -> Chang
     if unordered:
         graph.sort()
     _name(graph, builder)
-    touched = [*(new for _, new in pairs), *(v for v in frontier if is_alive(graph, v))]
+    put_in = [*(new for _, new in pairs), *(new for _, _, new in builder.own)]
+    touched = [*put_in, *(v for v in frontier if is_alive(graph, v))]
     created = tuple(n for n in builder.created if is_alive(graph, n.output))
     _keep_layers(builder, created)
-    after = [*(new for _, new in pairs), *(v for node in created for v in node.outputs)]
+    after = [*put_in, *(v for node in created for v in node.outputs)]
     names = tuple(dict.fromkeys(v.name for v in after))
     return Change(builder.rule, before, names, created, tuple(dict.fromkeys(touched)))
 

@@ -38,7 +38,11 @@ class NodeBuilder:
         self.created: list[Node] = []
         #: The names that new values should have, best first, once the old values are gone.
         self.preferred_names: dict[Value, tuple[str, ...]] = {}
+        #: What other readers than the first, or than the graph outputs, read in place of a value.
+        self.own: list[tuple[Node, Value, Value]] = []
         self._constants: list[Value] = []
+        #: New nodes stand in front of it.
+        self._anchor = match.root
 
     def run(self) -> None:
         """Carry out the statements in order; PatternError or SparqcError where one fails."""
@@ -71,6 +75,9 @@ class NodeBuilder:
 
     def _statement(self, statement: RewriteStatement) -> None:
         targets = statement.targets
+        if statement.each:
+            self._for_each_reader(statement)
+            return
         if isinstance(statement.expr, BuildCall):
             results: Sequence[Any] = self._build(statement.expr, targets)
         else:
@@ -79,6 +86,24 @@ class NodeBuilder:
         if len(results) < len(targets):
             raise self._error(f"{len(targets)} names for {len(results)} values", statement.span)
         self.names.update(zip(targets, results, strict=False))
+
+    def _for_each_reader(self, statement: RewriteStatement) -> None:
+        """Build an operator for each reader, in front of it; a value that is read once stays."""
+        (name,), call = statement.targets, statement.expr
+        old = self._replaced(name)
+        assert old is not None and isinstance(call, BuildCall)
+        readers: list[Node | None] = [None] if old.is_output else []
+        readers += old.readers
+        self.names[name] = old
+        for reader in readers if len(readers) > 1 else []:
+            self._anchor = reader or self.match.root
+            (new,) = self._build(call, statement.targets)
+            if reader is readers[0]:
+                self.names[name] = new
+            else:
+                assert reader is not None
+                self.own.append((reader, old, new))
+        self._anchor = self.match.root
 
     def _several(self, result: Any, statement: RewriteStatement) -> Sequence[Any]:
         count = len(statement.targets)
@@ -157,7 +182,7 @@ class NodeBuilder:
             attributes,
             types=[TensorType() if value is None else value.type for value in replaced],
             names=[given[0] + PROVISIONAL if given else short for given in preferred],
-            before=self.match.root,
+            before=self._anchor,
             origin=self.origin(model),
             raw=model.raw if model is not None and model.op == op else None,
         )

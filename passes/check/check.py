@@ -96,11 +96,8 @@ def fix_of(check: CheckDecl) -> str:
     return check.preserves if check.rewrite else _PYTHON_FIXES.get(check.name, "")
 
 
-#: Fixes that a rewrite cannot say, as it sees one reader at a time: `sparqc.passes.check.fixes`.
-_PYTHON_FIXES = {
-    "shared_dequantize": "exact",
-    **dict.fromkeys(SYMMETRIC, "lossy"),
-}
+#: Fixes that a rewrite cannot say: what zero points stood for, `sparqc.passes.check.symmetric`.
+_PYTHON_FIXES = dict.fromkeys(SYMMETRIC, "lossy")
 
 
 def _broken_masks(graph: Graph, context: Context) -> Iterator[Finding]:

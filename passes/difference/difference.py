@@ -12,7 +12,7 @@ from sparqc.match.evaluate import render
 from sparqc.match.match import Match
 from sparqc.passes.difference.arrivals import Operand, arrivals
 from sparqc.passes.difference.plan import Plan
-from sparqc.predict.predict import Prediction
+from sparqc.predict.predict import Prediction, prediction
 
 #: What the plan has and the graph has not, the other way round, and scales that should be one.
 Kind = Literal["missing", "extra", "scale"]
@@ -38,9 +38,13 @@ class Sides:
 
     plan: Plan
     now: Prediction
-    then: Prediction
     #: The operands that are codes as it is.
     arriving: dict[Operand, float] = field(default_factory=dict)
+
+    @cached_property
+    def then(self) -> Prediction:
+        """The engine of the plan.  Late: of a graph that is as planned nobody asks for it."""
+        return prediction(self.plan.graph, self.plan.context)
 
     @cached_property
     def planned(self) -> dict[Operand, float]:

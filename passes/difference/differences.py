@@ -58,15 +58,16 @@ def compared(graph: Graph, context: Context, gpu: Gpu) -> Compared:
         return Compared(sparse=sparse)
     try:
         sides = _sides(graph, context, now)
+        placement = (*_priced(sides, gpu), *_left(sides, gpu))
     except SparqcError as error:
         return Compared((_not_compared(error, graph),), sparse)
-    return Compared((*_priced(sides, gpu), *_left(sides, gpu)), sparse, sides.plan)
+    return Compared(placement, sparse, sides.plan)
 
 
 def _sides(graph: Graph, context: Context, now: Prediction) -> Sides:
     arriving = dict(arrivals(now.units))
     plan = plan_of(graph, context, arriving, now.engine.ledger)
-    return Sides(plan, now, prediction(plan.graph, plan.context), arriving)
+    return Sides(plan, now, arriving)
 
 
 def _differences(sides: Sides) -> list[Difference]:
@@ -76,7 +77,7 @@ def _differences(sides: Sides) -> list[Difference]:
 def _priced(sides: Sides, gpu: Gpu) -> Iterator[Finding]:
     found = _differences(sides)
     if not found:
-        return  # the engine of the plan is not asked for
+        return
     known = prices(found, sides.now.engine, sides.then.engine, gpu)
     pairs = sorted(zip(found, known, strict=True), key=lambda p: -(p[1].share if p[1] else 0))
     whole: dict[str, float] = defaultdict(float)

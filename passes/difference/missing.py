@@ -105,14 +105,16 @@ def _outputs(sides: Sides) -> Iterator[Difference]:
 
 def _moves(sides: Sides) -> Iterator[Difference]:
     """Operators that would move codes, and move floats for the sake of one of their readers."""
-    then, now = sides.then.units, sides.now.units
+    now = sides.now.units
     for node, movement in sides.plan.placing.decider.movements.items():
         there = sides.node_now(node.output.name)
-        if there is None or then.moved.get(node) is None or now.moved.get(there) is not None:
+        if there is None or now.moved.get(there) is not None:
             continue
         floats = [r for v in there.outputs for r in v.readers if r.op != QUANTIZE]
         if not any(any(quantizers(v)) for v in there.outputs) or not floats:
             continue  # nobody takes codes yet: what would is named
+        if sides.then.units.moved.get(node) is None:
+            continue
         kind = MOVES_FLOATS
         message = f"{name_of(node)} moves floats, as {name_of(floats[0])} reads it in float"
         yield kind.difference(node.output.name, tensor(movement.inputs[0]).name, message)

@@ -160,7 +160,7 @@ def builds(operands: st.SearchStrategy) -> st.SearchStrategy:
 
 
 built = st.recursive(expressions, builds, max_leaves=4)
-rewrites = st.builds(RewriteStatement, some(names, least=1), built)
+rewrites = st.builds(RewriteStatement, some(names, least=1), built, st.booleans())
 
 # -- declarations ----------------------------------------------------------------------------------
 

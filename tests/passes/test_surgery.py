@@ -85,6 +85,34 @@ def test_a_float_reader_keeps_the_float_weight():
     assert relu.operands["x"].readers == (relu,)
 
 
+TURNED = """
+x: f32[4, 16]
+w: const i8[32, 16]
+s: const f32[] = 0.05
+t: const f32[32]
+z: const i8[] = 0
+q = q.quantize(x, s, z)
+d = q.dequantize(q, s, z)
+u = q.dequantize(w, t, z, axis=0)
+m = nn.transpose(u, perm=[1, 0])
+y = nn.matmul(d, m)
+"""
+
+
+def test_what_a_check_cures_exactly_is_cured():
+    graph = surgery(TURNED.replace("t, z, axis", "t, none, axis"))
+    assert [n.op for n in graph.nodes if n.op != "q.dequantize"] == ["q.quantize", "nn.matmul"]
+
+
+def test_an_output_keeps_its_dequantizer():
+    graph = surgery(
+        "x: f32[4]\ns: const f32[] = 0.05\nq = q.quantize(x, s)\nd = q.dequantize(q, s)\n"
+        "y = nn.mul(d, d)\nreturn d, y"
+    )
+    assert [n.op for n in graph.nodes].count("q.dequantize") == 2
+    assert graph.outputs[0].name == "d"
+
+
 STORED = """
 x: f32[1, 4, 4, 4]
 w: const i8[2, 4, 1, 1] = [[[[127]], [[0]], [[-3]], [[0]]], [[[0]], [[1]], [[0]], [[-127]]]]

@@ -444,3 +444,74 @@ def test_it_works_on_fx_too():
     assert [line.split(" = ")[1].split("(")[0] for line in lines(graph)] == [
         "nn.tanh", "nn.mul", "nn.exp"
     ]  # fmt: skip
+
+
+# -- for each reader -----------------------------------------------------------------------------
+
+OWN = rule("y = nn.neg(x)", "y = nn.neg(x) for each reader")
+
+
+def test_each_reader_gets_one_of_its_own_in_front_of_it():
+    graph = graph_of("x: f32[4]\ny = nn.neg(x)\na = nn.exp(y)\nb = nn.relu(y)\nreturn a, b")
+    assert run(graph, OWN) == ["r"]
+    assert lines(graph) == [
+        "y = nn.neg(x)", "a = nn.exp(y)", "y_1 = nn.neg(x)", "b = nn.relu(y_1)"
+    ]  # fmt: skip
+
+
+def test_an_output_counts_as_a_reader_and_keeps_its_name():
+    graph = graph_of("x: f32[4]\ny = nn.neg(x)\na = nn.exp(y)\nreturn a, y")
+    run(graph, OWN)
+    assert lines(graph) == ["y = nn.neg(x)", "y_1 = nn.neg(x)", "a = nn.exp(y_1)"]
+    assert [v.name for v in graph.outputs] == ["a", "y"]
+
+
+def test_a_reader_that_reads_it_twice_is_one_reader():
+    graph = graph_of("x: f32[4]\ny = nn.neg(x)\na = nn.mul(y, y)")
+    assert run(graph, OWN) == []
+    graph = graph_of(
+        "x: f32[4]\ny = nn.neg(x)\na = nn.mul(y, y)\nb = nn.concat(y, x, y, axis=0)\nreturn a, b"
+    )
+    run(graph, OWN)
+    assert lines(graph)[1::2] == ["a = nn.mul(y, y)", "b = nn.concat(y_1, x, y_1)"]
+
+
+def test_each_has_operators_and_constants_of_its_own():
+    graph = graph_of(
+        "x: f32[4]\ns: const f32[4]\ny = nn.mul(x, s)\na = nn.exp(y)\nb = nn.relu(y)\nreturn a, b"
+    )
+    rewrite = "y = nn.mul(nn.abs(x), @same(s)) for each reader"
+    run(graph, rule("y = nn.mul(x, s: const)", rewrite), same=same)
+    assert [n.op for n in graph.nodes] == [
+        "nn.abs", "nn.mul", "nn.exp", "nn.abs", "nn.mul", "nn.relu"
+    ]  # fmt: skip
+    first, second = (n.operands["b"] for n in graph.nodes if n.op == "nn.mul")
+    assert first is not second
+    np.testing.assert_array_equal(first.data, second.data)
+
+
+def same(w: Array) -> Array:
+    return w
+
+
+def test_what_fails_for_a_later_reader_leaves_the_graph_as_it_was():
+    calls = []
+
+    def second_fails(w: Array) -> Array:
+        calls.append(w)
+        if len(calls) > 1:
+            raise SparqcError("no more")
+        return w
+
+    graph = graph_of(
+        "x: f32[4]\ns: const f32[4]\ny = nn.mul(x, s)\na = nn.exp(y)\nb = nn.relu(y)\nreturn a, b"
+    )
+    before = print_graph(graph)
+    with pytest.raises(SparqcError, match="no more"):
+        run(
+            graph,
+            rule("y = nn.mul(x, s: const)", "y = nn.mul(x, @second_fails(s)) for each reader"),
+            second_fails=second_fails,
+        )
+    assert len(calls) == 2
+    assert print_graph(graph) == before

@@ -47,6 +47,7 @@ def check_rewrite(
             yield from _like(call, scope, built)
             yield from _rest(call, scope, local)
         yield from _results(statement, vocabulary)
+        yield from _each(statement, rule)
         local |= set(statement.targets)
         built |= set(statement.targets if isinstance(statement.expr, BuildCall) else ())
 
@@ -109,9 +110,11 @@ def _unused(rule: RuleDecl, scope: Scope) -> Findings:
             yield PatternWarning(f"nothing reads {names}", span=statement.span, hint=hint)
 
 
-def _read(rule: RuleDecl) -> set[str]:
-    names = {n.id for s in rule.rewrite for n in walk(s.expr, Name)}
-    return names | {c.rest for s in rule.rewrite for c in walk(s.expr, BuildCall) if c.rest}
+def _read(rule: RuleDecl, after: RewriteStatement | None = None) -> set[str]:
+    """The names that the rewrite reads, or those that it reads in the lines behind one."""
+    lines = rule.rewrite[rule.rewrite.index(after) + 1 :] if after is not None else rule.rewrite
+    names = {n.id for s in lines for n in walk(s.expr, Name)}
+    return names | {c.rest for s in lines for c in walk(s.expr, BuildCall) if c.rest}
 
 
 def _results(statement: RewriteStatement, vocabulary: Vocabulary) -> Findings:
@@ -127,6 +130,26 @@ def _results(statement: RewriteStatement, vocabulary: Vocabulary) -> Findings:
     if most is not None and given > most:
         results = "1 result" if most == 1 else f"{most} results"
         yield PatternError(f"{expr.op} has {results}, not {given}", span=statement.span)
+
+
+def _each(statement: RewriteStatement, rule: RuleDecl) -> Findings:
+    """What each reader has of its own is an operator, in the place of the root."""
+    if not statement.each:
+        return
+    if not isinstance(statement.expr, BuildCall) or statement.expr.maybe:
+        message = "only an operator can be built for each reader"
+        yield PatternError(message, span=statement.span, hint="y = nn.relu(x) for each reader")
+    roots, name = roots_of(rule), statement.targets[0]
+    if len(roots) == 1 and statement.targets != roots[0].targets:
+        root = " and ".join(map(repr, roots[0].targets))
+        message = f"the readers of the root {root} can have one each, not those of {name!r}"
+        yield PatternError(message, span=statement.span)
+    elif len(statement.targets) > 1:
+        message = "an operator with several results cannot be built for each reader"
+        yield PatternError(message, span=statement.span)
+    elif name in _read(rule, after=statement):
+        message = f"{name!r} is several values, one for each reader: which of them?"
+        yield PatternError(message, span=statement.span, hint="build it in the last line")
 
 
 # -- what is built -------------------------------------------------------------------------------

@@ -39,9 +39,10 @@ def check_termination(rule: RuleDecl, vocabulary: Vocabulary) -> Findings:
 def _shrinks(rule: RuleDecl) -> bool:
     """Whether fewer operators are built than surely die.
 
-    A `maybe` is built only where one was taken, so those cancel out.
+    A `maybe` is built only where one was taken, so those cancel out; and what is built for each
+    reader has one reader, where the rule has nothing to do.
     """
-    built = [c for s in rule.rewrite for c in walk(s.expr, BuildCall) if not c.maybe]
+    built = [c for s in rule.rewrite if not s.each for c in walk(s.expr, BuildCall) if not c.maybe]
     return len(built) < sum(_dies(rule))
 
 
@@ -87,7 +88,7 @@ class _Rewritten:
         self.statements = {t: s.call for s in rule.match for t in s.targets}
 
     def calls(self) -> list[BuildCall]:
-        return [c for s in self.rule.rewrite for c in walk(s.expr, BuildCall)]
+        return [c for s in self.rule.rewrite if not s.each for c in walk(s.expr, BuildCall)]
 
     def may_match(self, pattern: CallPattern, built: BuildCall) -> bool:
         """Whether a call of the match may fit a call of the rewrite."""

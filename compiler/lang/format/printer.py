@@ -189,5 +189,6 @@ def _build(call: BuildCall) -> str:
 
 
 def format_rewrite(statement: RewriteStatement) -> str:
-    """`y = nn.conv(x, w2, b2) like c`."""
-    return f"{', '.join(statement.targets)} = {_built(statement.expr)}"
+    """`y = nn.conv(x, w2, b2) like c`, `y = nn.neg(x) for each reader`."""
+    each = " for each reader" if statement.each else ""
+    return f"{', '.join(statement.targets)} = {_built(statement.expr)}{each}"

@@ -115,7 +115,7 @@ class LineBuilder(PatternBuilder):
     # -- rewrites --------------------------------------------------------------------------------
 
     def rewrite(self, meta: Meta, items: list[Any]) -> RewriteStatement:
-        return RewriteStatement(items[0], items[1], self.place(meta))
+        return RewriteStatement(items[0], items[1], len(items) > 2, self.place(meta))
 
     def build(self, meta: Meta, items: list[Any]) -> BuildCall:
         words = {item.type: str(item) for item in items if isinstance(item, Token)}

@@ -1,8 +1,8 @@
 """Lines, blocks and comments: the outer structure of a pattern file, before any grammar.
 
 A logical line is one physical line, or several: it goes on inside brackets, on deeper lines that
-begin with a closing bracket, a string, or one of `else and or like if`, and a description goes on
-from string to string.  A line that ends in a colon opens a block of deeper lines.  The blocks
+begin with a closing bracket, a string, or one of `else and or like for if`, and a description goes
+on from string to string.  A line that ends in a colon opens a block of deeper lines.  The blocks
 `before:` and `after:` hold raw text.
 """
 
@@ -17,7 +17,7 @@ from sparqc.lang.parse.keywords import BLOCKS
 from sparqc.lang.parse.source import Source
 
 #: What a deeper line begins with when it continues the line above instead of opening a block.
-_CONTINUES = re.compile(r'(?:"|[)\]}]|(?:else|and|or|like|if)\b)')
+_CONTINUES = re.compile(r'(?:"|[)\]}]|(?:else|and|or|like|for|if)\b)')
 _PIECE = re.compile(r'"(?:[^"\\]|\\.)*"|#.*|[()\[\]{}]|[^"#()\[\]{}]+|"')
 #: Lines that end in a colon, which may be missing.
 _DECLARES = re.compile(rf"(?:{'|'.join(BLOCKS)})\s+\w.*", re.DOTALL)
