@@ -71,11 +71,18 @@ def too_few(split: Split) -> str:
 
 
 def keep_what_helps(
-    graph: Graph, worked: Graph, reference: Graph, split: Split, name: str, context: Context
+    graph: Graph,
+    worked: Graph,
+    reference: Graph,
+    split: Split,
+    name: str,
+    context: Context,
+    judge: Judge | None = None,
 ) -> Judgement:
     """Do to a graph what a pass did to a copy of it, as far as that helps on what is held back.
 
-    Returns the judgement, which is noted too; its names are those of layers.
+    Returns the judgement, which is noted too; its names are those of layers.  `judge` is one that
+    is there already.
     """
     if reason := too_few(split):
         return _noted(Judgement(name, split.samples, reason=reason), context)
@@ -86,7 +93,8 @@ def keep_what_helps(
         make(copy, [change for layer in layers for change in changes[layer]])
         return copy
 
-    found = judged(list(changes), build, Judge(reference, split.held, context.table), name)
+    judge = judge or Judge(reference, split.held, context.table)
+    found = judged(list(changes), build, judge, name)
     make(graph, [change for layer in found.kept for change in changes[layer]])
     return _noted(found, context)
 
