@@ -6,8 +6,8 @@ as trials are left: each trial runs the network on the samples that are held bac
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from sparqc.ir.graph import Graph
 from sparqc.passes.on_data.changes import changes_between, make
@@ -57,6 +57,12 @@ def note(facts: Facts, judgement: Judgement) -> None:
     """Add what became of a pass to the fact."""
     known = facts.get(Judgements, Judgements())
     facts.put(Judgements((*known.passes, judgement)))
+
+
+def renamed(judgement: Judgement, names: Mapping[str, str]) -> Judgement:
+    """The judgement, its parts called by other names."""
+    kept, undone = (tuple(names[n] for n in part) for part in (judgement.kept, judgement.undone))
+    return replace(judgement, kept=kept, undone=undone)
 
 
 def too_few(split: Split) -> str:
