@@ -63,6 +63,7 @@ class Row:
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--network", "networks", type=click.Choice(NETWORKS), multiple=True)
 @click.option("--tool", "names", type=click.Choice([t.name for t in TOOLS]), multiple=True)
+@click.option("--setting", "wanted", multiple=True, help="These settings of each tool alone.")
 @click.option("--renew", type=click.Choice([t.name for t in TOOLS]), multiple=True)
 @click.option("--done", is_flag=True, help="Run nothing: the table of what was run.")
 @click.option("--write", type=click.Path(dir_okay=False, path_type=Path), help="Renew a page.")
@@ -70,6 +71,7 @@ def main(
     folder: Path,
     networks: tuple[str, ...],
     names: tuple[str, ...],
+    wanted: tuple[str, ...],
     renew: tuple[str, ...],
     done: bool,
     write: Path | None,
@@ -81,7 +83,7 @@ def main(
         if not (folder / network / "float.onnx").exists():
             write_exchange(network, folder / network)
         for tool in (t for t in TOOLS if not names or t.name in names):
-            for setting in tool.settings:
+            for setting in (x for x in tool.settings if not wanted or x in wanted):
                 logits = folder / f"{tool.name}-{network}-{_file_name(setting)}.npy"
                 if done and not logits.exists():
                     continue

@@ -25,6 +25,7 @@ from sparqc.ir.vocabulary.table import OperatorTable
 from sparqc.ir.weighted import weighted
 from sparqc.numerics.two_four import is_two_four
 from sparqc.passes.layerwise.narrow import narrow_values
+from sparqc.passes.on_data.added_bias import added_bias
 from sparqc.passes.on_data.in_torch import in_torch
 from sparqc.passes.on_data.reference_value import reference_value
 from sparqc.rewrite.context import Batch, Progress
@@ -200,7 +201,8 @@ def _constants(graph: Graph, table: OperatorTable) -> Iterator[tuple[str, Tensor
         if weight.producer is not None and weight.producer.op == "sparse.mask":
             weight = cast(Value, weight.producer.operands["w"])
         yield from _new(seen, weight, mask)
-        yield from _new(seen, found.bias, None)
+        added = added_bias(found)
+        yield from _new(seen, added.value if added else found.bias, None)
     for node in graph.nodes:
         if node.op == "nn.batch_norm":
             for slot in ("scale", "bias"):

@@ -22,7 +22,7 @@ from sparqc.passes.layerwise.damping import best_share, damped
 from sparqc.passes.layerwise.descend import fit
 from sparqc.passes.layerwise.matrix_form import MatrixForm, matrix_form
 from sparqc.passes.layerwise.normal_equations import Problem
-from sparqc.passes.layerwise.repair import Solution, Task, free_mean, refusal
+from sparqc.passes.layerwise.repair import Solution, Task, free_mean, given, refusal
 from sparqc.passes.layerwise.solve import codes
 from sparqc.passes.layerwise.sweep import rounded
 from sparqc.passes.layerwise.walk import Stop
@@ -108,8 +108,8 @@ class Rounding:
 
     def task(self, reference: Graph) -> Task:
         """What `repair` is to do."""
-        found, output = self.layer.found, self.layer.found.node.output
-        wanted = reference_value(output, self.graph, reference)
+        found = self.layer.found
+        wanted = reference_value(given(found.node), self.graph, reference)
         stop = Stop(found.node, self.layer.form, found.data, wanted)
         return Task(stop, found.weight, self.rows, self.solve, self.keep)
 

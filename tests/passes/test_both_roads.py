@@ -8,10 +8,11 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 import sparqc
 from sparqc.passes.distill import Distillations
+from sparqc.passes.equalize.equalized import Equalization
 from sparqc.passes.on_data.transaction import Judgements
 from sparqc.passes.reestimate import Reestimation
 from sparqc.passes.round_weights import WeightRounding
@@ -29,14 +30,40 @@ def net() -> nn.Module:
     return Net().eval()
 
 
-def calibration(count: int = 64) -> list[tuple[torch.Tensor, ...]]:
+class Rows(nn.Module):
+    """Linear layers on rows of features, which files write as MatMul and Add."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.front, self.norm = nn.Linear(64, 128), nn.LayerNorm(128)
+        self.middle, self.behind = nn.Linear(128, 64), nn.Linear(64, 64)
+        self.head = nn.Linear(64, 32)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.norm(torch.relu(self.front(x)))
+        x = torch.relu(self.behind(torch.relu(self.middle(x))))
+        return self.head(x.mean(1))
+
+
+def rows(count: int, seed: int = 1) -> Tensor:
+    """Features that are alike."""
+    draw = torch.Generator().manual_seed(seed)
+    mixed = torch.randn(8, 64, generator=torch.Generator().manual_seed(0))
+    return torch.randn(count, 10, 8, generator=draw) @ mixed
+
+
+def calibration(count: int = 64) -> list[tuple[Tensor, ...]]:
     return [(part,) for part in images(count).split(16)]
 
 
 def decibels(found: sparqc.Compiled) -> float:
-    x = images(64, seed=2)
+    return behind(net(), images(64, seed=2), found)
+
+
+def behind(module: nn.Module, x: Tensor, found: sparqc.Compiled) -> float:
+    """The signal-to-noise ratio of what was compiled, on some inputs."""
     with torch.no_grad():
-        wanted = net()(x).numpy()
+        wanted = module(x).numpy()
     session = onnxruntime.InferenceSession(found.model.SerializeToString())
     (actual,) = session.run(None, {session.get_inputs()[0].name: x.numpy()})
     return float(10 * np.log10(np.square(wanted).sum() / np.square(actual - wanted).sum()))
@@ -65,6 +92,41 @@ def test_both_roads_give_equal_figures(line: str, front: str, behind: str, tmp_p
         net(), (images(4),), passes=plain.format("", ""), calibration=calibration()
     )
     assert decibels(before) != pytest.approx(decibels(file), abs=0.2)
+
+
+def of_rows(seed: int = 1) -> list[tuple[Tensor, ...]]:
+    return [(part,) for part in rows(64, seed).split(16)]
+
+
+@pytest.mark.parametrize(
+    ("line", "step"),
+    [
+        (DENSE.format("", "<step>"), "correct-bias{always=true}, "),
+        (DENSE.format("", "<step>"), "round-weights{always=true}, "),
+        (SPARSE.format("<step>", ""), "distill{epochs=3}, "),
+        (SPARSE.replace("prune", "prune<step>").format("", ""), "{method=sparsegpt}"),
+    ],
+)
+def test_a_bias_may_stand_in_an_add_of_its_own(line: str, step: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    net = Rows().eval()
+    passes = line.replace("<step>", step)
+    found = both_roads(net, rows(4), tmp_path, passes=passes, calibration=of_rows())
+    assert "MatMul" in {node.op_type for node in onnx.load(tmp_path / "model.onnx").graph.node}
+    module, file = (behind(net, rows(64, 2), compiled) for compiled in found)
+    assert module == pytest.approx(file, abs=0.1)
+    plain = sparqc.compile(
+        net, (rows(4),), passes=line.replace("<step>", ""), calibration=of_rows()
+    )
+    assert file != pytest.approx(behind(net, rows(64, 2), plain), abs=0.2)
+
+
+def test_equalize_says_which_layers_have_no_place_for_factors(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    file = str(onnx_file(Rows().eval(), rows(4), tmp_path))
+    found = sparqc.compile(file, passes="int8, +equalize@after=fold", calibration=of_rows())
+    told = [row.reason for row in found.context.facts[Equalization].groups]
+    assert sum(reason.startswith("nn.matmul takes no factors") for reason in told) == 3
 
 
 def test_the_facts_of_a_file_tell_what_was_done(tmp_path: Path) -> None:
