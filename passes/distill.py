@@ -10,8 +10,9 @@ import numpy as np
 
 from sparqc.ir.graph import Graph
 from sparqc.ir.samples import is_free
-from sparqc.passes.on_data.batches import calibration_batches, check_limit
-from sparqc.passes.on_data.held_out import LEAST, held_back, to_fit
+from sparqc.passes.on_data.batches import check_limit
+from sparqc.passes.on_data.held_out import LEAST, SHARE, Split, samples_of
+from sparqc.passes.on_data.in_torch import NotInTorch
 from sparqc.pipeline.passbase import Pass
 from sparqc.pipeline.registry import register
 from sparqc.rewrite.context import Batch, Context
@@ -37,8 +38,9 @@ class Distill(Pass):
 
     No labels are needed: the model as it was read answers the calibration data, at its outputs and
     wherever it narrows to one value.  The zeros of 2:4 weights stay.  Statistics of BatchNorms
-    stand still.  A quarter of the images is held back, and the weights of the epoch that serves
-    these best are kept: where none does, nothing changes.  Runs behind `prune`, in front of `fold`.
+    stand still.  A quarter of the images, at most 32, is held back, and the weights of the epoch
+    that serves these best are kept: where none does, nothing changes.  Runs behind `prune`, in
+    front of `fold`.
 
     `rate` is the learning rate of Adam as a share of each tensor's root mean square; `mixed` lets
     the networks see mixtures of two images, where inputs are floats.  `batches` bounds the data.
@@ -62,43 +64,43 @@ class Distill(Pass):
 
     def run(self, graph: Graph, context: Context) -> int:
         """Train; returns how many tensors changed."""
-        given = [batch for _, batch in calibration_batches(graph, context, self.batches)]
-        if reason := _against(graph, context, given):
+        split = Split(graph, context, self.batches)
+        fit = [batch for _, batch in split.parts()]
+        if reason := _against(graph, context, split, fit):
             context.facts.put(Distillations(reason=reason))
             return 0
-        numbered = list(enumerate(given, 1))
-        fit = [part for n, batch in numbered if (part := to_fit(graph, n, batch)) is not None]
-        held = [part for n, batch in numbered if (part := held_back(graph, n, batch)) is not None]
         # Only here is torch needed, which takes seconds to import.
         from sparqc.passes.layerwise.distillation import Distillation, together
 
         assert context.reference is not None
-        distillation = Distillation(graph, context.reference, context.table)
-        found = distillation.run(
-            together(fit),
-            together(held),
-            epochs=self.epochs,
-            rate=self.rate,
-            mixed=self.mixed and all(map(_is_float, given)),
-            seed=self.seed,
-            progress=context.progress,
-        )
+        try:
+            distillation = Distillation(graph, context.reference, context.table)
+            found = distillation.run(
+                together(fit),
+                together(split.held),
+                epochs=self.epochs,
+                rate=self.rate,
+                mixed=self.mixed and all(map(_is_float, fit)),
+                seed=self.seed,
+                progress=context.progress,
+            )
+        except NotInTorch as error:
+            context.facts.put(Distillations(reason=error.message))
+            return 0
         context.facts.put(Distillations(found))
         return distillation.tensors if found.epochs else 0
 
 
-def _against(graph: Graph, context: Context, given: list[Batch]) -> str:
+def _against(graph: Graph, context: Context, split: Split, fit: list[Batch]) -> str:
     """Why there is nothing to train on; "" where there is."""
     if context.random_calibration:
         return "calibration data is random"
-    if graph.level != "fx":
-        return "the model is an ONNX file"
     if context.reference is None:
         return "the model as it was read is not there to compare with"
     if not is_free(graph.inputs):
         return "the batch size is fixed"
-    if sum(len(batch[0]) for batch in given) < 4 * LEAST:
-        return f"there are fewer than {4 * LEAST} calibration images"
+    if sum(map(samples_of, fit)) + split.samples < SHARE * LEAST:
+        return f"there are fewer than {SHARE * LEAST} calibration images"
     return ""
 
 

@@ -33,7 +33,10 @@ class Prune(Pass):
     runs in PyTorch, leaves weights that are 2:4 as they are, and measures the outputs on data held
     back.
 
-    `permute` permutes channels in front of "sparsegpt" too.  `damping` pulls weights of that method
+    `permute` permutes channels in front of "sparsegpt" too.  Other orders of channels stay where
+    data held back say that they bring the outputs of the network, pruned by magnitude, nearer to
+    those of the dense one; with fewer than 8 such samples, or none, and with `always`, all of them
+    stay.  `damping` pulls weights of that method
     to what they were, by that share of the mean squared input; `batches` bounds its calibration
     data.  `mixed` adds so many mixtures of each image with another one, where inputs are floats:
     few images have correlations that others do not have.  `dense` keeps operators dense, in the
@@ -49,6 +52,7 @@ class Prune(Pass):
     batches: int | None = None  # at most so many; none: all
     mixed: int = 0
     dense: tuple[str, ...] = ()
+    always: bool = False
 
     def __post_init__(self) -> None:
         check_options(self.damping, self.batches)
@@ -66,7 +70,7 @@ class Prune(Pass):
         if self.permute or self.method == "permuted":
             from sparqc.passes.permute import permute_channels
 
-            permute_channels(graph, context, sparse)
+            permute_channels(graph, context, sparse, always=self.always, batches=self.batches)
         misplaced = [layer for layer in sparse if _along_all(layer.data(context.table), layer.axis)]
         removed, rest = self._repair(graph, context, sparse)
         for layer in sparse:

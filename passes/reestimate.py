@@ -11,10 +11,21 @@ import numpy as np
 from sparqc.errors import SparqcError
 from sparqc.ir.graph import Array, Graph, Node, Value
 from sparqc.ir.layer_names import name_of
+from sparqc.ir.vocabulary.table import OperatorTable
 from sparqc.passes.masks.pruning import Pruning
 from sparqc.passes.on_data.batches import calibration_batches, check_limit, not_finite
-from sparqc.passes.on_data.held_out import FEW, held_back, to_fit
-from sparqc.passes.on_data.judged_statistics import best_share, blended
+from sparqc.passes.on_data.changes import layer_of
+from sparqc.passes.on_data.held_out import Split
+from sparqc.passes.on_data.in_torch import NotInTorch
+from sparqc.passes.on_data.judge import Judge
+from sparqc.passes.on_data.judged_statistics import (
+    SHARES,
+    Measured,
+    best_share,
+    take,
+    with_statistics,
+)
+from sparqc.passes.on_data.transaction import keep_what_helps, too_few
 from sparqc.pipeline.passbase import Pass
 from sparqc.pipeline.registry import register
 from sparqc.rewrite.context import Batch, Context
@@ -44,6 +55,11 @@ class Reestimation:
     norms: tuple[Statistics, ...] = ()
     #: How much of the measured statistics was taken; the rest are those of training.
     share: float = 1.0
+    #: On how few samples that was chosen, which are too few to judge by; 0 where they were enough,
+    #: or nothing was chosen.
+    few: int = 0
+    #: Why nothing was measured; "" where something was.
+    reason: str = ""
 
 
 @register
@@ -57,15 +73,16 @@ class Reestimate(Pass):
     torch's running_var.  Where no weight lost anything, or pruning
     repaired the weights, nothing is done, unless `always` is set.
 
-    Few images measure worse than training did on many: the new statistics, or half and half, are
-    taken only where they bring the outputs nearer to those of the model as it was read, on a
-    quarter of each batch, at most 64 images.  With fewer than 64 images altogether, statistics
-    without that quarter are judged; with too few for a quarter, the old ones stay.  `always` takes
-    the new ones untried.
+    Few images measure worse than training did on many, and repaired layers want what they had.  So
+    a quarter of each calibration batch, at most 32 samples, is not measured on, and judges: the new
+    statistics, or half and half, stay only where they bring the outputs nearer to those of the
+    model as it was read, everywhere, or in a half or a quarter of the BatchNorms.  Where all stay,
+    they are measured on what judged too.  With fewer than 8 such samples, and at least one, all,
+    half or nothing is taken, whatever serves these best, since measuring anew gains most where the
+    judge is blind; with none the old ones stay.  `always` takes the new ones untried.
     """
 
     name = "reestimate"
-    level = "fx"
     preserves = "lossy"
     needs_reference = True
     training_repairs = True
@@ -83,42 +100,89 @@ class Reestimate(Pass):
         # Repaired weights give what the dense network gave: the old statistics fit better.
         if not groups or not (self.always or (pruning.is_lossy and not pruning.repaired)):
             return 0
-        measured = _Measurement(graph, groups, context)
-        judged = not self.always and context.reference is not None
-        measured.take(calibration_batches(graph, context, self.batches), hold=judged)
-        share = measured.share(context) if judged else 1.0
-        context.facts.put(Reestimation(share=share))
-        if not share:
+        old = {names: _statistics_of(nodes[0]) for names, nodes in groups.items()}
+        try:
+            measured = _Measurement(graph, groups, context)
+            taken = self._take(graph, measured, old, context)
+        except NotInTorch as error:
+            if graph.level == "fx":
+                raise
+            context.facts.put(Reestimation(share=0.0, reason=error.message))
             return 0
-        rows: list[Statistics] = []
-        for (mean, var), nodes in groups.items():
-            moments = measured.moments[nodes[0].output]
-            before = cast(Array, mean.data), cast(Array, var.data)
-            found = blended(before, _found(moments), share)
-            _replace(graph, nodes, "mean", mean, found[0])
-            _replace(graph, nodes, "var", var, found[1])
-            rows += [_statistics(node, moments.count, before, found) for node in nodes]
-        context.facts.put(Reestimation(tuple(rows), share))
-        return sum(map(len, groups.values()))
+        rows = [
+            _row(node, measured.moments[node.output].count, old[names])
+            for names in taken.norms
+            for node in groups[names]
+        ]
+        context.facts.put(Reestimation(tuple(rows), taken.share, taken.few, taken.reason))
+        return len(rows)
+
+    def _take(
+        self, graph: Graph, measured: _Measurement, old: Measured, context: Context
+    ) -> _Taken:
+        """Measure, and put into the graph what is to stay."""
+        if self.always or context.reference is None:
+            measured.take(calibration_batches(graph, context, self.batches))
+            take(graph, old, measured.found(), 1.0)
+            return _Taken(list(old), 1.0)
+        split = Split(graph, context, self.batches)
+        measured.take(split.fitted())
+        if not split.held:
+            return _Taken([], 0.0, reason="no calibration sample can be held back to choose by")
+        judge = Judge(context.reference, split.held, context.table, free_size=True)
+        new = measured.found()
+        if too_few(split):
+            share = best_share(graph, old, new, judge, (*SHARES, 0.0))
+            taken = _Taken(list(old) if share else [], share, split.samples)
+        else:
+            share = best_share(graph, old, new, judge, SHARES)
+            worked = with_statistics(graph, old, new, share)
+            found = keep_what_helps(
+                graph, worked, context.reference, split, self.name, context, judge
+            )
+            norms = [n for n in old if _layer(graph, n, context.table) in found.kept]
+            taken = _Taken(norms, share if norms else 0.0)
+        if len(taken.norms) == len(old):  # what judged makes them surer
+            measured.take(enumerate(split.held, 1))
+            take(graph, old, measured.found(), share)
+        return taken
 
 
-#: The BatchNorms of each pair of mean and variance.
-_Groups = dict[tuple[Value, Value], list[Node]]
+@dataclass(frozen=True)
+class _Taken:
+    """What was taken of new statistics: by which BatchNorms, named as in `Measured`."""
+
+    norms: list[tuple[str, ...]]
+    share: float
+    few: int = 0
+    reason: str = ""
 
 
-def _found(moments: Moments) -> tuple[Array, Array]:
-    return moments.mean.numpy(), moments.unbiased_variance.numpy()
+#: The BatchNorms of each pair of mean and variance, by the values that they define.
+_Groups = dict[tuple[str, ...], list[Node]]
 
 
 def _groups(graph: Graph) -> _Groups:
     """The BatchNorms with constant statistics; those of one module have the same."""
-    groups: _Groups = {}
+    groups: dict[tuple[Value, Value], list[Node]] = {}
     for node in graph.nodes:
         if node.op == "nn.batch_norm":
             mean, var = cast(Value, node.operands["mean"]), cast(Value, node.operands["var"])
             if mean.is_const and var.is_const:
                 groups.setdefault((mean, var), []).append(node)
-    return groups
+    return {tuple(node.output.name for node in nodes): nodes for nodes in groups.values()}
+
+
+def _statistics_of(node: Node) -> tuple[Array, Array]:
+    mean, var = (cast(Value, node.operands[slot]).data for slot in ("mean", "var"))
+    return cast(Array, mean), cast(Array, var)
+
+
+def _layer(graph: Graph, names: tuple[str, ...], table: OperatorTable) -> str:
+    """What the judge calls the BatchNorms: the first layer that one of them normalises."""
+    node = graph.value(names[0]).producer
+    assert node is not None
+    return layer_of(node, table).output.name
 
 
 class _Measurement:
@@ -128,54 +192,25 @@ class _Measurement:
         # Only here is torch needed, which takes seconds to import.
         from sparqc.passes.on_data.batch_statistics import BatchStatistics, Moments
 
-        self.graph, self.groups = graph, groups
+        self._groups = groups
         self.moments: dict[Value, Moments] = {}
         for nodes in groups.values():
             self.moments |= dict.fromkeys((node.output for node in nodes), Moments())
         self._live = BatchStatistics(graph, context.table, self.moments, context.ranks)
-        #: What judges, at most a few samples, and what of it the statistics do not know.
-        self._held: list[Batch] = []
-        self._waiting: list[tuple[int, Batch]] = []
-        self._fitted = 0
 
-    def take(self, batches: Iterable[tuple[int, Batch]], *, hold: bool) -> None:
-        """Measure; with `hold` a part of each batch judges, and waits while samples are few."""
-        samples = held = 0
+    def take(self, batches: Iterable[tuple[int, Batch]]) -> None:
+        """Measure on more batches, each with its number."""
         for number, batch in batches:
-            samples += len(batch[0])
-            rest = held_back(self.graph, number, batch) if hold else None
-            if rest is not None and held < FEW:
-                held += len(rest[0])
-                self._held.append(rest)
-            if not hold or samples >= FEW:
-                self._run(*self._waiting, (number, batch))
-                self._waiting.clear()
-                continue
-            if (part := to_fit(self.graph, number, batch)) is not None:
-                self._run((number, part))
-            if rest is not None:
-                self._waiting.append((number, rest))
-        for nodes in self.groups.values():
+            self._live.run(batch)
+            for nodes in self._groups.values():
+                _require_finite(self.moments[nodes[0].output], nodes[0], number)
+        for nodes in self._groups.values():
             _require_several(self.moments[nodes[0].output], nodes[0])
 
-    def share(self, context: Context) -> float:
-        """How much of the statistics to take; where it is any, what waited is measured too."""
-        reference = context.reference
-        assert reference is not None
-        if not (self._held and self._fitted):
-            return 0.0
-        found = {at: _found(self.moments[nodes[0].output]) for at, nodes in self.groups.items()}
-        share = best_share(self.graph, reference, found, self._held, context.table)
-        if share:
-            self._run(*self._waiting)
-        return share
-
-    def _run(self, *parts: tuple[int, Batch]) -> None:
-        for number, part in parts:
-            self._fitted += len(part[0])
-            self._live.run(part)
-            for nodes in self.groups.values():
-                _require_finite(self.moments[nodes[0].output], nodes[0], number)
+    def found(self) -> dict[tuple[str, ...], tuple[Array, Array]]:
+        """Mean and variance of what was seen."""
+        found = {names: self.moments[nodes[0].output] for names, nodes in self._groups.items()}
+        return {n: (m.mean.numpy(), m.unbiased_variance.numpy()) for n, m in found.items()}
 
 
 def _require_finite(moments: Moments, node: Node, number: int) -> None:
@@ -191,21 +226,8 @@ def _require_several(moments: Moments, node: Node) -> None:
         )
 
 
-def _replace(graph: Graph, nodes: list[Node], slot: str, old: Value, data: Array) -> None:
-    """Give the BatchNorms new statistics: under the old name, where nobody else reads it."""
-    assert old.data is not None
-    data = data.astype(old.data.dtype)
-    if set(old.readers) <= set(nodes) and not old.is_output:
-        old.data = data
-        return
-    new = graph.constant(data, old.name)
-    for node in nodes:
-        graph.set_operand(node, slot, new)
-
-
-def _statistics(
-    node: Node, count: int, before: tuple[Array, Array], after: tuple[Array, Array]
-) -> Statistics:
+def _row(node: Node, count: int, before: tuple[Array, Array]) -> Statistics:
+    after = _statistics_of(node)
     deviation = np.sqrt(np.maximum(before[1].astype(np.float64), np.finfo(np.float32).tiny))
     return Statistics(
         value=node.output.name,

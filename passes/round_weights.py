@@ -8,8 +8,10 @@ from sparqc.errors import SparqcError
 from sparqc.ir.graph import Graph
 from sparqc.passes.layerwise.options import check_options
 from sparqc.passes.layerwise.repaired import Repaired
+from sparqc.passes.on_data.changes import make_all
 from sparqc.passes.on_data.held_out import Split
-from sparqc.passes.on_data.transaction import keep_what_helps
+from sparqc.passes.on_data.in_torch import NotInTorch
+from sparqc.passes.on_data.transaction import Judgement, keep_what_helps, note
 from sparqc.pipeline.passbase import Pass
 from sparqc.pipeline.registry import register
 from sparqc.rewrite.context import Context
@@ -60,7 +62,7 @@ class RoundWeights(Pass):
         from sparqc.passes.layerwise.rounding import Rounding, quantized_layers
 
         context.facts.put(WeightRounding())
-        worked = graph if self.always else graph.clone()
+        worked = graph.clone()
         layers = list(quantized_layers(worked, context.table))
         if not layers:
             return 0
@@ -71,9 +73,17 @@ class RoundWeights(Pass):
             Rounding(worked, layer, damping=self.damping, ranges=self.ranges).task(reference)
             for layer in layers
         ]
-        split = Split(worked, context, self.batches, judged=not self.always)
-        rows = repair(reference, worked, tasks, split.fitted(), context)
-        if not self.always:
+        split = Split(graph, context, self.batches, judged=not self.always)
+        try:
+            rows = repair(reference, worked, tasks, split.fitted(), context)
+        except NotInTorch as error:
+            if graph.level == "fx":
+                raise
+            note(context.facts, Judgement(self.name, reason=error.message))
+            return 0
+        if self.always:
+            make_all(graph, worked, context.table)
+        else:
             found = keep_what_helps(graph, worked, reference, split, self.name, context)
             rows = [row for row in rows if row.layer in found.kept]
         context.facts.put(WeightRounding(tuple(rows)))

@@ -12,12 +12,9 @@ from numpy.typing import NDArray
 
 #: The folder of the networks; with this module its modules are found by name.
 REAL = Path(__file__).resolve().parents[1] / "real"
-NETWORKS = ("resnet50", "mobilenet_v2")
+NETWORKS = ("resnet50", "mobilenet_v2", "efficientnet_lite0", "crepe_tiny")
 BATCH = 10
 THREADS = 2
-#: Of the evaluation images every second one: five crops of each of the 20 photographs.
-EVERY = 2
-
 
 sys.path.append(str(REAL))
 
@@ -27,29 +24,36 @@ def network(name: str) -> ModuleType:
     return import_module(name)
 
 
-def write_exchange(name: str, folder: Path) -> None:
-    """Write the images `[N, 3, 224, 224]` as the network takes them, its logits, and an ONNX file
-    of it in which BatchNorm is folded and nothing is quantized."""
-    real = network(name)
-    from photographs import calibration_images, evaluation_images
+def write_exchange(name: str, folder: Path, every: int = 1) -> None:
+    """Write what the network is calibrated and compared on, as the network takes it, its outputs,
+    and an ONNX file of it in which BatchNorm is folded and nothing is quantized."""
+    import torch
 
     import sparqc
 
+    real = network(name)
+    data = real.evaluated(every)
     folder.mkdir(parents=True, exist_ok=True)
-    np.save(folder / "calibration.npy", real.normalize(calibration_images()).numpy())
-    np.save(folder / "evaluation.npy", real.normalize(evaluation_images()[0][::EVERY]).numpy())
-    np.save(folder / "reference.npy", real.reference()[::EVERY].numpy())
-    compiled = sparqc.compile(real.model(), real.example_inputs(), passes="float")
+    np.save(folder / "calibration.npy", data.calibration)
+    np.save(folder / "evaluation.npy", data.evaluation)
+    np.savez(
+        folder / "right.npz", labels=data.labels, sources=data.sources, tolerance=data.tolerance
+    )
+    net = real.model()
+    with torch.no_grad():
+        found = [net(torch.from_numpy(batch)) for batch in evaluation(folder)]
+    np.save(folder / "reference.npy", torch.cat(found).numpy())
+    compiled = sparqc.compile(net, real.example_inputs(), passes="float")
     compiled.save(folder / "float.onnx")
 
 
 def calibration(folder: Path) -> NDArray[np.float32]:
-    """The images to calibrate on."""
+    """The inputs to calibrate on."""
     return np.load(folder / "calibration.npy")
 
 
 def evaluation(folder: Path) -> list[NDArray[np.float32]]:
-    """The images to evaluate on, in batches."""
+    """The inputs to evaluate on, in batches."""
     images = np.load(folder / "evaluation.npy")
     return [images[at : at + BATCH] for at in range(0, len(images), BATCH)]
 

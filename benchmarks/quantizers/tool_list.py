@@ -48,13 +48,11 @@ TOOLS = (
         "sparqc",
         "sparqc",
         "with_sparqc.py",
-        # Pipelines.
+        # Presets.
         (
             "int8",
-            "int8, +correct-bias@after=calibrate",
             "int8-accurate",
             "auto",
-            "int8-accurate, +round-weights@after=calibrate",
         ),
     ),
 )

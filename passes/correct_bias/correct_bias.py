@@ -211,14 +211,14 @@ def _add(graph: Graph, site: BiasSite, shift: Floats) -> None:
     old = site.bias
     if old is None:
         name = f"{site.node.output.name}.bias"
-        graph.set_operand(site.node, site.operand, graph.constant(shift.astype(np.float32), name))
+        graph.set_operand(site.place, site.operand, graph.constant(shift.astype(np.float32), name))
         return
     assert old.data is not None
     data = (old.data + shift).astype(old.data.dtype)
-    if old.readers == (site.node,) and not old.is_output:
+    if old.readers == (site.place,) and not old.is_output:
         old.data = data
     else:
-        graph.set_operand(site.node, site.operand, graph.constant(data, old.name))
+        graph.set_operand(site.place, site.operand, graph.constant(data, old.name))
 
 
 def _row(node: Node, shift: float = 0.0, signal: float = 0.0, reason: str = "") -> Correction:

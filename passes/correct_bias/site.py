@@ -11,6 +11,7 @@ import numpy as np
 from sparqc.ir.graph import Graph, Node, Value
 from sparqc.ir.vocabulary.table import OperatorTable
 from sparqc.ir.weighted import Weighted, weight_of
+from sparqc.passes.on_data.added_bias import added_bias
 from sparqc.passes.on_data.reference_value import only_reader, reference_value
 
 _EVERYTHING = (-np.inf, np.inf)
@@ -21,6 +22,8 @@ class BiasSite:
     """A layer with a bias, or room for one."""
 
     node: Node
+    #: Where the bias stands: an operand of the layer, or of the Add behind it.
+    place: Node
     operand: str
     #: The channel axis of the output.
     axis: int
@@ -35,7 +38,7 @@ class BiasSite:
     @property
     def bias(self) -> Value | None:
         """The bias, None where the layer has none yet."""
-        return cast("Value | None", self.node.operands.get(self.operand))
+        return cast("Value | None", self.place.operands.get(self.operand))
 
 
 def bias_sites(
@@ -56,18 +59,19 @@ def bias_sites(
 
 
 def _site(found: Weighted, graph: Graph, reference: Graph) -> BiasSite | str:
-    node, operand, bias = found.node, found.spec.bias, found.bias
+    node, bias, added = found.node, found.bias, added_bias(found)
+    place, operand = (added.node, added.operand) if added else (node, found.spec.bias)
     if operand is None:
         return f"{node.op} has no bias"
     if bias is not None and not (bias.is_const and bias.type.rank == 1):
         return "its bias is no constant vector"
     if node.op == "nn.gemm" and (node.attributes["alpha"], node.attributes["beta"]) != (1, 1):
         return "it scales its bias"
-    value = _in_front_of_activation(node.output)
+    value = _in_front_of_activation(place.output)
     wanted = reference_value(value, graph, reference)
     if wanted is None or wanted.type.shape != value.type.shape:
         return "the model as it was read has no such value"
-    return BiasSite(node, operand, found.spec.output_axis, value, wanted, _bounds(value))
+    return BiasSite(node, place, operand, found.spec.output_axis, value, wanted, _bounds(value))
 
 
 def _in_front_of_activation(value: Value) -> Value:

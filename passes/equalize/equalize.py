@@ -15,7 +15,13 @@ from sparqc.ir.weighted import Weighted
 from sparqc.numerics.arrays import Floats
 from sparqc.passes.equalize.equalized import Equalization, Equalized
 from sparqc.passes.equalize.factors import Reading, Skip, Weight, choose, noise
-from sparqc.passes.equalize.group import ChannelGroup, by_group, channel_groups
+from sparqc.passes.equalize.group import (
+    ChannelGroup,
+    by_group,
+    channel_groups,
+    layers_without_factors,
+    outputs_of,
+)
 from sparqc.passes.equalize.judge_factors import judge_factors, name_of_group
 from sparqc.passes.equalize.reference import scale_channels
 from sparqc.passes.equalize.scale_weights import scale_weights
@@ -100,6 +106,7 @@ class Equalize(Pass):
             )
             note(context.facts, found)
         rows = [_carry_out(group, final.get(group), found, graph, context) for group in groups]
+        rows += [_left(layer) for layer in layers_without_factors(graph, context.table)]
         context.facts.put(Equalization(tuple(rows)))
         return sum(not row.reason for row in rows)
 
@@ -228,6 +235,12 @@ def _carry_out(
         return _row(group, reason="the model as it was read has no such values")
     scale_weights(group, choice.factors)
     return _row(group, choice)
+
+
+def _left(layer: Weighted) -> Equalized:
+    node = layer.node
+    reason = f"{node.op} takes no factors, only convolutions and linear layers with their bias do"
+    return Equalized((node.output.name,), (node.origin.module,), outputs_of(layer), reason=reason)
 
 
 def _row(group: ChannelGroup, choice: _Choice | None = None, reason: str = "") -> Equalized:

@@ -7,7 +7,7 @@ several layers write, and several read, channels with the same factors: that is 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -82,6 +82,11 @@ def channel_groups(graph: Graph, table: OperatorTable) -> list[ChannelGroup]:
     return search.groups
 
 
+def layers_without_factors(graph: Graph, table: OperatorTable) -> Iterator[Weighted]:
+    """The layers that are in no group, since they do not have the form of those that are."""
+    return (found for found in weighted(graph, table) if not _takes_factors(found))
+
+
 def _takes_factors(layer: Weighted) -> bool:
     """Whether a weight is [K, C / groups, ...], or transposed [C, K / groups, ...], between the
     data x and the bias b."""
@@ -120,7 +125,7 @@ class _Search:
         output = layer.node.output
         if output.type.rank is None:
             return
-        group = ChannelGroup(_outputs(layer), {output: layer.output_axis}, [layer])
+        group = ChannelGroup(outputs_of(layer), {output: layer.output_axis}, [layer])
         self._of[output] = group
 
     def _pass(self, node: Node, known: list[Value]) -> None:
@@ -254,7 +259,8 @@ def _masked(value: Value) -> Value | None:
     return cast(Value, node.operands["w"])
 
 
-def _outputs(layer: Weighted) -> int:
+def outputs_of(layer: Weighted) -> int:
+    """How many channels a layer writes."""
     shape = layer.weight.shape
     assert shape is not None
     return int(shape[layer.channel_axis]) * (groups_of(layer.node) if layer.channel_axis else 1)

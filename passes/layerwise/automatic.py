@@ -8,15 +8,14 @@ from dataclasses import dataclass, field
 
 from sparqc.ir.graph import Graph
 from sparqc.numerics.two_four import is_two_four
-from sparqc.passes.layerwise.network import NotInTorch
 from sparqc.passes.layerwise.one_shot import OneShot
 from sparqc.passes.layerwise.repaired import Repaired
 from sparqc.passes.masks.pruning import Unseen
 from sparqc.passes.masks.sparse_layers import SparseLayer
-from sparqc.passes.on_data.batches import calibration_batches
-from sparqc.passes.on_data.held_out import LEAST, held_back, to_fit
+from sparqc.passes.on_data.held_out import Split
+from sparqc.passes.on_data.in_torch import NotInTorch
 from sparqc.passes.on_data.judge import Judge, decibels
-from sparqc.rewrite.context import Batch, Context
+from sparqc.rewrite.context import Context
 
 #: So many images are enough: more cost time in proportion and gain little.
 IMAGES = 128
@@ -55,38 +54,17 @@ def repair_where_possible(
     if context.calibration is None or context.random_calibration:
         kind = "random" if context.random_calibration else "missing"
         return Outcome(reason=f"calibration data is {kind}")
-    seen, unseen = _parts(graph, context, limit)
-    judge = Judge(graph, unseen, context.table) if unseen and _gives_floats(graph) else None
+    split = Split(graph, context, limit)
+    seen = split.parts(IMAGES)
+    judge = Judge(graph, split.held, context.table) if split.held and _gives_floats(graph) else None
     outcome = Outcome()
     try:
         outcome.rows = one_shot.run_on(small, seen)
     except NotInTorch as error:
         outcome.reason = error.message
     if judge is not None and outcome.rows:
-        outcome.unseen = Unseen(decibels(judge.noise(graph)), sum(map(_images, unseen)))
+        outcome.unseen = Unseen(decibels(judge.noise(graph)), split.samples)
     return outcome
-
-
-def _parts(
-    graph: Graph, context: Context, limit: int | None
-) -> tuple[list[tuple[int, Batch]], list[Batch]]:
-    """What is fitted to, and what is held back: nothing, where that would be too few to judge."""
-    given, held, count = [], [], 0
-    for number, batch in calibration_batches(graph, context, limit):
-        given.append((number, batch))
-        count += _images(batch)
-        if (rest := held_back(graph, number, batch)) is not None:
-            held.append(rest)
-        if count >= IMAGES:
-            break
-    if sum(map(_images, held)) < LEAST:
-        return given, []
-    parts = [(number, to_fit(graph, number, batch)) for number, batch in given]
-    return [(number, part) for number, part in parts if part is not None], held
-
-
-def _images(batch: Batch) -> int:
-    return len(batch[0]) if batch and batch[0].ndim else 1
 
 
 def _gives_floats(graph: Graph) -> bool:

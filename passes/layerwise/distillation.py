@@ -19,12 +19,14 @@ from torch import Tensor, fx, nn
 from sparqc.errors import SparqcError
 from sparqc.ir.constants import constant_value
 from sparqc.ir.fx.tensor import tensor_of
-from sparqc.ir.fx.write import PLACES, Writer, take_weights
+from sparqc.ir.fx.write import PLACES, take_weights
 from sparqc.ir.graph import Array, Graph, Value
 from sparqc.ir.vocabulary.table import OperatorTable
 from sparqc.ir.weighted import weighted
 from sparqc.numerics.two_four import is_two_four
 from sparqc.passes.layerwise.narrow import narrow_values
+from sparqc.passes.on_data.added_bias import added_bias
+from sparqc.passes.on_data.in_torch import in_torch
 from sparqc.passes.on_data.reference_value import reference_value
 from sparqc.rewrite.context import Batch, Progress
 
@@ -49,12 +51,13 @@ class Distilled:
 
 
 class Taught(fx.Interpreter):
-    """A graph as a module that also gives some inner values."""
+    """A graph as a module that also gives some inner values; NotInTorch as of `in_torch`."""
 
     def __init__(self, graph: Graph, table: OperatorTable, values: Sequence[Value]) -> None:
-        writer = Writer(graph, table)
+        hint = "compile the PyTorch model, or leave `distill` out"
+        own, writer = in_torch(graph, table, hint)
         super().__init__(writer.module, garbage_collect_values=True)
-        self._wanted = {writer.nodes[v].name: i for i, v in enumerate(values)}
+        self._wanted = {writer.nodes[own.value(v.name)].name: i for i, v in enumerate(values)}
         self._found: list[Tensor] = [torch.empty(0)] * len(values)
 
     def run_node(self, n: fx.Node) -> Any:
@@ -198,7 +201,8 @@ def _constants(graph: Graph, table: OperatorTable) -> Iterator[tuple[str, Tensor
         if weight.producer is not None and weight.producer.op == "sparse.mask":
             weight = cast(Value, weight.producer.operands["w"])
         yield from _new(seen, weight, mask)
-        yield from _new(seen, found.bias, None)
+        added = added_bias(found)
+        yield from _new(seen, added.value if added else found.bias, None)
     for node in graph.nodes:
         if node.op == "nn.batch_norm":
             for slot in ("scale", "bias"):

@@ -8,21 +8,20 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
-from sparqc.errors import SparqcError
 from sparqc.ir.constants import is_constant
 from sparqc.ir.fx.schema import map_values
 from sparqc.ir.fx.tensor import TORCH_DTYPES, tensor_of
-from sparqc.ir.fx.write import Writer
 from sparqc.ir.graph import Graph, Value
 from sparqc.ir.vocabulary.table import OperatorTable
+from sparqc.passes.on_data.in_torch import NotInTorch, in_torch
 from sparqc.rewrite.context import Batch
 
+_HINT = (
+    "the weights of this ONNX model cannot be repaired: prune by magnitude without round-weights, "
+    "or compile the PyTorch model"
+)
 #: What is alive at a place, by the name of the fx node.
 State = dict[str, Any]
-
-
-class NotInTorch(SparqcError):
-    """An operator of the graph does not run in PyTorch."""
 
 
 class Network:
@@ -33,8 +32,8 @@ class Network:
     """
 
     def __init__(self, graph: Graph, table: OperatorTable) -> None:
-        graph = _for_torch(graph)
-        self._writer = writer = Writer(graph, table)
+        graph, self._writer = in_torch(graph, table, _HINT)
+        writer = self._writer
         self._nodes = {value.name: node for value, node in writer.nodes.items()}
         self._inputs = [writer.nodes[value].name for value in graph.inputs]
         constant = {
@@ -112,19 +111,3 @@ class Network:
                 return self._writer.attribute(str(node.target))
             self._fixed[node] = self._call(node, {})
         return self._fixed[node]
-
-
-def _for_torch(graph: Graph) -> Graph:
-    """The graph as one of the FX level: most operators of the vocabulary are the same on both."""
-    if graph.level == "fx":
-        return graph
-    copy = graph.clone()
-    copy.level, copy.native = "fx", None
-    foreign = next((n for n in copy.nodes if n.op.startswith("onnx.")), None)
-    if foreign is not None:
-        raise NotInTorch(
-            f"{foreign.output.name!r} is {foreign.op}, which has no form in PyTorch: the weights "
-            "of this ONNX model cannot be repaired",
-            hint="prune by magnitude without round-weights, or compile the PyTorch model",
-        )
-    return copy

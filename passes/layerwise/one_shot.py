@@ -15,7 +15,7 @@ from sparqc.passes.layerwise.damping import best_share, damped
 from sparqc.passes.layerwise.matrix_form import MatrixForm, matrix_form
 from sparqc.passes.layerwise.mixtures import with_mixtures
 from sparqc.passes.layerwise.normal_equations import Problem
-from sparqc.passes.layerwise.repair import Solution, Task, refusal, repair
+from sparqc.passes.layerwise.repair import Solution, Task, given, refusal, repair
 from sparqc.passes.layerwise.repaired import Repaired
 from sparqc.passes.layerwise.solve import THOROUGH, Effort, sparse
 from sparqc.passes.layerwise.walk import Stop
@@ -56,8 +56,8 @@ class OneShot:
         tasks = [task for layer in layers if (task := self._task(layer, reference))]
         if not tasks:
             return []
-        given = with_mixtures(list(batches), self._mixed) if self._mixed else batches
-        return repair(reference, self._graph, tasks, given, self._context)
+        mixed = with_mixtures(list(batches), self._mixed) if self._mixed else batches
+        return repair(reference, self._graph, tasks, mixed, self._context)
 
     def _task(self, layer: SparseLayer, reference: Graph) -> Task | None:
         found = weight_of(layer.node, self._context.table)
@@ -65,20 +65,20 @@ class OneShot:
         if found is None or not isinstance(form, MatrixForm) or refusal(layer.node, layer.weight):
             return None
         data = layer.data(self._context.table)
-        given = is_two_four(data, layer.axis)
+        is_pruned = is_two_four(data, layer.axis)
         rows = form.to_rows(tensor_of(data).float())
         mask = form.to_rows(torch.from_numpy(two_four_mask(data, layer.axis)))
 
         def solve(problem: Problem) -> Solution:
             share = self._damping or best_share(problem, rows, mask, self._effort)
             hessian, cross = damped(problem, rows, share)
-            weight, _ = sparse(hessian, cross, rows, mask if given else None, self._effort)
+            weight, _ = sparse(hessian, cross, rows, mask if is_pruned else None, self._effort)
             return Solution(weight, rows * mask, share)
 
         def keep(weight: Tensor) -> None:
             self._keep(layer, form.to_weight(weight))
 
-        y = reference.value(layer.node.output.name)
+        y = reference.value(given(layer.node).name)
         stop = Stop(layer.node, form, found.data, y)
         return Task(stop, layer.weight, rows, solve, keep)
 

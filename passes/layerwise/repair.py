@@ -13,12 +13,13 @@ from torch import Tensor
 from sparqc.ir.fx.tensor import tensor_of
 from sparqc.ir.graph import Graph, Node, Value
 from sparqc.ir.vocabulary.table import default_table
-from sparqc.ir.weighted import weight_spec
+from sparqc.ir.weighted import weight_of, weight_spec
 from sparqc.passes.layerwise.network import Network
 from sparqc.passes.layerwise.normal_equations import Problem
 from sparqc.passes.layerwise.repaired import Repaired
 from sparqc.passes.layerwise.states import open_states
 from sparqc.passes.layerwise.walk import Stop, Walk
+from sparqc.passes.on_data.added_bias import added_bias
 from sparqc.rewrite.context import Batch, Context
 
 
@@ -109,13 +110,16 @@ def refusal(node: Node, weight: Value) -> str:
 
 @dataclass(frozen=True)
 class FreeMean:
-    """A constant that moves the mean of a layer's output: its bias, or what a BatchNorm takes off.
+    """A constant that moves the mean of a layer's output: its bias, which an Add behind it may add,
+    or what a BatchNorm takes off.
 
     Where there is one, weights need not care for means.
     """
 
     value: Value
     is_bias: bool
+    #: What the layer gives, with its bias.
+    output: Value
 
     def move(self, problem: Problem, weight: Tensor) -> Tensor:
         """Set the constant so that the layer's outputs have the mean they had; returns it."""
@@ -127,16 +131,26 @@ class FreeMean:
         return new
 
 
+def given(node: Node) -> Value:
+    """What a layer gives, with the bias that can be set."""
+    mean = free_mean(node)
+    return mean.output if mean else node.output
+
+
 def free_mean(node: Node) -> FreeMean | None:
     """The constant with which the mean of a layer's output can be set; None where it has none."""
     bias = _bias(node)
     if bias is not None:
-        return FreeMean(bias, True) if _is_own(bias) else None
+        return FreeMean(bias, True, node.output) if _is_own(bias) else None
+    found = weight_of(node, default_table())
+    added = added_bias(found) if found else None
+    if added is not None:
+        return FreeMean(added.value, True, added.node.output) if _is_own(added.value) else None
     readers = node.output.readers
     if len(readers) != 1 or node.output.is_output or readers[0].op != "nn.batch_norm":
         return None
     mean = cast(Value, readers[0].operands["mean"])
-    return FreeMean(mean, False) if _is_own(mean) else None
+    return FreeMean(mean, False, node.output) if _is_own(mean) else None
 
 
 def _bias(node: Node) -> Value | None:

@@ -13,6 +13,7 @@ from torch import Tensor
 from sparqc.ir.constants import constant_value
 from sparqc.ir.fx.tensor import tensor_of
 from sparqc.ir.graph import Array, Graph, Node, Value
+from sparqc.ir.quantizers import DEQUANTIZE, FAKE_QUANTIZE, QUANTIZE
 from sparqc.ir.vocabulary.table import OperatorTable
 from sparqc.ir.weighted import Weighted, weighted
 from sparqc.numerics.int8_codes import safe_scale
@@ -21,7 +22,7 @@ from sparqc.passes.layerwise.damping import best_share, damped
 from sparqc.passes.layerwise.descend import fit
 from sparqc.passes.layerwise.matrix_form import MatrixForm, matrix_form
 from sparqc.passes.layerwise.normal_equations import Problem
-from sparqc.passes.layerwise.repair import Solution, Task, free_mean, refusal
+from sparqc.passes.layerwise.repair import Solution, Task, free_mean, given, refusal
 from sparqc.passes.layerwise.solve import codes
 from sparqc.passes.layerwise.sweep import rounded
 from sparqc.passes.layerwise.walk import Stop
@@ -31,6 +32,8 @@ from sparqc.passes.on_data.reference_value import reference_value
 RANGES = torch.linspace(1, 0.6, 17)
 #: The damping of GPTQ, as a share of the mean squared input; more where samples are few.
 ROUNDING = 0.01
+#: The largest code of a weight in a Q/DQ pair, whose scale is that of the largest magnitude.
+HIGH = 127
 #: A target of which the layer explains less than this share of the variance, in a channel, is not
 #: taken for the channel's own: a pass may have changed what the value of that name means.
 LEAST_EXPLAINED = 0.5
@@ -41,7 +44,7 @@ class Quantized:
     """A weighted operator whose weight has a quantizer of its own."""
 
     found: Weighted
-    quantizer: Node
+    quantizer: Node  # what rounds it: a fake quantizer, or the first of a pair
     form: MatrixForm
     data: Array  # the weight in front of the quantizer
 
@@ -53,20 +56,38 @@ class Quantized:
     @property
     def high(self) -> int:
         """The largest code."""
-        return cast(int, self.quantizer.attributes["high"])
+        return cast(int, self.quantizer.attributes.get("high", HIGH))
+
+    @property
+    def has_own_scale(self) -> bool:
+        """Whether nothing but this weight is quantized with the scale."""
+        own = {self.quantizer, self.found.weight.producer}
+        return own.issuperset(self.scale.readers) and not self.scale.is_output
 
 
 def quantized_layers(graph: Graph, table: OperatorTable) -> Iterator[Quantized]:
     """The layers whose weights can be rounded together, in graph order."""
     for found in weighted(graph, table):
-        quantizer = found.weight.producer
-        if quantizer is None or quantizer.op != "q.qdq" or refusal(found.node, found.weight):
+        quantizer = _rounder(found.weight)
+        if quantizer is None or refusal(found.node, found.weight):
             continue
         form = matrix_form(found)
         data = constant_value(cast(Value, quantizer.operands["x"]), table)
         axis = quantizer.attributes["axis"]
         if isinstance(form, MatrixForm) and data is not None and axis in (None, found.channel_axis):
             yield Quantized(found, quantizer, form, data)
+
+
+def _rounder(weight: Value) -> Node | None:
+    """What rounds a weight and nothing else: one operator on FX, the first of a pair on ONNX."""
+    made = weight.producer
+    if made is None or made.op == FAKE_QUANTIZE:
+        return made
+    codes = made.operands["x"] if made.op == DEQUANTIZE else None
+    first = codes.producer if isinstance(codes, Value) else None
+    if first is None or first.op != QUANTIZE or len(first.output.readers) > 1:
+        return None
+    return None if first.output.is_output else first
 
 
 class Rounding:
@@ -81,13 +102,14 @@ class Rounding:
         self.mask = self.rows != 0 if held else torch.ones_like(self.rows, dtype=torch.bool)
         scale = tensor_of(cast(Array, layer.scale.data)).float().reshape(-1)
         self.scale = scale.expand(layer.form.groups * layer.form.rows).reshape(self.rows.shape[:2])
-        unshared = len(layer.scale.readers) == 1
-        self._ranges = ranges and unshared and layer.quantizer.attributes["axis"] is not None
+        self._ranges = (
+            ranges and layer.has_own_scale and layer.quantizer.attributes["axis"] is not None
+        )
 
     def task(self, reference: Graph) -> Task:
         """What `repair` is to do."""
-        found, output = self.layer.found, self.layer.found.node.output
-        wanted = reference_value(output, self.graph, reference)
+        found = self.layer.found
+        wanted = reference_value(given(found.node), self.graph, reference)
         stop = Stop(found.node, self.layer.form, found.data, wanted)
         return Task(stop, found.weight, self.rows, self.solve, self.keep)
 

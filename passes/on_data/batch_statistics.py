@@ -9,11 +9,10 @@ import torch
 from torch import Tensor, fx
 from torch.nn.functional import batch_norm
 
-from sparqc.errors import SparqcError
 from sparqc.ir.fx.tensor import tensor_of
-from sparqc.ir.fx.write import Writer
 from sparqc.ir.graph import Graph, Value
 from sparqc.ir.vocabulary.table import OperatorTable
+from sparqc.passes.on_data.in_torch import NotInTorch, in_torch
 from sparqc.ranks.ranks import ALONE, Ranks
 from sparqc.rewrite.context import Batch
 
@@ -64,7 +63,8 @@ class BatchStatistics:
 
     `moments` holds, for the output of each BatchNorm, the statistics of its input; several may
     share theirs.  Where several ranks are given the same batches, each runs a part of every batch,
-    and they normalise with the statistics of all.
+    and they normalise with the statistics of all.  Raises NotInTorch for an ONNX graph with an
+    operator that has no form in PyTorch.
     """
 
     def __init__(
@@ -74,10 +74,11 @@ class BatchStatistics:
         moments: Mapping[Value, Moments],
         ranks: Ranks = ALONE,
     ) -> None:
-        writer = Writer(graph, table)
+        hint = "compile the PyTorch model, or leave `reestimate` out"
+        graph, writer = in_torch(graph, table, hint)
         self._inputs = [writer.nodes[value] for value in graph.inputs]
         self._placeholders = list(writer.fx.find_nodes(op="placeholder"))
-        by_node = {writer.nodes[value]: found for value, found in moments.items()}
+        by_node = {writer.nodes[graph.value(v.name)]: found for v, found in moments.items()}
         self._interpreter = _Interpreter(writer.module, by_node)
         self._ranks = ranks
         self._cuttable = _has_free_batch(graph)
@@ -85,7 +86,7 @@ class BatchStatistics:
     def run(self, batch: Batch) -> None:
         """Run a batch of arrays, one for each graph input, and update the moments.
 
-        Raises `SparqcError` where an operator fails on it.
+        Raises NotInTorch where an operator fails on it.
         """
         part = self._ranks.part(len(batch[0])) if self._cuttable else None
         self._interpreter.ranks = self._ranks if part else ALONE
@@ -98,7 +99,7 @@ class BatchStatistics:
                 self._interpreter.run(initial_env=env)
         except (RuntimeError, TypeError, ValueError, IndexError) as error:
             reason = str(error).partition("\n")[0]
-            raise SparqcError(f"the model fails on the batch: {reason}") from error
+            raise NotInTorch(f"the model fails on the batch: {reason}") from error
 
 
 def _has_free_batch(graph: Graph) -> bool:

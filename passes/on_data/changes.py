@@ -40,7 +40,7 @@ def changes_between(before: Graph, after: Graph, table: OperatorTable) -> Change
                 (node.output.name, slot) for node in value.readers for slot in node.slots_of(value)
             )
             assert value.data is not None
-            layer = _layer(value.readers[0], table).output.name
+            layer = layer_of(value.readers[0], table).output.name
             change = Change(value.name, value.data, readers)
             found[layer] = (*found.get(layer, ()), change)
     order = {node.output.name: i for i, node in enumerate(after.nodes)}
@@ -62,6 +62,12 @@ def make(graph: Graph, changes: Sequence[Change]) -> None:
                 graph.set_operand(node, slot, value)
 
 
+def make_all(graph: Graph, worked: Graph, table: OperatorTable) -> None:
+    """Do everything to a graph that was done to a copy of it."""
+    for changes in changes_between(graph, worked, table).values():
+        make(graph, changes)
+
+
 def _is_same(old: Value, new: Value) -> bool:
     if old.data is new.data:
         return True
@@ -71,7 +77,7 @@ def _is_same(old: Value, new: Value) -> bool:
     return np.array_equal(old.data, new.data, equal_nan=nan)
 
 
-def _layer(node: Node, table: OperatorTable) -> Node:
+def layer_of(node: Node, table: OperatorTable) -> Node:
     """The layer that a constant of an operator belongs to: the operator itself, the one whose
     weight it makes, or the one whose output a BatchNorm normalises."""
     while weight_of(node, table) is None and node.output.reader_count == 1:

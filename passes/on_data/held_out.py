@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -38,7 +39,7 @@ class Split:
     @property
     def samples(self) -> int:
         """How many samples are held back, as far as the data was walked."""
-        return sum(_size(batch) for batch in self.held)
+        return sum(map(samples_of, self.held))
 
     def fitted(self) -> Iterator[tuple[int, Batch]]:
         """The batches without what is held back, numbered from 1; raises as
@@ -49,15 +50,37 @@ class Split:
                 yield number, batch
                 continue
             room = MOST - self.samples
-            rest = held_back(self.graph, number, batch) if room > 0 else None
+            rest = _held_back(self.graph, number, batch) if room > 0 else None
             if rest is None:
                 yield number, batch
                 continue
-            size, last = _size(batch), _size(rest)
+            size, last = samples_of(batch), samples_of(rest)
             fits = size - min(last, room) if last < size else 0
             self.held.append([array[fits:] for array in batch] if fits else batch)
             if fits:
                 yield number, [array[:fits] for array in batch]
+
+    def parts(self, most: float = math.inf) -> list[tuple[int, Batch]]:
+        """What may be fitted to of the first so many samples, in memory.
+
+        Everything where what would be held back is too little to judge by; `held` is empty then.
+        """
+        found = self._taken(most)
+        if self.samples < LEAST:
+            self.judged = False
+            found = self._taken(most)
+        return found
+
+    def _taken(self, most: float) -> list[tuple[int, Batch]]:
+        found: list[tuple[int, Batch]] = []
+        samples = 0
+        for number, batch in self.fitted():
+            found.append((number, batch))
+            samples += samples_of(batch)
+            if samples + self.samples >= most:
+                break
+        self.context.batch = 0
+        return found
 
     def few(self, count: int = MOST) -> list[Batch]:
         """The first of what may be fitted to, of so many samples; walks no further than needed."""
@@ -66,22 +89,20 @@ class Split:
         for _, batch in self.fitted():
             if samples < count:
                 found.append(batch)
-                samples += _size(batch)
+                samples += samples_of(batch)
             if samples >= count and self.samples >= MOST:
                 break
         self.context.batch = 0
         return found
 
 
-def to_fit(graph: Graph, number: int, batch: Batch) -> Batch | None:
-    """What of a batch, numbered from 1, may be fitted to; None where it is held back."""
-    if _is_cuttable(graph, batch):
-        return [array[: -_held(batch)] for array in batch]
-    return None if number % SHARE == 0 else batch
+def samples_of(batch: Batch) -> int:
+    """How many samples a batch holds: its first dimension."""
+    return len(batch[0]) if batch and batch[0].ndim else 1
 
 
-def held_back(graph: Graph, number: int, batch: Batch) -> Batch | None:
-    """The rest of a batch; None where all of it may be fitted to."""
+def _held_back(graph: Graph, number: int, batch: Batch) -> Batch | None:
+    """What of a batch, numbered from 1, is held back; None where all of it may be fitted to."""
     if _is_cuttable(graph, batch):
         return [array[-_held(batch) :] for array in batch]
     return batch if number % SHARE == 0 else None
@@ -94,7 +115,3 @@ def _is_cuttable(graph: Graph, batch: Batch) -> bool:
 def _held(batch: Batch) -> int:
     """How many images at the end of a batch are held back: rounded up, but never all."""
     return -(-len(batch[0]) // SHARE)
-
-
-def _size(batch: Batch) -> int:
-    return len(batch[0]) if batch and batch[0].ndim else 1

@@ -8,7 +8,7 @@ so that the difference between them has an error much smaller than that of eithe
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,8 +40,18 @@ class Gain:
 class Judge:
     """Compares graphs with a float network on some samples that are held back."""
 
-    def __init__(self, reference: Graph, batches: Sequence[Batch], table: OperatorTable) -> None:
-        self._batches, self._table = batches, table
+    def __init__(
+        self,
+        reference: Graph,
+        batches: Sequence[Batch],
+        table: OperatorTable,
+        *,
+        free_size: bool = False,
+    ) -> None:
+        """With `free_size` each output may be multiplied by the factor that serves it best: what
+        is left is sin^2 of the angle to what was wanted.  Of networks that lost much, plain noise
+        prefers the one that says least."""
+        self._batches, self._table, self._free_size = batches, table, free_size
         self._wanted = list(self._outputs(reference))
         first = self._wanted[0] if self._wanted else []
         floats = [i for i, y in enumerate(first) if y.dtype.kind == "f"]
@@ -55,12 +65,12 @@ class Judge:
         """
         found: list[list[Floats]] = [[] for _ in self._places]
         signal = np.zeros(len(self._places))
-        for batch, wanted, outputs in zip(
-            self._batches, self._wanted, self._outputs(graph), strict=True
-        ):
+        outputs = self._outputs(graph)
+        given = self._sized(list(outputs)) if self._free_size else outputs
+        for batch, wanted, outs in zip(self._batches, self._wanted, given, strict=True):
             whole = not all(_has_samples(wanted[i], batch) for i in self._places)
             for at, index in enumerate(self._places):
-                noise, power = _compared(wanted[index], outputs[index], whole=whole)
+                noise, power = _compared(wanted[index], outs[index], whole=whole)
                 found[at].append(noise)
                 signal[at] += power
         rows = [
@@ -68,6 +78,14 @@ class Judge:
             for noise, power in zip(found, signal, strict=True)
         ]
         return np.mean(rows, axis=0) * len(rows[0]) if rows else np.zeros(0)
+
+    def _sized(self, found: list[list[Array]]) -> list[list[Array]]:
+        """The outputs, each by one factor, which makes them nearest."""
+        factors = {
+            i: _best_factor((w[i], f[i]) for w, f in zip(self._wanted, found, strict=True))
+            for i in self._places
+        }
+        return [[y * factors[i] if i in factors else y for i, y in enumerate(f)] for f in found]
 
     def _outputs(self, graph: Graph) -> Iterator[list[Array]]:
         runner = open_runner(without_uncalibrated(graph), self._table, shared=False)
@@ -102,6 +120,20 @@ def decibels(noise: Floats) -> float:
 
 def _has_samples(array: Array, batch: Batch) -> bool:
     return bool(batch) and array.ndim > 0 and batch[0].ndim > 0 and len(array) == len(batch[0])
+
+
+def _best_factor(pairs: Iterable[tuple[Array, Array]]) -> np.float64:
+    """The factor on what was found that leaves the least squared error; 1 where it has no say."""
+    products = power = 0.0
+    for wanted, found in pairs:
+        if wanted.dtype.kind != "f" or wanted.shape != found.shape:
+            continue
+        w, f = wanted.astype(np.float64).ravel(), found.astype(np.float64).ravel()
+        there = np.isfinite(w)
+        products += float(w[there] @ f[there])
+        power += float(f[there] @ f[there])
+    factor = products / power if power > 0 else 1.0
+    return np.float64(factor if math.isfinite(factor) else 1.0)
 
 
 def _compared(wanted: Array, found: Array, *, whole: bool) -> tuple[Floats, float]:

@@ -6,17 +6,15 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from sparqc.ir.graph import Array, Graph, Value
-from sparqc.ir.levels.execute import open_runner
-from sparqc.ir.vocabulary.table import OperatorTable
-from sparqc.rewrite.context import Batch
+from sparqc.ir.graph import Array, Graph, Node, Value
+from sparqc.passes.on_data.judge import Judge
 
 #: The shares of the measured statistics that are tried; the largest of equally good ones is taken.
-SHARES = (1.0, 0.5, 0.0)
-#: Mean and variance of each channel, float64.
+SHARES = (1.0, 0.5)
+#: Mean and variance of each channel.
 Statistics = tuple[Array, Array]
-#: The constants of a graph that hold a mean and a variance.
-Places = tuple[Value, Value]
+#: By the BatchNorms that share them, each named by the value that it defines.
+Measured = Mapping[tuple[str, ...], Statistics]
 
 
 def blended(old: Statistics, new: Statistics, share: float) -> Statistics:
@@ -29,52 +27,39 @@ def blended(old: Statistics, new: Statistics, share: float) -> Statistics:
 
 
 def best_share(
-    graph: Graph,
-    reference: Graph,
-    measured: Mapping[Places, Statistics],
-    batches: Sequence[Batch],
-    table: OperatorTable,
+    graph: Graph, old: Measured, new: Measured, judge: Judge, shares: Sequence[float]
 ) -> float:
-    """The share with which the outputs are nearest to those of the model as it was read."""
-    wanted = _outputs(reference, batches, table)
-    errors = []
-    for share in SHARES:  # one after the other: a runner keeps weights of its own
-        found = _outputs(_with(graph, measured, share), batches, table)
-        errors.append(sum(map(_distance, found, wanted)))
-    return SHARES[int(np.argmin(errors))]
+    """The first of the shares with which the outputs are nearest."""
+    # One after the other: a runner keeps weights of its own.
+    noise = [float(judge.noise(with_statistics(graph, old, new, s)).mean()) for s in shares]
+    return shares[int(np.argmin(noise))]
 
 
-def _outputs(graph: Graph, batches: Sequence[Batch], table: OperatorTable) -> list[list[Array]]:
-    runner = open_runner(graph, table)
-    return [runner.run(batch)[0] for batch in batches]
-
-
-def _with(graph: Graph, measured: Mapping[Places, Statistics], share: float) -> Graph:
-    """The graph with a share of the measured statistics: a copy, where it changes."""
-    if not share:
-        return graph
+def with_statistics(graph: Graph, old: Measured, new: Measured, share: float) -> Graph:
+    """A copy of the graph with a share of the new statistics."""
     copy = graph.clone()
-    for places, new in measured.items():
-        old = tuple(np.asarray(v.data, np.float64) for v in places)
-        for place, array in zip(places, blended((old[0], old[1]), new, share), strict=True):
-            own = copy.value(place.name)
-            assert own.data is not None
-            own.data = array.astype(own.data.dtype)
+    if share:
+        take(copy, old, new, share)
     return copy
 
 
-def _distance(found: Sequence[Array], expected: Sequence[Array]) -> float:
-    """What is left of each output in floats, relative to its size, by the best factor on what was
-    found: sin^2 of the angle between both.
+def take(graph: Graph, old: Measured, new: Measured, share: float) -> None:
+    """Give the BatchNorms a share of the new statistics: under the old names, where nobody else
+    reads those."""
+    for names, statistics in new.items():
+        nodes = [node for name in names if (node := graph.value(name).producer)]
+        found = blended(old[names], statistics, share)
+        for slot, data in zip(("mean", "var"), found, strict=True):
+            _replace(graph, nodes, slot, data)
 
-    A smaller output is no better one: the plain squared error would favour statistics that leave
-    the noise of pruning small, and the signal with it.
-    """
-    pairs = zip(found, expected, strict=True)
-    return sum(_angle(f, e) for f, e in pairs if e.dtype.kind == "f" and e.shape == f.shape)
 
-
-def _angle(found: Array, expected: Array) -> float:
-    f, e = (x.astype(np.float64).ravel() for x in (found, expected))
-    sizes = float((f * f).sum() * (e * e).sum())
-    return 1 - float((f * e).sum()) ** 2 / sizes if sizes else float(f.any() != e.any())
+def _replace(graph: Graph, nodes: list[Node], slot: str, data: Array) -> None:
+    old = nodes[0].operands[slot]
+    assert isinstance(old, Value) and old.data is not None
+    data = data.astype(old.data.dtype)
+    if set(old.readers) <= set(nodes) and not old.is_output:
+        old.data = data
+        return
+    new = graph.constant(data, old.name)
+    for node in nodes:
+        graph.set_operand(node, slot, new)

@@ -6,8 +6,8 @@ as trials are left: each trial runs the network on the samples that are held bac
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from sparqc.ir.graph import Graph
 from sparqc.passes.on_data.changes import changes_between, make
@@ -59,6 +59,12 @@ def note(facts: Facts, judgement: Judgement) -> None:
     facts.put(Judgements((*known.passes, judgement)))
 
 
+def renamed(judgement: Judgement, names: Mapping[str, str]) -> Judgement:
+    """The judgement, its parts called by other names."""
+    kept, undone = (tuple(names[n] for n in part) for part in (judgement.kept, judgement.undone))
+    return replace(judgement, kept=kept, undone=undone)
+
+
 def too_few(split: Split) -> str:
     """Why the data cannot judge; "" where it can."""
     held = split.samples
@@ -71,11 +77,18 @@ def too_few(split: Split) -> str:
 
 
 def keep_what_helps(
-    graph: Graph, worked: Graph, reference: Graph, split: Split, name: str, context: Context
+    graph: Graph,
+    worked: Graph,
+    reference: Graph,
+    split: Split,
+    name: str,
+    context: Context,
+    judge: Judge | None = None,
 ) -> Judgement:
     """Do to a graph what a pass did to a copy of it, as far as that helps on what is held back.
 
-    Returns the judgement, which is noted too; its names are those of layers.
+    Returns the judgement, which is noted too; its names are those of layers.  `judge` is one that
+    is there already.
     """
     if reason := too_few(split):
         return _noted(Judgement(name, split.samples, reason=reason), context)
@@ -86,7 +99,8 @@ def keep_what_helps(
         make(copy, [change for layer in layers for change in changes[layer]])
         return copy
 
-    found = judged(list(changes), build, Judge(reference, split.held, context.table), name)
+    judge = judge or Judge(reference, split.held, context.table)
+    found = judged(list(changes), build, judge, name)
     make(graph, [change for layer in found.kept for change in changes[layer]])
     return _noted(found, context)
 

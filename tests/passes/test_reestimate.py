@@ -16,6 +16,7 @@ from sparqc.ir.levels.execute import open_runner
 from sparqc.ir.vocabulary.table import default_table
 from sparqc.passes.masks.pruning import Mask, Pruning
 from sparqc.passes.on_data.batch_statistics import Moments
+from sparqc.passes.on_data.transaction import Judgement, Judgements
 from sparqc.passes.reestimate import Reestimate, Reestimation, Statistics
 from sparqc.rewrite.context import Batch, Context
 from tests.calibration_models import context
@@ -313,18 +314,98 @@ def test_the_network_is_never_worse_than_before(count: int, seed: int) -> None:
 
 
 def test_statistics_that_do_not_fit_are_replaced() -> None:
-    graph, reference = pruned()
-    for constant in graph.constants:
-        if "running" in constant.name:
-            assert constant.data is not None
-            rng = np.random.default_rng(3)
-            constant.data = rng.uniform(0.1, 3, constant.data.shape).astype(np.float32)
+    graph, reference = ruined()
     before = distance(graph, reference)
     given = context(batches(inputs(128), 8), reference=reference)
     given.facts.put(Pruning({"conv2d": mask(0.6)}))
     assert Reestimate().run(graph, given) == 4
     assert given.facts[Reestimation].share == 1
     assert distance(graph, reference) < before / 2
+
+
+def ruined(seed: int = 3) -> tuple[Graph, Graph]:
+    """A network whose statistics do not fit any more, and the network before."""
+    graph, reference = pruned()
+    rng = np.random.default_rng(seed)
+    for constant in graph.constants:
+        if "running" in constant.name:
+            assert constant.data is not None
+            constant.data = rng.uniform(0.1, 3, constant.data.shape).astype(np.float32)
+    return graph, reference
+
+
+def judged(graph: Graph, given: Context) -> Judgement:
+    given.facts.put(Pruning({"conv2d": mask(0.6)}))
+    Reestimate().run(graph, given)
+    (found,) = given.facts[Judgements].passes
+    return found
+
+
+def test_what_the_judge_keeps_is_measured_on_its_samples_too() -> None:
+    graph, reference = ruined()
+    given = context(batches(inputs(64), 8), reference=reference)
+    found = judged(graph, given)
+    assert found.kept and not found.undone
+    assert found.samples == 16 and found.after_db > found.before_db
+    assert {row.elements for row in rows(given).values()} == {64 * 64}
+
+
+def test_what_the_judge_refuses_leaves_no_byte() -> None:
+    """The first three quarters of each batch are of another kind than what judges."""
+    graph, reference = pruned()
+    x = inputs(64)
+    x.view(8, 8, *x.shape[1:])[:, :6] *= 20
+    before = constants(graph)
+    given = context(batches(x, 8), reference=reference)
+    found = judged(graph, given)
+    assert found.undone and not found.kept and found.trials > 1
+    assert given.facts[Reestimation] == Reestimation(share=0.0)
+    after = constants(graph)
+    assert all(np.array_equal(before[name], after[name]) for name in before)
+
+
+def test_few_samples_choose_without_a_judge() -> None:
+    graph, reference = ruined()
+    given = context(batches(inputs(16), 8), reference=reference)
+    given.facts.put(Pruning({"conv2d": mask(0.6)}))
+    before = distance(graph, reference)
+    assert Reestimate().run(graph, given) == 4
+    assert given.facts[Reestimation].few == 4 and Judgements not in given.facts
+    assert distance(graph, reference) < before
+
+
+def test_an_onnx_graph_gets_the_same_statistics() -> None:
+    found = []
+    for level in ("fx", "onnx"):
+        graph, reference = ruined()
+        graph, reference = (at_level(g, level) for g in (graph, reference))
+        given = context(batches(inputs(64), 8), reference=reference)
+        judged(graph, given)
+        found.append(constants(graph))
+    assert found[0].keys() == found[1].keys()
+    for name, data in found[0].items():
+        np.testing.assert_allclose(data, found[1][name], rtol=1e-5, atol=1e-6, err_msg=name)
+
+
+def test_an_onnx_graph_that_does_not_run_in_torch_keeps_its_own() -> None:
+    graph, reference = (at_level(g, "onnx") for g in ruined())
+    (output,) = graph.outputs
+    foreign = graph.create("onnx.Foreign", {"x": output}, types=[output.type])
+    graph.set_outputs([foreign.output])
+    before = constants(graph)
+    given = context(batches(inputs(64), 8), reference=reference)
+    given.facts.put(Pruning({"conv2d": mask(0.6)}))
+    assert Reestimate().run(graph, given) == 0
+    assert "is onnx.Foreign" in given.facts[Reestimation].reason
+    assert all(np.array_equal(before[n], x) for n, x in constants(graph).items())
+
+
+def at_level(graph: Graph, level: str) -> Graph:
+    """The graph as it would have come from a file of the level."""
+    if level == "onnx":
+        graph = graph.clone()
+        graph.level, graph.native = "onnx", None
+    return graph
 
 
 def test_always_takes_what_was_measured() -> None:

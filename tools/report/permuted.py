@@ -14,7 +14,8 @@ _NAMED = 8
 
 def permuted_notes(facts: Facts) -> Iterator[str]:
     """A sentence on what was gained, and one for each group of channels whose order stayed."""
-    rows = facts.get(Permutations, Permutations()).groups
+    found = facts.get(Permutations, Permutations())
+    rows = found.groups
     changed = [row for row in rows if not row.reason]
     if changed:
         before, after = fmean(r.before for r in changed), fmean(r.after for r in changed)
@@ -22,6 +23,8 @@ def permuted_notes(facts: Facts) -> Iterator[str]:
             f"channels permuted in {len(changed)} of {len(rows)} groups: there 2:4 keeps "
             f"{after:.1%} of the weights' magnitude on average, {before:.1%} before"
         )
+        if found.untried:
+            yield f"the new orders of channels were taken untried: {found.untried}"
     stayed = [row for row in rows if row.reason]
     for row in stayed[:_NAMED]:
         yield (

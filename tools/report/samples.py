@@ -18,7 +18,25 @@ def sample_notes(facts: Facts) -> Iterator[str]:
         few = f": few, give at least {FEW}, and better hundreds" if seen.count < FEW else ""
         samples = "sample" if seen.count == 1 else "samples"
         yield f"ranges and statistics were measured on {seen.count} calibration {samples}{few}"
-    share = facts.get(Reestimation, Reestimation()).share
-    if share < 1:
-        kept = "were kept" if share == 0 else f"were mixed with {100 * share:.0f} % new ones"
-        yield f"the BatchNorm statistics of training {kept}: new ones alone are not better"
+    yield from _statistics(facts.get(Reestimation, Reestimation()))
+
+
+def _statistics(found: Reestimation) -> Iterator[str]:
+    """What the judge does not say of `reestimate`."""
+    what = "the BatchNorm statistics of training"
+    if found.reason:
+        yield f"{what} were kept: {found.reason}"
+        return
+    done = (
+        "were replaced"
+        if found.share == 1
+        else f"were mixed with {100 * found.share:.0f} % new ones"
+    )
+    if found.few:
+        samples = "sample" if found.few == 1 else "samples"
+        yield (
+            f"{what} {done if found.share else 'were kept'}: that served {found.few} calibration "
+            f"{samples} best that were held back, too few to judge by"
+        )
+    elif 0 < found.share < 1:
+        yield f"{what} {done}: new ones alone are not better"

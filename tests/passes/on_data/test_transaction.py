@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sparqc.ir.graph import Graph, TensorType
+from sparqc.ir.graph import Graph
 from sparqc.ir.text.print import print_graph
 from sparqc.ir.vocabulary.table import default_table
 from sparqc.passes.on_data.changes import changes_between
-from sparqc.passes.on_data.held_out import LEAST, MOST, Split
+from sparqc.passes.on_data.held_out import LEAST, Split
 from sparqc.passes.on_data.transaction import Judgements, keep_what_helps
 from sparqc.rewrite.context import Context
 from tests.calibration_models import Residual, context, images
@@ -119,46 +119,3 @@ def test_biases_that_were_not_there_are_made(residual: Residual) -> None:
     residual.graph.verify()
     assert not changes_between(residual.graph, reference, default_table())
     assert residual.node("conv1").operands["b"] is residual.graph.value("conv1.bias")
-
-
-# -- the split -----------------------------------------------------------------------------------
-
-
-@given(st.lists(st.integers(1, 40), min_size=1, max_size=8))
-def test_every_sample_is_fitted_to_or_held_back(sizes: list[int]) -> None:
-    residual = Residual("onnx")
-    batches = [images(1, size, seed)[0] for seed, size in enumerate(sizes)]
-    split = Split(residual.graph, context(batches))
-    fitted = [x for _, (x,) in split.fitted()]
-    held = [x for (x,) in split.held]
-    assert sum(map(len, fitted)) + sum(map(len, held)) == sum(sizes)
-    assert split.samples == sum(map(len, held)) <= MOST
-    for x in held:
-        assert not any(np.array_equal(x[0], image) for part in fitted for image in part)
-
-
-@pytest.mark.parametrize("shape", [(), (6,), (2, 4)])
-def test_batches_that_cannot_be_cut_are_held_back_whole(shape: tuple[int, ...]) -> None:
-    graph = Graph("onnx")
-    x = graph.add_input("x", TensorType("f32", shape))
-    graph.set_outputs([x])
-    batches = [[np.full(shape, number, np.float32)] for number in range(1, 9)]
-    split = Split(graph, context(batches))
-    assert [number for number, _ in split.fitted()] == [1, 2, 3, 5, 6, 7]
-    assert split.held == [batches[3], batches[7]]
-
-
-def test_some_of_what_may_be_fitted_to_walks_no_further_than_needed(residual: Residual) -> None:
-    given_ = []
-
-    def batches():  # type: ignore[no-untyped-def]
-        for batch in images(50, 16):
-            given_.append(batch)
-            yield batch
-
-    found = context(batches)
-    split = Split(residual.graph, found)
-    assert sum(len(x) for (x,) in split.few(24)) == 24
-    assert split.samples == MOST
-    assert len(given_) == MOST // 4
-    assert found.batch == 0

@@ -27,3 +27,9 @@ def test_many_that_stayed_are_counted() -> None:
     notes = list(permuted_notes(Facts(Permutations(tuple(row(f"g{i}", "why") for i in range(10))))))
     assert len(notes) == 9
     assert notes[-1] == "channels not permuted: 2 more groups"
+
+
+def test_orders_that_nothing_judged_are_told() -> None:
+    facts = Facts(Permutations((row("a", after=0.77),), "calibration data is missing"))
+    *_, note = permuted_notes(facts)
+    assert note == "the new orders of channels were taken untried: calibration data is missing"

@@ -22,9 +22,23 @@ def test_without_data_nothing_is_said() -> None:
     assert list(sample_notes(Facts())) == []
 
 
-@pytest.mark.parametrize(("share", "said"), [(0.0, "were kept"), (0.5, "50 %"), (1.0, "")])
-def test_what_became_of_the_statistics(share: float, said: str) -> None:
-    notes = " ".join(sample_notes(Facts(Reestimation(share=share))))
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (Reestimation(), ""),
+        (Reestimation(share=0.0), ""),  # the judge says so
+        (Reestimation(share=0.5), "mixed with 50 % new ones: new ones alone are not better"),
+        (
+            Reestimation(share=0.5, few=1),
+            "with 50 % new ones: that served 1 calibration sample ",
+        ),
+        (Reestimation(few=3), "replaced: that served 3 calibration samples best"),
+        (Reestimation(share=0.0, few=3), "kept: that served 3 calibration samples best"),
+        (Reestimation(share=0.0, reason="'y' is onnx.Loop"), "kept: 'y' is onnx.Loop"),
+    ],
+)
+def test_what_became_of_the_statistics(found: Reestimation, said: str) -> None:
+    notes = " ".join(sample_notes(Facts(found)))
     assert said in notes
     assert bool(notes) == bool(said)
 
