@@ -84,6 +84,8 @@ __all__ = [
     "Span",
     "SparqcError",
     "TensorType",
+    "Ties",
+    "Untying",
     "UsageError",
     "Value",
     "WeightRounding",
@@ -156,6 +158,8 @@ HOMES = {
     "sparqc.passes.on_data.batches": ("CalibrationSamples",),
     "sparqc.passes.on_data.transaction": ("Judgements",),
     "sparqc.passes.place.placement": ("Placement",),
+    "sparqc.passes.place.ties": ("Ties",),
+    "sparqc.passes.untie.untied": ("Untying",),
     "sparqc.passes.reestimate": ("Reestimation",),
     "sparqc.passes.round_weights": ("WeightRounding",),
     "sparqc.pipeline.action": ("Action",),
@@ -232,8 +236,10 @@ if TYPE_CHECKING:
     from sparqc.passes.on_data.transaction import Judgements
     from sparqc.passes.permute.permutation import Permutations
     from sparqc.passes.place.placement import Placement
+    from sparqc.passes.place.ties import Ties
     from sparqc.passes.reestimate import Reestimation
     from sparqc.passes.round_weights import WeightRounding
+    from sparqc.passes.untie.untied import Untying
     from sparqc.pipeline.action import Action
     from sparqc.pipeline.catalogue import make, passes
     from sparqc.pipeline.events import Listener, PassEvent, RuleEvent

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
@@ -64,6 +65,16 @@ class Range:
     snr_db: float | None = None
     #: The largest magnitude over that which 99.99 % of the elements stay below.
     outliers: float = 1.0
+    #: The range that the value would have if it shared its scale with no other, and its ratio then.
+    alone: float = 0.0
+    alone_db: float | None = None
+
+    @property
+    def lost_db(self) -> float:
+        """What the value loses of its ratio because others share its scale."""
+        if self.snr_db is None or self.alone_db is None:
+            return 0.0
+        return max(0.0, self.alone_db - self.snr_db) if math.isfinite(self.snr_db) else 0.0
 
 
 @dataclass(frozen=True)
@@ -274,6 +285,7 @@ def _set_from_weights(group: _Group, context: Context) -> Iterator[Range]:
             dead=tuple(int(i) for i in np.flatnonzero(amax == 0)),
             snr_db=snr_of_array(weights[value], steps, group.axis, group.high),
             outliers=outliers_of_array(weights[value]),
+            alone=float(amax.max()),
         )
 
 
@@ -284,8 +296,14 @@ def _set_from_histograms(
     merged = _merged(group, seen)
     amax = max(method.amax(merged) if group.measured else 0.0, group.known or 0.0)
     step = float(group.set(np.array(amax)))
+    shared = len(group.values) > 1 and group.known is None
     for value, quantizer in group.values.items():
         measured = value in seen
+        snr = snr_of_histogram(seen[value], step, group.high) if measured else None
+        own, own_db = amax, snr
+        if shared and measured and seen[value].maximum:
+            own = min(amax, method.amax(seen[value]))
+            own_db = snr_of_histogram(seen[value], own / group.high, group.high)
         yield Range(
             value=value.name,
             module=_module(value, quantizer),
@@ -296,8 +314,10 @@ def _set_from_histograms(
             step=step,
             clipped=seen[value].share_above(amax) if measured else 0.0,
             dead=() if amax else (0,),
-            snr_db=snr_of_histogram(seen[value], step, group.high) if measured else None,
+            snr_db=snr,
             outliers=outliers_of_histogram(seen[value]) if measured else 1.0,
+            alone=own,
+            alone_db=own_db,
         )
 
 

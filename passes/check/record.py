@@ -15,6 +15,8 @@ from sparqc.ir.quantizers import QUANTIZE, runs_in_int8
 from sparqc.ir.vocabulary.table import OperatorTable
 from sparqc.ir.weighted import stored_array, weighted
 from sparqc.numerics.two_four import is_two_four
+from sparqc.passes.place.recorded_ties import UNTIED, untied_in, untied_text
+from sparqc.passes.untie.untied import Untying
 from sparqc.pipeline.passbase import Pass
 from sparqc.pipeline.registry import register
 from sparqc.rewrite.context import Context
@@ -58,12 +60,13 @@ class Record(Pass):
         entries = {
             TARGET: context.target.name,
             **_turned(context),
+            **_untied(graph, context),
             **inventory(graph, context.table).to_metadata(),
         }
         native = graph.native if isinstance(graph.native, OnnxNative) else OnnxNative()
         before = dict(native.metadata)
         changed = sum(before.get(key) != text for key, text in entries.items())
-        kept = [(k, v) for k, v in native.metadata if k not in (*entries, KNOBS)]
+        kept = [(k, v) for k, v in native.metadata if k not in (*entries, KNOBS, UNTIED)]
         graph.native = replace(native, metadata=(*kept, *entries.items()))
         return changed
 
@@ -77,6 +80,13 @@ def _turned(context: Context) -> dict[str, str]:
         if name in known and value != known[name].read(known[name].default)
     ]
     return {KNOBS: ",".join(words)} if words else {}
+
+
+def _untied(graph: Graph, context: Context) -> dict[str, str]:
+    """The branches of Concats with scales of their own; no entry for none."""
+    rows = context.facts.get(Untying, Untying()).branches
+    pairs = {*untied_in(graph), *((value, row.join) for row in rows for value in row.values)}
+    return {UNTIED: untied_text(pairs)} if pairs else {}
 
 
 def inventory(graph: Graph, table: OperatorTable) -> Inventory:

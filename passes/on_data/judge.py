@@ -32,9 +32,10 @@ class Gain:
     #: The standard error of it, over the samples.
     error: float
 
-    def exceeds(self, errors: float) -> bool:
-        """Whether it is worth a change, and more than so many of its standard errors."""
-        return self.decibels > max(LEAST_GAIN, errors * self.error)
+    def exceeds(self, errors: float, price: float = 0.0) -> bool:
+        """Whether it is worth a change, more than its price in dB, and more than so many of its
+        standard errors."""
+        return self.decibels > max(LEAST_GAIN, price, errors * self.error)
 
 
 class Judge:

@@ -111,11 +111,13 @@ def judged(
     judge: Judge,
     name: str,
     trials: int = TRIALS,
+    price: Callable[[Sequence[str]], float] | None = None,
 ) -> Judgement:
-    """Which of some parts to keep, where `build` gives the graph with some of them."""
+    """Which of some parts to keep, where `build` gives the graph with some of them, and `price` the
+    dB that these have to bring."""
     if not parts:
         return Judgement(name)
-    search = _Search(parts, build, judge, trials)
+    search = _Search(parts, build, judge, trials, price or (lambda _: 0.0))
     search.run()
     return Judgement(
         name,
@@ -143,6 +145,7 @@ class _Search:
     build: Callable[[Sequence[str]], Graph]
     judge: Judge
     trials: int
+    price: Callable[[Sequence[str]], float]
     kept: tuple[str, ...] = ()
     count: int = field(default=0, init=False)
 
@@ -161,7 +164,8 @@ class _Search:
             if not self.count:
                 self.whole = found
             self.count += 1
-            if found.exceeds(WHOLE if len(tried) == len(self.parts) else PART):
+            more = self.price(together) - self.price(self.kept)
+            if found.exceeds(WHOLE if len(tried) == len(self.parts) else PART, more):
                 self.kept, self.best = together, noise
             elif len(tried) > 1:
                 half = len(tried) // 2

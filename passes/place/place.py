@@ -20,6 +20,8 @@ from sparqc.passes.place.decide import Decider, Decision
 from sparqc.passes.place.half_scales import prepare_scales, scale_dtype
 from sparqc.passes.place.insert_quantizers import Slot, insert_quantizer
 from sparqc.passes.place.placement import Layer, Placement, Quantizer
+from sparqc.passes.place.recorded_ties import untied_in
+from sparqc.passes.place.ties import Ties, ties
 from sparqc.pipeline.passbase import Pass
 from sparqc.pipeline.registry import register
 from sparqc.rewrite.context import Context
@@ -52,6 +54,7 @@ class Place(Pass):
         """Insert the quantizers; returns how many."""
         placing = self.place(graph, context)
         context.facts.put(placing.placement)
+        context.facts.put(placing.ties)
         return len(placing.placement.quantizers)
 
     def place(self, graph: Graph, context: Context) -> Placing:
@@ -72,7 +75,9 @@ class Place(Pass):
         if taken is not None:
             taken.changes = changes(taken, placement, decider)
         graph.sort()
-        return Placing(placement, decider, insertion.asked, insertion.behind, insertion.groups)
+        return Placing(
+            placement, decider, insertion.asked, insertion.behind, insertion.groups, insertion.ties
+        )
 
 
 @dataclass(frozen=True)
@@ -87,6 +92,8 @@ class Placing:
     behind: Mapping[Value, Decision]
     #: Which values have one scale.
     groups: UnionFind
+    #: Why, and where that could be otherwise.
+    ties: Ties
 
 
 @dataclass
@@ -102,6 +109,7 @@ class _Insertion:
     asked: dict[Value, dict[Slot, Decision]] = field(default_factory=dict)
     behind: dict[Value, Decision] = field(default_factory=dict)
     groups: UnionFind = field(default_factory=UnionFind)
+    ties: Ties = field(default_factory=Ties)
 
     def activations(self) -> None:
         """One quantizer for each value that is read in INT8."""
@@ -109,6 +117,7 @@ class _Insertion:
         prepare_scales(self.graph, slots, self.context)
         self.groups = groups = self._groups(slots)
         self.behind = behind = self._behind(slots)
+        self.ties = ties(self.decider, slots, behind)  # before quantizers stand in between
         order = {node: index for index, node in enumerate(self.graph.nodes)}
         values = sorted({*slots, *behind}, key=lambda v: _position(v, order, self.graph))
         for value in values:
@@ -147,10 +156,11 @@ class _Insertion:
     def _groups(self, slots: dict[Value, dict[Slot, Decision]]) -> UnionFind:
         """Which values must have one scale: those that moved INT8 codes connect."""
         groups: UnionFind = UnionFind()
-        wanted = self.decider.wanted(slots)
+        wanted, untied = self.decider.wanted(slots), untied_in(self.graph)
         for node, movement in self.decider.movements.items():
             if self.decider.moves(node, wanted):
-                groups.union(*movement.inputs, *movement.outputs)
+                inputs = (v for v in movement.inputs if (v.name, node.output.name) not in untied)
+                groups.union(*movement.outputs, *inputs)
         for tie in self.decider.ties:
             if all(value in slots for value in tie.inputs):
                 groups.union(*tie.inputs)

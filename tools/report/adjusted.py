@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence, Set
 from typing import Protocol
 
+from sparqc.base.text import shortened
+from sparqc.declared.gpus import default_gpus
+from sparqc.ir.layer_names import layer_name
 from sparqc.passes.correct_bias.correct_bias import BiasCorrection
 from sparqc.passes.equalize.equalized import Equalization
 from sparqc.passes.on_data.transaction import Judgement, Judgements
+from sparqc.passes.untie.untied import Untying
 from sparqc.rewrite.facts import Facts
 
 
@@ -17,17 +21,30 @@ class _Row(Protocol):
 
 
 def adjusted_notes(facts: Facts) -> Iterator[str]:
-    """A sentence on what `equalize` and `correct-bias` did each, and one for each reason for which
-    they left something as it was, but for those that the judge gives for a whole pass."""
+    """A sentence on what `equalize`, `untie` and `correct-bias` did each, and one for each reason
+    for which they left something as it was, but for those that the judge gives for a whole pass."""
     told = {found.reason for found in facts.get(Judgements, Judgements()).passes}
     groups = facts.get(Equalization, Equalization()).groups
     if changed := [row for row in groups if not row.reason]:
         yield f"channels equalized in {len(changed)} of {len(groups)} groups"
     yield from _left("channels of {} not equalized", "group", groups, told)
+    yield from _untied(facts.get(Untying, Untying()))
     layers = facts.get(BiasCorrection, BiasCorrection()).layers
     if corrected := [row for row in layers if not row.reason]:
         yield f"biases corrected in {len(corrected)} of {len(layers)} layers"
     yield from _left("biases of {} not corrected", "layer", layers, told)
+
+
+def _untied(found: Untying) -> Iterator[str]:
+    if rows := sorted(found.branches, key=lambda row: (-row.gain_db, row.values, row.join)):
+        gained = shortened(
+            [f"{layer_name(r.values[0], r.module)} in {r.join}: {r.gain_db:.1f} dB" for r in rows]
+        )
+        cost = "its price is not predicted"
+        if found.share is not None:
+            cost = f"predicted to cost {100 * found.share:.2g} % of the time"
+            cost += f" on an {default_gpus()[0].doc}"
+        yield f"scales of their own for what Concats tie to louder branches: {gained}; {cost}"
 
 
 def judged_notes(facts: Facts) -> Iterator[str]:

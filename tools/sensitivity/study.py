@@ -7,7 +7,7 @@ then measured on copies in which it alone keeps its quantizers or its mask.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -34,6 +34,8 @@ from sparqc.rewrite.facts import Facts
 
 #: The passes whose effect is measured layer by layer; here they run on a copy, or not at all.
 _MEASURED = {"prune", "reestimate"}
+#: The passes that set scales.
+_SCALES = ("calibrate", "untie")
 #: A node by what it gives, and one of its operands.
 SlotName = tuple[str, str]
 
@@ -113,9 +115,11 @@ def study(job: Job) -> Study:
             hint="leave --passes out, or give it `prune` or `place`",
         )
     context = replace(job.context, facts=Facts())
+    if any(step.cls.needs_reference for step in line.steps):
+        context.reference = job.graph.clone()
     before, behind = _split(line, "prune")
     dense = pipelines.run(before, job.graph.clone(), context)
-    folding, placing = _split(_up_to(behind, "calibrate"), "place")
+    folding, placing = _split(_up_to(behind, _SCALES), "place")
     folding, placing = _without(folding), _without(placing)
     masks = _masks(dense, folding, _step(line, "prune"), context, "reestimate" in names)
     plain = pipelines.run(folding, dense, context)
@@ -158,15 +162,15 @@ def _split(line: Pipeline, name: str) -> tuple[Pipeline, Pipeline]:
     return (Pipeline(), line) if name == "prune" else (line, Pipeline())
 
 
-def _up_to(line: Pipeline, name: str) -> Pipeline:
-    """What stands up to the last step of that name; everything where there is none."""
-    last = [i for i, item in enumerate(line.items) if any(s.name == name for s in item.steps)]
+def _up_to(line: Pipeline, names: Collection[str]) -> Pipeline:
+    """What stands up to the last step of these names; everything where there is none."""
+    last = [i for i, item in enumerate(line.items) if any(s.name in names for s in item.steps)]
     return Pipeline(line.items[: last[-1] + 1]) if last else line
 
 
 def _apart(line: Pipeline) -> Iterator[Step]:
     """The lossy steps behind the calibration."""
-    measured = len(_up_to(line, "calibrate").items)
+    measured = len(_up_to(line, _SCALES).items)
     for item in line.items[measured:]:
         yield from filter(_decides, item.steps)
 

@@ -1,0 +1,1 @@
+"""Scales of their own for what a Concat ties to louder branches."""
