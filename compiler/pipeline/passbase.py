@@ -51,6 +51,11 @@ class Pass:
         """The graph after the pass (the same object unless the level changes) and the changes."""
         return graph, self.run(graph, context)
 
+    def is_separable(self) -> bool:
+        """Whether each change that it makes may be left out without the others: then a limit counts
+        them one by one, and a search among them finds a single one."""
+        return False
+
     @classmethod
     def help(cls) -> str:
         """The help text: the class docstring."""

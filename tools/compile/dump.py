@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import sparqc
 from sparqc.errors import SparqcError, UsageError
+from sparqc.pipeline.events import DecisionEvent
 from sparqc.tools.compile.recorder import GraphRecorder
 
 if TYPE_CHECKING:
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 
 #: What makes a directory one of ours, which the next dump may replace.
 MARK = "run.json"
+
+#: The version of what stands in a dump, as docs/runs.md says it: another one is refused.
+SCHEMA = 1
 
 _LIBRARIES = ("torch", "onnx", "onnxruntime", "onnxscript", "onnx-graphsurgeon", "numpy")
 
@@ -56,6 +60,7 @@ class Run:
     def to_json(self) -> dict[str, Any]:
         """Plain data, as run.json holds it."""
         return {
+            "schema": SCHEMA,
             "versions": versions(),
             "command": list(self.command),
             "model": self.model,
@@ -104,7 +109,8 @@ def write_dump(folder: Path, run: Run, recorder: GraphRecorder) -> None:
     data = run.to_json()
     contents = {stage.file: stage.text for stage in recorder.stages}
     contents["events.jsonl"] = recorder.events.to_jsonl()
-    contents["report.html"] = page(data, recorder.events.events, recorder.stages)
+    shown = [e for e in recorder.events.events if not isinstance(e, DecisionEvent)]
+    contents["report.html"] = page(data, shown, recorder.stages)
     contents[MARK] = json.dumps(data, indent=2) + "\n"
     folder = folder.absolute()
     try:
