@@ -30,6 +30,7 @@ COMMANDS = {
     "inspect": "sparqc.tools.inspect.command:inspect_command",
     "why": "sparqc.tools.inspect.why:why_command",
     "whynot": "sparqc.tools.inspect.whynot:whynot_command",
+    "diff": "sparqc.tools.runs.differences:diff_command",
     "passes": "sparqc.tools.rules.passes_command:passes_command",
     "rules": "sparqc.tools.rules.rules_command:rules_group",
     "targets": "sparqc.tools.rules.targets_command:targets_command",

@@ -24,15 +24,10 @@ import sparqc
 from sparqc.errors import SparqcError, UsageError
 from sparqc.pipeline.events import DecisionEvent
 from sparqc.tools.compile.recorder import GraphRecorder
+from sparqc.tools.runs.folder import MARK, SCHEMA
 
 if TYPE_CHECKING:
     from sparqc.tools.report.report import Report
-
-#: What makes a directory one of ours, which the next dump may replace.
-MARK = "run.json"
-
-#: The version of what stands in a dump, as docs/runs.md says it: another one is refused.
-SCHEMA = 1
 
 _LIBRARIES = ("torch", "onnx", "onnxruntime", "onnxscript", "onnx-graphsurgeon", "numpy")
 

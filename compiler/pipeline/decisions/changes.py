@@ -86,9 +86,9 @@ class _Comparison:
             after.nodes.keys() | after.constants.keys()
         )
         self.set = {
-            name: (old, new)
+            name: (before.constants[name], new)
             for name, new in after.constants.items()
-            if (old := before.constants.get(name)) is not None and not same_array(old, new)
+            if name in before.constants and not same_array(before.constants[name], new)
         }
         self.altered = [
             name

@@ -96,6 +96,8 @@ def _same(a: Any, b: Any) -> bool:
 
 
 def _read(operand: Value | tuple[Value, ...] | None) -> Read:
-    if operand is None or isinstance(operand, Value):
-        return operand and operand.name
+    if operand is None:
+        return None
+    if isinstance(operand, Value):
+        return operand.name
     return tuple(value.name for value in operand)
