@@ -76,6 +76,8 @@ class Action:
         self.drift: list[tuple[str, Drift]] = []
         #: What holds each pass to its word; None where nothing does.
         self.gate = gate
+        #: What the last pass decided that is no rule and was counted.
+        self.decided: Counting | None = None
         self._pass = ""
         self._applied: list[RuleEvent] = []
         self._known: tuple[Graph, int, list[Array]] | None = None
@@ -140,6 +142,7 @@ class Action:
     def _count(self, counting: Counting, after: Graph, changes: int, context: Context) -> int:
         """Count and tell the decisions of a pass that has run, and undo those beyond the limit;
         returns how many changes are left."""
+        self.decided = counting
         changes, used = counting.end(after, changes, self.limit)
         self.applications += used
         for listener in self.listeners:

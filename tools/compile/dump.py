@@ -15,7 +15,7 @@ import os
 import platform
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,6 +43,8 @@ class Run:
     #: The report as JSON values, None where the compile failed.
     report: Mapping[str, Any] | None = None
     error: str = ""
+    #: What was asked for, as `sparqc.tools.runs.asked` says it.
+    request: Mapping[str, Any] = field(default_factory=dict)
 
     def with_report(self, report: Report) -> Run:
         """The run that ended with a report."""
@@ -59,6 +61,7 @@ class Run:
             "versions": versions(),
             "command": list(self.command),
             "model": self.model,
+            "request": dict(self.request),
             "passes": self.passes,
             "target": self.target,
             "error": self.error,

@@ -72,7 +72,8 @@ def test_why_suggests_a_name(run: Path, ask: Ask) -> None:
 
 def test_why_imports_neither_torch_nor_onnx(run: Path) -> None:
     code = (
-        "import sys; from sparqc.tools import cli; assert not cli.run(['why', sys.argv[1], 'conv']);"
+        "import sys; from sparqc.tools import cli;"
+        "assert not cli.run(['why', sys.argv[1], 'conv']);"
         "assert not {'torch', 'onnx', 'onnxruntime', 'lark'} & set(sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code, str(run)], capture_output=True, text=True)
