@@ -32,6 +32,7 @@ COMMANDS = {
     "whynot": "sparqc.tools.inspect.whynot:whynot_command",
     "diff": "sparqc.tools.runs.differences:diff_command",
     "bisect": "sparqc.tools.runs.bisect.command:bisect_command",
+    "reduce": "sparqc.tools.runs.reduce.command:reduce_command",
     "passes": "sparqc.tools.rules.passes_command:passes_command",
     "rules": "sparqc.tools.rules.rules_command:rules_group",
     "targets": "sparqc.tools.rules.targets_command:targets_command",

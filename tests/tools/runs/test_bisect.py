@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from pathlib import Path
 
 import onnx
@@ -122,7 +123,7 @@ def test_a_command_is_asked_with_the_file(ask: Ask, tmp_path: Path) -> None:
     # Bad is a file with a QuantizeLinear: the first decision that has an effect is a scale.
     script = "import sys; sys.exit(b'QuantizeLinear' in open(sys.argv[1], 'rb').read())"
     (tmp_path / "has.py").write_text(script)
-    found = bisected(ask, tmp_path, "--passes int8", "--check 'python has.py {}'")
+    found = bisected(ask, tmp_path, "--passes int8", f"--check '{sys.executable} has.py {{}}'")
     (event,) = found["events"]
     assert (event["pass"], event["name"]) == ("calibrate", "x.scale")
 
