@@ -13,7 +13,8 @@
 * Operators: an `Operator` is a row of the `default_table`; the other names are its parts, and
   `fx_call` and `emit_one` make its writers short.
 * Targets: a `profile` says what is known of one, `predict_graph` which engine it would make.
-* Watching: an `Action` tells each `Listener` of every `PassEvent` and `RuleEvent`; a `Recorder`
+* Watching: an `Action` tells each `Listener` of every `PassEvent` and `RuleEvent`, and of every
+  `DecisionEvent` of a pass that is no rule, where it sets `decisions`; a `Recorder`
   keeps them.  `sparqc.compile(…, listeners=[…])` takes listeners too.
 * Mistakes that people make are a `SparqcError`, with a `Span` where they stand in a file.
 
@@ -40,6 +41,7 @@ __all__ = [
     "CalibrationSamples",
     "Call",
     "Context",
+    "DecisionEvent",
     "Distillations",
     "Equalization",
     "ExportedAlone",
@@ -164,7 +166,7 @@ HOMES = {
     "sparqc.passes.round_weights": ("WeightRounding",),
     "sparqc.pipeline.action": ("Action",),
     "sparqc.pipeline.catalogue": ("make", "passes"),
-    "sparqc.pipeline.events": ("Listener", "PassEvent", "RuleEvent"),
+    "sparqc.pipeline.events": ("DecisionEvent", "Listener", "PassEvent", "RuleEvent"),
     "sparqc.pipeline.library": ("rulebook",),
     "sparqc.pipeline.passbase": ("Pass",),
     "sparqc.pipeline.registry": ("register",),
@@ -242,7 +244,7 @@ if TYPE_CHECKING:
     from sparqc.passes.untie.untied import Untying
     from sparqc.pipeline.action import Action
     from sparqc.pipeline.catalogue import make, passes
-    from sparqc.pipeline.events import Listener, PassEvent, RuleEvent
+    from sparqc.pipeline.events import DecisionEvent, Listener, PassEvent, RuleEvent
     from sparqc.pipeline.library import rulebook
     from sparqc.pipeline.passbase import Pass
     from sparqc.pipeline.registry import register

@@ -59,6 +59,10 @@ class Prune(Pass):
         if self.mixed < 0:
             raise ValueError("mixed must be at least 0")
 
+    def is_separable(self) -> bool:
+        """Each layer by itself, unless channels are permuted throughout."""
+        return not self.permute and self.method != "permuted"
+
     def run(self, graph: Graph, context: Context) -> int:
         """Mask the eligible weights; returns how many.
 

@@ -92,6 +92,10 @@ class Reestimate(Pass):
     def __post_init__(self) -> None:
         check_limit(self.batches)
 
+    def is_separable(self) -> bool:
+        """Each BatchNorm by itself."""
+        return True
+
     def run(self, graph: Graph, context: Context) -> int:
         """Replace the statistics; returns for how many BatchNorms."""
         context.facts.put(Reestimation())

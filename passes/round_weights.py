@@ -55,6 +55,10 @@ class RoundWeights(Pass):
     def __post_init__(self) -> None:
         check_options(self.damping, self.batches)
 
+    def is_separable(self) -> bool:
+        """Each layer by itself."""
+        return True
+
     def run(self, graph: Graph, context: Context) -> int:
         """Round the weights; returns of how many layers."""
         # Only here is torch needed, which takes seconds to import.

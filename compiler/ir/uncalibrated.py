@@ -33,10 +33,15 @@ def without_uncalibrated(graph: Graph) -> Graph:
     """A copy that hands on what such quantizers would: a NaN scale makes all behind it NaN in some
     runners, and costs a walk through the numbers in the others."""
     copy = graph.clone()
-    for node in copy.nodes:
+    leave_out_uncalibrated(copy)
+    return copy
+
+
+def leave_out_uncalibrated(graph: Graph) -> None:
+    """Take such quantizers out of the graph itself."""
+    for node in graph.nodes:
         if is_uncalibrated(node):
             value = node.operands["x"]
             assert isinstance(value, Value)
-            copy.replace(node.output, value)
-    copy.drop_dead()
-    return copy
+            graph.replace(node.output, value)
+    graph.drop_dead()

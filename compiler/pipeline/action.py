@@ -14,12 +14,15 @@ from dataclasses import dataclass
 from sparqc.errors import Span, SparqcError, UsageError, did_you_mean
 from sparqc.ir.boundary import decode, encode, ends_of
 from sparqc.ir.graph import Array, Graph
+from sparqc.ir.uncalibrated import leave_out_uncalibrated
 from sparqc.lang.ast import RuleDecl
 from sparqc.match.result import Match
+from sparqc.pipeline.decisions.counting import Counting
 from sparqc.pipeline.drift import Drift, Word, drift_of, what_to_do
 from sparqc.pipeline.events import Listener, PassEvent, RuleEvent
 from sparqc.pipeline.gate import BrokenWord, Gate
 from sparqc.pipeline.passbase import Pass
+from sparqc.pipeline.rulepass import RulePass
 from sparqc.rewrite.apply import Change
 from sparqc.rewrite.context import Context
 
@@ -45,8 +48,9 @@ class _Clock:
 class Action:
     """Carries out passes and rule applications.
 
-    Each pass and each rule application has a number; with `limit` n those after number n do not
-    happen (but passes that change the level of the graph do: without them nothing comes out).
+    Each pass and each rule application has a number, and so has each decision of a pass that makes
+    them one by one (`Pass.is_separable`).  With `limit` n those after number n do not happen, but
+    passes that change the level of the graph do: without them nothing comes out.
     `skip` names rules and passes.  `check` is "off", "pass" or "rule": after what the outputs are
     compared with those before.  Raises UsageError for another one.
     """
@@ -72,6 +76,8 @@ class Action:
         self.drift: list[tuple[str, Drift]] = []
         #: What holds each pass to its word; None where nothing does.
         self.gate = gate
+        #: What the last pass decided that is no rule and was counted.
+        self.decided: Counting | None = None
         self._pass = ""
         self._applied: list[RuleEvent] = []
         self._known: tuple[Graph, int, list[Array]] | None = None
@@ -98,6 +104,8 @@ class Action:
         if skipped:
             self._tell_pass(pass_, graph, graph, 0, 0, _Clock.start(), None, skipped, len(graph))
             return graph, 0
+        if self.exhausted:
+            leave_out_uncalibrated(graph)  # what was to measure their scales has not run
         return self._run(pass_, graph, context)
 
     def _run(self, pass_: Pass, graph: Graph, context: Context) -> tuple[Graph, int]:
@@ -105,10 +113,13 @@ class Action:
         self.applications += 1
         number, size, clock = self.applications, len(graph), _Clock.start()
         outer, self._pass, self._applied = self._pass, pass_.name, []
+        counting = self._counting(pass_, graph, context)
         try:
             after, changes = self._held(pass_, graph, context)
         finally:
             self._pass = outer
+        if counting is not None and not self._applied:
+            changes = self._count(counting, after, changes, context)
         self.counts[pass_.name] += 1
         drift = self._drift(before, after, context) if self.check != "off" else None
         self._tell_pass(pass_, graph, after, number, changes, clock, drift, "", size)
@@ -131,6 +142,25 @@ class Action:
                     raise
             else:
                 return after, changes
+
+    def _counting(self, pass_: Pass, graph: Graph, context: Context) -> Counting | None:
+        """What will tell the decisions of a pass, where they are counted or listened to."""
+        counted = self.limit is not None or self.check == "rule"
+        if isinstance(pass_, RulePass) or not (counted or any(x.decisions for x in self.listeners)):
+            return None
+        return Counting.of(pass_, graph, context, self.applications)
+
+    def _count(self, counting: Counting, after: Graph, changes: int, context: Context) -> int:
+        """Count and tell the decisions of a pass that has run, and undo those beyond the limit;
+        returns how many changes are left."""
+        self.decided = counting
+        changes, used = counting.end(after, changes, self.limit)
+        self.applications += used
+        for listener in self.listeners:
+            if listener.decisions:
+                for event in counting.events(context):
+                    listener.on_decision(event)
+        return changes
 
     def _tell_pass(
         self,

@@ -1,7 +1,12 @@
-"""What an Action reports: one event for each pass that ran and each rule application."""
+"""What an Action reports: one event for each pass that ran, each rule application and each decision
+of a pass that is written in Python.
+
+`docs/runs.md` says what stands in each field of their JSON.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -68,8 +73,49 @@ class PassEvent:
         return {"kind": self.kind, **_plain(self, {"drift", "graph"}), "drift": _drift(self.drift)}
 
 
+@dataclass(frozen=True)
+class DecisionEvent:
+    """One decision of a pass that is no rule: a change of the graph, or why there is none."""
+
+    #: With `limit` one less it does not happen.  That of the pass, where its decisions do not stand
+    #: each for itself.
+    seq: int
+    pass_: str
+    #: "set" (constants have other numbers), "insert", "replace", "remove" (operators), "rewire" (an
+    #: operator reads something else), "alter" (it is another one); of what stays as it is "keep",
+    #: with the reason, and "say".
+    what: str
+    #: The value, the constant or the layer that it is about.
+    name: str
+    #: The declarations that stand behind it: "patterns/tensorrt/fusions.spq:61:8 conv_act".
+    by: tuple[str, ...] = ()
+    #: Names of what was removed, or read before, and of what was put in or set.
+    before: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    #: The slots that read something else now: "conv.x".
+    readers: tuple[str, ...] = ()
+    #: Module path and source line of the user's model.
+    module: str = ""
+    source: str = ""
+    #: Why nothing was done; "" where something was.
+    reason: str = ""
+    #: Of each constant that was set, the numbers before and after.
+    constants: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    #: What the facts of the pass say of it: the kept share of a mask, a scale, decibels.
+    said: tuple[Mapping[str, Any], ...] = ()
+
+    kind = "decision"
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, one line of events.jsonl."""
+        return {"kind": self.kind, **_plain(self, set())}
+
+
 class Listener:
-    """Told of every event; both methods may be left out."""
+    """Told of every event; each method may be left out."""
+
+    #: Whether it wants decisions: to find them a graph is compared with what it was.
+    decisions: bool = False
 
     def on_pass(self, event: PassEvent) -> None:
         """A pass has run, or was skipped."""
@@ -77,8 +123,11 @@ class Listener:
     def on_rule(self, event: RuleEvent) -> None:
         """A rule has been applied."""
 
+    def on_decision(self, event: DecisionEvent) -> None:
+        """A pass has decided something; told behind its run, in front of its own event."""
 
-def _plain(event: RuleEvent | PassEvent, without: set[str]) -> dict[str, Any]:
+
+def _plain(event: Event, without: set[str]) -> dict[str, Any]:
     found = {}
     for name in event.__dataclass_fields__:
         if name not in without:
@@ -89,3 +138,7 @@ def _plain(event: RuleEvent | PassEvent, without: set[str]) -> dict[str, Any]:
 
 def _drift(drift: Drift | None) -> dict[str, Any] | None:
     return None if drift is None else drift.to_json()
+
+
+#: Whatever an Action reports.
+Event = RuleEvent | PassEvent | DecisionEvent

@@ -60,6 +60,11 @@ class Pass:
         them in the context, and runs once more on the graph that it was given."""
         return False
 
+    def is_separable(self) -> bool:
+        """Whether each change that it makes may be left out without the others: then a limit counts
+        them one by one, and a search among them finds a single one."""
+        return False
+
     @classmethod
     def help(cls) -> str:
         """The help text: the class docstring."""

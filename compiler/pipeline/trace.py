@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-from sparqc.pipeline.events import Listener, PassEvent, RuleEvent
+from sparqc.pipeline.events import DecisionEvent, Event, Listener, PassEvent, RuleEvent
 
 
 class Recorder(Listener):
     """Keeps every event."""
 
     def __init__(self) -> None:
-        self.events: list[PassEvent | RuleEvent] = []
+        self.events: list[Event] = []
 
     def on_pass(self, event: PassEvent) -> None:
         """Keep a pass, but not its graph: that would hold every intermediate one in memory."""
@@ -20,6 +20,10 @@ class Recorder(Listener):
 
     def on_rule(self, event: RuleEvent) -> None:
         """Keep a rule application."""
+        self.events.append(event)
+
+    def on_decision(self, event: DecisionEvent) -> None:
+        """Keep a decision of a pass; only a recorder that sets `decisions` is told."""
         self.events.append(event)
 
     @property
@@ -31,6 +35,11 @@ class Recorder(Listener):
     def passes(self) -> list[PassEvent]:
         """The passes, in order."""
         return [event for event in self.events if isinstance(event, PassEvent)]
+
+    @property
+    def made(self) -> list[DecisionEvent]:
+        """The decisions of passes, in order."""
+        return [event for event in self.events if isinstance(event, DecisionEvent)]
 
     def history(self, name: str) -> list[RuleEvent]:
         """The applications that led to the value of that name, oldest first.

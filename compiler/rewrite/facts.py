@@ -39,6 +39,11 @@ class Facts:
     def __contains__(self, kind: type) -> bool:
         return kind in self._records
 
+    def since(self, earlier: Facts) -> tuple[object, ...]:
+        """The records that were put behind an earlier copy, in the order of their first ones."""
+        known = earlier._records
+        return tuple(r for kind, r in self._records.items() if known.get(kind) is not r)
+
     def copy(self) -> Facts:
         """The same records; what is put into the one does not show in the other."""
         return Facts(*self._records.values())

@@ -114,6 +114,10 @@ class Calibrate(Pass):
         calibrator(self.method, self.percentile)
         check_limit(self.batches)
 
+    def is_separable(self) -> bool:
+        """Each scale by itself."""
+        return True
+
     def run(self, graph: Graph, context: Context) -> int:
         """Set the scales; returns how many."""
         groups = _groups(graph, context.table)

@@ -81,6 +81,10 @@ class CorrectBias(Pass):
     def __post_init__(self) -> None:
         check_limit(self.batches)
 
+    def is_separable(self) -> bool:
+        """Each layer by itself."""
+        return True
+
     def run(self, graph: Graph, context: Context) -> int:
         """Change the biases; returns how many."""
         reference = _reference(graph, context)

@@ -50,6 +50,10 @@ class Place(Pass):
     #: Without, weights alone are quantized: a smaller file whose arithmetic stays in float.
     activations: bool = True
 
+    def is_separable(self) -> bool:
+        """Each value by itself, with those that share its scale."""
+        return True
+
     def run(self, graph: Graph, context: Context) -> int:
         """Insert the quantizers; returns how many."""
         placing = self.place(graph, context)

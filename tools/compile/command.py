@@ -156,11 +156,13 @@ def check_output(path: Path, model: str) -> None:
 def _compile_and_dump(request: Request, output: Path, folder: Path, quiet: bool) -> CompileOutcome:
     from sparqc.tools.compile.dump import Run, check_replaceable, write_dump
     from sparqc.tools.compile.recorder import GraphRecorder
+    from sparqc.tools.runs.asked import asked
 
     check_replaceable(folder)
     recorder = GraphRecorder()
     options = request.options
-    run = Run(("sparqc", *sys.argv[1:]), request.model, options.passes, options.target)
+    command = ("sparqc", *sys.argv[1:])
+    run = Run(command, request.model, options.passes, options.target, request=asked(request))
     try:
         outcome = _compile(request, output, recorder, quiet)
     except SparqcError as error:

@@ -15,20 +15,19 @@ import os
 import platform
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import sparqc
 from sparqc.errors import SparqcError, UsageError
+from sparqc.pipeline.events import DecisionEvent
 from sparqc.tools.compile.recorder import GraphRecorder
+from sparqc.tools.runs.folder import MARK, SCHEMA
 
 if TYPE_CHECKING:
     from sparqc.tools.report.report import Report
-
-#: What makes a directory one of ours, which the next dump may replace.
-MARK = "run.json"
 
 _LIBRARIES = ("torch", "onnx", "onnxruntime", "onnxscript", "onnx-graphsurgeon", "numpy")
 
@@ -44,6 +43,8 @@ class Run:
     #: The report as JSON values, None where the compile failed.
     report: Mapping[str, Any] | None = None
     error: str = ""
+    #: What was asked for, as `sparqc.tools.runs.asked` says it.
+    request: Mapping[str, Any] = field(default_factory=dict)
 
     def with_report(self, report: Report) -> Run:
         """The run that ended with a report."""
@@ -56,9 +57,11 @@ class Run:
     def to_json(self) -> dict[str, Any]:
         """Plain data, as run.json holds it."""
         return {
+            "schema": SCHEMA,
             "versions": versions(),
             "command": list(self.command),
             "model": self.model,
+            "request": dict(self.request),
             "passes": self.passes,
             "target": self.target,
             "error": self.error,
@@ -104,7 +107,8 @@ def write_dump(folder: Path, run: Run, recorder: GraphRecorder) -> None:
     data = run.to_json()
     contents = {stage.file: stage.text for stage in recorder.stages}
     contents["events.jsonl"] = recorder.events.to_jsonl()
-    contents["report.html"] = page(data, recorder.events.events, recorder.stages)
+    shown = [e for e in recorder.events.events if not isinstance(e, DecisionEvent)]
+    contents["report.html"] = page(data, shown, recorder.stages)
     contents[MARK] = json.dumps(data, indent=2) + "\n"
     folder = folder.absolute()
     try:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from sparqc.ir.graph import Graph
 from sparqc.ir.text.print import print_graph
-from sparqc.pipeline.events import Listener, PassEvent, RuleEvent
+from sparqc.pipeline.events import DecisionEvent, Listener, PassEvent, RuleEvent
 from sparqc.pipeline.trace import Recorder
 
 
@@ -33,6 +33,8 @@ class GraphRecorder(Listener):
     stages: list[Stage] = field(default_factory=list)
     _passes: int = 0
 
+    decisions = True
+
     def begin(self, graph: Graph) -> None:
         """Keep the graph as it was read."""
         self._keep("read", graph)
@@ -47,6 +49,10 @@ class GraphRecorder(Listener):
     def on_rule(self, event: RuleEvent) -> None:
         """Keep a rule application."""
         self.events.on_rule(event)
+
+    def on_decision(self, event: DecisionEvent) -> None:
+        """Keep a decision of a pass."""
+        self.events.on_decision(event)
 
     def _keep(self, name: str, graph: Graph) -> None:
         text = print_graph(graph)

@@ -2,19 +2,41 @@
 
 from __future__ import annotations
 
+import json
+
 import click
 
 from sparqc.tools.model.request import Request, takes_request
+from sparqc.tools.runs.folder import RunFolder, is_run, open_run, require_run
 
 
 @click.command("inspect")
 @takes_request
 @click.option("--after", metavar="PASS", help="Show the graph behind this pass of the pipeline.")
 @click.option("--weights", is_flag=True, help="Write out every constant, whatever its size.")
-def inspect_command(request: Request, after: str | None, weights: bool) -> None:
-    """Print the graph of MODEL as text: as it was captured, or after a pass."""
+@click.option("--json", "as_json", is_flag=True, help="Of a run directory: print it as JSON.")
+def inspect_command(request: Request, after: str | None, weights: bool, as_json: bool) -> None:
+    """Print the graph of MODEL as text: as it was captured, or after a pass.
+
+    MODEL may be a run directory: then print a line for each pass, or the graph behind one of them.
+    """
+    if is_run(request.model):
+        _inspect_run(open_run(request.model), after, as_json)
+        return
+    require_run("--json", as_json)
     from sparqc.ir.text.print import print_graph
     from sparqc.tools.inspect.stages import graph_after
 
     graph, context = graph_after(request, after)
     click.echo(print_graph(graph, context.table, weights=weights), nl=False)
+
+
+def _inspect_run(run: RunFolder, after: str | None, as_json: bool) -> None:
+    from sparqc.tools.runs.overview import overview, overview_text
+
+    if after is not None:
+        click.echo(run.stage(after).text, nl=False)
+    elif as_json:
+        click.echo(json.dumps(overview(run), indent=2))
+    else:
+        overview_text(overview(run))

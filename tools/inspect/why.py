@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import click
 
 from sparqc.tools.model.request import Request, takes_request
+from sparqc.tools.runs.folder import RunFolder, is_run, open_run, require_run
 
 if TYPE_CHECKING:
     from sparqc.ir.graph import Node
@@ -20,12 +22,20 @@ if TYPE_CHECKING:
 @takes_request
 @click.argument("value")
 @click.option("--after", metavar="PASS", help="Look at the graph behind this pass, not the last.")
-def why_command(request: Request, value: str, after: str | None) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Of a run directory: print it as JSON.")
+def why_command(request: Request, value: str, after: str | None, as_json: bool) -> None:
     """Say which rules made VALUE, and from which line of MODEL.
+
+    MODEL may be a run directory: then every decision is told that led to VALUE, and no model is
+    read; VALUE may be the name of a kernel of TensorRT.
 
     VALUE is the name of a value or of a module of the graph, a glob over either, or both as
     reports name a layer: 'conv_9 (c2.m.a.conv)'.
     """
+    if is_run(request.model):
+        _why_in_run(open_run(request.model), value, after, as_json)
+        return
+    require_run("--json", as_json)
     from sparqc.tools.inspect.find_nodes import find_nodes
     from sparqc.tools.inspect.stages import END, graph_after
 
@@ -33,6 +43,15 @@ def why_command(request: Request, value: str, after: str | None) -> None:
     explained: set[str] = set()
     blocks = ["\n".join(_story(node, context, explained)) for node in find_nodes(graph, value)]
     click.echo("\n\n".join(blocks))
+
+
+def _why_in_run(run: RunFolder, value: str, after: str | None, as_json: bool) -> None:
+    from sparqc.tools.runs.story import stories, story_text
+
+    found = stories(run, value, after)
+    stage = next(s for s in run.stages if s.path.name == found["graph"])
+    last = stage if after else run.last
+    click.echo(json.dumps(found, indent=2) if as_json else story_text(found, stage, last))
 
 
 def _story(node: Node, context: Context, explained: set[str]) -> Iterator[str]:

@@ -1,0 +1,1 @@
+"""Directories that `--dump` wrote: read, compared, asked, and run again."""

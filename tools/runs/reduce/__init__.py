@@ -1,0 +1,1 @@
+"""`sparqc reduce`: the smallest model that still shows what is wrong."""
