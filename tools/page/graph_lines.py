@@ -56,7 +56,11 @@ def stages_json(stages: Sequence[StageText]) -> dict[str, Any]:
         for line in stage.text.splitlines():
             numbers.setdefault(line, len(numbers))
         new = list(numbers)[len(rows) :]
-        rows += _rows(new, stage.file)
+        try:
+            rows += _rows(new, stage.file)
+        except PatternError:
+            parse_text(stage.text, stage.file)  # which says the line in the whole text
+            raise
     return {
         "lines": rows,
         "stages": [

@@ -71,7 +71,7 @@ function drawNode(thing, look) {
   if (kind === "quantizer" || kind === "mask") parts.push(words(width / 2, height / 2 + 4, smallName(node), "small", "middle"));
   else if (kind === "end") parts.push(words(width / 2, height / 2 + 4, shortened(node.id, 16), "small", "middle"));
   else {
-    parts.push(words(13, 17, shortened(short, 13), "op"), words(13, 32, shortened(node.id, 20), "name"));
+    parts.push(words(13, 17, shortened(short, 14), "op"), words(13, 32, shortened(node.id, 20), "name"));
     parts.push(words(width - 12, 16, tags.join(" "), "tag", "end"));
   }
   if (change) parts.push(badge(SYMBOLS[change], change, width));
@@ -125,7 +125,7 @@ function contents(group) {
     if (look.kind in kinds) kinds[look.kind]++;
     if (look.sparse) kinds.sparse++;
   }
-  const said = [[kinds.int8, "INT8"], [kinds.float, "float"], [kinds.sparse, "sparse"], [kinds.quantizer, "Q/DQ"]];
+  const said = [[kinds.int8, "INT8"], [kinds.float, "float"], [kinds.sparse, "sparse"], [kinds.int8 + kinds.float ? 0 : kinds.quantizer, "Q/DQ"]];
   return { kinds, text: said.filter(([n]) => n).map(([n, word]) => `${n} ${word}`).join(", ") || count(group.nodes.length, "node") };
 }
 

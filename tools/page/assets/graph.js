@@ -33,17 +33,21 @@ function readLine(graph, line, number) {
 }
 
 function addNode(graph, line, id = line.out[0]) {
-  const node = { module: "", source: "", rules: [], types: [], in: [], ...line, id, position: graph.nodes.length };
+  const node = { module: "", ofWeights: line.kind === "header" ? false : undefined, source: "", rules: [], types: [], in: [], ...line, id, position: graph.nodes.length };
   graph.nodes.push(node);
   for (const name of node.out) graph.made.set(name, node);
 }
 
-/** How an operator is drawn: what kind it is, and what is told of it in letters. */
+/**
+ * How an operator is drawn: what kind it is, and what is told of it in letters. In the last graph it
+ * is of the type of its predicted kernel, before that of the type that it reads.
+ */
 function lookOf(node, graph) {
   if (node.kind !== "node") return { kind: "end", tags: [] };
   if (node.op.startsWith("q.")) return { kind: "quantizer", tags: [] };
   if (node.op.startsWith("sparse.")) return { kind: "mask", tags: ["2:4"] };
-  const quantized = node.in.some((name) => /^q\.(dequantize|qdq)/.test(graph.made.get(name)?.op ?? ""));
+  const kernel = graph.index === STAGES.length - 1 ? KERNELS[KERNEL_OF.get(node.id)] : undefined;
+  const quantized = kernel ? kernel.int8 : node.in.some((name) => /^q\.(dequantize|qdq)/.test(graph.made.get(name)?.op ?? ""));
   const sparse = node.in.some((name) => isMasked(name, graph)) || isSparseLayer(node, graph);
   const tags = [quantized ? "INT8" : floatTag(node.types[0] ?? ""), ...(sparse ? ["2:4"] : [])];
   return { kind: quantized ? "int8" : "float", sparse, tags };

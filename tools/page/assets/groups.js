@@ -46,16 +46,23 @@ function labelIn(module, above) {
   return /^\d+$/.test(own) && above ? `${above.slice(above.lastIndexOf(".") + 1)}.${own}` : own;
 }
 
-/** A group of one thing says nothing: the thing takes its place. */
+/** A group of one thing, or of things apart, says nothing: what is in it takes its place. */
 function flatten(group) {
   group.children = group.children.map((child) => {
     if (!child.isGroup) return child;
     flatten(child);
-    if (child.children.length !== 1) return child;
+    if (child.children.length !== 1) return isApart(child) ? child.children : child;
     const [only] = child.children;
     if (only.isGroup) only.label = `${child.label}.${only.label}`;
     return only;
-  });
+  }).flat();
+}
+
+/** Whether nothing in a group reads anything else in it: a module that is called here and there. */
+function isApart(group) {
+  if (group.children.some((child) => child.isGroup)) return false;
+  const made = new Set(group.children.flatMap((node) => node.out));
+  return !group.children.some((node) => node.in.some((name) => made.has(name)));
 }
 
 function byKernel(graph) {
@@ -93,9 +100,16 @@ function kernelNote(kernel) {
 /** The kernel of a node; what only prepares a weight belongs to the kernel that reads it. */
 function kernelOf(node, graph) {
   for (const name of node.out) if (KERNEL_OF.has(name)) return KERNEL_OF.get(name);
+  if (node.kind !== "node" || !isOfWeights(node, graph)) return undefined;
   const readers = node.out.flatMap((name) => graph.readers.get(name) ?? []);
-  const kernels = new Set(readers.flatMap((reader) => reader.out.map((name) => KERNEL_OF.get(name))));
-  return node.kind === "node" && kernels.size === 1 ? [...kernels][0] : undefined;
+  const kernels = new Set(readers.map((reader) => kernelOf(reader, graph)));
+  return kernels.size === 1 ? [...kernels][0] : undefined;
+}
+
+/** Whether a node reads nothing but constants, at first or second hand. */
+function isOfWeights(node, graph) {
+  node.ofWeights ??= node.in.every((name) => graph.constants.has(name) || (graph.made.has(name) && isOfWeights(graph.made.get(name), graph)));
+  return node.ofWeights;
 }
 
 /** Cut what is too long into runs, in the order of the graph: so they never read in a circle. */

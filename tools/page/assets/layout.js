@@ -110,5 +110,5 @@ function sizeOf(thing) {
   if (thing.inner) return [thing.inner.width, thing.inner.height];
   if (thing.port) return [Math.min(40 + 6 * thing.port.length, 130), 18];
   if (thing.child.isGroup) return [204, 58];
-  return { quantizer: [62, 22], mask: [76, 22], end: [110, 24] }[thing.child.look.kind] ?? [150, 40];
+  return { quantizer: [62, 22], mask: [76, 22], end: [110, 24] }[thing.child.look.kind] ?? [160, 40];
 }

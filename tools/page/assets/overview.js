@@ -1,5 +1,8 @@
 // The run as a whole: what was asked for, what came out, and what is to be said of it.
 
+/** So many values with the same reason are named. */
+const MOST_NAMED = 12;
+
 function overview() {
   const ends = (REPORT.metrics ?? []).map((m) => [m.name, `${number(m.original)} → ${number(m.compiled)}`]);
   const gap = REPORT.difference;
@@ -40,12 +43,25 @@ function summary() {
   return `${REPORT.layers.length} with weights: ${REPORT.int8_layers} in INT8, ${REPORT.sparse_layers} sparse 2:4`;
 }
 
-/** Rules that nearly applied, and what stood in the way. */
+/** What was not done, by the reason: layers in float or dense, and what a pass left as it was. */
 function nearMisses() {
-  if (!DATA.near?.length) return null;
+  const found = new Map();
+  const add = (what, reason, name) => {
+    const key = JSON.stringify([what, reason]);
+    if (!found.has(key)) found.set(key, { what, reason, names: [] });
+    found.get(key).names.push(name);
+  };
+  for (const row of [...LAYERS.values(), ...PLAIN.values()]) {
+    if (row.float_reason) add("INT8", row.float_reason, row.value);
+    if (row.dense_reason) add("2:4", row.dense_reason, row.value);
+  }
+  for (const { pass, step } of decisions()) if (step.reason && typeof step.name === "string") add(PASSES[pass].name, step.reason, step.name);
+  const rows = [...found.values()].sort((a, b) => b.names.length - a.names.length);
+  if (!rows.length) return null;
   return table("near misses", [
-    ["rule", (row) => linkToRule(row.rule)],
+    ["not", (row) => row.what],
     ["because", (row) => row.reason],
-    ["at", (row) => namesList(row.nodes)],
-  ], DATA.near);
+    ["how often", (row) => String(row.names.length), "number"],
+    ["where", (row) => [namesList(row.names.slice(0, MOST_NAMED)), row.names.length > MOST_NAMED ? ", …" : ""]],
+  ], rows);
 }

@@ -39,7 +39,7 @@ function noteOn(pass) {
   if (!pass.number) return `${count(PASSES.length - 1, "pass", "passes")}, ${count(STEPS, "step")}`;
   if (pass.event?.skipped) return `skipped: ${pass.event.skipped}`;
   const [before, after] = pass.event?.nodes ?? [0, 0];
-  const nodes = before === after ? "" : `${before} → ${after} nodes`;
+  const nodes = before === after ? "" : `${before}→${after} nodes`;
   const steps = pass.steps.length ? count(pass.steps.length, "step") : "";
   const changes = pass.event?.changes ? count(pass.event.changes, "change") : "no change";
   return [steps || changes, nodes, seconds(pass.event?.seconds ?? 0)].filter(Boolean).join(" · ");
