@@ -16,7 +16,7 @@ PACKAGES = {
     "patterns": "sparqc/patterns",
     "tools": "sparqc/tools",
 }
-SHIPPED = {".py", ".typed", ".lark", ".spq", ".toml"}
+SHIPPED = {".py", ".typed", ".lark", ".spq", ".toml", ".js", ".css", ".html"}
 
 
 def run(*arguments: str, **options: object) -> str:
@@ -55,7 +55,7 @@ def test_the_wheel_holds_every_source_file(wheel: Path) -> None:
         f"{package}/{path.relative_to(ROOT / folder).as_posix()}"
         for folder, package in PACKAGES.items()
         for path in (ROOT / folder).rglob("*")
-        if path.suffix in SHIPPED
+        if path.suffix in SHIPPED or path.name == "LICENSE"
     }
     missing = sorted(expected - set(zipfile.ZipFile(wheel).namelist()))
     assert not missing, f"a folder without __init__.py, or a suffix of no package-data: {missing}"

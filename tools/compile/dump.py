@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, Any
 
 import sparqc
 from sparqc.errors import SparqcError, UsageError
-from sparqc.pipeline.events import DecisionEvent
 from sparqc.tools.compile.recorder import GraphRecorder
 from sparqc.tools.runs.folder import MARK, SCHEMA
 
@@ -102,13 +101,15 @@ def write_dump(folder: Path, run: Run, recorder: GraphRecorder) -> None:
 
     Raises SparqcError where the system refuses.
     """
-    from sparqc.tools.compile.html import page
+    from sparqc.tools.page.predicted import predicted_engine
+    from sparqc.tools.page.report_page import report_page
 
     data = run.to_json()
     contents = {stage.file: stage.text for stage in recorder.stages}
     contents["events.jsonl"] = recorder.events.to_jsonl()
-    shown = [e for e in recorder.events.events if not isinstance(e, DecisionEvent)]
-    contents["report.html"] = page(data, shown, recorder.stages)
+    events = [event.to_json() for event in recorder.events.events]
+    engine = predicted_engine(data["report"])
+    contents["report.html"] = report_page(data, events, recorder.stages, engine)
     contents[MARK] = json.dumps(data, indent=2) + "\n"
     folder = folder.absolute()
     try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from sparqc.tools import cli
 from sparqc.tools.compile.dump import Run, write_dump
 from sparqc.tools.compile.recorder import GraphRecorder
 from tests import small_models
+from tests.pages import shown_run
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +100,7 @@ def test_a_failed_compile_says_how_far_it_came(dump: Path) -> None:
     run = json.loads((failed / "run.json").read_text())
     assert "calibrate" in run["error"] and run["report"] is None
     assert sorted(p.name for p in (failed / "graphs").iterdir())[-1] == "02-place.fx.txt"
-    assert run["error"].splitlines()[0] in text_of(failed / "report.html")
+    assert run["error"] == shown_run(failed)["run"]["error"]
 
 
 def test_wrong_use_leaves_an_earlier_dump_alone(dump: Path) -> None:
@@ -108,58 +108,6 @@ def test_wrong_use_leaves_an_earlier_dump_alone(dump: Path) -> None:
     before = (dump.parent / "kept" / "run.json").read_bytes()
     compile_in(dump.parent, "kept", "--target", "none", code=2)
     assert (dump.parent / "kept" / "run.json").read_bytes() == before
-
-
-# -- report.html -------------------------------------------------------------------------------
-
-
-class Page(HTMLParser):
-    """The text of a page, and what it would load from elsewhere."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.text: list[str] = []
-        self.tags: list[str] = []
-        self.links: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.links += [v or "" for k, v in attrs if k in ("src", "href")]
-
-    def handle_data(self, data: str) -> None:
-        self.text.append(data)
-
-
-def read_page(path: Path) -> Page:
-    page = Page()
-    page.feed(path.read_text(encoding="utf-8"))
-    return page
-
-
-def text_of(path: Path) -> str:
-    return " ".join("".join(read_page(path).text).split())
-
-
-def test_the_page_needs_nothing_else(dump: Path) -> None:
-    page = read_page(dump / "report.html")
-    assert page.links == []
-    assert "link" not in page.tags and "img" not in page.tags
-
-
-def test_the_page_shows_layers_events_and_graphs(dump: Path) -> None:
-    shown = text_of(dump / "report.html")
-    assert "3 with weights: 3 in INT8, 3 sparse 2:4" in shown
-    assert "fold_batch_norm" in shown
-    assert "patterns/algebra/fold.spq" in shown
-    (last,) = dump.glob("graphs/*-surgery.onnx.txt")
-    assert last.read_text().splitlines()[-1].strip() in shown
-
-
-def test_what_a_model_is_called_is_no_html(tmp_path: Path) -> None:
-    run = Run(["sparqc"], "<script>alert(1)</script>.py", "default", "", error="a < b & c")
-    write_dump(tmp_path / "run", run, GraphRecorder())
-    page = (tmp_path / "run" / "report.html").read_text()
-    assert "<script>alert" not in page and "a &lt; b &amp; c" in page
 
 
 # -- failures ----------------------------------------------------------------------------------
