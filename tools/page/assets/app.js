@@ -74,9 +74,11 @@ async function showGraphs(state, { keep = false } = {}) {
   const changes = differences(before, after);
   const names = state.step ? namesIn(pass.steps[state.step - 1]) : { before: [], after: [] };
   const chosen = state.node ? [state.node] : [];
+  const drawn = (ids, graph) => [...new Set(ids.flatMap((id) => (graph.constants.has(id) ? (graph.readers.get(id) ?? []).map((node) => node.id) : id)))];
   const sides = [[before, "before", names.before], [after, "after", names.after]];
-  await Promise.all(sides.map(([graph, side, lit], i) => {
+  await Promise.all(sides.map(([graph, side, about], i) => {
     if (i === 0 && before === after) return PANES[i].hide();
+    const lit = drawn(about, graph);
     const near = keep ? [] : (chosen.length ? chosen : lit).filter((id) => graph.made.has(id));
     const title = pass.before === pass.after ? stageName(graph.stage) : `${side}: ${stageName(graph.stage)}`;
     return PANES[i].show({ graph, by: state.by, title, changes: changes[side], lit: new Set(lit), chosen: state.node, near });

@@ -13,7 +13,7 @@ function detailsOf(state) {
 function ruleCard(place) {
   return element("section", { class: "card" },
     element("h3", {}, place, " ", link("close", { rule: "" }, { class: "close" })),
-    element("pre", { class: "rule" }, DATA.rules[place] ?? "The file of this rule is not at hand."));
+    element("pre", { class: "rule" }, (Object.hasOwn(DATA.rules, place) ? DATA.rules[place] : "The file of this rule is not at hand.")));
 }
 
 function passCard(pass, state) {
