@@ -47,7 +47,8 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def drawn(tab: Tab, condition: str = "true") -> None:
     """Wait until both graphs are there, and a condition holds."""
-    tab.wait(f"document.querySelector('.picture [data-id]') && ({condition})")
+    ready = "document.querySelector('#main').ariaBusy === 'false'"
+    tab.wait(f"{ready} && document.querySelector('.picture [data-id]') && ({condition})")
 
 
 def test_both_graphs_are_drawn(tab: Tab, page: Path) -> None:
@@ -200,6 +201,15 @@ def test_a_run_without_a_graph_says_so(tab: Tab, tmp_path: Path) -> None:
     tab.open(write(tmp_path, error="it failed"))
     tab.wait("document.querySelector('.failure')")
     assert "There is no graph" in tab.run("document.querySelector('.sheet').textContent")
+
+
+def test_a_failure_says_where_and_why(tab: Tab, tmp_path: Path) -> None:
+    path = write(tmp_path, chain(3), events=[ended("fold"), rule("place", "n1")], error="no scale")
+    tab.open(path, "#pass=2")
+    drawn(tab)
+    card = tab.run("document.querySelector('#details').textContent")
+    assert "place" in card and "no scale" in card
+    assert "failed" in tab.run("document.querySelector('.chips').textContent")
 
 
 @pytest.mark.parametrize(

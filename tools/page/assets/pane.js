@@ -48,7 +48,7 @@ class Pane {
     this.view.replaceChildren(draw(found, 0, 0, look));
     this.size = found;
     this.mark(chosen);
-    const key = `${graph.index} ${by}`;
+    const key = `${graph.index} ${by} ${this.picture.clientWidth}`;
     if (near.length) this.focusOn(near);
     else if (this.shown !== key) this.fit();
     this.shown = key;
