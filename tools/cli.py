@@ -30,12 +30,12 @@ COMMANDS = {
     "inspect": "sparqc.tools.inspect.command:inspect_command",
     "why": "sparqc.tools.inspect.why:why_command",
     "whynot": "sparqc.tools.inspect.whynot:whynot_command",
-    "view": "sparqc.tools.page.view_command:view_command",
-    "export-view": "sparqc.tools.page.export_view_command:export_view_command",
     "passes": "sparqc.tools.rules.passes_command:passes_command",
     "rules": "sparqc.tools.rules.rules_command:rules_group",
     "targets": "sparqc.tools.rules.targets_command:targets_command",
     "witnesses": "sparqc.tools.rules.witnesses_command:witnesses_command",
+    "view": "sparqc.tools.page.view_command:view_command",
+    "export-view": "sparqc.tools.page.export_view_command:export_view_command",
 }
 
 # Where other programs use the cores too, OpenMP's busy waiting makes PyTorch a hundred times slower
