@@ -15,20 +15,27 @@ from sparqc.predict.roofline import estimate
 from sparqc.tools.explain.prediction import predict
 from sparqc.tools.explain.text import estimate_text, summary
 
+#: Bytes of a file that is not read once more for a picture.
+LARGEST = 2_000_000_000
+
 
 def predicted_engine(report: Mapping[str, Any] | None) -> dict[str, Any] | None:
     """The kernels with their traffic and their time on the first default GPU.
 
-    `report` is that of run.json.  None where it names no ONNX file, or one of which nothing can be
-    predicted: the page does without.
+    `report` is that of run.json.  None where it names no ONNX file, a very large one, or one of
+    which nothing can be predicted: the page does without.
     """
     files = [Path(name) for name in (report or {}).get("files") or ()]
-    if not files or not files[0].is_file():
+    if not files or not files[0].is_file() or _size(report) > LARGEST:
         return None
     try:
         return engine_json(predict(files[0]), default_gpus()[0])
     except SparqcError:
         return None
+
+
+def _size(report: Mapping[str, Any] | None) -> int:
+    return int(((report or {}).get("sizes") or {}).get("file_bytes") or 0)
 
 
 def engine_json(engine: PredictedEngine, gpu: Gpu) -> dict[str, Any]:

@@ -47,7 +47,8 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def drawn(tab: Tab, condition: str = "true") -> None:
     """Wait until both graphs are there, and a condition holds."""
-    tab.wait(f"document.querySelector('.picture [data-id]') && ({condition})")
+    ready = "document.querySelector('#main').ariaBusy === 'false'"
+    tab.wait(f"{ready} && document.querySelector('.picture [data-id]') && ({condition})")
 
 
 def test_both_graphs_are_drawn(tab: Tab, page: Path) -> None:
@@ -202,7 +203,19 @@ def test_a_run_without_a_graph_says_so(tab: Tab, tmp_path: Path) -> None:
     assert "There is no graph" in tab.run("document.querySelector('.sheet').textContent")
 
 
-@pytest.mark.parametrize("address", ["#pass=99&step=-1", "#tab=nothing&node=%ff", "#by=kernel"])
+def test_a_failure_says_where_and_why(tab: Tab, tmp_path: Path) -> None:
+    path = write(tmp_path, chain(3), events=[ended("fold"), rule("place", "n1")], error="no scale")
+    tab.open(path, "#pass=2")
+    drawn(tab)
+    card = tab.run("document.querySelector('#details').textContent")
+    assert "place" in card and "no scale" in card
+    assert "failed" in tab.run("document.querySelector('.chips').textContent")
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["#pass=99&step=-1", "#tab=nothing&node=%ff", "#by=kernel", "#tab=constructor&rule=toString"],
+)
 def test_any_address_is_answered(tab: Tab, page: Path, address: str) -> None:
     tab.open(page, address)
     drawn(tab)
@@ -214,4 +227,18 @@ def test_an_event_of_another_kind_is_a_step(tab: Tab, tmp_path: Path) -> None:
     tab.open(path, "#pass=1&step=1")
     drawn(tab, "document.querySelector('.lit')?.dataset.id === 'n1'")
     text = tab.run("document.querySelector('.step').textContent")
-    assert "guess" in text and "numbersscale 0.5" in text
+    assert "guess" in text and "numbersscale0.5" in text
+
+
+def test_a_decision_on_a_constant_lights_its_reader_and_shows_its_numbers(
+    tab: Tab, tmp_path: Path
+) -> None:
+    lines = ["graph g on fx (x: f32[1]) -> (y):", "    w: const f32[1] = [1.0]",
+             "    y = nn.mul(x, w) : f32[1]", "    return y"]  # fmt: skip
+    sides = {"before": {"rms": 1.0}, "after": {"rms": 0.25}}
+    event = {"kind": "decision", "pass": "mine", "what": "set", "name": "w",
+             "constants": {"w": sides}}  # fmt: skip
+    stage = Text("\n".join(lines) + "\n")
+    tab.open(write(tmp_path, stage, events=[event, ended("mine")]), "#pass=1&step=1")
+    drawn(tab, "document.querySelector('.lit')?.dataset.id === 'y'")
+    assert tab.run("document.querySelector('.sides').textContent").endswith("rms10.25")

@@ -9,7 +9,7 @@ function stateNow() {
   for (const key of Object.keys(START)) if (given.has(key)) state[key] = given.get(key);
   state.pass = bounded(state.pass, PASSES.length - 1);
   state.step = bounded(state.step, PASSES[state.pass].steps.length);
-  if (!(state.tab in TABS)) state.tab = "graph";
+  if (!Object.hasOwn(TABS, state.tab)) state.tab = "graph";
   if (!KERNELS.length) state.by = "module";
   return state;
 }
@@ -39,5 +39,5 @@ const linkToStep = (pass, step, text) => link(text, { pass, step, tab: "graph", 
 /** A rule by its place, which shows its text. */
 function linkToRule(words) {
   const place = placeOf(words);
-  return place in DATA.rules ? link(words, { rule: place }) : words;
+  return Object.hasOwn(DATA.rules, place) ? link(words, { rule: place }) : words;
 }

@@ -61,10 +61,13 @@ function toolbar(state) {
 
 function legend() {
   const entry = (style, text) => element("span", { class: "key" }, element("i", { class: style }), text);
-  return element("p", { class: "legend", "aria-label": "legend" },
+  return element("p", { class: "legend", role: "group", "aria-label": "legend" },
     entry("k-int8", "INT8 (double edge)"), entry("k-float", "float"), entry("k-sparse", "2:4 (hatched)"), entry("k-quantizer", "quantizer (round)"),
     entry("k-new", "+ new"), entry("k-changed", "~ changed"), entry("k-gone", "− gone"));
 }
+
+/** How often the graphs have been drawn: of two drawings at a time the later one counts. */
+let drawings = 0;
 
 /** Both sides of a pass; a step lights up what it was about, and is brought into the middle. */
 async function showGraphs(state, { keep = false } = {}) {
@@ -74,13 +77,18 @@ async function showGraphs(state, { keep = false } = {}) {
   const changes = differences(before, after);
   const names = state.step ? namesIn(pass.steps[state.step - 1]) : { before: [], after: [] };
   const chosen = state.node ? [state.node] : [];
+  const drawn = (ids, graph) => [...new Set(ids.flatMap((id) => (graph.constants.has(id) ? (graph.readers.get(id) ?? []).map((node) => node.id) : id)))];
   const sides = [[before, "before", names.before], [after, "after", names.after]];
-  await Promise.all(sides.map(([graph, side, lit], i) => {
+  const number = ++drawings;
+  content.main.setAttribute("aria-busy", "true");
+  await Promise.all(sides.map(([graph, side, about], i) => {
     if (i === 0 && before === after) return PANES[i].hide();
+    const lit = drawn(about, graph);
     const near = keep ? [] : (chosen.length ? chosen : lit).filter((id) => graph.made.has(id));
     const title = pass.before === pass.after ? stageName(graph.stage) : `${side}: ${stageName(graph.stage)}`;
     return PANES[i].show({ graph, by: state.by, title, changes: changes[side], lit: new Set(lit), chosen: state.node, near });
   }));
+  if (number === drawings) content.main.setAttribute("aria-busy", "false");
 }
 
 let last = null;

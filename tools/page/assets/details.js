@@ -13,13 +13,13 @@ function detailsOf(state) {
 function ruleCard(place) {
   return element("section", { class: "card" },
     element("h3", {}, place, " ", link("close", { rule: "" }, { class: "close" })),
-    element("pre", { class: "rule" }, DATA.rules[place] ?? "The file of this rule is not at hand."));
+    element("pre", { class: "rule" }, (Object.hasOwn(DATA.rules, place) ? DATA.rules[place] : "The file of this rule is not at hand.")));
 }
 
 function passCard(pass, state) {
   const event = pass.event ?? {};
   return element("section", { class: "card" },
-    element("h3", {}, pass.number ? `pass ${pass.number}: ${pass.name}` : pass.name),
+    element("h3", {}, pass.number && !pass.failed ? `pass ${pass.number}: ${pass.name}` : pass.name),
     facts([
       ...(pass.number ? [] : [["target", REPORT.target ?? RUN.target], ["layers", summary()], ["error", RUN.error]]),
       ["operators", event.nodes ? `${event.nodes[0]} → ${event.nodes[1]}` : ""],
@@ -31,12 +31,13 @@ function passCard(pass, state) {
       ["skipped", event.skipped],
       ["graph", STAGES[pass.after]?.file],
     ]),
+    pass.failed ? element("pre", { class: "failure" }, RUN.error || "The compile failed here.") : null,
     pass.steps.length ? stepList(pass, state.step) : element("p", { class: "dim" }, whyNoSteps(pass)));
 }
 
 function whyNoSteps(pass) {
   if (!pass.number) return STEPS ? "Choose a pass, or press n to step through what was done. ? lists the keys." : "Choose a pass at the side.";
-  if (pass.failed) return "The compile failed here.";
+  if (pass.failed) return "The graph is that in front of it.";
   return pass.event?.changes ? "This pass recorded no single steps: the graphs show what it did." : "Nothing happened here.";
 }
 

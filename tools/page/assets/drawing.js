@@ -14,10 +14,10 @@ const SYMBOLS = { new: "+", changed: "~", gone: "−" };
 
 /** The drawing of an arrangement at a place; `look` tells of changes and what a click does. */
 function draw(arrangement, x, y, look) {
-  const { group, things, edges, width, height, head } = arrangement;
+  const { group, things, edges, width, height, head, aside } = arrangement;
   const made = shape("g", { transform: `translate(${x},${y})` });
   if (group.parent) made.append(...frame(group, width, height, look));
-  const inside = shape("g", { transform: `translate(0,${head})` });
+  const inside = shape("g", { transform: `translate(${aside},${head})` });
   for (const edge of edges) inside.append(line(edge, look));
   for (const thing of things) inside.append(drawThing(thing, look));
   made.append(inside);
@@ -55,7 +55,7 @@ function choosable(id, label, thing, look, attributes, ...children) {
   return shape("g", {
     transform: `translate(${x},${y})`, "data-id": id, role: "button", tabindex: -1, "aria-label": label,
     onclick: (event) => look.choose(id, event), ondblclick: () => look.toggle?.(id), ...attributes,
-  }, ...children, shape("rect", { class: "ring", x: -3, y: -3, width: width + 6, height: height + 6, rx: 8 }));
+  }, shape("rect", { class: "ring", x: -3, y: -3, width: width + 6, height: height + 6, rx: 8 }), ...children);
 }
 
 const words = (x, y, text, style, anchor = "start") => shape("text", { x, y, class: style, "text-anchor": anchor }, text);
@@ -150,10 +150,10 @@ function tallyOf(group, changes) {
 
 /** The border of an open group, with its name, which closes it. */
 function frame(group, width, height, look) {
-  const note = group.note ? ` ${group.note}` : "";
-  const title = choosable(group.id, `group ${group.label}${note}; press Enter to close`,
+  const text = titleOfGroup(group);
+  const title = choosable(group.id, `group ${text}; press Enter to close`,
     { x: 0, y: 0, width, height: GAP.head - 4 }, look, { class: "title", "aria-expanded": "true" },
     shape("rect", { class: "grip", width, height: GAP.head - 4, rx: 6 }),
-    words(10, 15, shortened(`− ${group.label}${note}`, Math.floor(width / 7)), "op"), shape("title", {}, group.id + note));
+    words(10, 15, shortened(`− ${text}`, Math.floor((width - 14) / 7)), "op"), shape("title", {}, group.id));
   return [shape("rect", { class: `frame ${group.kernel ? "kernel" : ""}`, width, height, rx: 7 }), title];
 }

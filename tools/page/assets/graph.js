@@ -77,9 +77,9 @@ function differences(before, after) {
   const found = { before: new Map(), after: new Map() };
   if (before.index === after.index) return found;
   for (const node of after.nodes) {
-    const old = before.made.get(node.id) ?? before.nodes.find((other) => other.kind === "return" && other.id === node.id);
-    if (!old && node.kind === "node") found.after.set(node.id, "new");
-    else if (old && isOther(node, before, after)) {
+    if (node.kind !== "node") continue;
+    if (!before.made.has(node.id)) found.after.set(node.id, "new");
+    else if (isOther(node, before, after)) {
       found.after.set(node.id, "changed");
       found.before.set(node.id, "changed");
     }
@@ -91,7 +91,6 @@ function differences(before, after) {
 
 /** Whether a node's line is another one, or that of a constant which it reads. */
 function isOther(node, before, after) {
-  if (node.kind !== "node") return false;
   const moved = (name) => before.lines.has(name) && before.lines.get(name) !== after.lines.get(name);
   return moved(node.id) || node.in.some((name) => after.constants.has(name) && moved(name));
 }

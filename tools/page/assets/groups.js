@@ -97,13 +97,19 @@ function kernelNote(kernel) {
   return `${kernel.int8 ? "INT8" : "float"}${kernel.sparse_pays ? " 2:4" : ""}, ${bytes(traffic)}${time}`;
 }
 
-/** The kernel of a node; what only prepares a weight belongs to the kernel that reads it. */
+/**
+ * The kernel of a node. What only prepares a weight belongs to the kernel that reads it, and what
+ * stands between two operators of a kernel (a BatchNorm that is folded later) to that one.
+ */
 function kernelOf(node, graph) {
   for (const name of node.out) if (KERNEL_OF.has(name)) return KERNEL_OF.get(name);
-  if (node.kind !== "node" || !isOfWeights(node, graph)) return undefined;
+  if (node.kind !== "node") return undefined;
   const readers = node.out.flatMap((name) => graph.readers.get(name) ?? []);
-  const kernels = new Set(readers.map((reader) => kernelOf(reader, graph)));
-  return kernels.size === 1 ? [...kernels][0] : undefined;
+  const ofWeights = isOfWeights(node, graph);
+  const kernels = new Set(readers.map((reader) => (ofWeights ? kernelOf(reader, graph) : KERNEL_OF.get(reader.id))));
+  const [kernel] = kernels;
+  const inside = ofWeights || node.in.some((name) => KERNEL_OF.get(name) === kernel);
+  return kernels.size === 1 && inside ? kernel : undefined;
 }
 
 /** Whether a node reads nothing but constants, at first or second hand. */

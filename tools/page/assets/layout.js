@@ -2,6 +2,12 @@
 
 const GAP = { node: 26, rank: 26, edge: 12, head: 26, margin: 14 };
 
+/** A box is made wider for its title up to this. */
+const WIDEST_TITLE = 330;
+
+/** What stands at the top of an open box. */
+const titleOfGroup = (group) => (group.note ? `${group.label} · ${group.note}` : group.label);
+
 /** What the worker runs. It is given as text, and so holds nothing from outside of itself. */
 function layOut({ sizes, edges, gap }) {
   const graph = new dagre.graphlib.Graph({ multigraph: true });
@@ -77,7 +83,8 @@ async function arrange(group, graph, isOpen) {
   });
   edges.forEach((edge, i) => (edge.points = found.lines[i]));
   const head = group.parent ? GAP.head : 0;
-  return { group, things, edges, width: Math.max(found.width, 120), height: found.height + head, head };
+  const width = Math.max(found.width, group.parent ? Math.min(7.2 * titleOfGroup(group).length + 34, WIDEST_TITLE) : 0);
+  return { group, things, edges, width, height: found.height + head, head, aside: (width - found.width) / 2 };
 }
 
 /** The edges between the things of a group. A value from outside of it gets a thing of its own. */

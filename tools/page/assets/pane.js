@@ -20,8 +20,8 @@ class Pane {
     const button = (label, text, onclick) => element("button", { type: "button", "aria-label": `${label}, ${this.side}`, title: label, onclick }, text);
     return element("div", { class: "buttons" },
       button("zoom in", "+", () => this.scale(1.4)), button("zoom out", "−", () => this.scale(1 / 1.4)),
-      button("open groups, as many as can be seen", "open", () => this.openMore()), button("close all groups", "close", () => this.onToggle(null)),
-      button("show all of it", "fit", () => this.fit()));
+      button("open groups, as many as can be seen", "⊞", () => this.openMore()), button("close all groups", "⊟", () => this.onToggle(null)),
+      button("show all of it", "⤢", () => this.fit()));
   }
 
   /** Open the groups of the outermost level that still has closed ones, within the limit. */
@@ -48,7 +48,7 @@ class Pane {
     this.view.replaceChildren(draw(found, 0, 0, look));
     this.size = found;
     this.mark(chosen);
-    const key = `${graph.index} ${by}`;
+    const key = `${graph.index} ${by} ${this.picture.clientWidth}`;
     if (near.length) this.focusOn(near);
     else if (this.shown !== key) this.fit();
     this.shown = key;

@@ -15,12 +15,12 @@ function stepCard(pass, number) {
       ["module", step.module],
       ["line", sourceLine(step.source)],
       ["by", rules.map((words, i) => [i ? ", " : "", linkToRule(words)])],
-      ...Object.entries(step).filter(([key]) => !SAID.has(key)).map(([key, value]) => [key, anyValue(value)]),
+      ...Object.entries(step).filter(([key]) => !SAID.has(key)).map(([key, value]) => [key, asPairs(value)]),
       ["drift", driftWords(step.drift)],
       ["took", typeof step.seconds === "number" ? seconds(step.seconds) : ""],
       ["number", step.seq === undefined ? "" : `${step.seq}: --limit ${step.seq - 1} stops before it`],
     ]),
-    [...new Set(rules.map(placeOf))].filter((place) => place in DATA.rules).slice(0, 3)
+    [...new Set(rules.map(placeOf))].filter((place) => Object.hasOwn(DATA.rules, place)).slice(0, 3)
       .map((place) => element("pre", { class: "rule" }, DATA.rules[place])));
 }
 
@@ -32,6 +32,28 @@ function sideOf(given) {
 
 function namesList(names) {
   return names.flatMap((name, i) => [i ? ", " : "", linkToNode(name)]);
+}
+
+/** What has names in it as pairs of a name and a value; numbers before and after side by side. */
+function asPairs(value) {
+  if (Array.isArray(value) && value.some((x) => x && typeof x === "object")) return value.map(asPairs);
+  if (!value || typeof value !== "object" || Array.isArray(value)) return anyValue(value);
+  const pairs = Object.entries(value);
+  if (!pairs.length) return "";
+  if (isPairOfSides(value)) return beforeAndAfter(value);
+  return facts(pairs.map(([key, part]) => [key, asPairs(part)]));
+}
+
+const isNamed = (value) => value && typeof value === "object" && !Array.isArray(value);
+const isPairOfSides = (value) => isNamed(value.before) && isNamed(value.after);
+
+function beforeAndAfter({ before, after, ...more }) {
+  const keys = [...new Set([...Object.keys(before), ...Object.keys(after)])];
+  const rows = keys.map((key) => element("tr", {}, element("th", { scope: "row" }, key), [before, after].map((side) => element("td", {}, anyValue(side[key])))));
+  return [
+    element("table", { class: "sides" }, element("tr", {}, ["", "before", "after"].map((title) => element("th", { scope: "col" }, title))), rows),
+    facts(Object.entries(more).map(([key, part]) => [key, asPairs(part)])),
+  ];
 }
 
 /** Anything that an event may hold, as text. */
@@ -60,7 +82,16 @@ function sourceLine(source) {
 /** Pairs of a name and what is said of it; those of which nothing is said are left out. */
 function facts(pairs) {
   const said = pairs.filter(([, value]) => value !== "" && value !== null && value !== undefined && value !== false && !(Array.isArray(value) && !value.length));
-  return element("dl", {}, said.map(([name, value]) => [element("dt", {}, name), element("dd", {}, value)]));
+  return element("dl", {}, said.map(([name, value]) => {
+    const style = isLarge(value) ? "whole" : false;
+    return [element("dt", { class: style }, name), element("dd", { class: style }, value)];
+  }));
+}
+
+/** Whether a value is a list or a table of its own, which needs the whole width. */
+function isLarge(value) {
+  if (Array.isArray(value)) return value.some(isLarge);
+  return value instanceof Element && value.matches("dl, table");
 }
 
 /** What was done in a pass, as a list to choose from. */
