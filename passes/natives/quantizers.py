@@ -84,12 +84,6 @@ def scales_fit(scale: Array, shape: Sequence[int | str] | None, axis: int | None
     return scale.ndim == 1 and (isinstance(shape[axis], str) or shape[axis] == scale.size)
 
 
-@native("is_stored")
-def is_stored(value: Value) -> bool:
-    """Whether a constant stands in the file as it is, rather than being computed from others."""
-    return value.data is not None
-
-
 @native("is_rounded")
 def is_rounded(constant: Value) -> bool:
     """Whether a constant is computed through a quantizer or a dequantizer."""
