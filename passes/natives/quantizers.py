@@ -104,6 +104,14 @@ def value_of(constant: Array) -> Array:
     return constant
 
 
+@native("one_scale")
+def one_scale(weight: Array) -> Array:
+    """The scale of a whole weight whose largest magnitude becomes the code 127; the smallest normal
+    number where all of it is zero."""
+    scale = np.abs(weight.astype(np.float64)).max(initial=0.0) / 127
+    return np.asarray(max(scale, float(np.finfo(np.float32).tiny)), np.float32)
+
+
 @native("copied")
 def copied(constant: Array) -> Array:
     """A constant of the same numbers that nobody else reads."""
