@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from networkx.utils import UnionFind
 
+from sparqc.base.union_find import UnionFind
 from sparqc.ir.graph import Graph, Node, Value
 from sparqc.ir.layer_identity import layers_of, mark_layer
 from sparqc.ir.quantizers import require_float
@@ -86,7 +86,7 @@ class Placing:
     #: The values that get a quantizer although none of their readers runs in INT8.
     behind: Mapping[Value, Decision]
     #: Which values have one scale.
-    groups: UnionFind
+    groups: UnionFind[Value]
 
 
 @dataclass
@@ -101,7 +101,7 @@ class _Insertion:
     scales: dict[Value, Value] = field(default_factory=dict)  # scale group -> its scale
     asked: dict[Value, dict[Slot, Decision]] = field(default_factory=dict)
     behind: dict[Value, Decision] = field(default_factory=dict)
-    groups: UnionFind = field(default_factory=UnionFind)
+    groups: UnionFind[Value] = field(default_factory=UnionFind)
 
     def activations(self) -> None:
         """One quantizer for each value that is read in INT8."""
@@ -144,9 +144,9 @@ class _Insertion:
         """The axis of the scales; None where the fusion wants one for the tensor."""
         return None if decision.per_tensor(found.weight) else found.channel_axis
 
-    def _groups(self, slots: dict[Value, dict[Slot, Decision]]) -> UnionFind:
+    def _groups(self, slots: dict[Value, dict[Slot, Decision]]) -> UnionFind[Value]:
         """Which values must have one scale: those that moved INT8 codes connect."""
-        groups: UnionFind = UnionFind()
+        groups = UnionFind[Value]()
         wanted = self.decider.wanted(slots)
         for node, movement in self.decider.movements.items():
             if self.decider.moves(node, wanted):
