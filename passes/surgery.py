@@ -23,10 +23,11 @@ WIDE = ("i16", "i32")
 class Surgery(Pass):
     """Give every quantized weight and every INT8 reader what the target's parser asks for.
 
-    Weights are stored as the target profile wants them: as INT8 codes behind a DequantizeLinear, or
-    as floats behind a Q/DQ pair.  Then the exact cures of the target's checks are carried out: each
-    quantized reader gets an initializer and a DequantizeLinear of its own, say.  Constants in wider
-    codes, as other tools make them of a bias, become floats.
+    Where the target profile wants it, weights are stored as INT8 codes behind a DequantizeLinear.
+    Then the exact cures of the target's checks are carried out: each quantized reader gets an
+    initializer and a DequantizeLinear of its own, say, and on a target that reads no codes weights
+    become floats behind a Q/DQ pair.  Constants in wider codes, as other tools make them of a bias,
+    become floats.
     """
 
     name = "surgery"
@@ -39,9 +40,6 @@ class Surgery(Pass):
         if context.target.weight_form == "int8-dq":
             quantizers = list(_of(graph, QUANTIZE))
             changes += sum(_store_codes(graph, node, context) for node in quantizers)
-        else:
-            dequantizers = list(_of(graph, DEQUANTIZE))
-            changes += sum(_store_floats(graph, node, context) for node in dequantizers)
         checks = context.rules.checks(graph.level, context.target.name)
         cures = [check.repair for check in checks if check.repair is not None]
         exact = [cure for cure in cures if cure.preserves == "exact"]
@@ -60,29 +58,6 @@ def _store_wide(graph: Graph, node: Node, context: Context) -> int:
         return 0
     graph.replace(node.output, graph.constant(floats, f"{codes.name}.floats"))
     graph.erase(node)
-    return 1
-
-
-def _store_floats(graph: Graph, node: Node, context: Context) -> int:
-    """Put the floats that stored INT8 codes stand for, and their QuantizeLinear, in their place.
-
-    The codes stay what they are: (c * s) / s lies closer to c than to any other integer.
-    """
-    codes = _stored(node, ("i8",))
-    floats = constant_value(node.output, context.table) if codes else None
-    if codes is None or floats is None:
-        return 0
-    weight = graph.constant(floats, codes.name.removesuffix(".codes"))
-    quantize = graph.create(
-        QUANTIZE,
-        {**node.operands, "x": weight},
-        {"axis": node.attributes["axis"], "to": "i8"},
-        types=[codes.type],
-        names=[f"{weight.name}.q"],
-        before=node,
-        origin=node.origin,
-    )
-    graph.set_operand(node, "x", quantize.output)
     return 1
 
 

@@ -186,14 +186,16 @@ class Path:
 
     Whether operators lead from a value to one of the `kinds`, along its readers or, with
     `comes_from`, along what gives it; those in between are all of `through`.  A kind is an operator
-    or a family; `output`, `input` and `const` stand for the ends of the graph.  Through a family
-    with parameters the path goes by their values alone.
+    or a family; `output`, `input` and `const` stand for the ends of the graph.  To a family with
+    parameters, and through it, the path goes by their values alone.  With `only` all ways that lead
+    on from the value end there, and there is one.
     """
 
     of: Expr
     kinds: tuple[str, ...]
     through: tuple[str, ...] = ()
     comes_from: bool = False
+    only: bool = False
     span: Span | None = _span()
 
     @property

@@ -346,6 +346,7 @@ _PROPERTIES: dict[str, Callable[[Value, Environment], Term]] = {
     "dtype": _dtype,
     "readers": lambda value, _: value.reader_count + value.is_output,
     "is_const": lambda value, environment: is_constant(value, environment.table),
+    "is_stored": lambda value, _: value.data is not None,
     "is_output": lambda value, _: value.is_output,
     "is_input": lambda value, _: value.is_input,
     "name": lambda value, _: value.name,

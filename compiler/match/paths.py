@@ -10,7 +10,7 @@ from sparqc.lang.ast import ANY_OPERATOR, Path
 
 _Known = dict[Value, bool]
 #: What a path looks for, and how; not where it begins.
-_Way = tuple[tuple[str, ...], tuple[str, ...], bool]
+_Way = tuple[tuple[str, ...], tuple[str, ...], bool, bool]
 
 
 class Paths:
@@ -32,21 +32,22 @@ class Paths:
 
     def lead(self, value: Value, graph: Graph, path: Path) -> bool:
         """Whether the path leads from the value, which is one of the graph."""
-        known = self._at(graph).setdefault((path.kinds, path.through, path.comes_from), {})
+        way = (path.kinds, path.through, path.comes_from, path.only)
+        known = self._at(graph).setdefault(way, {})
         stack = [value]
         while stack:
             top = stack[-1]
-            if top in known or self._ends(top, path):
-                known.setdefault(top, True)
+            if top in known:
                 stack.pop()
                 continue
-            following = list(self._following(top, path))
-            if any(known.get(v) for v in following):
-                known[top] = True
-            elif missing := [v for v in following if v not in known]:
-                stack.append(missing[0])
+            ways = self._ways(top, path)
+            ends = [way if isinstance(way, bool) else known.get(way) for way in ways]
+            if (decisive := not path.only) in ends:
+                known[top] = decisive
+            elif None in ends:
+                stack += [way for way in ways[ends.index(None) :][:1] if isinstance(way, Value)]
             else:
-                known[top] = False
+                known[top] = path.only
         return known[value]
 
     def _at(self, graph: Graph) -> dict[_Way, _Known]:
@@ -56,28 +57,39 @@ class Paths:
             self._known[graph] = graph.version, known
         return known
 
-    def _ends(self, value: Value, path: Path) -> bool:
-        """Whether the path ends at the value."""
+    def _ways(self, value: Value, path: Path) -> list[bool | Value]:
+        """Where each way on from a value leads: to an end of the path, to none, or to another
+        value."""
         ends = set(path.ends).intersection(path.kinds)
-        if any(self._is_at(end, value) for end in ends):
-            return True
+        if path.comes_from and any(self._is_at(end, value) for end in ends):
+            return [True]
         kinds = [kind for kind in path.kinds if kind not in ends]
-        return any(
-            kind == n.op or self._is(n, kind) for n in _beside(value, path) for kind in kinds
-        )
+        ways: list[bool | Value] = [bool(ends)] if value.is_output and not path.comes_from else []
+        for node in _beside(value, path):
+            if any(kind == node.op or self._meets(node, kind, value, path) for kind in kinds):
+                ways.append(True)
+            else:
+                ways += list(self._following(node, value, path)) or [False]
+        return ways or [False]
+
+    def _meets(self, node: Node, kind: str, value: Value, path: Path) -> bool:
+        """Whether a node is of a family, and reads the value as one of its parameters."""
+        if path.comes_from:
+            return self._is(node, kind)
+        return value in (self._reads(node, kind) or ())
 
     def _is_at(self, end: str, value: Value) -> bool:
         if end == "const":
             return self._is_constant(value)
         return value.is_input if end == "input" else value.is_output
 
-    def _following(self, value: Value, path: Path) -> Iterator[Value]:
-        for node in _beside(value, path):
-            read = self._read_in_between(node, path.through)
-            if path.comes_from:
-                yield from read
-            elif value in read:
-                yield from node.outputs
+    def _following(self, node: Node, value: Value, path: Path) -> Iterator[Value]:
+        """The values to which a path goes on through a node, those that nobody reads left out."""
+        read = self._read_in_between(node, path.through)
+        if path.comes_from:
+            yield from read
+        elif value in read:
+            yield from (v for v in node.outputs if v.readers or v.is_output)
 
     def _read_in_between(self, node: Node, kinds: Collection[str]) -> Collection[Value]:
         """The values by which a path of these kinds goes through a node."""

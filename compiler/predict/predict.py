@@ -12,8 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from networkx.utils import UnionFind
-
+from sparqc.base.union_find import UnionFind
 from sparqc.errors import UsageError
 from sparqc.ir.constants import is_constant
 from sparqc.ir.graph import Graph, Node, Value
@@ -176,9 +175,9 @@ def _quantized_values(units: Units) -> Iterator[QuantizedValue]:
             yield QuantizedValue(value.name, scale, number, tuple(quantizers), tuple(readers))
 
 
-def _groups(units: Units) -> UnionFind:
+def _groups(units: Units) -> UnionFind[Value]:
     """Which values must have one scale: those that moved codes connect."""
-    groups: UnionFind = UnionFind()
+    groups = UnionFind[Value]()
     for unit in units.found:
         node = unit.nodes[0]
         if node in units.flow.movements and all(s is not None for _, s in unit.writes):

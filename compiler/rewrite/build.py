@@ -94,16 +94,13 @@ class NodeBuilder:
         assert old is not None and isinstance(call, BuildCall)
         readers: list[Node | None] = [None] if old.is_output else []
         readers += old.readers
-        self.names[name] = old
+        built: list[Value] = []
         for reader in readers if len(readers) > 1 else []:
             self._anchor = reader or self.match.root
-            (new,) = self._build(call, statement.targets)
-            if reader is readers[0]:
-                self.names[name] = new
-            else:
-                assert reader is not None
-                self.own.append((reader, old, new))
+            built += self._build(call, statement.targets)
         self._anchor = self.match.root
+        self.names[name] = built[0] if built else old  # only now: `like` means the old one
+        self.own += [(r, old, new) for r, new in zip(readers[1:], built[1:], strict=False) if r]
 
     def _several(self, result: Any, statement: RewriteStatement) -> Sequence[Any]:
         count = len(statement.targets)

@@ -28,6 +28,9 @@ def is_cut_along_channels(y: Value) -> bool:
 
     Parts that are used as they are, more of them, and a `y` or a part that something else reads as
     well do not count.
+
+    As patterns this would be each order of views, cuts and transposes, and each cut by Split, Slice
+    or Gather, times the parts that are used: what counts is what their shapes have in common.
     """
     size = y.shape[-1] if y.shape else None
     while (step := _only_reader(y)) is not None and default_table().has(step.op, "view"):

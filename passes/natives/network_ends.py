@@ -56,6 +56,9 @@ def is_detection_head(c: Value) -> bool:
     Such a convolution reaches the outputs without passing weights, a resize or a pool; there its
     map is laid out anew or stands beside others, or has other channels than the convolution's
     input.  A network has several of them: scales, boxes and classes.
+
+    That nothing behind it makes another map a path could say; no condition of one match counts the
+    heads of a network, or holds the shape of each output that is reached against its own.
     """
     return c.producer is not None and c in _detection_heads(c.producer.graph)
 

@@ -84,12 +84,6 @@ def scales_fit(scale: Array, shape: Sequence[int | str] | None, axis: int | None
     return scale.ndim == 1 and (isinstance(shape[axis], str) or shape[axis] == scale.size)
 
 
-@native("is_stored")
-def is_stored(value: Value) -> bool:
-    """Whether a constant stands in the file as it is, rather than being computed from others."""
-    return value.data is not None
-
-
 @native("is_rounded")
 def is_rounded(constant: Value) -> bool:
     """Whether a constant is computed through a quantizer or a dequantizer."""
@@ -108,6 +102,14 @@ def is_rounded(constant: Value) -> bool:
 def value_of(constant: Array) -> Array:
     """The numbers of a constant expression: of a dequantized bias its floats."""
     return constant
+
+
+@native("one_scale")
+def one_scale(weight: Array) -> Array:
+    """The scale of a whole weight whose largest magnitude becomes the code 127; the smallest normal
+    number where all of it is zero."""
+    scale = np.abs(weight.astype(np.float64)).max(initial=0.0) / 127
+    return np.asarray(max(scale, float(np.finfo(np.float32).tiny)), np.float32)
 
 
 @native("copied")

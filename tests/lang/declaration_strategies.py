@@ -79,7 +79,7 @@ def larger(inner: st.SearchStrategy) -> st.SearchStrategy:
         st.builds(Binary, operator, inner, inner),
         st.builds(ListExpr, some(inner)),
         st.builds(NativeCall, names, some(inner)),
-        st.builds(Path, inner, kinds, st.just(()) | kinds, st.booleans()),
+        st.builds(Path, inner, kinds, st.just(()) | kinds, st.booleans(), only=st.booleans()),
     )
 
 

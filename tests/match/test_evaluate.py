@@ -40,6 +40,7 @@ def holds(condition: str, block: str = "c = shared nn.conv(x, w, b?)\ny = nn.rel
     [
         "w.shape == [16, 3, 3, 3]", "w.shape[0] == 16", "w.shape[-1] == 3", "w.rank == 4",
         'w.dtype == "f32"', 'w.dtype in ["f32", "f16"]', "w.is_const", "not x.is_const",
+        "w.is_stored", "not x.is_stored", "not c.is_stored",
         "x.is_input", "not c.is_input", "y.is_output", "not c.is_output",
         "c.readers == 2", "y.readers == 2", 'w.name == "w"',
         "c.strides == [2, 2]", "c.groups == 1", "c.groups == 1.0", "c.strides[1] == 2",
@@ -320,3 +321,11 @@ def test_one_difference_decides_whatever_is_unknown_beside_it():
 )  # fmt: skip
 def test_terms_as_a_person_writes_them(term: Any, text: str):
     assert show(term) == text
+
+
+def test_what_is_computed_from_constants_is_not_stored():
+    matcher, rule = pattern("y = nn.neg(w)", where="w.is_const and not w.is_stored")
+    graph = graph_of(
+        "c: const i8[4]\ns: const f32[] = 0.5\nw = q.dequantize(c, s)\ny = nn.neg(w)\nreturn y"
+    )
+    assert matcher.first(rule, graph.value("y").producer)

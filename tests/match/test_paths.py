@@ -77,6 +77,13 @@ OPS = {"k": "matmul", "t": "transpose", "s": "matmul", "a": "add", "r": "reshape
         ("r", "v comes from const through nn.reshape"),  # the shape
         ("p", "v comes from {nn.matmul, const} through {nn.softmax, reshaped, nn.add}"),
         ("t", "v reaches nn.add through right"),
+        ("a", "v reaches only nn.reshape"),
+        ("y", "v reaches only {nn.mul, nn.sigmoid}"),
+        ("y", "v reaches only nn.mul through nn.sigmoid"),
+        ("y", "v reaches only output through {nn.sigmoid, nn.mul}"),
+        ("k", "v comes only from {input, const} through nn.matmul"),
+        ("t", "v reaches right"),
+        ("t", "not v reaches left"),  # it is the other operand
         ("k", "v comes from const through right"),
         ("p", "v comes from nn.softmax and v comes from nn.matmul through ..."),
         ("a", "v comes from input through nn.add"),  # the mask
@@ -103,6 +110,11 @@ def test_a_path_that_there_is(at: str, condition: str) -> None:
         ("a", "v comes from const through {nn.add, nn.matmul} and v comes from const"),
         ("k", "v comes from input through right"),
         ("g", "v reaches output through right and v reaches output through left"),
+        ("y", "v reaches only nn.mul"),  # a Sigmoid does as well
+        ("z", "v reaches only nn.relu"),  # it is an output
+        ("k", "v comes only from const through nn.matmul"),
+        ("s", "v comes only from const through nn.relu"),
+        ("t", "v reaches left"),
     ],
 )
 def test_a_path_that_there_is_not(at: str, condition: str) -> None:
@@ -140,12 +152,12 @@ def chains(draw: st.DrawFn) -> Graph:
         operands = [draw(st.sampled_from(names)) for _ in range(count)]
         names.append(f"v{number}")
         lines.append(f"v{number} = nn.{op}({', '.join(operands)})")
-    return graph_of("\n".join([*lines, f"return {', '.join(names[1:])}"]))
+    lines += [f"return {', '.join(names[1:])}"] if draw(st.booleans()) else []
+    return graph_of("\n".join(lines))
 
 
-kinds = st.lists(
-    st.sampled_from(["nn.relu", "nn.neg", "nn.abs", "nn.add", "nn.mul"]), min_size=1, max_size=3
-)
+OPERATORS = ["nn.relu", "nn.neg", "nn.abs", "nn.add", "nn.mul"]
+kinds = st.lists(st.sampled_from(OPERATORS), min_size=1, max_size=3)
 
 
 @given(chains(), kinds, kinds)
@@ -161,14 +173,20 @@ def test_a_path_is_found_where_a_walk_finds_it(
         .replace("{{{{", "{{")
         .replace("}}}}", "}}")
     )
-    for way, forward in (("reaches", True), ("comes from", False)):
+    ways = {
+        "reaches": lambda v: walks(v, set(wanted), set(through), True),
+        "comes from": lambda v: walks(v, set(wanted), set(through), False),
+        "reaches only": lambda v: all_end(v, set(wanted), set(through), True),
+        "comes only from": lambda v: all_end(v, set(wanted), set(through), False),
+    }
+    for way, expected in ways.items():
+        ends = ["output" if way == "reaches only" else "input"] if "only" in way else []
         for node in graph.nodes:
-            words = {"op": node.op, "way": way, "wanted": ", ".join(wanted)}
+            words = {"op": node.op, "way": way, "wanted": ", ".join([*wanted, *ends])}
             made = text.format(through=", ".join(through), **words)
             (check,) = parse_text(made, "c.spq").declarations
             matcher = Matcher(RuleBook([check], TABLE), TABLE)
-            expected = walks(node.output, set(wanted), set(through), forward)
-            assert (matcher.first(check, node) is not None) == expected
+            assert (matcher.first(check, node) is not None) == expected(node.output)
 
 
 def walks(value, wanted: set[str], through: set[str], forward: bool) -> bool:
@@ -184,4 +202,21 @@ def walks(value, wanted: set[str], through: set[str], forward: bool) -> bool:
             )
         )
         for node in nodes
+    )
+
+
+def all_end(value, wanted: set[str], through: set[str], forward: bool) -> bool:
+    """Whether every way from a value leads to an operator that is wanted, or out of the graph."""
+    if not forward and value.producer is None:
+        return True
+    return all(
+        node.op in wanted
+        or (
+            node.op in through
+            and all(
+                all_end(v, wanted, through, forward)
+                for v in (node.outputs if forward else node.inputs)
+            )
+        )
+        for node in (value.readers if forward else [value.producer])
     )

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from sparqc.declared.targets import profile, profiles
+from sparqc.ir.constants import constant_value
 from sparqc.ir.graph import Graph, Origin, Value
 from sparqc.ir.levels.execute import open_runner
 from sparqc.ir.text.parse import parse_statements
@@ -156,10 +157,8 @@ def step_of_outputs(graph: Graph) -> float:
     scales = [v.data.max() for v in graph.constants if v.shape == () and v.data.dtype.kind == "f"]
     gains = [1.0]
     for node in graph.nodes:
-        if node.op == "q.dequantize" and (codes := next(node.inputs)).data is not None:
-            scale = node.operands["scale"]
-            assert isinstance(scale, Value) and scale.data is not None
-            gains.append(float(np.abs(codes.data.astype(int)).sum() * scale.data.max()))
+        weight = constant_value(node.output, TABLE) if node.op == "q.dequantize" else None
+        gains += [] if weight is None else [float(np.abs(weight.astype(np.float64)).sum())]
     return float(max(scales)) * max(gains)
 
 

@@ -459,6 +459,19 @@ def test_each_reader_gets_one_of_its_own_in_front_of_it():
     ]  # fmt: skip
 
 
+def test_each_is_like_the_one_that_was_there():
+    graph = graph_of(
+        "x: f32[2, 3]\ny = nn.softmax(x, axis=0)\na = nn.exp(y)\nb = nn.neg(y)\nreturn a, b"
+    )
+    graph.value("y").producer.origin = Origin("layer1")
+    text = rule("y = nn.softmax(x)", "y = nn.softmax(nn.abs(x)) like y for each reader")
+    run(graph, text)
+    made = [n for n in graph.nodes if n.op == "nn.softmax"]
+    assert [n.output.name for n in made] == ["y", "y_1"]
+    assert [(n.attributes["axis"], n.origin.module) for n in made] == [(0, "layer1")] * 2
+    assert [n.output.name for n in graph.nodes if n.op == "nn.abs"] == ["abs", "abs_1"]
+
+
 def test_an_output_counts_as_a_reader_and_keeps_its_name():
     graph = graph_of("x: f32[4]\ny = nn.neg(x)\na = nn.exp(y)\nreturn a, y")
     run(graph, OWN)

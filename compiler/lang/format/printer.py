@@ -95,7 +95,9 @@ def _unary(expr: Unary) -> tuple[str, int]:
 
 
 def _path(expr: Path) -> str:
-    words = [_expr(expr.of, _SUM), "comes from" if expr.comes_from else "reaches"]
+    only = ["only"] if expr.only else []
+    words = [_expr(expr.of, _SUM)]
+    words += ["comes", *only, "from"] if expr.comes_from else ["reaches", *only]
     words += [_kinds(expr.kinds)]
     words += ["through", _kinds(expr.through)] if expr.through else []
     return " ".join(words)

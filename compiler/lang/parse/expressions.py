@@ -111,7 +111,7 @@ class ExpressionBuilder(Transformer[Token, Any]):
         of, *rest = items
         kinds = [item for item in rest if isinstance(item, tuple)]
         through = kinds[1] if len(kinds) > 1 else ()
-        return Path(of, kinds[0], through, rest[0] == "comes", self.place(meta))
+        return Path(of, kinds[0], through, rest[0] == "comes", "only" in rest, self.place(meta))
 
     def kinds(self, meta: Meta, items: list[Token]) -> tuple[str, ...]:
         return tuple(map(str, items))

@@ -103,6 +103,7 @@ PROPERTIES: Final = {
     "dtype": 'its element type, such as "f32"',
     "readers": "how many operators read it; being a graph output counts as one",
     "is_const": "whether it is known at compile time",
+    "is_stored": "whether it is a constant as it is, rather than computed from others",
     "is_input": "whether it is an input of the graph",
     "is_output": "whether it is an output of the graph",
     "name": "what it is called in the graph",

@@ -142,6 +142,53 @@ def test_weights_for_tensorrt_8_get_their_zero_points(tmp_path: Path) -> None:
     assert all(len(n.input) == 3 for n in quantizers)
 
 
+def in_opset_17(path: Path) -> Path:
+    """The newest that TensorRT 8.6 reads."""
+    model = onnx.load(path)
+    model.opset_import[0].version = 17
+    onnx.save(model, path)
+    return path
+
+
+@pytest.mark.parametrize("form", ["codes", "floats", "axis of the other channels"])
+@pytest.mark.parametrize("readers", [1, 2])
+def test_a_transposed_convolution_for_tensorrt_8_gets_one_scale(
+    tmp_path: Path, form: str, readers: int, capsys: Capture
+) -> None:
+    """As other tools write it, with a scale for each channel, which TensorRT 8 refuses."""
+    network, axis = Network(), 0 if form.startswith("axis") else 1
+    weight = network.weight(axis=axis)
+    if form == "floats":
+        codes, *given = network.nodes.pop().input
+        floats = (network.constants[codes] * 7e-4).astype(np.float32)
+        quantized = network.op("QuantizeLinear", network.constant(floats), *given, axis=axis)
+        weight = network.op("DequantizeLinear", quantized, *given, axis=axis)
+    data = network.pair("x")
+    ends = [network.op("ConvTranspose", data, weight) for _ in range(readers)]
+    path = in_opset_17(network.save(tmp_path / "m.onnx", network.op("Sum", *ends)))
+    before = outputs(path)
+    words = ["check", str(path), "--target", "tensorrt-8.6"]
+    assert cli.run([*words, "--json"]) == 1
+    found = {f["id"] for f in json.loads(capsys.readouterr().out)["findings"]}
+    assert "transposed-per-channel" in found
+    assert ("int8-weights" in found) == (form != "floats")
+    assert cli.run([*words, "--fix"]) == 0
+    assert not consequential(path)
+    noise = np.square(outputs(path) - before).sum() / np.square(before).sum()
+    assert 0 < noise < 1e-3
+
+
+def test_codes_become_floats_for_tensorrt_8_to_the_bit(tmp_path: Path) -> None:
+    network = Network()
+    path = in_opset_17(network.save(tmp_path / "m.onnx", network.conv(network.pair("x"))))
+    before = outputs(path)
+    assert cli.run(["check", str(path), "--target", "tensorrt-8.6", "--fix"]) == 0
+    graph = onnx.load(path).graph
+    assert all(t.data_type != TensorProto.INT8 for t in graph.initializer if len(t.dims) == 4)
+    assert Counter(n.op_type for n in graph.node)["QuantizeLinear"] == 2
+    np.testing.assert_array_equal(outputs(path), before)
+
+
 # -- any network with any faults -----------------------------------------------------------------
 
 

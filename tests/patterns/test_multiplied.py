@@ -2,8 +2,13 @@
 
 import pytest
 
-from sparqc.passes.natives.readers import is_bias, is_multiplied
-from tests.match.sketches import graph_of
+from sparqc.lang.ast import Name, Path
+from sparqc.match.match import Matcher
+from sparqc.pipeline.library import rulebook
+from tests.match.sketches import TABLE, graph_of
+
+BIAS = Path(Name("v"), ("added_to_products",), only=True)
+MULTIPLIED = Path(Name("v"), ("multiplied",))
 
 ENDS = "x: f32[2, 8]\nv: f32[8]\nm: f32[8, 8]\nw: const f32[8, 8]\n"
 
@@ -23,5 +28,7 @@ ENDS = "x: f32[2, 8]\nv: f32[8]\nm: f32[8, 8]\nw: const f32[8, 8]\n"
     ],
 )
 def test_a_bias_and_a_factor(lines: str, name: str, bias: bool, multiplied: bool) -> None:
-    value = graph_of(f"{ENDS}{lines}\nreturn y").value(name)
-    assert (is_bias(value), is_multiplied(value)) == (bias, multiplied)
+    graph = graph_of(f"{ENDS}{lines}\nreturn y")
+    matcher, value = Matcher(rulebook(), TABLE, "tensorrt-11"), graph.value(name)
+    found = matcher.leads(value, graph, BIAS), matcher.leads(value, graph, MULTIPLIED)
+    assert found == (bias, multiplied)

@@ -1,4 +1,4 @@
-"""Who reads a value, and as what."""
+"""How one operator differs from others of its kind."""
 
 from __future__ import annotations
 
@@ -7,22 +7,10 @@ from weakref import WeakKeyDictionary
 from sparqc.declared.natives import native
 from sparqc.ir.graph import Graph, Node, Value
 from sparqc.ir.layer_names import name_of
-from sparqc.ir.quantizers import QUANTIZE
-from sparqc.ir.vocabulary.table import default_table
-from sparqc.ir.weighted import weight_spec
 
 _firsts: WeakKeyDictionary[Graph, tuple[int, dict[tuple[str, str], dict[str, Node]]]] = (
     WeakKeyDictionary()
 )
-
-
-@native("is_multiplied")
-def is_multiplied(value: Value) -> bool:
-    """Whether an operator with a weight reads a value as its data or its weight, not as its bias
-    alone."""
-    table = default_table()
-    read = [(weight_spec(node, table), node.slots_of(value)) for node in value.readers]
-    return any(spec is not None and slots != (spec.bias,) for spec, slots in read)
 
 
 @native("differing")
@@ -50,17 +38,3 @@ def _first_with_each(graph: Graph, op: str, name: str) -> dict[str, Node]:
                 found.setdefault(str(node.attributes.get(name)), node)
         known[op, name] = found
     return known[op, name]
-
-
-@native("is_bias")
-def is_bias(value: Value) -> bool:
-    """Whether every reader of a value adds it to a product as its bias."""
-    table = default_table()
-    read = [(weight_spec(node, table), node.slots_of(value)) for node in value.readers]
-    return bool(read) and all(spec and slots == (spec.bias,) for spec, slots in read)
-
-
-@native("only_quantized")
-def only_quantized(value: Value) -> bool:
-    """Whether all that reads a value are QuantizeLinears."""
-    return not value.is_output and all(node.op == QUANTIZE for node in value.readers)
