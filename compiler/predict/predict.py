@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from sparqc.base.union_find import UnionFind
+from networkx.utils import UnionFind
+
 from sparqc.errors import UsageError
 from sparqc.ir.constants import is_constant
 from sparqc.ir.graph import Graph, Node, Value
@@ -175,9 +176,9 @@ def _quantized_values(units: Units) -> Iterator[QuantizedValue]:
             yield QuantizedValue(value.name, scale, number, tuple(quantizers), tuple(readers))
 
 
-def _groups(units: Units) -> UnionFind[Value]:
+def _groups(units: Units) -> UnionFind:
     """Which values must have one scale: those that moved codes connect."""
-    groups = UnionFind[Value]()
+    groups: UnionFind = UnionFind()
     for unit in units.found:
         node = unit.nodes[0]
         if node in units.flow.movements and all(s is not None for _, s in unit.writes):

@@ -12,7 +12,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from sparqc.base.union_find import UnionFind
+from networkx.utils import UnionFind
+
 from sparqc.declared.gpus import Gpu
 from sparqc.passes.difference.difference import Difference
 from sparqc.predict.built_types import as_built
@@ -53,10 +54,10 @@ def prices(
     return found
 
 
-def _parts(now: PredictedEngine, then: PredictedEngine) -> tuple[UnionFind[str], dict[str, str]]:
+def _parts(now: PredictedEngine, then: PredictedEngine) -> tuple[UnionFind, dict[str, str]]:
     """The operators, by their values, joined where a kernel of either engine holds both; and the
     operator to which each value belongs: a conversion's to what gave it its values."""
-    parts = UnionFind[str]()
+    parts = UnionFind()
     places: dict[str, str] = {}
     for engine in (now, then):
         for kernel in engine.kernels:
@@ -89,7 +90,7 @@ def _place(kernel: PredictedKernel, places: Mapping[str, str]) -> str:
 
 
 def _owners(
-    differences: Sequence[Difference], parts: UnionFind[str], places: Mapping[str, str]
+    differences: Sequence[Difference], parts: UnionFind, places: Mapping[str, str]
 ) -> Iterator[dict[object, int]]:
     """For each difference its parts, each with how many differences it is shared by."""
     readers = [_part(d.reader, parts, places) for d in differences]
@@ -104,5 +105,5 @@ def _owners(
         yield {part: count[part] for part in dict.fromkeys(found)}
 
 
-def _part(value: str, parts: UnionFind[str], places: Mapping[str, str]) -> object:
+def _part(value: str, parts: UnionFind, places: Mapping[str, str]) -> object:
     return parts[places.get(value, value)]

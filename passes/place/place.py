@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from networkx.utils import UnionFind
 
-from sparqc.base.union_find import UnionFind
 from sparqc.ir.graph import Graph, Node, Value
 from sparqc.ir.layer_identity import layers_of, mark_layer
 from sparqc.ir.quantizers import require_float
@@ -157,7 +157,7 @@ class _Insertion:
         """The axis of the scales; None where the fusion wants one for the tensor."""
         return None if decision.per_tensor(found.weight) else found.channel_axis
 
-    def _groups(self, slots: dict[Value, dict[Slot, Decision]]) -> UnionFind[Value]:
+    def _groups(self, slots: dict[Value, dict[Slot, Decision]]) -> UnionFind:
         """Which values must have one scale: those that moved INT8 codes connect."""
         groups: UnionFind = UnionFind()
         wanted, untied = self.decider.wanted(slots), untied_in(self.graph)
