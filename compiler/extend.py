@@ -90,6 +90,7 @@ __all__ = [
     "Untying",
     "UsageError",
     "Value",
+    "Weighing",
     "WeightRounding",
     "WeightSpec",
     "Weighted",
@@ -162,6 +163,7 @@ HOMES = {
     "sparqc.passes.place.placement": ("Placement",),
     "sparqc.passes.place.ties": ("Ties",),
     "sparqc.passes.untie.untied": ("Untying",),
+    "sparqc.passes.weigh.weighed": ("Weighing",),
     "sparqc.passes.reestimate": ("Reestimation",),
     "sparqc.passes.round_weights": ("WeightRounding",),
     "sparqc.pipeline.action": ("Action",),
@@ -242,6 +244,7 @@ if TYPE_CHECKING:
     from sparqc.passes.reestimate import Reestimation
     from sparqc.passes.round_weights import WeightRounding
     from sparqc.passes.untie.untied import Untying
+    from sparqc.passes.weigh.weighed import Weighing
     from sparqc.pipeline.action import Action
     from sparqc.pipeline.catalogue import make, passes
     from sparqc.pipeline.events import DecisionEvent, Listener, PassEvent, RuleEvent

@@ -90,7 +90,7 @@ def test_a_knob_of_the_command_line_is_stronger_than_that_of_a_preset():
     assert row.reason.startswith("attention stays in float")
 
 
-def shared_range(knobs=()):
+def shared_range(knobs=(), passes="int8,-untie"):
     """The findings where two values of very different ranges meet in a Concat."""
 
     def forward(m, x):
@@ -99,7 +99,7 @@ def shared_range(knobs=()):
         return m.c(cat([y, z], 1)), m.d(z)
 
     net = Function(forward, a=conv(), b=conv(), c=conv(64), d=conv()).eval()
-    done = sparqc.compile(net, (image(),), passes="int8", random_calibration=True, knobs=knobs)
+    done = sparqc.compile(net, (image(),), passes=passes, random_calibration=True, knobs=knobs)
     return [f for f in done.context.facts[Findings].findings if f.id == "shared-range-ratio"]
 
 
@@ -108,6 +108,10 @@ def test_ranges_that_are_far_apart_under_one_scale_are_named():
     assert found.grade == "note"
     assert "relu, up to" in found.message
     assert set(found.nodes) == {"relu", "mul", "concat"}
+
+
+def test_a_scale_of_its_own_settles_it():
+    assert shared_range(passes="int8") == []
 
 
 @pytest.mark.parametrize("knob", ["concat=float", "concat_ratio=1000"])

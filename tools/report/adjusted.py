@@ -12,6 +12,7 @@ from sparqc.passes.correct_bias.correct_bias import BiasCorrection
 from sparqc.passes.equalize.equalized import Equalization
 from sparqc.passes.on_data.transaction import Judgement, Judgements
 from sparqc.passes.untie.untied import Untying
+from sparqc.passes.weigh.weighed import Weighed, Weighing
 from sparqc.rewrite.facts import Facts
 
 
@@ -21,18 +22,30 @@ class _Row(Protocol):
 
 
 def adjusted_notes(facts: Facts) -> Iterator[str]:
-    """A sentence on what `equalize`, `untie` and `correct-bias` did each, and one for each reason
-    for which they left something as it was, but for those that the judge gives for a whole pass."""
+    """Sentences on what `weigh`, `equalize`, `untie` and `correct-bias` did, and one for each
+    reason for which they left something as it was, but for those of a whole pass by the judge."""
     told = {found.reason for found in facts.get(Judgements, Judgements()).passes}
     groups = facts.get(Equalization, Equalization()).groups
     if changed := [row for row in groups if not row.reason]:
         yield f"channels equalized in {len(changed)} of {len(groups)} groups"
     yield from _left("channels of {} not equalized", "group", groups, told)
+    yield from map(_weighed, facts.get(Weighing, Weighing()).knobs)
     yield from _untied(facts.get(Untying, Untying()))
     layers = facts.get(BiasCorrection, BiasCorrection()).layers
     if corrected := [row for row in layers if not row.reason]:
         yield f"biases corrected in {len(corrected)} of {len(layers)} layers"
     yield from _left("biases of {} not corrected", "layer", layers, told)
+
+
+def _weighed(row: Weighed) -> str:
+    if not row.samples:
+        return f"{row.knob} was not tried: {row.reason}"
+    figures = f"{row.before_db:.1f} -> {row.after_db:.1f} dB on {row.samples} calibration samples"
+    if row.share is not None:
+        figures += f", predicted time {100 * row.share:+.2g} % on an {default_gpus()[0].doc}"
+    if row.reason:
+        return f"{row.knob} was not taken: {row.reason} ({figures})"
+    return f"{row.knob} was taken: {figures}"
 
 
 def _untied(found: Untying) -> Iterator[str]:
