@@ -33,6 +33,7 @@ COMMANDS = {
     "diff": "sparqc.tools.runs.differences:diff_command",
     "bisect": "sparqc.tools.runs.bisect.command:bisect_command",
     "reduce": "sparqc.tools.runs.reduce.command:reduce_command",
+    "replay": "sparqc.tools.runs.replay:replay_command",
     "passes": "sparqc.tools.rules.passes_command:passes_command",
     "rules": "sparqc.tools.rules.rules_command:rules_group",
     "targets": "sparqc.tools.rules.targets_command:targets_command",
