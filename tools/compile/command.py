@@ -211,7 +211,7 @@ def _compile_or_keep(kept: Kept, output: Path, quiet: bool) -> CompileOutcome:
 
             folder = keep_failure(kept.run(), kept.graph, kept.context, error, whole=kept.whole)
             if folder is not None:
-                click.echo(f"to run it again: sparqc replay {shlex.quote(str(folder))}", err=True)
+                error.add_note(f"to run it again: sparqc replay {shlex.quote(str(folder))}")
         raise
 
 

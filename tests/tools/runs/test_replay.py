@@ -106,7 +106,7 @@ def failed(folder: Path, words: str, code: int, capsys: pytest.CaptureFixture[st
     assert cli.run(shlex.split(line)) == code
     said = capsys.readouterr().err
     assert "to run it again" in said, said
-    (command,) = [x for x in said.splitlines() if x.startswith("to run it again: ")]
+    (command,) = [x for x in said.splitlines() if x.startswith("  to run it again: ")]
     assert not (folder / "o.onnx").exists()
     return shlex.split(command.partition("sparqc ")[2])
 
