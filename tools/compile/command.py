@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sparqc.errors import SparqcError, UsageError
+from sparqc.errors import MISUSED, SparqcError, UsageError
 from sparqc.tools.model.request import Request, takes_debugging_options, takes_request
 from sparqc.tools.terminal.console import stdout_console
 
@@ -203,10 +203,9 @@ def _compile_or_keep(kept: Kept, output: Path, quiet: bool) -> CompileOutcome:
     """Compile; where that fails, leave what runs it again."""
     try:
         return _compile(kept, output, None, quiet)
-    except UsageError:
-        raise
     except Exception as error:
-        if kept.graph is not None and kept.context is not None:
+        misused = isinstance(error, SparqcError) and error.exit_code == MISUSED
+        if not misused and kept.graph is not None and kept.context is not None:
             from sparqc.tools.runs.failed import keep_failure
 
             folder = keep_failure(kept.run(), kept.graph, kept.context, error, whole=kept.whole)
