@@ -35,6 +35,7 @@ COMMANDS = {
     "reduce": "sparqc.tools.runs.reduce.command:reduce_command",
     "view": "sparqc.tools.page.view_command:view_command",
     "export-view": "sparqc.tools.page.export_view_command:export_view_command",
+    "replay": "sparqc.tools.runs.replay:replay_command",
     "passes": "sparqc.tools.rules.passes_command:passes_command",
     "rules": "sparqc.tools.rules.rules_command:rules_group",
     "targets": "sparqc.tools.rules.targets_command:targets_command",
@@ -117,6 +118,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         if "--debug" in words:
             traceback.print_exc()
         click.echo(f"error: {error}", err=True)
+        _echo_notes(error)
         return error.exit_code
     except click.ClickException as error:
         error.show()
@@ -137,12 +139,19 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return BUG
 
 
+def _echo_notes(error: Exception) -> None:
+    """What a command has to say beside its error."""
+    for note in getattr(error, "__notes__", ()):
+        click.echo(f"  {note}", err=True)
+
+
 def _report_bug(error: Exception, shown: bool) -> None:
     """Say that sparqc itself is wrong, and where the traceback lies."""
     text = "".join(traceback.format_exception(error))
     if shown:
         click.echo(text, err=True)
     click.echo(f"this is a bug in sparqc: {type(error).__name__}: {error}", err=True)
+    _echo_notes(error)
     try:
         with tempfile.NamedTemporaryFile(
             "w", prefix="sparqc-bug-", suffix=".txt", delete=False, encoding="utf-8"

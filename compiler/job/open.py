@@ -50,8 +50,8 @@ class Job:
 
 
 def new_job(
-    model: torch.nn.Module | onnx.ModelProto | str | Path,
-    inputs: Inputs | None = None,
+    model: torch.nn.Module | onnx.ModelProto | Graph | str | Path,
+    inputs: Inputs | Batch | None = None,
     *,
     calibration: Calibration | None = None,
     options: Options,
@@ -61,12 +61,16 @@ def new_job(
 ) -> Job:
     """Read the model and everything that is asked for, and run no pass yet; as `compile`.
 
+    A graph, as a dump holds it, is taken as it is.
+
     With `ranks` several processes do the same at once, and share the work of measuring.
     """
     user_files = [read_user_file(path) for path in options.patterns]
     pipeline = _with_user_passes(pipelines.parse(options.passes), user_files)
     level: Level = "onnx" if isinstance(model, (str, Path, onnx.ModelProto)) else "fx"
-    if level == "onnx" and not options.dynamic_batch:
+    if isinstance(model, Graph):
+        level = model.level
+    elif level == "onnx" and not options.dynamic_batch:
         raise UsageError("--static is for PyTorch models; an ONNX file says itself what is fixed")
     # Before the model is captured, which takes seconds:
     pipeline.for_level(level)[0].check(level)
@@ -173,17 +177,18 @@ def _with_user_passes(
 
 
 def open_graph(
-    model: torch.nn.Module | onnx.ModelProto | str | Path,
-    inputs: Inputs | None,
+    model: torch.nn.Module | onnx.ModelProto | Graph | str | Path,
+    inputs: Inputs | Batch | None,
     dynamic_batch: bool,
 ) -> tuple[Graph, tuple[str, ...], Batch]:
     """The graph of a model of any kind, what is worth a note, and an array for each graph input."""
     table = default_table()
     if isinstance(model, (str, Path)):
         model = load_onnx(Path(model))
-    if isinstance(model, onnx.ModelProto):
-        graph = read_onnx(model, table)
-        fold_parameters(graph, table)
+    if isinstance(model, (onnx.ModelProto, Graph)):
+        graph = model if isinstance(model, Graph) else read_onnx(model, table)
+        if graph is not model:
+            fold_parameters(graph, table)
         names = [value.name for value in graph.inputs]
         return graph, (), [] if inputs is None else as_batch(inputs, names)
     if inputs is None:

@@ -72,7 +72,10 @@ class Options:
         debugging=True,
     )
     limit: int | None = option(
-        None, "Stop after so many passes and rule applications.", at_least=0, debugging=True
+        None,
+        "Stop after so many passes, rule applications and single decisions.",
+        at_least=0,
+        debugging=True,
     )
     skip: tuple[str, ...] = option(
         (), "Do without this pass, rule, fusion, share or check.", metavar="NAME", debugging=True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,6 +24,7 @@ from sparqc.job.layers import check_kept
 from sparqc.job.open import Job
 from sparqc.job.verify import Difference, check_meaning, check_model, difference
 from sparqc.job.write import reads_origins, require_read, write_for
+from sparqc.passes.check.finding import Finding, Findings
 from sparqc.passes.export import ExportedAlone, RequestedOpset
 from sparqc.pipeline import run as pipelines
 from sparqc.pipeline.gate import Gate, Loss
@@ -31,7 +33,7 @@ from sparqc.validation.amplification import rounded_outputs
 from sparqc.validation.departure import are_finite
 
 
-@dataclass
+@dataclass(repr=False)
 class Compiled:
     """A finished compile."""
 
@@ -55,6 +57,20 @@ class Compiled:
     verified: int = 0
     #: Why none were; "" where they were.
     unverified: str = ""
+
+    def __repr__(self) -> str:
+        """One line: the arrays in it are long."""
+        parts = [f"{len(self.graph)} operators for {self.context.target.name}"]
+        if self.difference is not None:
+            parts.append(f"{self.difference.snr_db:.1f} dB")
+        found = Counter(finding.grade for finding in self.findings)
+        parts += [f"{count} findings of grade {grade}" for grade, count in sorted(found.items())]
+        return f"<Compiled: {', '.join(parts)}>"
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What the checks of the target found; empty where no pass asked them."""
+        return self.context.facts.get(Findings, Findings()).findings
 
     def save(self, path: Path | str) -> None:
         """Write the ONNX file, all of it or nothing.  SparqcError where that fails."""

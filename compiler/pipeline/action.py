@@ -78,6 +78,7 @@ class Action:
         self.gate = gate
         #: What the last pass decided that is no rule and was counted.
         self.decided: Counting | None = None
+        self._began = time.perf_counter()
         self._pass = ""
         self._applied: list[RuleEvent] = []
         self._known: tuple[Graph, int, list[Array]] | None = None
@@ -179,7 +180,7 @@ class Action:
             seq=number, pass_=pass_.name, preserves=pass_.preserves, level=after.level,
             changes=changes, applications=max(0, self.applications - number) if number else 0,
             nodes=(size, len(after)), seconds=seconds, cpu_seconds=cpu, skipped=skipped,
-            drift=drift, graph=after,
+            drift=drift, graph=after, at=clock.wall - self._began,
         )  # fmt: skip
         for listener in self.listeners:
             listener.on_pass(event)
@@ -209,7 +210,7 @@ class Action:
             seq=self.applications, pass_=self._pass, rule=rule.name, preserves=rule.preserves,
             span=str(rule.span or ""), before=change.before, after=change.after,
             module=origin.module, source=origin.source, seconds=seconds, cpu_seconds=cpu,
-            drift=drift,
+            drift=drift, at=clock.wall - self._began,
         )  # fmt: skip
         self._applied.append(event)
         for listener in self.listeners:

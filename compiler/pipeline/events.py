@@ -36,6 +36,8 @@ class RuleEvent:
     cpu_seconds: float
     #: What it did to the outputs; None where that was not measured.
     drift: Drift | None = None
+    #: Seconds from when the compile was set up to when it began.
+    at: float = 0.0
 
     kind = "rule"
 
@@ -65,6 +67,8 @@ class PassEvent:
     drift: Drift | None = None
     #: The graph afterwards, for dumps; no part of the JSON.
     graph: Graph | None = field(default=None, compare=False, repr=False)
+    #: Seconds from when the compile was set up to when it began.
+    at: float = 0.0
 
     kind = "pass"
 
@@ -87,7 +91,7 @@ class DecisionEvent:
     what: str
     #: The value, the constant or the layer that it is about.
     name: str
-    #: The declarations that stand behind it: "patterns/tensorrt/fusions.spq:61:8 conv_act".
+    #: The declarations that stand behind it: "patterns/algebra/fold.spq:3:6 fold_batch_norm".
     by: tuple[str, ...] = ()
     #: Names of what was removed, or read before, and of what was put in or set.
     before: tuple[str, ...] = ()

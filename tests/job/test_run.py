@@ -149,3 +149,15 @@ def test_a_program_of_torch_export_is_told_from_a_damaged_file(tmp_path):
     with pytest.raises(SparqcError, match=r"net\.pt2 is no ONNX model") as caught:
         sparqc.compile(file)
     assert "sparqc compile FILE.pt2" in caught.value.hint
+
+
+def test_a_compiled_model_is_one_line_and_has_its_findings():
+    torch.manual_seed(0)
+    example = (torch.randn(4, 16, 10, 10),)
+    done = sparqc.compile(Detections().eval(), example, calibration=[example], passes="all-sparse")
+    grades = {finding.grade for finding in done.findings}
+    text = repr(done)
+    assert text.startswith(f"<Compiled: {len(done.graph)} operators for {done.context.target.name}")
+    assert " dB" in text and "\n" not in text and len(text) < 120
+    assert all(f"of grade {grade}" in text for grade in grades)
+    assert sparqc.compile(Detections().eval(), example, passes="fold, export").findings == ()

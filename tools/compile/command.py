@@ -7,6 +7,7 @@ import gc
 import json
 import math
 import os
+import shlex
 import sys
 import time
 from collections.abc import Iterator
@@ -16,12 +17,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sparqc.errors import SparqcError, UsageError
+from sparqc.errors import MISUSED, SparqcError, UsageError
 from sparqc.tools.model.request import Request, takes_debugging_options, takes_request
 from sparqc.tools.terminal.console import stdout_console
 
 if TYPE_CHECKING:
+    from sparqc.ir.graph import Graph
+    from sparqc.job.open import Job
     from sparqc.job.run import Compiled
+    from sparqc.rewrite.context import Context
+    from sparqc.tools.compile.dump import Run
     from sparqc.tools.compile.recorder import GraphRecorder
     from sparqc.tools.model.evaluation import Metric
     from sparqc.tools.model.open_request import Opened
@@ -44,6 +49,11 @@ class CompileOutcome:
 @takes_debugging_options
 @click.option("--dump", type=_PATH, metavar="DIR", help="Write every graph and event to DIR.")
 @click.option(
+    "--with-weights",
+    is_flag=True,
+    help="Keep weights and data too, in --dump and in what a failed compile leaves behind.",
+)
+@click.option(
     "--fail-under",
     type=float,
     metavar="DB",
@@ -62,6 +72,7 @@ def compile_command(
     request: Request,
     output: Path,
     dump: Path | None,
+    with_weights: bool,
     as_json: bool,
     quiet: bool,
     verbose: bool,
@@ -69,7 +80,7 @@ def compile_command(
     fail_under_metric: float | None,
 ) -> None:
     """Compile MODEL into an ONNX file, and report what was done to each layer."""
-    outcome = run_compile(request, output, dump, quiet=quiet or as_json)
+    outcome = run_compile(request, output, dump, quiet=quiet or as_json, whole=with_weights)
     if as_json:
         click.echo(json.dumps(outcome.report.to_json(), indent=2))
     elif not quiet:
@@ -116,9 +127,15 @@ def check_quality(report: Report, least_db: float | None, least_metric: float | 
 
 
 def run_compile(
-    request: Request, output: Path, dump: Path | None = None, *, quiet: bool = False
+    request: Request,
+    output: Path,
+    dump: Path | None = None,
+    *,
+    quiet: bool = False,
+    whole: bool = False,
 ) -> CompileOutcome:
     """Compile, save, evaluate, and write the dump where one is wanted; no progress where `quiet`.
+    `whole` keeps weights and data with the dump, and with what a failed compile leaves behind.
 
     Raises SparqcError or UsageError where anything a person gave is wrong; no file is left then,
     but for the dump, which says how far it came.
@@ -126,9 +143,10 @@ def run_compile(
     check_output(output, request.model)
     # A model's own prints must not get into the report.
     with contextlib.redirect_stdout(sys.stderr):
+        kept = Kept(request, whole)
         if dump is None:
-            return _compile(request, output, None, quiet)
-        return _compile_and_dump(request, output, dump, quiet)
+            return _compile_or_keep(kept, output, quiet)
+        return _compile_and_dump(kept, output, dump, quiet)
 
 
 def check_output(path: Path, model: str) -> None:
@@ -153,24 +171,63 @@ def check_output(path: Path, model: str) -> None:
         )
 
 
-def _compile_and_dump(request: Request, output: Path, folder: Path, quiet: bool) -> CompileOutcome:
-    from sparqc.tools.compile.dump import Run, check_replaceable, write_dump
+@dataclass
+class Kept:
+    """What is kept of a compile for who wants to run it again."""
+
+    request: Request
+    whole: bool
+    #: The graph as it was read; None before that.
+    graph: Graph | None = None
+    context: Context | None = None
+    pipeline: str = ""
+
+    def begin(self, job: Job) -> None:
+        """Keep a job that is about to run; its arrays are shared."""
+        self.graph, self.context = job.graph.clone(), job.context
+        self.pipeline = str(job.pipeline.for_level(job.graph.level)[0])
+
+    def run(self) -> Run:
+        """What is known of the run so far."""
+        from sparqc.tools.compile.dump import Run
+        from sparqc.tools.runs.asked import asked
+
+        options, command = self.request.options, ("sparqc", *sys.argv[1:])
+        return Run(
+            command, self.request.model, options.passes, options.target,
+            request=asked(self.request), pipeline=self.pipeline,
+        )  # fmt: skip
+
+
+def _compile_or_keep(kept: Kept, output: Path, quiet: bool) -> CompileOutcome:
+    """Compile; where that fails, leave what runs it again."""
+    try:
+        return _compile(kept, output, None, quiet)
+    except Exception as error:
+        misused = isinstance(error, SparqcError) and error.exit_code == MISUSED
+        if not misused and kept.graph is not None and kept.context is not None:
+            from sparqc.tools.runs.failed import keep_failure
+
+            folder = keep_failure(kept.run(), kept.graph, kept.context, error, whole=kept.whole)
+            if folder is not None:
+                error.add_note(f"to run it again: sparqc replay {shlex.quote(str(folder))}")
+        raise
+
+
+def _compile_and_dump(kept: Kept, output: Path, folder: Path, quiet: bool) -> CompileOutcome:
+    from sparqc.tools.compile.dump import check_replaceable, write_dump
     from sparqc.tools.compile.recorder import GraphRecorder
-    from sparqc.tools.runs.asked import asked
 
     check_replaceable(folder)
-    recorder = GraphRecorder()
-    options = request.options
-    command = ("sparqc", *sys.argv[1:])
-    run = Run(command, request.model, options.passes, options.target, request=asked(request))
+    recorder = GraphRecorder(weights={} if kept.whole else None)
     try:
-        outcome = _compile(request, output, recorder, quiet)
-    except SparqcError as error:
+        outcome = _compile(kept, output, recorder, quiet)
+    except Exception as error:
         # How far it came is what a dump of a failure is for; without a graph it came nowhere.
         if recorder.stages:
-            write_dump(folder, run.with_error(error), recorder)
+            write_dump(folder, kept.run().with_error(error), recorder, kept.context)
         raise
-    write_dump(folder, run.with_report(outcome.report), recorder)
+    write_dump(folder, kept.run().with_report(outcome.report), recorder, kept.context)
     return outcome
 
 
@@ -186,7 +243,7 @@ def _collecting_new_objects_alone() -> Iterator[None]:
 
 
 def _compile(
-    request: Request, output: Path, recorder: GraphRecorder | None, quiet: bool
+    kept: Kept, output: Path, recorder: GraphRecorder | None, quiet: bool
 ) -> CompileOutcome:
     from sparqc.job.run import run_job
     from sparqc.pipeline.trace import Recorder
@@ -194,10 +251,11 @@ def _compile(
     from sparqc.tools.report.report import Account, PassRow, report_of
     from sparqc.tools.terminal.progress import progress_bar
 
-    phases = Phases()
+    phases, request = Phases(), kept.request
     events = recorder.events if recorder else Recorder()
     with progress_bar(not quiet) as progress:
         opened = open_request(request, progress, (recorder or events,))
+        kept.begin(opened.job)
         if recorder:
             recorder.begin(opened.job.graph)
         phases.end("reading")

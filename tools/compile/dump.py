@@ -14,6 +14,7 @@ import json
 import os
 import platform
 import tempfile
+import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import metadata
@@ -26,6 +27,7 @@ from sparqc.tools.compile.recorder import GraphRecorder
 from sparqc.tools.runs.folder import MARK, SCHEMA
 
 if TYPE_CHECKING:
+    from sparqc.rewrite.context import Context
     from sparqc.tools.report.report import Report
 
 _LIBRARIES = ("torch", "onnx", "onnxruntime", "onnxscript", "onnx-graphsurgeon", "numpy")
@@ -44,14 +46,22 @@ class Run:
     error: str = ""
     #: What was asked for, as `sparqc.tools.runs.asked` says it.
     request: Mapping[str, Any] = field(default_factory=dict)
+    #: The passes that apply to the model, presets written out; "" where it was not read.
+    pipeline: str = ""
+    #: Whether `sparqc replay` does without the model: with what the directory holds, and noise.
+    alone: bool = False
+    traceback: str = ""
 
     def with_report(self, report: Report) -> Run:
         """The run that ended with a report."""
         return replace(self, report=report.to_json())
 
-    def with_error(self, error: SparqcError) -> Run:
-        """The run that ended with an error."""
-        return replace(self, error=str(error))
+    def with_error(self, error: Exception) -> Run:
+        """The run that ended with an error, a bug of ours among them."""
+        if isinstance(error, SparqcError):
+            return replace(self, error=str(error))
+        told = "".join(traceback.format_exception(error))
+        return replace(self, error=f"{type(error).__name__}: {error}", traceback=told)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, as run.json holds it."""
@@ -62,8 +72,11 @@ class Run:
             "model": self.model,
             "request": dict(self.request),
             "passes": self.passes,
+            "pipeline": self.pipeline or None,
+            "alone": self.alone,
             "target": self.target,
             "error": self.error,
+            **({"traceback": self.traceback} if self.traceback else {}),
             "report": self.report,
         }
 
@@ -96,13 +109,18 @@ def _is_empty(folder: Path) -> bool:
     return folder.is_dir() and not any(folder.iterdir())
 
 
-def write_dump(folder: Path, run: Run, recorder: GraphRecorder) -> None:
+def write_dump(
+    folder: Path, run: Run, recorder: GraphRecorder, context: Context | None = None
+) -> None:
     """Write the directory beside its final name and rename it; an earlier dump goes.
+
+    With the weights that the recorder kept, where it did, and then the data of `context`.
 
     Raises SparqcError where the system refuses.
     """
     from sparqc.tools.page.predicted import predicted_engine
     from sparqc.tools.page.report_page import report_page
+    from sparqc.tools.runs.stored import write_data, write_weights
 
     data = run.to_json()
     contents = {stage.file: stage.text for stage in recorder.stages}
@@ -119,6 +137,10 @@ def write_dump(folder: Path, run: Run, recorder: GraphRecorder) -> None:
                 path = new / name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(text, encoding="utf-8")
+            if recorder.weights is not None:
+                write_weights(new, recorder.weights)
+                if context is not None:
+                    write_data(new, context)
             _exchange(folder, new, Path(made) / "old")
     except OSError as error:
         raise SparqcError(

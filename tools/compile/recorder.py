@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from sparqc.ir.graph import Graph
+from sparqc.ir.graph import Array, Graph
 from sparqc.ir.text.print import print_graph
 from sparqc.pipeline.events import DecisionEvent, Listener, PassEvent, RuleEvent
 from sparqc.pipeline.trace import Recorder
+from sparqc.tools.runs.stored import large_constants
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class GraphRecorder(Listener):
 
     events: Recorder = field(default_factory=Recorder)
     stages: list[Stage] = field(default_factory=list)
+    #: The weights of all of them by their content hash; None where they are not kept.
+    weights: dict[str, Array] | None = None
     _passes: int = 0
 
     decisions = True
@@ -58,3 +61,5 @@ class GraphRecorder(Listener):
         text = print_graph(graph)
         if not self.stages or self.stages[-1].text != text:
             self.stages.append(Stage(self._passes, name, graph.level, text))
+            if self.weights is not None:
+                self.weights.update(large_constants(graph))

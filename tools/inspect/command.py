@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import click
 
 from sparqc.tools.model.request import Request, takes_request
 from sparqc.tools.runs.folder import RunFolder, is_run, open_run, require_run
+from sparqc.tools.terminal.text_file import write_text
 
 
 @click.command("inspect")
@@ -15,15 +17,29 @@ from sparqc.tools.runs.folder import RunFolder, is_run, open_run, require_run
 @click.option("--after", metavar="PASS", help="Show the graph behind this pass of the pipeline.")
 @click.option("--weights", is_flag=True, help="Write out every constant, whatever its size.")
 @click.option("--json", "as_json", is_flag=True, help="Of a run directory: print it as JSON.")
-def inspect_command(request: Request, after: str | None, weights: bool, as_json: bool) -> None:
+@click.option("--time", "times", is_flag=True, help="Of a run directory: seconds as a tree.")
+@click.option(
+    "--trace", type=click.Path(path_type=Path), metavar="FILE",
+    help="Of a run directory: write a trace that Perfetto opens.",
+)  # fmt: skip
+def inspect_command(
+    request: Request,
+    after: str | None,
+    weights: bool,
+    as_json: bool,
+    times: bool,
+    trace: Path | None,
+) -> None:
     """Print the graph of MODEL as text: as it was captured, or after a pass.
 
     MODEL may be a run directory: then print a line for each pass, or the graph behind one of them.
     """
     if is_run(request.model):
-        _inspect_run(open_run(request.model), after, as_json)
+        _inspect_run(open_run(request.model), after, as_json, times, trace)
         return
     require_run("--json", as_json)
+    require_run("--time", times)
+    require_run("--trace", trace is not None)
     from sparqc.ir.text.print import print_graph
     from sparqc.tools.inspect.stages import graph_after
 
@@ -31,10 +47,17 @@ def inspect_command(request: Request, after: str | None, weights: bool, as_json:
     click.echo(print_graph(graph, context.table, weights=weights), nl=False)
 
 
-def _inspect_run(run: RunFolder, after: str | None, as_json: bool) -> None:
+def _inspect_run(
+    run: RunFolder, after: str | None, as_json: bool, times: bool, trace: Path | None
+) -> None:
     from sparqc.tools.runs.overview import overview, overview_text
+    from sparqc.tools.runs.times import chrome_trace, time_tree
 
-    if after is not None:
+    if trace is not None:
+        write_text(trace, json.dumps(chrome_trace(run)))
+    elif times:
+        click.echo("\n".join(time_tree(run)))
+    elif after is not None:
         click.echo(run.stage(after).text, nl=False)
     elif as_json:
         click.echo(json.dumps(overview(run), indent=2))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import chdir, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,13 +49,15 @@ def request_of(run: RunFolder, **wishes: Any) -> Request:
     data = run.data.get("request")
     if not isinstance(data, dict) or not isinstance(data.get("model"), str):
         raise UsageError(f"{run.path} does not say what it was asked for", hint="write it anew")
-    options = data.get("options") or {}
-    known = {name: options[name] for name in option_fields(Options) if name in options}
-    known |= wishes
-    given = {name: data[name] for name in option_fields(Request) if name in data}
-    lists = {n: tuple(v) if isinstance(v, list) else v for n, v in given.items()}
-    fixed = {n: tuple(v) if isinstance(v, list) else v for n, v in known.items()}
-    return dataclasses.replace(Request(data["model"], Options(**fixed), **lists))
+    options = {**(data.get("options") or {}), **wishes}
+    request = Request(data["model"], replace(Options(), **_known(options, Options)))
+    return replace(request, **_known(data, Request))
+
+
+def _known(data: Mapping[str, Any], cls: type[Any]) -> dict[str, Any]:
+    """What the data say of the options of a class; lists are tuples there."""
+    named = {name: data[name] for name in option_fields(cls) if name in data}
+    return {name: tuple(v) if isinstance(v, list) else v for name, v in named.items()}
 
 
 @contextmanager

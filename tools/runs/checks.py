@@ -6,11 +6,14 @@ import os
 import shlex
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from sparqc.errors import SparqcError, UsageError
+
+T = TypeVar("T")
 
 #: Stands for the file in a command.
 FILE = "{}"
@@ -83,3 +86,18 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+def tried(work: Callable[[], T]) -> tuple[T | None, SparqcError | None]:
+    """What a compile gives, or what it failed with: a bug of ours like an error of a person's.
+
+    Raises UsageError, which is neither, and MemoryError.
+    """
+    try:
+        return work(), None
+    except (UsageError, MemoryError):
+        raise
+    except SparqcError as error:
+        return None, error
+    except Exception as error:  # noqa: BLE001  whatever ends a compile may be what is looked for
+        return None, SparqcError(f"{type(error).__name__}: {error}")

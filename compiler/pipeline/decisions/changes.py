@@ -71,7 +71,7 @@ def changes(before: Outline, after: Outline) -> list[Change]:
     """The differences in the order of the nodes afterwards.
 
     Operators that were put in hang together with the slots that read them, and with constants that
-    they read; constants that have other numbers with those that the same operator reads.
+    they read; constants that have other numbers with those that reach the same operator.
     """
     return list(_Comparison(before, after).run())
 
@@ -144,14 +144,25 @@ class _Comparison:
             touched += [n for n in _names(rewired.before) if n in self.removed]
             for name in touched:
                 self.groups.union(slot, ("name", name))
-        for node in self.after.nodes.values() if self.set else ():
-            names = [("name", n) for n in dict.fromkeys(node.reads) if n in self.set]
-            if len(names) > 1:
-                self.groups.union(*names)
+        if self.set:
+            self._join_constants()
         for name in self.altered:  # what reads something else and has other attributes is one
             for rewired in self.rewired:
                 if rewired.node == name:
                     self.groups.union(("name", name), ("slot", name, rewired.slot))
+
+    def _join_constants(self) -> None:
+        """Constants that other numbers were set in are one change where they reach one operator
+        through constants alone: a weight, its scale and the bias."""
+        below: dict[str, set[str]] = {
+            name: {name} & self.set.keys() for name in self.after.constants
+        }
+        for name, node in self.after.nodes.items():
+            found = set().union(*(below.get(read, ()) for read in node.reads))
+            if node.reads and all(read in below for read in node.reads):
+                below.update(dict.fromkeys((name, *node.outputs), found))
+            elif len(found) > 1:
+                self.groups.union(*(("name", constant) for constant in sorted(found)))
 
     def _rewired(self) -> Iterator[Rewired]:
         for name, node in self.after.nodes.items():

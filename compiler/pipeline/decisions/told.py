@@ -84,13 +84,21 @@ def _scope(
 ) -> tuple[set[str], dict[str, Operator]]:
     names = {change.subject, *change.added, *change.removed, *change.constants, *change.altered}
     near = [r.node for r in change.rewired if r.node != ENDS]
-    near += [reader for name in change.constants for reader in readers.get(name, ())]
+    near += [r for name in change.constants for r in _reached(name, after, readers)]
     near += change.altered
     known = {name: after.nodes[name] for name in near if name in after.nodes}
     for name in change.removed:
         if name in before.nodes:
             known[name] = before.nodes[name]
     return names, known
+
+
+def _reached(name: str, outline: Outline, readers: Mapping[str, list[str]]) -> Iterator[str]:
+    """The operators that read a constant, and those behind its masks and quantizers."""
+    for reader in readers.get(name, ()):
+        yield reader
+        if outline.nodes[reader].op.startswith(("q.", "sparse.")):
+            yield from _reached(reader, outline, readers)
 
 
 def _unclaimed(decisions: Sequence[_Decision], rows: Iterable[Row]) -> Iterator[Row]:

@@ -133,3 +133,16 @@ def test_a_change_of_the_element_type_cannot_be_undone() -> None:
     graph.set_operand(graph.value("b").producer, "b", half)
     (change,) = found(graph, before)
     assert not can_undo(change, before, Outline.of(graph))
+
+
+def test_a_weight_its_scale_and_the_bias_are_one_change_and_other_scales_are_not() -> None:
+    graph = graph_of(
+        "x: f32[1, 4]\ns: const f32[] = 0.5\nw: const f32[4, 4]\nt: const f32[4]\n"
+        "b: const f32[4]\nq = q.qdq(x, s, none)\nv = q.qdq(w, t, none, axis=0)\n"
+        "y = nn.linear(q, v, b)"
+    )
+    before = Outline.of(graph)
+    for name in "swtb":
+        value = graph.value(name)
+        value.data = np.full_like(value.data, 2)
+    assert sorted(sorted(c.constants) for c in found(graph, before)) == [["b", "t", "w"], ["s"]]

@@ -141,3 +141,35 @@ def test_a_scale_without_a_number_is_no_number_in_the_event() -> None:
     nan, one = np.array(np.nan, np.float32), np.array(1.0, np.float32)
     assert compared(nan, one)["before"] == {"dtype": "f32", "shape": [], "value": None}
     assert "snr_db" not in compared(nan, one)
+
+
+def test_a_fact_on_a_layer_speaks_of_the_weight_behind_its_quantizer() -> None:
+    @dataclass(frozen=True)
+    class Scaled:
+        layers: tuple[str, ...]
+        gain_db: float
+
+    @dataclass(frozen=True)
+    class Scaling:
+        rows: tuple[Scaled, ...]
+
+    @dataclass(frozen=True)
+    class Scale(Pass):
+        name = "scale"
+        preserves = "lossy"
+
+        def run(self, graph: Graph, context: Context) -> int:
+            graph.value("w").data = np.zeros((4, 4), np.float32)
+            context.facts.put(Scaling((Scaled(("y",), 3.0),)))
+            return 1
+
+    graph = graph_of(
+        "x: f32[1, 4]\nw: const f32[4, 4]\nt: const f32[4]\n"
+        "v = q.qdq(w, t, none, axis=0)\ny = nn.linear(x, v, none)"
+    )
+    recorder = Watching()
+    context = context_of(book_of(""))
+    context.action = action = Action(listeners=[recorder])
+    action.pass_(Scale(), graph, context)
+    (event,) = recorder.made
+    assert event.name == "w" and event.said[0]["gain_db"] == 3.0

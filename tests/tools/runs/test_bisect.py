@@ -24,6 +24,19 @@ rule merge_relus on fx preserves {word}:
     rewrite:
         y = x
 """
+FAULTY = """
+from dataclasses import dataclass
+from sparqc.extend import Pass, register
+
+@register
+@dataclass(frozen=True)
+class Faulty(Pass):
+    "Divides by zero where there is a ReLU."
+    name = "faulty"
+
+    def run(self, graph, context):
+        return sum(1 // (node.op != "nn.relu") for node in graph.nodes)
+"""
 #: The scale of one value becomes 64 times as large.
 PLANT = """
 from sparqc.passes.calibrate import calibrate
@@ -107,6 +120,16 @@ def test_what_fails_to_compile_needs_no_check(ask: Ask, tmp_path: Path) -> None:
     (event,) = found["events"]
     assert (event["kind"], event["rule"]) == ("rule", "merge_relus")
     assert "promises exact results" in found["error"]
+
+
+def test_a_pass_with_a_bug_is_named(ask: Ask, tmp_path: Path) -> None:
+    (tmp_path / "faulty.py").write_text(FAULTY)
+    words = "--passes int8,+faulty@after=place --import faulty.py"
+    found = bisected(ask, tmp_path, words, "", code=70)
+    assert [(e["kind"], e["pass"]) for e in found["events"]] == [("pass", "faulty")]
+    assert "ZeroDivisionError" in found["error"]
+    left = json.loads(ask("reduce run --json"))
+    assert left["operators"][1] == 1 and "nn.relu(" in left["text"]
 
 
 def test_the_number_that_was_found_is_that_of_limit(ask: Ask, tmp_path: Path) -> None:

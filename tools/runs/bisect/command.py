@@ -6,14 +6,15 @@ import json
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from sparqc.errors import SparqcError, UsageError
+from sparqc.errors import UsageError
 from sparqc.tools.runs.asked import request_of, where_it_ran
-from sparqc.tools.runs.checks import Check
+from sparqc.tools.runs.checks import Check, tried
 from sparqc.tools.runs.folder import SCHEMA, RunFolder, open_run
 
 if TYPE_CHECKING:
@@ -106,11 +107,10 @@ class _Bisection:
         if limit == steps.last and steps.error is not None:
             row["bad"] = True
             return True
-        try:
-            compiled = steps.compiled(limit)
-        except SparqcError as error:
+        compiled, error = tried(lambda: steps.compiled(limit))
+        if error is not None or compiled is None:
             # With fewer applications a compile may fail for reasons of its own.
-            row["error"] = error.message
+            row["error"] = error.message if error else ""
             row["bad"] = steps.error is not None
             return bool(row["bad"])
         if compiled.difference is not None:
@@ -134,10 +134,8 @@ class _Bisection:
         names = [name for event in events for name in touched(event)]
         found: dict[str, Any] = {}
         for word, limit in (("before", seq - 1), ("after", seq)):
-            try:
-                part = region(steps.compiled(limit), names)
-            except SparqcError:
-                continue  # it does not compile, which may be what was asked
+            compiled, _ = tried(partial(steps.compiled, limit))  # which may fail, as was asked
+            part = region(compiled, names) if compiled is not None else None
             if part is not None:
                 self.place.mkdir(exist_ok=True)
                 path = self.place / f"{word}.onnx"

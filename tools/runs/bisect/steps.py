@@ -26,6 +26,7 @@ from sparqc.pipeline.steps import Items, Pipeline
 from sparqc.pipeline.trace import Recorder
 from sparqc.rewrite.context import Context
 from sparqc.rewrite.facts import Facts
+from sparqc.tools.runs.checks import tried
 
 
 class Watch(Recorder):
@@ -75,10 +76,7 @@ class Steps:
             context.reference = graph.clone()
         draw = job.gate.draw if job.gate is not None else None
         steps = cls(context, fitting.items, expected, watch, draw)
-        try:
-            steps._run(graph)
-        except SparqcError as error:
-            steps.error = error
+        _, steps.error = tried(lambda: steps._run(graph))
         assert isinstance(context.action, Action)
         steps.last = context.action.applications
         if job.gate is not None:

@@ -14,7 +14,7 @@ import click
 
 from sparqc.errors import SparqcError, UsageError
 from sparqc.tools.runs.asked import request_of, where_it_ran
-from sparqc.tools.runs.checks import Check
+from sparqc.tools.runs.checks import Check, tried
 from sparqc.tools.runs.folder import SCHEMA, RunFolder, open_run
 
 if TYPE_CHECKING:
@@ -195,11 +195,8 @@ def _fails_alike(run: RunFolder) -> Callable[[onnx.ModelProto], bool]:
     request = request_of(run, random_calibration=True, dynamic_batch=True, layers=None, limit=None)
 
     def fails(model: onnx.ModelProto) -> bool:
-        try:
-            _compile(model, request)
-        except SparqcError as error:
-            return _words(error.message) == _words(told)
-        return False
+        _, error = tried(lambda: _compile(model, request))
+        return error is not None and _words(error.message) == _words(told)
 
     return fails
 

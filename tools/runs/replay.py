@@ -1,0 +1,217 @@
+"""`sparqc replay`: a run continued from one of its graphs, with the same passes or others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import chdir
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sparqc.errors import UsageError
+from sparqc.tools.runs.asked import request_of, where_it_ran
+from sparqc.tools.runs.folder import RunFolder, StageFile, open_run
+
+if TYPE_CHECKING:
+    from sparqc.ir.graph import Array, Graph
+    from sparqc.job.open import Job
+    from sparqc.pipeline.events import Listener
+    from sparqc.tools.model.request import Request
+
+_PATH = click.Path(path_type=Path)
+
+
+@click.command("replay")
+@click.argument("run")
+@click.option("--from", "start", default="0", show_default=True, metavar="PASS",
+              help="Start with the graph behind this pass: 03, place.")  # fmt: skip
+@click.option("--passes", metavar="PIPELINE", help="Run these, and not what came behind it.")
+@click.option("-o", "--output", type=_PATH, help="The ONNX file to write.")
+@click.option("--dump", type=_PATH, metavar="DIR", help="Write every graph and event to DIR.")
+def replay_command(
+    run: str, start: str, passes: str | None, output: Path | None, dump: Path | None
+) -> None:
+    """Run the passes of RUN again, from one of its graphs on.
+
+    A graph that was edited by hand is taken as it stands.  Weights that RUN does not hold are those
+    of its model; the numbers of others, which its passes made, are made up, and so is everything of
+    what a failed compile left behind without its weights.
+    """
+    from sparqc.job.run import run_job
+    from sparqc.tools.compile.command import check_output
+    from sparqc.tools.compile.dump import check_replaceable
+    from sparqc.tools.compile.recorder import GraphRecorder
+
+    folder = open_run(run)
+    if output is not None:
+        check_output(output, folder.data.get("model", ""))
+    if dump is not None:
+        check_replaceable(dump)
+    recorder = GraphRecorder()
+    replayed = open_replay(folder, start, passes, (recorder,))
+    for note in replayed.notes:
+        click.echo(f"note: {note}", err=True)
+    recorder.begin(replayed.job.graph)
+    compiled = None
+    try:
+        compiled = run_job(replayed.job)
+    finally:
+        if dump is not None:
+            _write_dump(dump, replayed, recorder, failed=compiled is None)
+    if output is not None:
+        compiled.save(output)
+    ran = [event for event in recorder.events.passes if not event.skipped]
+    made = sum(event.changes for event in ran)
+    gap = "" if compiled.difference is None else f", {compiled.difference.snr_db:.1f} dB"
+    click.echo(
+        f"{len(ran)} passes made {made} changes behind {replayed.stage.title}: "
+        f"{len(compiled.graph)} operators{gap}"
+    )
+
+
+def _write_dump(dump: Path, replayed: Replayed, recorder: Any, *, failed: bool) -> None:
+    from sparqc.tools.compile.dump import Run, write_dump
+    from sparqc.tools.runs.asked import asked
+
+    request = replayed.request
+    command = ("sparqc", "replay", str(replayed.stage.path))
+    options = request.options
+    run = Run(
+        command, request.model, options.passes, options.target, request=asked(request),
+        error="the replay failed" if failed else "", pipeline=str(replayed.job.pipeline),
+    )  # fmt: skip
+    write_dump(dump, run, recorder)
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """A run that is ready to go on from one of its graphs."""
+
+    job: Job
+    request: Request
+    stage: StageFile
+    notes: Sequence[str] = ()
+
+
+def open_replay(
+    run: RunFolder, start: str, passes: str | None, listeners: Sequence[Listener] = ()
+) -> Replayed:
+    """Read the graph behind a pass, its weights and data.
+
+    Raises PatternError, with the place, where the graph is no graph text; UsageError where the run
+    lacks what is needed.
+    """
+    from sparqc.ir.text.parse import parse_graph
+    from sparqc.job.open import new_job
+    from sparqc.pipeline import run as pipelines
+    from sparqc.tools.model.own_modules import import_own
+    from sparqc.tools.runs.stored import StoredWeights, calibration_of, example_of, has_data
+
+    stage = run.stage(start)
+    text, path = stage.text, run.path.absolute()  # before the folder is another one
+    wishes: dict[str, Any] = {"layers": None, "limit": None}
+    if passes is not None:
+        wishes |= {"passes": passes, "float": "", "io": "float"}
+    request = request_of(run, **wishes)
+    alone = bool(run.data.get("alone"))
+    weights: dict[str, Array] = {}
+    example: Any = example_of(run.path)
+    calibration: Any = calibration_of(run.path) or None
+    folder = (run.data.get("request") or {}).get("folder", ".")
+    with chdir(folder) if alone and Path(folder).is_dir() else where_it_ran(run):
+        if alone:
+            import_own(request.imports)
+            if calibration is None:
+                request = replace(
+                    request, options=replace(request.options, random_calibration=True)
+                )
+        elif not has_data(path):
+            weights, example, calibration = _of_model(request)
+        held = _Weights(StoredWeights(path), weights)
+        graph = parse_graph(text, weights=held, file=str(stage.path))
+        made_up = _make_up(graph)
+        options = replace(request.options, dynamic_batch=True)
+        job = new_job(graph, example, calibration=calibration, options=options, listeners=listeners)
+        rest = pipelines.parse(passes) if passes is not None else _rest(run, stage, start)
+        job = replace(job, pipeline=rest)
+    notes = [f"{made_up} weights are made up, since the run does not hold them: numbers mean "
+             "nothing; --with-weights keeps them"] if made_up else []  # fmt: skip
+    return Replayed(job, request, stage, notes)
+
+
+@dataclass(frozen=True)
+class _Weights(Mapping[str, Any]):
+    """Weights by content hash: those of the run first, then those of the model."""
+
+    stored: Mapping[str, Any]
+    model: Mapping[str, Any]
+
+    def __getitem__(self, digest: str) -> Any:
+        return self.stored[digest] if digest in self.stored else self.model[digest]
+
+    def __iter__(self) -> Any:
+        return iter({**self.stored, **self.model})
+
+    def __len__(self) -> int:
+        return len({*self.stored, *self.model})
+
+
+def _of_model(request: Request) -> tuple[dict[str, Array], Any, Any]:
+    """The weights of the model by their content hash, its example inputs and its data."""
+    from sparqc.tools.model.open_request import open_request
+    from sparqc.tools.runs.stored import large_constants
+
+    context_free = replace(request, options=replace(request.options, passes="", patterns=()))
+    job = open_request(context_free).job
+    context = job.context
+    return dict(large_constants(job.graph)), list(context.example) or None, context.calibration
+
+
+def _make_up(graph: Graph) -> int:
+    """Put noise in the place of constants that only their hash is known of; returns how many.
+
+    Vectors lie between 0.5 and 1.5, so that they may be variances and scales.
+    """
+    import zlib
+
+    import numpy as np
+
+    from sparqc.ir.text.tokens import Absent
+
+    count = 0
+    for value in graph.constants:
+        if isinstance(value.data, Absent):
+            rng = np.random.default_rng(zlib.crc32(value.data.digest.encode()))
+            shape, dtype = value.data.shape, value.data.dtype
+            if dtype.kind == "f":
+                deep = int(np.prod(shape[1:])) or 1
+                numbers = (
+                    rng.standard_normal(shape) / np.sqrt(deep)
+                    if len(shape) > 1
+                    else rng.uniform(0.5, 1.5, shape)
+                )
+            else:
+                numbers = rng.integers(0, 2, shape)
+            value.data = np.asarray(numbers).astype(dtype)
+            count += 1
+    return count
+
+
+def _rest(run: RunFolder, stage: StageFile, start: str) -> Any:
+    """The passes behind a graph, as the run had them."""
+    from sparqc.pipeline import run as pipelines
+    from sparqc.pipeline.steps import Pipeline, Step
+
+    text = run.data.get("pipeline")
+    if not isinstance(text, str):
+        raise UsageError(f"{run.path} does not say its pipeline", hint="name one with --passes")
+    pipeline = pipelines.parse(text)
+    number = int(start) if start.isdigit() else stage.number
+    if number and not all(isinstance(item, Step) for item in pipeline.items):
+        raise UsageError(
+            f"{run.path} repeats passes: which come behind {stage.title} is not known",
+            hint="name them with --passes",
+        )
+    return Pipeline(pipeline.items[number:])
