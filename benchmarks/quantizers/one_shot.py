@@ -71,7 +71,7 @@ class Row:
 def main(
     folder: Path, networks: tuple[str, ...], names: tuple[str, ...], write: Path | None
 ) -> None:
-    """Run every pipeline on both networks, and print the tables."""
+    """Run every pipeline on the networks, and print the tables."""
     lines = [HEAD.format(machine=machine(), count=20 * 10 // EVERY)]
     for name in networks or NETWORKS:
         exchange = folder.absolute() / name
