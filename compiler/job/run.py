@@ -18,6 +18,7 @@ from sparqc.ir.levels.execute import open_runner
 from sparqc.ir.onnx.adapter import save_onnx, write_onnx
 from sparqc.ir.runner import Runner
 from sparqc.ir.samples import first_samples
+from sparqc.ir.uncalibrated import leave_out_uncalibrated
 from sparqc.ir.vocabulary.raw import opsets_of
 from sparqc.job.layer_types import require_compiled_types
 from sparqc.job.layers import check_kept
@@ -101,6 +102,8 @@ def run_job(job: Job, expected: list[Array] | None = None) -> Compiled:
     if any(step.cls.needs_reference for step in fitting.steps):
         context.reference = graph.clone()  # arrays are shared, and replaced rather than changed
     final = pipelines.run(fitting, graph, context)
+    if context.action.exhausted:
+        leave_out_uncalibrated(final)  # no file can hold quantizers whose scales nobody measured
     if final.level != "onnx":
         raise UsageError(
             f"the pipeline ends on a graph of the level {final.level}: {fitting}",

@@ -147,7 +147,7 @@ class Action:
     def _counting(self, pass_: Pass, graph: Graph, context: Context) -> Counting | None:
         """What will tell the decisions of a pass, where they are counted or listened to."""
         counted = self.limit is not None or self.check == "rule"
-        if isinstance(pass_, RulePass) or not (counted or any(x.decisions for x in self.listeners)):
+        if isinstance(pass_, RulePass) or not (counted or self._deciding()):
             return None
         return Counting.of(pass_, graph, context, self.applications)
 
@@ -157,11 +157,15 @@ class Action:
         self.decided = counting
         changes, used = counting.end(after, changes, self.limit)
         self.applications += used
-        for listener in self.listeners:
-            if listener.decisions:
-                for event in counting.events(context):
-                    listener.on_decision(event)
+        told = self._deciding()
+        for event in counting.events(context) if told else ():
+            for listener in told:
+                listener.on_decision(event)
         return changes
+
+    def _deciding(self) -> list[Listener]:
+        """The listeners that want decisions; one that knows nothing of them need not say so."""
+        return [x for x in self.listeners if getattr(x, "decisions", False)]
 
     def _tell_pass(
         self,

@@ -12,7 +12,6 @@ from typing import cast
 
 from sparqc.errors import SparqcError, UsageError
 from sparqc.ir.graph import Graph
-from sparqc.ir.uncalibrated import leave_out_uncalibrated
 from sparqc.pipeline.action import Action
 from sparqc.pipeline.catalogue import find, passes
 from sparqc.pipeline.edit import insert, remove
@@ -100,8 +99,6 @@ def run(pipeline: Pipeline, graph: Graph, context: Context) -> Graph:
         stale = [step for step in stale if step not in concluding]
     for step in stale:
         graph, _ = _run_step(step, graph, context)
-    if context.action.exhausted:
-        leave_out_uncalibrated(graph)
     return graph
 
 

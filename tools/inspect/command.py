@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from sparqc.base.reading import damaged
+from sparqc.errors import UsageError
 from sparqc.tools.model.request import Request, takes_request
 from sparqc.tools.runs.folder import RunFolder, is_run, open_run, require_run
 from sparqc.tools.terminal.text_file import write_text
@@ -53,13 +55,15 @@ def _inspect_run(
     from sparqc.tools.runs.overview import overview, overview_text
     from sparqc.tools.runs.times import chrome_trace, time_tree
 
-    if trace is not None:
-        write_text(trace, json.dumps(chrome_trace(run)))
-    elif times:
-        click.echo("\n".join(time_tree(run)))
-    elif after is not None:
+    if after is not None:
         click.echo(run.stage(after).text, nl=False)
-    elif as_json:
-        click.echo(json.dumps(overview(run), indent=2))
-    else:
-        overview_text(overview(run))
+        return
+    with damaged(str(run.path), error=UsageError):
+        if trace is not None:
+            write_text(trace, json.dumps(chrome_trace(run)))
+        elif times:
+            click.echo("\n".join(time_tree(run)))
+        elif as_json:
+            click.echo(json.dumps(overview(run), indent=2))
+        else:
+            overview_text(overview(run))

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sparqc.base.reading import damaged
+from sparqc.errors import UsageError
 from sparqc.tools.model.request import Request, takes_request
 from sparqc.tools.runs.folder import RunFolder, is_run, open_run, require_run
 
@@ -48,10 +50,11 @@ def why_command(request: Request, value: str, after: str | None, as_json: bool) 
 def _why_in_run(run: RunFolder, value: str, after: str | None, as_json: bool) -> None:
     from sparqc.tools.runs.story import stories, story_text
 
-    found = stories(run, value, after)
-    stage = next(s for s in run.stages if s.path.name == found["graph"])
-    last = stage if after else run.last
-    click.echo(json.dumps(found, indent=2) if as_json else story_text(found, stage, last))
+    with damaged(str(run.path), error=UsageError):
+        found = stories(run, value, after)
+        stage = next(s for s in run.stages if s.path.name == found["graph"])
+        last = stage if after else run.last
+        click.echo(json.dumps(found, indent=2) if as_json else story_text(found, stage, last))
 
 
 def _story(node: Node, context: Context, explained: set[str]) -> Iterator[str]:

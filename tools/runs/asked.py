@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sparqc.base.option_fields import option_fields
+from sparqc.base.reading import damaged
 from sparqc.errors import UsageError
 from sparqc.job.options import Options
 from sparqc.tools.model.request import Request
@@ -49,9 +50,10 @@ def request_of(run: RunFolder, **wishes: Any) -> Request:
     data = run.data.get("request")
     if not isinstance(data, dict) or not isinstance(data.get("model"), str):
         raise UsageError(f"{run.path} does not say what it was asked for", hint="write it anew")
-    options = {**(data.get("options") or {}), **wishes}
-    request = Request(data["model"], replace(Options(), **_known(options, Options)))
-    return replace(request, **_known(data, Request))
+    with damaged(f"{run.path}/run.json", error=UsageError):
+        options = {**(data.get("options") or {}), **wishes}
+        request = Request(data["model"], replace(Options(), **_known(options, Options)))
+        return replace(request, **_known(data, Request))
 
 
 def _known(data: Mapping[str, Any], cls: type[Any]) -> dict[str, Any]:
@@ -63,8 +65,9 @@ def _known(data: Mapping[str, Any], cls: type[Any]) -> dict[str, Any]:
 @contextmanager
 def where_it_ran(run: RunFolder) -> Iterator[None]:
     """In the folder in which the run was asked for: its files are named from there."""
-    folder = (run.data.get("request") or {}).get("folder", ".")
-    if not Path(folder).is_dir():
+    asked = run.data.get("request")
+    folder = asked.get("folder", ".") if isinstance(asked, dict) else "."
+    if not isinstance(folder, str) or not Path(folder).is_dir():
         raise UsageError(f"{run.path} ran in {folder}, which is no folder any more")
     with chdir(folder):
         yield

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from sparqc.tools import cli
 from tests.tools.runs.conftest import Ask
 
 
@@ -63,3 +64,34 @@ def test_options_for_runs_are_refused_for_models(ask: Ask, tmp_path: Path) -> No
     (tmp_path / "m.onnx").touch()
     assert "--json is for a run directory" in ask("inspect m.onnx --json", code=2)
     assert "--json is for a run directory" in ask("why m.onnx conv --json", code=2)
+
+
+#: In the place of any field.
+WRONG = [None, 3, -1.5, "x", [], [3], {}, {"before": 3}, [{"weight": {}}], '<b>&\\"', True]
+
+
+@pytest.mark.parametrize("kind", ["pass", "rule", "decision"])
+def test_fields_of_any_kind_are_no_bug_of_ours(run: Path, kind: str) -> None:
+    file = run / "events.jsonl"
+    events = [json.loads(line) for line in file.read_text().splitlines()]
+    place = next(i for i, event in enumerate(events) if event["kind"] == kind)
+    for field in events[place]:
+        for wrong in WRONG:
+            changed = [*events]
+            changed[place] = {**events[place], field: wrong}
+            file.write_text("".join(json.dumps(event) + "\n" for event in changed))
+            for question in (["inspect"], ["inspect", "--time"], ["why", "*"]):
+                command, *rest = question
+                code = cli.run([command, str(run), *rest])
+                assert code in (0, 2), (field, wrong, question)
+
+
+def test_fields_of_a_run_of_any_kind_are_no_bug_of_ours(run: Path) -> None:
+    file = run / "run.json"
+    data = json.loads(file.read_text())
+    for field in data:
+        for wrong in WRONG:
+            file.write_text(json.dumps({**data, field: wrong}))
+            for question in (["inspect"], ["inspect", "--time"], ["why", "conv"]):
+                command, *rest = question
+                assert cli.run([command, str(run), *rest]) in (0, 2), (field, wrong, question)
