@@ -77,7 +77,7 @@ def one_conv(scale=0.05, zero=0, dtype=np.int8):
 
 
 def compiled(given, passes="int8", calibration=None):
-    return sparqc.compile(given, passes=passes, calibration=calibration)
+    return sparqc.compile(given, passes=passes, calibration=calibration, float="fp32")
 
 
 def adopted(done):

@@ -133,8 +133,9 @@ def test_the_answers_are_as_good_as_the_tool_s_own(
     """Or as good as INT8 from the float model: of a Relu that has half of the codes of uint8."""
     plain = model(NETWORKS[name])
     given = quantized(plain, tmp_path, way)
-    done = sparqc.compile(given, passes="int8", calibration=batches if calibrated else None)
-    own = sparqc.compile(plain, passes="int8", calibration=batches)
+    data = batches if calibrated else None
+    done = sparqc.compile(given, passes="int8", calibration=data, float="fp32")
+    own = sparqc.compile(plain, passes="int8", calibration=batches, float="fp32")
     assert snr_db(done.model, plain) > min(snr_db(given, plain), snr_db(own.model, plain)) - 1
     assert kinds(done.model) == kinds(plain)
 
