@@ -38,6 +38,9 @@ from sparqc.pipeline.registry import register
 from sparqc.ranks.ranks import together
 from sparqc.rewrite.context import Batch, Context
 
+#: A value that loses so many dB because others share its scale may be given one of its own.
+LEAST_LOSS = 1.0
+
 
 @dataclass(frozen=True)
 class Range:
@@ -154,7 +157,11 @@ class Calibrate(Pass):
         choices = {
             group: self._choice(group, seen)
             for group in groups
-            if group.measured and group.known is None and rows[group][0].amax
+            if group.measured
+            and group.known is None
+            and rows[group][0].amax
+            # Who loses by the scale of others is left to `untie`, which starts from what it lost.
+            and max(row.lost_db for row in rows[group]) < LEAST_LOSS
         }
         methods, found = refined(*graphs, list(choices.values()), *data, context.table)
         note(context.facts, found)

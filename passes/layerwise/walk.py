@@ -43,11 +43,13 @@ class Walk:
     ) -> None:
         self.reference, self.current, self.stops, self._states = reference, current, stops, states
         self._places = [0, 0]
-        self._count = self._images = 0
-        for self._count, batch in batches:
+        self._images = 0
+        self._batches: list[int] = []  # their numbers: those that are held back are missing
+        for number, batch in batches:
+            self._batches.append(number)
             self._images += _images(batch[0])
-            states.put((REFERENCE, self._count), reference.start(batch))
-            states.put((CURRENT, self._count), current.start(batch))
+            states.put((REFERENCE, number), reference.start(batch))
+            states.put((CURRENT, number), current.start(batch))
 
     def measure(self, index: int) -> NormalEquations:
         """Go on to the next stop, and measure there.
@@ -79,7 +81,7 @@ class Walk:
         if stop.y is not None:
             aims[REFERENCE] = max(before[REFERENCE], self.reference.place(stop.y))
         aims[CURRENT] = max(before[CURRENT], self.current.place(stop.x))
-        for batch in range(1, self._count + 1):
+        for batch in self._batches:
             y = None
             if stop.y is not None:
                 with self._state(REFERENCE, batch) as state:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from sparqc.errors import SparqcError
 from sparqc.ir.graph import Graph
-from sparqc.passes.calibrate.calibrate import CalibratedRanges, Range
+from sparqc.passes.calibrate.calibrate import LEAST_LOSS, CalibratedRanges, Range
 from sparqc.passes.on_data.batches import CalibrationSamples
 from sparqc.passes.on_data.held_out import Split
 from sparqc.passes.on_data.judge import Judge
@@ -20,9 +20,6 @@ from sparqc.passes.untie.untied import Untied, Untying
 from sparqc.pipeline.passbase import Pass
 from sparqc.pipeline.registry import register
 from sparqc.rewrite.context import Context
-
-#: A branch that loses less is not tried: its readers hardly notice.
-_LEAST_LOSS = 1.0
 
 
 @register
@@ -64,7 +61,7 @@ class Untie(Pass):
         trial = _Trial(graph, context.facts.get(Ties, Ties()), ranges, context)
         lost = losses(trial.ties, ranges)
         untied = [branch for branch, loss in lost.items() if loss >= self.loss]
-        others = [b for b, loss in lost.items() if _LEAST_LOSS <= loss < self.loss]
+        others = [b for b, loss in lost.items() if LEAST_LOSS <= loss < self.loss]
         if self.judged and others:
             untied += self._judged(trial, untied, others)
         share = trial.share(untied, ()) if untied else 0.0

@@ -122,3 +122,13 @@ def test_an_onnx_file_is_judged_too() -> None:
     assert all(not j.reason and j.samples == 16 for j in judged.values() if j.trials)
     assert any(j.kept for j in judged.values())
     assert held_snr(net, found) > held_snr(net, plain)
+
+
+def test_whole_batches_are_held_back_where_the_batch_is_fixed() -> None:
+    net = network(1)
+    net(torch.zeros(1, *SHAPE))
+    batches = [batch for _ in range(2) for batch in data(8)]
+    found = sparqc.compile(net, batches[0], calibration=batches, passes="auto", dynamic_batch=False)
+    judged = {j.pass_: j for j in found.context.facts[Judgements].passes}
+    assert judged["round-weights"].samples == 16
+    assert judged["round-weights"].trials
