@@ -19,7 +19,7 @@ from sparqc.ir.graph import Array, Graph, Node, TensorType, Value
 from sparqc.ir.levels.constant_results import is_deterministic
 from sparqc.ir.levels.execute import open_runner
 from sparqc.ir.onnx.types import numpy_dtype
-from sparqc.ir.quantizers import DEQUANTIZE, QUANTIZERS
+from sparqc.ir.quantizers import CONVERSIONS, DEQUANTIZE, QUANTIZERS
 from sparqc.ir.vocabulary.table import OperatorTable
 from sparqc.validation.departure import (
     CLOSE,
@@ -136,7 +136,7 @@ def _compare(
     halves = _halves(graph, known)
     for node in changed:
         rounds = node.op in QUANTIZERS
-        half = bool(halves) if rounds else node in halves  # scales may have been rounded elsewhere
+        half = node in halves
         gaps = [
             gap(known[v], computed[v], rounds=rounds, half=half)
             for v in node.outputs
@@ -187,13 +187,21 @@ def _is_rounding(
 
 
 def _halves(graph: Graph, known: Mapping[Value, Array]) -> set[Node]:
-    """The operators that compute in FP16 or BF16, or from what did so and is computed with them."""
-    found: set[Node] = set()
-    for node in graph.nodes:
-        half = any(v.type.dtype in ("f16", "bf16") for v in (*node.inputs, *node.outputs))
-        if half or any(v.producer in found for v in node.inputs if v not in known):
-            found.add(node)
+    """The operators that compute in FP16 or BF16, or from what did so and is computed with them.
+
+    Where there is one, all quantizers count: their scales are rounded alike, whatever their type.
+    """
+    found = {n for n in graph.nodes if any(_is_half(v) for v in (*n.inputs, *n.outputs))}
+    if found:
+        found.update(n for n in graph.nodes if n.op in CONVERSIONS)
+        for node in graph.nodes:
+            if any(v.producer in found for v in node.inputs if v not in known):
+                found.add(node)
     return found
+
+
+def _is_half(value: Value) -> bool:
+    return value.type.dtype in ("f16", "bf16")
 
 
 def _as_type(array: Array, value: Value) -> Array | None:

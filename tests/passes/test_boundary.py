@@ -50,7 +50,7 @@ def changed(io, text=CODED, outputs=("a", "y"), **options):
     graph.set_outputs(values, [f"{v.name}.out" if v.is_input else v.name for v in values])
     context = context_for(io, **options)
     for name in ("boundary", "half"):
-        context.action.pass_(make(name), graph, context)
+        graph, _ = context.action.pass_(make(name), graph, context)
     graph.verify()
     onnx.checker.check_model(write_onnx(graph, TABLE), full_check=True)
     return graph, context

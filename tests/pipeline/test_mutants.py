@@ -11,6 +11,7 @@ from torch import nn
 import sparqc
 from sparqc.errors import SparqcError
 from sparqc.ir.quantizers import QUANTIZERS
+from sparqc.passes.half.rough import TooRough
 from sparqc.pipeline.catalogue import find
 
 FX = ("cleanup", "fold-constants", "fold", "attention", "place", "export")
@@ -126,7 +127,6 @@ def test_mutants_of_scales(monkeypatch, file, name):
     ("name", "options"),
     [
         ("equalize", {"passes": "fold,equalize{always=true},export"}),
-        ("half", {"passes": "fold,export,half", "float": "fp16"}),
         ("boundary", {"passes": "fold,export,half,boundary", "float": "fp16", "io": "fp16"}),
     ],
 )
@@ -139,6 +139,16 @@ def test_mutants_of_passes_that_change_what_layers_hand_on(
             pytest.raises(SparqcError, match=rf"the pass {name} promises \w+ results, but"),
         ):
             compiled(patch, model, name, mutant, **options)
+
+
+@pytest.mark.parametrize("mutant", MUTANTS)
+def test_what_a_mutant_of_half_broke_is_seen_and_stays_in_fp32(monkeypatch, net, file, mutant):
+    """It can do without what departs, and converts the rest once more."""
+    for model in (net, file):
+        with monkeypatch.context() as patch:
+            done = compiled(patch, model, "half", mutant, passes="fold,export,half", float="fp16")
+        assert done.context.facts.get(TooRough).operators
+        assert done.difference.snr_db > 50
 
 
 def test_a_pass_that_does_nothing_more_is_not_stopped(monkeypatch, net, file):

@@ -1,11 +1,14 @@
 """What FP16 computes too roughly is seen on a sample, and stays in FP32."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
 import sparqc
+from sparqc.declared.targets import profile
 from sparqc.errors import SparqcError
 from sparqc.passes.half.casts import Writer
 from sparqc.passes.half.half import HalfConversion
@@ -118,6 +121,25 @@ def test_where_nothing_helps_a_default_gives_way_and_a_wish_is_an_error(monkeypa
 
     with pytest.raises(SparqcError, match=r"the pass half promises close results, but nn\.mul"):
         compiled(Product())
-    done = sparqc.compile(Product(), (ROWS,), passes="int8", random_calibration=True)
+    preferring = replace(profile("tensorrt-11"), float="fp16")
+    monkeypatch.setattr("sparqc.job.open.profile", lambda name: preferring)
+    done = sparqc.compile(
+        Product(), (ROWS,), passes="int8", target="tensorrt-11", random_calibration=True
+    )
     assert done.context.facts.get(HalfConversion).refused.startswith("in FP16 nn.mul")
     assert {v.type.dtype for n in done.graph.nodes for v in n.outputs} == {"f32", "i8"}
+
+
+@pytest.mark.parametrize("road", ["FX", "ONNX"])
+def test_a_layer_that_is_kept_reads_scales_that_were_rounded(road):
+    """Both sides of a pair have one scale; what that moves in FP32 is no fault."""
+    torch.manual_seed(0)
+    model = nn.Sequential(*(nn.Linear(16, 16) for _ in range(3)))
+    if road == "ONNX":
+        model = sparqc.compile(model, (ROWS,), passes="export").model
+    done = sparqc.compile(
+        model, (ROWS,), passes='int8,+half{keep=["1"]}@instead=half', float="fp16",
+        exclude=["0"], random_calibration=True,
+    )  # fmt: skip
+    linear = [n.output.type.dtype for n in done.graph.nodes if n.op == "nn.linear"]
+    assert linear == ["f16", "f32", "f16"]
