@@ -22,11 +22,11 @@ def export_view_command(run: Path, model_explorer: bool, output: Path | None) ->
     Netron opens the ONNX file that `compile -o` wrote; the graphs between the passes are text.
     """
     from sparqc.tools.page.model_explorer import graphs_json
-    from sparqc.tools.page.run_files import stage_files
+    from sparqc.tools.runs.folder import open_run
     from sparqc.tools.terminal.text_file import write_text
 
     if not model_explorer:
         raise UsageError("export-view: for which viewer?", hint="--model-explorer")
     path = output or run / "model-explorer.json"
-    write_text(path, json.dumps(graphs_json(stage_files(run))) + "\n")
+    write_text(path, json.dumps(graphs_json(open_run(run).stages)) + "\n")
     click.echo(path)

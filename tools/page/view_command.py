@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from sparqc.tools.page.run_files import page_of
+from sparqc.tools.runs.folder import open_run
 
 
 @click.command("view")
@@ -15,6 +15,6 @@ from sparqc.tools.page.run_files import page_of
 @click.option("--no-open", is_flag=True, help="Print where the page lies, and open nothing.")
 def view_command(run: Path, no_open: bool) -> None:
     """Open the page of RUN, a directory that `compile --dump` wrote, in the browser."""
-    page = page_of(run).absolute()
+    page = open_run(run).page.absolute()
     if no_open or not webbrowser.open(page.as_uri()):
         click.echo(page)

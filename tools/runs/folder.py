@@ -14,6 +14,8 @@ from sparqc.errors import UsageError
 
 #: What makes a directory a run.
 MARK = "run.json"
+#: The page that shows it.
+PAGE = "report.html"
 #: The version of what stands in a run, as docs/runs.md says it: another one is refused.
 SCHEMA = 1
 
@@ -35,6 +37,11 @@ class StageFile:
     def title(self) -> str:
         """`08 place`."""
         return f"{self.number:02} {self.name}"
+
+    @property
+    def file(self) -> str:
+        """Where it lies in the run directory."""
+        return f"graphs/{self.path.name}"
 
     @cached_property
     def text(self) -> str:
@@ -63,6 +70,14 @@ class RunFolder:
     def passes(self) -> list[dict[str, Any]]:
         """The passes that ran or were skipped, in order."""
         return [event for event in self.events if event["kind"] == "pass"]
+
+    @property
+    def page(self) -> Path:
+        """The page that shows the run; UsageError where there is none."""
+        page = self.path / PAGE
+        if not page.is_file():
+            raise UsageError(f"{self.path} has no {PAGE}", hint=_AGAIN)
+        return page
 
     @property
     def last(self) -> StageFile:
