@@ -514,19 +514,6 @@ def test_an_older_opset_is_raised_to_one_with_scales_in_fp16():
     assert write_onnx(graph, TABLE).opset_import[0].version == 13
 
 
-@pytest.mark.parametrize("op_type", ["Shape", "Size", "IsNaN"])
-def test_an_operator_that_only_takes_more_types_since_does_not_forbid_it(op_type):
-    """Shape is in every model that was exported with a batch of any size."""
-    node = helper.make_node(op_type, ["x"], ["odd"])
-    kind = TensorProto.BOOL if op_type == "IsNaN" else TensorProto.INT64
-    odd = helper.make_tensor_value_info("odd", kind, None)
-    weight = helper.make_tensor("w", TensorProto.FLOAT, (4, 4), np.eye(4).ravel())
-    product = helper.make_node("MatMul", ["d", "w"], ["p"])
-    graph, found = half(quantized_model(17, [node, product], [weight], [info("p"), odd]))
-    assert write_onnx(graph, TABLE).opset_import[0].version == 20
-    assert not found.refused and types(graph)["p"] == "f16"
-
-
 def test_an_operator_that_has_changed_since_forbids_that():
     """CastLike of opset 19 may saturate."""
     message = r"FP16 scales need opset 19, but onnx.CastLike .odd. is of opset 17 and cannot be"
