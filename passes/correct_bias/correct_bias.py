@@ -10,6 +10,7 @@ import numpy as np
 from sparqc.errors import SparqcError
 from sparqc.ir.graph import Array, Graph, Node, Value
 from sparqc.ir.layer_names import name_of
+from sparqc.ir.onnx.types import numpy_dtype
 from sparqc.ir.samples import is_free
 from sparqc.ir.uncalibrated import is_uncalibrated
 from sparqc.numerics.arrays import Floats
@@ -215,7 +216,8 @@ def _add(graph: Graph, site: BiasSite, shift: Floats) -> None:
     old = site.bias
     if old is None:
         name = f"{site.node.output.name}.bias"
-        graph.set_operand(site.place, site.operand, graph.constant(shift.astype(np.float32), name))
+        data = shift.astype(numpy_dtype(site.node.output.type.dtype) or np.float32)
+        graph.set_operand(site.place, site.operand, graph.constant(data, name))
         return
     assert old.data is not None
     data = (old.data + shift).astype(old.data.dtype)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sparqc.errors import UsageError
+from sparqc.job.options import Options
 from sparqc.tools.runs.asked import request_of, where_it_ran
 from sparqc.tools.runs.folder import RunFolder, StageFile, open_run
 
@@ -136,9 +137,23 @@ def open_replay(
         job = new_job(graph, example, calibration=calibration, options=options, listeners=listeners)
         rest = pipelines.parse(passes) if passes is not None else _rest(run, stage, start)
         job = replace(job, pipeline=rest)
+    _check_types(job, stage)
     notes = [f"{made_up} weights are made up, since the run does not hold them: numbers mean "
              "nothing; --with-weights keeps them"] if made_up else []  # fmt: skip
     return Replayed(job, request, stage, notes)
+
+
+def _check_types(job: Job, stage: StageFile) -> None:
+    """Raises UsageError where the data are those of the model, and the inputs other ones by now."""
+    from sparqc.ir.onnx.types import numpy_dtype
+
+    for value, array in zip(job.graph.inputs, job.context.example, strict=False):
+        if numpy_dtype(value.type.dtype) not in (None, array.dtype):
+            raise UsageError(
+                f"input {value.name!r} takes {value.type.dtype} behind {stage.title}, and the data "
+                f"are {array.dtype}, as the model takes them",
+                hint="--io has changed it by then: start with a graph in front of `boundary`",
+            )
 
 
 @dataclass(frozen=True)
@@ -163,8 +178,12 @@ def _of_model(request: Request) -> tuple[dict[str, Array], Any, Any]:
     from sparqc.tools.model.open_request import open_request
     from sparqc.tools.runs.stored import large_constants
 
-    context_free = replace(request, options=replace(request.options, passes="", patterns=()))
-    job = open_request(context_free).job
+    asked = request.options  # what no pass looks at is refused, and none runs here
+    options = Options(
+        passes="", target=asked.target, dynamic_batch=asked.dynamic_batch,
+        random_calibration=asked.random_calibration,
+    )  # fmt: skip
+    job = open_request(replace(request, options=options)).job
     context = job.context
     return dict(large_constants(job.graph)), list(context.example) or None, context.calibration
 

@@ -9,11 +9,13 @@ from torch import nn
 
 import sparqc
 from sparqc.errors import UsageError
+from sparqc.passes.correct_bias.correct_bias import BiasCorrection
 
 
-def half_model():
+def half_model(bias=True):
     torch.manual_seed(0)
-    return nn.Sequential(nn.Conv2d(16, 32, 3), nn.ReLU(), nn.Conv2d(32, 16, 3)).half().eval()
+    first, second = nn.Conv2d(16, 32, 3, bias=bias), nn.Conv2d(32, 16, 3, bias=bias)
+    return nn.Sequential(first, nn.ReLU(), second).half().eval()
 
 
 EXAMPLE = torch.randn(4, 16, 8, 8, generator=torch.Generator().manual_seed(1)).half()
@@ -48,6 +50,20 @@ def test_scales_have_the_type_of_the_model(model, passes):
     assert not done.unverified
     # one-shot prunes, and nothing was trained
     assert passes == "one-shot" or 10 * np.log10(np.square(wanted).sum() / noise) > 30
+
+
+@pytest.mark.parametrize("road", ["fx", "onnx"])
+def test_a_bias_that_a_layer_lacked_has_the_type_of_the_model(road):
+    model = half_model(bias=False)
+    if road == "onnx":
+        model = sparqc.compile(model, (EXAMPLE,), passes="export").model
+    images = np.random.default_rng(0).standard_normal((64, 16, 8, 8)).astype(np.float16)
+    data = [(torch.from_numpy(images[i : i + 4]),) for i in range(0, 64, 4)]
+    done = sparqc.compile(model, (EXAMPLE,), calibration=data, passes="int8-accurate")
+    rows = done.context.facts[BiasCorrection].layers
+    assert any(row.shift or row.reason.startswith("undone") for row in rows)  # it was tried
+    onnx.checker.check_model(done.model, full_check=True)
+    onnxruntime.InferenceSession(done.model.SerializeToString())
 
 
 def test_a_target_that_reads_scales_in_fp32_only_says_so(model):

@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from sparqc.tools import cli
@@ -65,6 +66,31 @@ def test_weights_of_the_model_are_taken_where_the_run_holds_none(
 ) -> None:
     said = ask(f"replay {dumped} --from 0 --passes float")
     assert re.search(r"1\d\d\.\d dB|inf dB", said)  # nothing was made up: the numbers are right
+
+
+@pytest.mark.parametrize(
+    "wish", ["--float fp16", "--io fp16", "--io int8", "--skip untie", "--knob attention=int8"]
+)
+def test_what_was_asked_of_the_run_does_not_stop_the_reading_of_its_model(
+    wish: str, ask: Ask, tmp_path: Path
+) -> None:
+    """No pass runs there that could do it; behind it, those of the run do."""
+    (tmp_path / "model.py").write_text(SEEDED)
+    ask(f"compile model.py -o o.onnx --passes int8 {wish} --dump run --quiet")
+    assert "passes made" in ask("replay run --from place -o again.onnx")
+    made, again = (onnx.load(tmp_path / name).graph.input for name in ("o.onnx", "again.onnx"))
+    assert [i.type for i in made] == [i.type for i in again]
+
+
+@pytest.mark.parametrize(("io", "takes"), [("fp16", "f16"), ("int8", "i8")])
+def test_data_of_other_types_than_the_graph_takes_are_refused_with_a_sentence(
+    io: str, takes: str, ask: Ask, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "model.py").write_text(SEEDED)
+    ask(f"compile model.py -o o.onnx --passes int8 --io {io} --dump run --quiet --with-weights")
+    assert cli.run(["replay", "run", "--from", "boundary", "-o", "again.onnx"]) == 2
+    said = capsys.readouterr().err
+    assert f"input 'x' takes {takes} behind" in said and "the data are float32" in said
 
 
 def test_numbers_that_the_passes_made_are_made_up(
