@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from sparqc.ir.graph import Graph
 from sparqc.pipeline.decisions.changes import Change, changes
 from sparqc.pipeline.decisions.outline import Outline
+from sparqc.pipeline.decisions.rows import Row, rows_of
 from sparqc.pipeline.decisions.told import told
 from sparqc.pipeline.decisions.undo import can_undo, undo
 from sparqc.pipeline.events import DecisionEvent
@@ -65,8 +66,21 @@ class Counting:
             for place, _ in enumerate(self.found, 1)
         ]
         places = {d.name: str(d.span) for d in context.rules.declarations if d.span}
-        facts = context.facts.since(self.facts)
         outlines = (self.before, self.after)
         return list(
-            told(self.pass_.name, self.number, numbers, self.found, outlines, facts, places)
+            told(
+                self.pass_.name,
+                self.number,
+                numbers,
+                self.found,
+                outlines,
+                self._rows(context),
+                places,
+            )
         )
+
+    def _rows(self, context: Context) -> Iterator[Row]:
+        """What its facts say that they did not say before."""
+        for fact in context.facts.since(self.facts):
+            stood = {row.names: row for row in rows_of(self.facts.get(type(fact)))}
+            yield from (row for row in rows_of(fact) if stood.get(row.names) != row)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from sparqc.pipeline.decisions.changes import ENDS, Change
 from sparqc.pipeline.decisions.numbers import compared
 from sparqc.pipeline.decisions.outline import Operator, Outline
-from sparqc.pipeline.decisions.rows import Row, rows_of
+from sparqc.pipeline.decisions.rows import Row
 from sparqc.pipeline.events import DecisionEvent
 
 
@@ -37,14 +37,14 @@ def told(
     numbers: Sequence[int],
     changes: Sequence[Change],
     outlines: tuple[Outline, Outline],
-    facts: Iterable[object],
+    rows: Iterable[Row],
     places: Mapping[str, str],
 ) -> Iterator[DecisionEvent]:
     """The events of a pass, in the order of the graph; then what its facts say of layers that stay
     what they are.
 
-    `number` is that of the pass, `numbers` that of each change.  `facts` are those that the pass
-    left; `places` says where each declaration of a pattern file stands.
+    `number` is that of the pass, `numbers` that of each change.  `rows` are those of the facts that
+    the pass left; `places` says where each declaration of a pattern file stands.
     """
     before, after = outlines
     readers = _readers(after)
@@ -52,8 +52,7 @@ def told(
         _Decision(change, at, *_scope(change, before, after, readers))
         for change, at in zip(changes, numbers, strict=True)
     ]
-    rows = [_spoken(row, places) for fact in facts for row in rows_of(fact)]
-    rest = list(_unclaimed(decisions, rows))
+    rest = list(_unclaimed(decisions, [_spoken(row, places) for row in rows]))
     for decision in decisions:
         yield _event(pass_, decision, before, after, places)
     for row in rest:

@@ -92,6 +92,18 @@ def test_each_change_is_an_event_with_numbers_and_what_a_fact_says() -> None:
     assert (u.what, u.name, u.reason) == ("keep", "u", "it is not there")
 
 
+def test_a_fact_that_is_put_once_more_tells_what_is_new_in_it() -> None:
+    """As `untie` does with the ranges of `calibrate`, of which it changes a few."""
+    recorder = Watching()
+    action = Action(listeners=[recorder])
+    graph, context = graph_of(TEXT), context_of(book_of(""))
+    context.action = action
+    context.facts.put(Doubling((Doubled("w", 1.0), Doubled("u", 1.0, "it is not there"))))
+    action.pass_(Double(), graph, context)
+    assert [event.name for event in recorder.made] == ["w", "v"]
+    assert [event.said[0]["factor"] for event in recorder.made] == [2.0, 2.0]
+
+
 def test_decisions_stand_in_front_of_their_pass() -> None:
     _, recorder, _ = run()
     assert [event.kind for event in recorder.events] == ["decision"] * 3 + ["pass"]
