@@ -11,7 +11,7 @@ from sparqc.base.plugins import DataFile
 from sparqc.declared import knobs as module
 from sparqc.declared.gpus import default_gpus, gpu
 from sparqc.declared.knobs import knob, knobs, knobs_of
-from sparqc.errors import SparqcError
+from sparqc.errors import SparqcError, UsageError
 
 Install = Callable[[str], None]
 
@@ -57,3 +57,9 @@ def test_what_a_knob_cannot_be(lines: str, message: str, install: Install) -> No
     install(f'[box]\ndoc = "A box."\n{lines}\n')
     with pytest.raises(SparqcError, match=message):
         knobs()
+
+
+@pytest.mark.parametrize("name", [k.name for k in knobs().values() if not k.values])
+def test_sizes_ratios_and_counts_are_not_negative(name: str) -> None:
+    with pytest.raises(UsageError, match=rf"the knob '{name}' is \d or more, not '-1'"):
+        knobs()[name].read("-1")
