@@ -208,7 +208,9 @@ class Gate:
                 before.kept = None  # a runner with weights of its own, and nobody runs that again
                 became = dict(replaced)
                 if graph.level == before.level:  # a copy, in which values have their names
-                    became = {v: graph.value(v.name) for v in known.arrays if v.name in graph}
+                    others = pass_.changed_on_purpose(context)
+                    same = (v for v in known.arrays if v.name in graph and v.name not in others)
+                    became = {v: graph.value(v.name) for v in same}
                 reference, departures = after_export(
                     graph, known, became, sample, table, excuses=not pass_.coarsens
                 )

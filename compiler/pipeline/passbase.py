@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -59,6 +59,11 @@ class Pass:
         """Whether a pass that gave another graph can do without the operators that depart: it notes
         them in the context, and runs once more on the graph that it was given."""
         return False
+
+    def changed_on_purpose(self, context: Context) -> Collection[str]:
+        """The names of values that a pass that gave another graph lets be other numbers: what reads
+        them is held to what it gave."""
+        return ()
 
     def is_separable(self) -> bool:
         """Whether each change that it makes may be left out without the others: then a limit counts

@@ -24,8 +24,7 @@ SMALLEST = 5e-7
 SHAKEN = 8
 #: What FP16 and BF16 may be off by, relative as `CLOSE`.
 CLOSE_HALF = 2e-2
-#: The largest FP16 number.  What is more than half of it stands for "as much as there is", whatever
-#: number that is: masks of attention are the largest float32.
+#: The largest FP16 number.
 LARGEST_HALF = float(np.finfo(np.float16).max)
 #: One code, relative to the largest magnitude of what a quantizer gives: at least half of the codes
 #: of one sign are used.
@@ -68,8 +67,6 @@ def gap(expected: Array, actual: Array, *, rounds: bool = False, half: bool = Fa
         return math.inf
     if not expected.size:
         return 0.0
-    if np.float16 in (expected.dtype, actual.dtype):
-        expected, actual = (saturated(x, LARGEST_HALF / 2) for x in (expected, actual))
     worst, largest = _worst(expected, actual), largest_of(_wide(expected))
     if worst <= SMALLEST:
         return 0.0

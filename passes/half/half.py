@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,6 +44,8 @@ class HalfConversion:
     kept: tuple[KeptOperator, ...] = ()
     #: Constants that were clamped to the range of FP16.
     clamped: tuple[str, ...] = ()
+    #: What these are added to and multiplied by, up to where they have their effect.
+    bounds: frozenset[str] = frozenset()
     #: How many were inserted.
     casts: int = 0
     #: Why everything stays in FP32, where the target alone would have it otherwise.
@@ -87,6 +89,10 @@ class Half(Pass):
         """Keep in FP32 what FP16 computes too roughly."""
         return note_rough(departures, context)
 
+    def changed_on_purpose(self, context: Context) -> Collection[str]:
+        """Masks of the least float32 become those of FP16, as what takes them in allows."""
+        return context.facts.get(HalfConversion, HalfConversion()).bounds
+
     def run(self, graph: Graph, context: Context) -> int:
         """Convert; returns the number of operators that are FP16 now."""
         try:
@@ -110,7 +116,8 @@ class Half(Pass):
         writer.write()
         _round_scales(context.scales)
         clamped = tuple(v.name for v in kept.clamped)
-        context.facts.put(HalfConversion(rows, clamped, writer.casts))
+        bounds = frozenset(v.name for v in kept.masks)
+        context.facts.put(HalfConversion(rows, clamped, bounds, writer.casts))
         return sum(any(v.type.dtype == HALF for v in n.outputs) for n in graph.nodes)
 
 

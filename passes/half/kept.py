@@ -52,7 +52,7 @@ class Kept:
     largest: float = LARGEST
     _indices: dict[PrecisionRole, Index[PrecisionDecl]] = field(default_factory=dict)
     #: What clamped constants are added to, up to where they have their effect.
-    _masks: set[Value] = field(default_factory=set)
+    masks: set[Value] = field(default_factory=set, init=False)
 
     def __post_init__(self) -> None:
         self.matcher = Matcher(self.context.rules, self.context.table, self.context.target.name)
@@ -96,7 +96,7 @@ class Kept:
     def _by_range(self) -> Reasons:
         """What reads or gives a value that is too large on the example inputs."""
         for value, seen in self._observed().items():
-            if seen > (LARGEST if value in self._masks else self.largest):
+            if seen > (LARGEST if value in self.masks else self.largest):
                 reason = f"{value_name(value)} reaches {seen:.3g} on the inputs that were tried"
                 yield from ((n, reason) for n in _around(value))
 
@@ -185,7 +185,7 @@ class Kept:
                     return 0.0
                 pending += [v for v in node.outputs if v not in carried]
                 carried.update(node.outputs)
-        self._masks |= carried
+        self.masks |= carried
         return ADDEND if carried else LARGEST
 
     # -- scales ------------------------------------------------------------------------------------
