@@ -96,9 +96,8 @@ class Promises:
     def dequantizer_has_one_reader(self, node):
         name = node.output[0]
         assert name not in self.outputs
-        readers = self.readers[name]
-        assert len(readers) == 1
-        assert list(readers[0].input).count(name) == 1
+        readers = self.readers[name]  # once for each slot
+        assert readers and all(reader is readers[0] for reader in readers)
         if readers[0].op_type == "QuantizeLinear":
             ours, theirs = (self.graph.constants[n.input[1]] for n in (node, readers[0]))
             np.testing.assert_array_equal(ours, theirs)
