@@ -4,19 +4,12 @@ python benchmarks/real/fetch.py
 sparqc compile benchmarks/real/efficientnet_lite0.py -o efficientnet_lite0.onnx
 """
 
-from collections.abc import Iterator
-from functools import cache
-
 import torch
-from agreement import Run, answers, figures
-from evaluated import Evaluated
 from folder import fetched
-from photographs import calibration_images
-from photographs import evaluated as on_photographs
+from on_photographs import OnPhotographs
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
 
-BATCH = 16
 #: Output channels, kernel, stride, expansion and number of the blocks.
 #: https://github.com/tensorflow/tpu, models/official/efficientnet/lite
 BLOCKS = (
@@ -104,28 +97,6 @@ def model() -> nn.Module:
     return net.eval()
 
 
-def example_inputs() -> tuple[Tensor, ...]:
-    """Two crops of photographs for calibration."""
-    return (normalize(calibration_images(2)),)
-
-
-def calibration() -> Iterator[tuple[Tensor, ...]]:
-    """64 crops of photographs that `evaluate` does not look at."""
-    for batch in calibration_images().split(BATCH):
-        yield (normalize(batch),)
-
-
-def evaluated(every: int = 1) -> Evaluated:
-    """Crops of photographs of ImageNet, and their classes."""
-    return on_photographs(normalize, every)
-
-
-@cache
-def reference() -> Tensor:
-    """The float network's logits of the evaluation images."""
-    return answers(model(), normalize)
-
-
-def evaluate(run: Run) -> dict[str, float]:
-    """Agreement with the float network, top-1 on labels, and the signal-to-noise ratio."""
-    return figures(reference(), answers(run, normalize))
+data = OnPhotographs(model, normalize)
+example_inputs, calibration = data.example_inputs, data.calibration
+evaluated, evaluate = data.evaluated, data.evaluate

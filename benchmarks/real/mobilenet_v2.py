@@ -4,18 +4,11 @@ python benchmarks/real/fetch.py
 sparqc compile benchmarks/real/mobilenet_v2.py -o mobilenet_v2.onnx
 """
 
-from collections.abc import Iterator
-from functools import cache
-
 import torch
-from agreement import Run, answers, figures
-from evaluated import Evaluated
 from folder import fetched
-from photographs import calibration_images
-from photographs import evaluated as on_photographs
+from on_photographs import OnPhotographs
 from torch import Tensor, nn
 
-BATCH = 16
 #: Of ImageNet's pixels, red, green, blue, with pixels from 0 to 1.
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -46,28 +39,6 @@ def _network() -> nn.Module:
     return mobilenet_v2()
 
 
-def example_inputs() -> tuple[Tensor, ...]:
-    """Two crops of photographs for calibration."""
-    return (normalize(calibration_images(2)),)
-
-
-def calibration() -> Iterator[tuple[Tensor, ...]]:
-    """64 crops of photographs that `evaluate` does not look at."""
-    for batch in calibration_images().split(BATCH):
-        yield (normalize(batch),)
-
-
-def evaluated(every: int = 1) -> Evaluated:
-    """Crops of photographs of ImageNet, and their classes."""
-    return on_photographs(normalize, every)
-
-
-@cache
-def reference() -> Tensor:
-    """The float network's logits of the evaluation images."""
-    return answers(model(), normalize)
-
-
-def evaluate(run: Run) -> dict[str, float]:
-    """Agreement with the float network, top-1 on labels, and the signal-to-noise ratio."""
-    return figures(reference(), answers(run, normalize))
+data = OnPhotographs(model, normalize)
+example_inputs, calibration = data.example_inputs, data.calibration
+evaluated, evaluate = data.evaluated, data.evaluate
