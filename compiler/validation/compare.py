@@ -8,7 +8,7 @@ is computed and read as it is.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -128,12 +128,13 @@ def _compare(
     for value, array in zip(graph.outputs, before.outputs, strict=True):
         if not value.is_const:
             known.setdefault(value, array)
+    rounded = {v for v, a in known.items() if a.dtype.itemsize == 2 and not _is_half(v)}
     known = {v: fitting for v, a in known.items() if (fitting := _as_type(a, v)) is not None}
     looked_at = set(tensors(graph, table))
     changed = [n for n in graph.nodes if n not in same and not looked_at.isdisjoint(n.outputs)]
     computed = _computed(graph, [v for n in changed for v in n.outputs], known, table)
     departures, compared = [], 0
-    halves = _halves(graph, known)
+    halves = _halves(graph, known, rounded)
     for node in changed:
         rounds = node.op in QUANTIZERS
         half = node in halves
@@ -186,12 +187,14 @@ def _is_rounding(
     return all(o <= n for o, n in zip(off, noise, strict=True))
 
 
-def _halves(graph: Graph, known: Mapping[Value, Array]) -> set[Node]:
-    """The operators that compute in FP16 or BF16, or from what did so and is computed with them.
+def _halves(graph: Graph, known: Mapping[Value, Array], rounded: Collection[Value]) -> set[Node]:
+    """The operators that compute in FP16 or BF16, or from what did so and is computed with them,
+    and those that did before: `rounded` are what these gave.
 
     Where there is one, all quantizers count: their scales are rounded alike, whatever their type.
     """
     found = {n for n in graph.nodes if any(_is_half(v) for v in (*n.inputs, *n.outputs))}
+    found.update(v.producer for v in rounded if v.producer is not None)
     if found:
         found.update(n for n in graph.nodes if n.op in CONVERSIONS)
         for node in graph.nodes:

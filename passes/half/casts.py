@@ -63,7 +63,7 @@ class Writer:
             self._convert_results(node)
         for node in list(self.graph.nodes):
             self._set_scale(node)
-        self._drop_casts()
+        drop_casts(self.graph)
         self.graph.drop_dead()
 
     # -- operands ----------------------------------------------------------------------------------
@@ -154,9 +154,16 @@ class Writer:
         if node.op == "q.dequantize":
             node.output.type = TensorType(dtype, node.output.shape)
         if dtype == HALF:
-            if (scale, HALF) not in self._versions:
-                self._versions[scale, HALF] = self.graph.constant(as_half(scale.data), scale.name)
-            self.graph.set_operand(node, "scale", self._versions[scale, HALF])
+            self.graph.set_operand(node, "scale", self._half_scale(scale))
+
+    def _half_scale(self, scale: Value) -> Value:
+        """A scale in FP16: itself, unless a quantizer reads it in FP32."""
+        if all(n.op in CONVERSIONS and self._dtype_of(n) == HALF for n in scale.readers):
+            scale.data, scale.type = as_half(scale.data), TensorType(HALF, scale.shape)
+            return scale
+        if (scale, HALF) not in self._versions:
+            self._versions[scale, HALF] = self.graph.constant(as_half(scale.data), scale.name)
+        return self._versions[scale, HALF]
 
     def _dtype_of(self, node: Node) -> str:
         """The type of the float side of a quantizer."""
@@ -164,13 +171,14 @@ class Writer:
             return self._dequantized.get(node.output, HALF)  # its readers take either
         return cast(Value, node.operands["x"]).type.dtype
 
-    def _drop_casts(self) -> None:
-        """Remove the model's own Casts that change nothing any more."""
-        for node in list(self.graph.nodes):
-            x = node.operands.get("x")
-            if node.op != "nn.cast" or not isinstance(x, Value):
-                continue
-            is_end = node.output.is_output and (x.is_input or x.is_const)
-            if x.type.dtype == node.attributes["to"] and not is_end:
-                self.graph.replace(node.output, x)
-                self.graph.erase(node)
+
+def drop_casts(graph: Graph) -> None:
+    """Remove the model's own Casts that change nothing any more."""
+    for node in list(graph.nodes):
+        x = node.operands.get("x")
+        if node.op != "nn.cast" or not isinstance(x, Value):
+            continue
+        is_end = node.output.is_output and (x.is_input or x.is_const)
+        if x.type.dtype == node.attributes["to"] and not is_end:
+            graph.replace(node.output, x)
+            graph.erase(node)

@@ -21,6 +21,7 @@ from sparqc.numerics.finite import largest_magnitude
 from sparqc.passes.half.magnitudes import Magnitudes
 from sparqc.passes.half.rough import TooRough, around_quantizer
 from sparqc.passes.half.types import FULL, Signature, as_half
+from sparqc.passes.half.widened import Widened
 from sparqc.passes.on_data.observe import Observer
 from sparqc.passes.select import select
 from sparqc.rewrite.context import Batch, Context
@@ -65,13 +66,19 @@ class Kept:
 
     def _sources(self) -> tuple[Callable[[], Reasons], ...]:
         return (
-            self._by_wish, self._by_pattern, self._by_constant, self._by_range, self._by_scale,
-            self._by_integers, self._by_roughness, self._by_schema,
+            self._by_wish, self._by_model, self._by_pattern, self._by_constant, self._by_range,
+            self._by_scale, self._by_integers, self._by_roughness, self._by_schema,
         )  # fmt: skip
 
     def _by_wish(self) -> Reasons:
         for node, wish in select(self.graph, self.wishes, self.context.table).items():
             yield node, f"half{{keep={wish}}} asks for it"
+
+    def _by_model(self) -> Reasons:
+        """What was FP32 in a model that was FP16: somebody, or an earlier compile, saw why."""
+        full = self.context.facts.get(Widened, Widened()).full
+        found = (n for n in self.graph.nodes if n.output.name in full)
+        yield from ((n, "it is FP32 in the model, whose other operators are FP16") for n in found)
 
     def _by_schema(self) -> Reasons:
         yield from ((node, s.reason) for node, s in self.signatures.items() if s.reason)

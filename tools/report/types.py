@@ -13,6 +13,7 @@ from sparqc.ir.layer_names import layer_name
 from sparqc.ir.quantizers import CONVERSIONS, reads_codes_only
 from sparqc.passes.boundary import BoundaryEnds, End
 from sparqc.passes.half.half import HalfConversion, KeptOperator
+from sparqc.passes.half.widened import Widened
 from sparqc.rewrite.context import Context
 
 
@@ -33,6 +34,8 @@ class OperatorTypes:
     clamped: tuple[str, ...] = ()
     #: Why all floats are FP32 where the target prefers FP16.
     refused: str = ""
+    #: Why a model that is FP16 was not quantized in FP32.
+    not_widened: str = ""
     #: Inputs and outputs whose type was to be changed.
     ends: tuple[End, ...] = ()
 
@@ -54,6 +57,7 @@ def operator_types(graph: Graph, context: Context) -> OperatorTypes:
         kept=kept,
         clamped=half.clamped,
         refused=half.refused,
+        not_widened=context.facts.get(Widened, Widened()).refused,
         ends=tuple(
             replace(end, scale=context.scales.get(end.name))
             for end in context.facts.get(BoundaryEnds, BoundaryEnds()).ends
@@ -73,6 +77,8 @@ def type_lines(types: OperatorTypes) -> Iterator[str]:
     """What a person reads of it; nothing where all floats are FP32 as the target has them."""
     if types.refused:
         yield f"all floats stay FP32: {types.refused}"
+    if types.not_widened:
+        yield f"the model was quantized in FP16, which it comes in: {types.not_widened}"
     if not types.fp16:
         return
     casts = f"{types.casts} Cast{'' if types.casts == 1 else 's'}"
