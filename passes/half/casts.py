@@ -61,7 +61,7 @@ class Writer:
         self._convert_outputs()
         for node in self.graph.nodes:
             self._convert_results(node)
-        for node in list(self.graph.nodes):
+        for node in [n for n in self.graph.nodes if _scale_of(n) is not None]:
             self._set_scale(node)
         drop_casts(self.graph)
         self.graph.drop_dead()
@@ -143,14 +143,10 @@ class Writer:
 
     def _set_scale(self, node: Node) -> None:
         """Give a quantizer the scale in the type of its float side, rounded alike on both sides."""
-        scale = node.operands.get("scale")
-        if node.op not in CONVERSIONS or not isinstance(scale, Value) or scale.data is None:
-            return
-        if scale.type.dtype != FULL:
-            return
+        scale, dtype = cast(Value, node.operands["scale"]), self._dtype_of(node)
+        assert scale.data is not None
         if fits(scale.data):
-            scale.data = as_half(scale.data).astype(np.float32)
-        dtype = self._dtype_of(node)
+            scale.data = as_half(scale.data).astype(scale.data.dtype)
         if node.op == "q.dequantize":
             node.output.type = TensorType(dtype, node.output.shape)
         if dtype == HALF:
@@ -158,6 +154,7 @@ class Writer:
 
     def _half_scale(self, scale: Value) -> Value:
         """A scale in FP16: itself, unless a quantizer reads it in FP32."""
+        assert scale.data is not None
         if all(n.op in CONVERSIONS and self._dtype_of(n) == HALF for n in scale.readers):
             scale.data, scale.type = as_half(scale.data), TensorType(HALF, scale.shape)
             return scale
@@ -182,3 +179,10 @@ def drop_casts(graph: Graph) -> None:
         if x.type.dtype == node.attributes["to"] and not is_end:
             graph.replace(node.output, x)
             graph.erase(node)
+
+
+def _scale_of(node: Node) -> Value | None:
+    """The FP32 scale of a quantizer, where it is known."""
+    scale = node.operands.get("scale") if node.op in CONVERSIONS else None
+    known = isinstance(scale, Value) and scale.data is not None and scale.type.dtype == FULL
+    return cast(Value, scale) if known else None

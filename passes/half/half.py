@@ -10,7 +10,7 @@ import numpy as np
 from sparqc.errors import SparqcError
 from sparqc.ir.graph import Graph, Node, Value
 from sparqc.ir.layer_names import name_of
-from sparqc.ir.quantizers import CONVERSIONS
+from sparqc.ir.quantizers import CONVERSIONS, reads_codes_only
 from sparqc.match.cover import cover
 from sparqc.match.match import Matcher
 from sparqc.passes.half.casts import Typing, Writer
@@ -180,8 +180,10 @@ class _Spread:
                 self.reasons.setdefault(node, reason)
 
     def _saves(self, unit: Unit) -> bool:
-        """Whether FP32 takes fewer Casts; what has weights runs faster in FP16 all the same."""
-        if any(self.context.table.has(n.op, "weighted") for n in unit):
+        """Whether FP32 takes fewer Casts.  What multiplies weights runs faster in FP16 all the same,
+        but for an INT8 kernel: that writes either."""
+        table = self.context.table
+        if any(table.has(n.op, "weighted") and not reads_codes_only(n, table) for n in unit):
             return False
         values = list(_values_around(unit))
         before = sum(self._casts(v) for v in values)
