@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+import numpy as np
 from networkx.utils import UnionFind
 
 from sparqc.ir.graph import Value
@@ -52,6 +53,11 @@ def _alike(first: float, second: float) -> bool:
     return abs(first - second) <= _SAME * max(first, second)
 
 
+def _is(scale: float, known: float) -> bool:
+    """Whether a scale is a number, or that number in FP16."""
+    return _alike(scale, known) or _alike(scale, float(np.float16(known)))
+
+
 def _ratio(found: list[float]) -> float:
     return max(found) / min(found)
 
@@ -93,7 +99,7 @@ def _fixed(sides: Sides, own: Mapping[Value, list[float]]) -> Iterator[Differenc
     for value, asked in sides.plan.placing.asked.items():
         for (node, _), decision in asked.items():
             known = decision.fixed_scale(value, matcher)
-            if known is None or not own[value] or all(_alike(known, s) for s in own[value]):
+            if known is None or not own[value] or all(_is(s, known) for s in own[value]):
                 continue
             line = next(q for q in decision.fusion.int8 if q.scale is not None)
             fusion, reader = decision.fusion, node.output.name

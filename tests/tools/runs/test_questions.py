@@ -15,7 +15,7 @@ from tests.tools.runs.conftest import Ask
 def test_inspect_has_a_line_for_each_pass(run: Path, ask: Ask) -> None:
     lines = ask("inspect run").splitlines()
     (fold,) = [line for line in lines if " fold " in line]
-    assert "1 fold_batch_norm" in fold and fold.startswith("06")
+    assert "1 fold_batch_norm" in fold and fold.startswith("07")
     (prune,) = [line for line in lines if " prune " in line]
     assert "3 insert" in prune and "8 > 11" in prune
 
@@ -25,13 +25,13 @@ def test_inspect_as_json_has_a_schema(run: Path, ask: Ask) -> None:
     assert found["schema"] == 1
     (prune,) = [row for row in found["passes"] if row["pass"] == "prune"]
     assert prune["decisions"] == {"insert": 3} and prune["snr_db"] is not None
-    assert prune["graph"] == "04-prune.fx.txt"
+    assert prune["graph"] == "05-prune.fx.txt"
 
 
 def test_inspect_shows_a_graph(run: Path, ask: Ask) -> None:
-    assert ask("inspect run --after 04") == (run / "graphs/04-prune.fx.txt").read_text()
+    assert ask("inspect run --after 05") == (run / "graphs/05-prune.fx.txt").read_text()
     # `attention` changed nothing: the graph is that of the pass in front of it.
-    assert ask("inspect run --after attention") == (run / "graphs/06-fold.fx.txt").read_text()
+    assert ask("inspect run --after attention") == (run / "graphs/07-fold.fx.txt").read_text()
     assert "has no graph 'fould'" in ask("inspect run --after fould", code=2)
 
 
@@ -62,7 +62,7 @@ def test_why_knows_kernels_of_engines(run: Path, ask: Ask) -> None:
 
 def test_why_knows_what_is_gone(run: Path, ask: Ask) -> None:
     said = ask("why run batch_norm")
-    assert "behind 05 reestimate; later it is gone" in said
+    assert "behind 06 reestimate; later it is gone" in said
     assert "reestimate: bn1.running_mean" in said
 
 
@@ -81,12 +81,12 @@ def test_why_imports_neither_torch_nor_onnx(run: Path) -> None:
 
 
 def test_diff_of_two_graphs(run: Path, ask: Ask) -> None:
-    said = ask("diff run 06 place", code=1)
+    said = ask("diff run 07 place", code=1)
     assert "insert  x\n  + x.scale, x.qdq\n" in said and "conv.x: x -> x.qdq" in said
     found = json.loads(ask("diff run 08 09 --json", code=1))
     assert {change["what"] for change in found["changes"]} == {"set"}
     assert found["schema"] == 1
-    assert ask("diff run 06 attention") == "the graphs are the same\n"
+    assert ask("diff run 07 attention") == "the graphs are the same\n"
 
 
 def test_diff_of_two_runs_finds_the_first_graph_that_differs(run: Path, ask: Ask) -> None:
@@ -97,7 +97,7 @@ def test_diff_of_two_runs_finds_the_first_graph_that_differs(run: Path, ask: Ask
     line = next(x for x in text.splitlines() if x.strip().startswith("relu.scale:"))
     file.write_text(text.replace(line, "    relu.scale: const f32[] = 0.25"))
     said = ask("diff run other", code=1)
-    assert "09 calibrate | 09 calibrate" in said and "set     relu.scale" in said
+    assert "10 calibrate | 10 calibrate" in said and "set     relu.scale" in said
 
 
 def test_names_of_any_characters_are_read() -> None:
