@@ -53,8 +53,9 @@ def overview_text(found: dict[str, Any]) -> None:
     """Print it."""
     from rich.text import Text
 
-    from sparqc.tools.report.tables import plain_table
-    from sparqc.tools.terminal.console import show, stdout_console
+    from sparqc.report.show import show
+    from sparqc.report.tables import plain_table
+    from sparqc.tools.terminal.console import stdout_console
 
     table = plain_table("", "pass", "operators", "changes", "rules and decisions", "dB", "seconds")
     for column in (0, 2, 3, 5, 6):
