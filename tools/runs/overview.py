@@ -23,30 +23,25 @@ def overview(run: RunFolder) -> dict[str, Any]:
 def _rows(run: RunFolder) -> Iterator[dict[str, Any]]:
     files = {stage.number: stage.path.name for stage in run.stages}
     told = (run.data.get("report") or {}).get("passes") or []
-    rules: Counter[str] = Counter()
-    decisions: Counter[str] = Counter()
-    number = 0
-    for event in run.events:
-        if event["kind"] == "rule":
-            rules[event["rule"]] += 1
-        elif event["kind"] == "decision":
-            decisions[event["what"]] += 1
-        else:
-            row = told[number] if number < len(told) else {}
-            number += 1
-            yield {
-                "number": number,
-                "pass": event["pass"],
-                "skipped": event.get("skipped", ""),
-                "operators": event.get("nodes", [0, 0]),
-                "changes": event.get("changes", 0),
-                "rules": dict(rules),
-                "decisions": dict(decisions),
-                "snr_db": row.get("snr_db") if row.get("name") == event["pass"] else None,
-                "seconds": event.get("seconds", 0.0),
-                "graph": files.get(number),
-            }
-            rules, decisions = Counter(), Counter()
+    for number, found in enumerate(run.by_pass, 1):
+        event = found.event
+        if event is None:
+            continue
+        row = told[number - 1] if number <= len(told) else {}
+        rules = Counter(step["rule"] for step in found.steps if step["kind"] == "rule")
+        decisions = Counter(step["what"] for step in found.steps if step["kind"] == "decision")
+        yield {
+            "number": number,
+            "pass": event["pass"],
+            "skipped": event.get("skipped", ""),
+            "operators": event.get("nodes", [0, 0]),
+            "changes": event.get("changes", 0),
+            "rules": dict(rules),
+            "decisions": dict(decisions),
+            "snr_db": row.get("snr_db") if row.get("name") == event["pass"] else None,
+            "seconds": event.get("seconds", 0.0),
+            "graph": files.get(number),
+        }
 
 
 def overview_text(found: dict[str, Any]) -> None:
