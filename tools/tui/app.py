@@ -16,13 +16,15 @@ from sparqc.tools.tui.pipeline import Pipeline
 from sparqc.tools.tui.row import Row, printable
 from sparqc.tools.tui.run_view import RunView
 
-#: How a row is shown, beside the sign that it begins with: colour says nothing alone.
-STYLES = {"": "", "+": "$text-success", "-": "$text-error", "#": "bold", "!": "bold $text-warning"}
+#: How a row is shown: the sign that it begins with, or all of it.  Colour says nothing alone.
+SIGNS = {"+": "bold $text-success", "-": "bold $text-error"}
+WHOLE = {"#": "bold", "!": "bold"}
 
 
 class RunApp(App[None]):
     """Looks at one run."""
 
+    TITLE = "sparqc"
     ENABLE_COMMAND_PALETTE = False
     CSS = """
     #title, #where { height: 1; padding: 0 1; text-wrap: nowrap; text-overflow: ellipsis; }
@@ -135,7 +137,10 @@ class RunApp(App[None]):
         self.query_one("#detail", VerticalScroll).scroll_home(animate=False)
 
     def _shown(self, row: Row) -> Content:
-        return self._literal(row.text.replace("\n", " ")).stylize(STYLES[row.mark])
+        text = self._literal(row.text.replace("\n", " "))
+        if row.mark in SIGNS:
+            return text.stylize(SIGNS[row.mark], 0, 1)
+        return text.stylize(WHOLE.get(row.mark, ""))
 
     @staticmethod
     def _literal(text: str) -> Content:

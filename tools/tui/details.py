@@ -39,7 +39,7 @@ def _event(event: Mapping[str, Any], run: RunFolder) -> Iterator[str]:
         if event.get(key):
             yield f"{key:<8} {', '.join(event[key])}"
     yield from _from(event.get("module", ""), event.get("source", ""), run)
-    yield f"number   {event['seq']}: --limit {max(0, event['seq'] - 1)} compiles without it"
+    yield f"number   {event['seq']}: --limit {max(0, event['seq'] - 1)} ends in front of it"
     yield from _rules([event], [])
 
 

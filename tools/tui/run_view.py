@@ -6,7 +6,6 @@ says so: the rest can still be looked at.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,11 +21,10 @@ from sparqc.tools.runs.overview import overview
 from sparqc.tools.runs.story import stories
 from sparqc.tools.tui.details import event_detail, line_detail
 from sparqc.tools.tui.row import Row
+from sparqc.tools.tui.text_diff import defined, text_diff
 
 #: So many finds are listed.
 MOST_FOUND = 300
-#: Equal lines around what is new or gone.
-AROUND = 2
 
 
 @dataclass(frozen=True)
@@ -127,16 +125,14 @@ class RunView:
         if found.before is found.after or found.before.text == found.after.text:
             yield Row("the graph is the same as before")
             return
-        old, new = _lines_of(found.before), _lines_of(found.after)
-        lines = difflib.unified_diff(old, new, n=AROUND, lineterm="")
         known = {"-": self._lines(found.before), "+": self._lines(found.after)}
-        for line in list(lines)[2:]:
-            if line.startswith("@@"):
+        for sign, line in text_diff(_lines_of(found.before), _lines_of(found.after)):
+            if sign == "#":
                 yield Row(line, mark="#")
                 continue
-            row = _line_row(line[1:], known["-" if line[0] == "-" else "+"], self.run)
-            mark = line[0] if line[0] in "+-" else ""
-            yield Row(f"{line[0]} {row.text}", row.detail, row.node, mark=mark)  # type: ignore[arg-type]
+            row = _line_row(line, known["-" if sign == "-" else "+"], self.run)
+            text = f"{sign or ' '} {row.text}"
+            yield Row(text, row.detail, row.node, mark=sign)
 
     def _lines(self, stage: StageFile) -> Mapping[str, GraphLine]:
         if stage.file not in self._known:
@@ -239,8 +235,7 @@ def _lines_of(stage: StageFile) -> list[str]:
 
 def _line_row(text: str, lines: Mapping[str, GraphLine], run: RunFolder) -> Row:
     """A line of a graph text; what it comes from is told below it."""
-    code = text.strip()
-    name = code.partition(" = ")[0].partition(": const")[0].split(", ")[0]
+    code, name = text.strip(), defined(text)
     line = lines.get(name) or lines.get(name.strip('"'))
     if line is None:
         return Row(text.rstrip(), _said(code))
