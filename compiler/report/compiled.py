@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sparqc.base.text import counted
+from sparqc.errors import UsageError
 from sparqc.job.result import Result
 
 if TYPE_CHECKING:
@@ -36,8 +38,9 @@ class Compiled(Result):
     def __repr__(self) -> str:
         """One line: the arrays in it are long."""
         parts = [f"{counted(len(self.graph), 'operator')} for {self.context.target.name}"]
-        if self.difference is not None:
-            parts.append(f"{self.difference.snr_db:.1f} dB")
+        if self.difference is not None and not math.isnan(self.difference.snr_db):
+            snr = self.difference.snr_db
+            parts.append("equal outputs" if math.isinf(snr) else f"{snr:.1f} dB")
         found = Counter(finding.grade for finding in self.findings)
         parts += [f"{counted(n, 'finding')} of grade {grade}" for grade, n in sorted(found.items())]
         return f"<Compiled: {', '.join(parts)}>"
@@ -67,6 +70,11 @@ class Compiled(Result):
         `name` is that of a value or of a module, a glob over either, or both as reports name a
         layer: "conv_9 (c2.m.a.conv)".  UsageError where there is none.
         """
+        if not isinstance(name, str):
+            raise UsageError(
+                f"why takes the name of an operator, not a value of type {type(name).__name__}",
+                hint='as compiled.why("layer1.0.conv1"); compiled.layers lists layers by title',
+            )
         from sparqc.report.why import why
 
         return why(self.graph, self.context, name)

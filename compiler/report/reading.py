@@ -104,8 +104,8 @@ def _opaque(result: Result) -> dict[str, int]:
 
 
 def _bytes_of(result: Result) -> int:
-    """Of the files; before there are any, of the model."""
-    if result.files:
+    """Of the files; of the model where there are none, or none any more."""
+    if result.files and all(path.is_file() for path in result.files):
         return sum(path.stat().st_size for path in result.files)
     return int(result.model.ByteSize())
 

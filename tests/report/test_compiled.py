@@ -161,6 +161,30 @@ def test_why_suggests_a_name(compiled: sparqc.Compiled) -> None:
         compiled.why("blok.0")
 
 
+def test_why_asks_for_a_name(compiled: sparqc.Compiled) -> None:
+    with pytest.raises(sparqc.UsageError, match="not a value of type int"):
+        compiled.why(3)  # type: ignore[arg-type]
+
+
+def test_a_report_on_a_file_that_is_gone(tmp_path: Path) -> None:
+    module, x = net()
+    made = sparqc.compile(module, (x,), passes="float")
+    made.save(tmp_path / "out.onnx")
+    (tmp_path / "out.onnx").unlink()
+    assert made.report.sizes.file_bytes == made.model.ByteSize()
+
+
+def test_outputs_of_integers_have_no_decibels() -> None:
+    class Best(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x.argmax(1)
+
+    made = sparqc.compile(Best(), (torch.randn(2, 16),), passes="float")
+    assert "dB" not in repr(made)
+    same = sparqc.compile(nn.ReLU(), (torch.randn(2, 16),), passes="float")
+    assert "equal outputs" in repr(same)
+
+
 def test_a_model_is_called_by_its_file_its_graph_or_its_class(tmp_path: Path) -> None:
     module, x = net()
     made = sparqc.compile(module, (x,), passes="float")

@@ -44,6 +44,11 @@ def _rows(run: RunFolder) -> Iterator[dict[str, Any]]:
         }
 
 
+def heading(found: dict[str, Any]) -> str:
+    """`model.py for tensorrt-11`; a run that failed may not say the target."""
+    return " for ".join(filter(None, map(str, (found["model"], found["target"]))))
+
+
 def overview_text(found: dict[str, Any]) -> None:
     """Print it."""
     from rich.text import Text
@@ -71,7 +76,7 @@ def overview_text(found: dict[str, Any]) -> None:
         )
         table.add_row(*map(Text, cells))
     error = [Text(f"error: {found['error']}")] if found["error"] else []
-    show(stdout_console(), Text(f"{found['model']} for {found['target']}"), *error, table)
+    show(stdout_console(), Text(heading(found)), *error, table)
 
 
 def _done(row: dict[str, Any]) -> list[tuple[str, int]]:

@@ -17,7 +17,7 @@ from sparqc.errors import SparqcError, UsageError
 from sparqc.report.sentence import sentence
 from sparqc.tools.runs.folder import RunFolder, StageFile
 from sparqc.tools.runs.graph_lines import GraphLine, graph_lines
-from sparqc.tools.runs.overview import overview
+from sparqc.tools.runs.overview import heading, overview
 from sparqc.tools.runs.story import stories
 from sparqc.tools.tui.details import event_detail, line_detail
 from sparqc.tools.tui.row import Row
@@ -68,7 +68,7 @@ class RunView:
 
     run: RunFolder
     passes: Sequence[PassView]
-    told: Mapping[str, Any]
+    told: dict[str, Any]
 
     @classmethod
     def of(cls, run: RunFolder) -> RunView:
@@ -91,7 +91,7 @@ class RunView:
     def title(self) -> str:
         """`model.py for tensorrt-11`, and the error of a run that failed."""
         failed = "   FAILED" if self.told["error"] else ""
-        return f"{self.told['model']} for {self.told['target']}{failed}"
+        return f"{heading(self.told)}{failed}"
 
     # -- one pass --------------------------------------------------------------------------------
 
