@@ -161,8 +161,8 @@ class RunApp(App[None]):
         self._fill(at)
 
     def on_pipeline_chosen(self, event: Pipeline.Chosen) -> None:
-        """Another pass is chosen at the side."""
-        if event.number != self.number:
+        """Another pass is chosen at the side; by now it may be yet another one."""
+        if event.number != self.number and event.number == self.pipeline.chosen:
             shows = self.shows if self.shows in ("diff", "before", "graph") else "steps"
             self._look(event.number, shows)
 

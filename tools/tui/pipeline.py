@@ -38,24 +38,35 @@ class Pipeline(OptionList):
         """Show the passes."""
         self._fill(0)
 
+    @property
+    def chosen(self) -> int | None:
+        """The number of the pass that is marked; None for passes that are folded."""
+        return self.numbers[self.highlighted or 0]
+
     def choose(self, number: int) -> None:
-        """Mark a pass, unfolding it where it is folded."""
+        """Mark a pass, unfolding it where it is folded; nobody is told."""
         if number not in self.numbers:
             self.is_folded = False
             self._fill(number)
-        self.highlighted = self.numbers.index(number)
+        with self.prevent(OptionList.OptionHighlighted):
+            self.highlighted = self.numbers.index(number)
 
     def unfold(self) -> None:
         """Show all passes, or fold those that changed nothing."""
-        chosen = self.numbers[self.highlighted or 0]
+        chosen = self.chosen
+        if chosen is None:  # the first of those that are folded here
+            chosen = (self.numbers[(self.highlighted or 0) - 1] or 0) + 1
         self.is_folded = not self.is_folded
         self._fill(chosen)
+        if self.chosen is not None:
+            self.post_message(self.Chosen(self.chosen))
 
     def _fill(self, chosen: int | None) -> None:
         lines = list(self._folded())
         self.numbers = [number for number, _ in lines]
-        self.set_options([Option(Content(printable(text))) for _, text in lines])
-        self.highlighted = self.numbers.index(chosen) if chosen in self.numbers else 0
+        with self.prevent(OptionList.OptionHighlighted):
+            self.set_options([Option(Content(printable(text))) for _, text in lines])
+            self.highlighted = self.numbers.index(chosen) if chosen in self.numbers else 0
 
     def _folded(self) -> Iterator[tuple[int | None, str]]:
         for is_shown, found in groupby(self.passes, lambda p: p.is_changed or not self.is_folded):

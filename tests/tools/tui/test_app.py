@@ -96,6 +96,8 @@ def test_passes_stand_at_the_side_and_unchanged_ones_are_folded(dumped: Path) ->
         ]  # fmt: skip
         await pilot.press("u")
         assert "adopt" not in "".join(line[:24] for line in lines(app))
+        await pilot.press("down", "enter")
+        assert _marked(app) == app.view.passes[app.number].name == "adopt"
 
     look(dumped, doing)
 
@@ -141,6 +143,27 @@ def test_j_and_k_go_from_one_changed_pass_to_the_next(dumped: Path) -> None:
         assert app.number == 0
 
     look(dumped, doing)
+
+
+def test_keys_that_come_faster_than_the_screen(dumped: Path) -> None:
+    async def doing(app: RunApp, pilot: Pilot[None]) -> None:
+        for _ in range(3):
+            app.action_pass(1)
+        await pilot.pause()
+        assert app.view.passes[app.number].name == "fold" == _marked(app)
+        app.pipeline.focus()
+        for _ in range(3):
+            app.pipeline.action_cursor_down()
+        await pilot.pause()
+        assert app.view.passes[app.number].name == _marked(app) == "calibrate"
+
+    look(dumped, doing)
+
+
+def _marked(app: RunApp) -> str:
+    chosen = app.pipeline.chosen
+    assert chosen is not None
+    return app.view.passes[chosen].name
 
 
 def test_the_difference_has_signs(dumped: Path) -> None:
