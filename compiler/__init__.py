@@ -17,6 +17,7 @@ __all__ = [
     "Compiled",
     "Options",
     "Prepared",
+    "Report",
     "SparqcError",
     "Sparsity",
     "UsageError",
@@ -41,8 +42,9 @@ HOMES = {
     "sparqc.base.version": ("__version__",),
     "sparqc.errors": ("SparqcError", "UsageError"),
     "sparqc.job.options": ("Options",),
-    "sparqc.job.run": ("Compiled",),
     "sparqc.ranks.process_group": ("current_ranks",),
+    "sparqc.report.compiled": ("Compiled",),
+    "sparqc.report.report": ("Report",),
     "sparqc.training.finishing": ("finish",),
     "sparqc.training.parametrization": ("apply_masks", "bake", "masks"),
     "sparqc.training.prepared": ("Prepared",),
@@ -57,8 +59,9 @@ if TYPE_CHECKING:
     from sparqc.base.version import __version__
     from sparqc.errors import SparqcError, UsageError
     from sparqc.job.options import Options
-    from sparqc.job.run import Compiled
     from sparqc.ranks.process_group import current_ranks
+    from sparqc.report.compiled import Compiled
+    from sparqc.report.report import Report
     from sparqc.training.finishing import finish
     from sparqc.training.parametrization import apply_masks, bake, masks
     from sparqc.training.prepared import Prepared

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 
 import onnx
 
+from sparqc.base.keywords import keywords_of
+from sparqc.base.phases import Phases
 from sparqc.ir.onnx.adapter import whole_model
 from sparqc.job.batches import Calibration, Inputs
 from sparqc.job.open import new_job
 from sparqc.job.options import Options, make_options
-from sparqc.job.run import Compiled, run_job
+from sparqc.job.run import run_job
 from sparqc.pipeline.events import Listener
+from sparqc.report.compiled import Compiled
 from sparqc.rewrite.context import Progress
 
 if TYPE_CHECKING:
@@ -42,15 +45,26 @@ def compile(
 
     Raises SparqcError for everything that a person can mend, UsageError where the call is wrong.
     """
+    phases, name = Phases(), _name_of(model)
     if isinstance(model, onnx.ModelProto):
         model = whole_model(model)
-    return run_job(
-        new_job(
-            model,
-            inputs,
-            calibration=calibration,
-            options=make_options(options, **wishes),
-            progress=progress,
-            listeners=listeners,
-        )
+    job = new_job(
+        model,
+        inputs,
+        calibration=calibration,
+        options=make_options(options, keywords_of(compile), **wishes),
+        progress=progress,
+        listeners=listeners,
     )
+    phases.end("reading")
+    result = run_job(job)
+    phases.end("compiling")
+    return Compiled.of(result, name, phases.seconds)
+
+
+def _name_of(model: torch.nn.Module | onnx.ModelProto | str | Path) -> str:
+    """What the report calls it: the file, the graph, or the class."""
+    if isinstance(model, (str, Path)):
+        return str(model)
+    graph = model.graph.name if isinstance(model, onnx.ModelProto) else ""
+    return graph or type(model).__name__

@@ -21,6 +21,7 @@ FLOORS = (
     {"sparqc.tools"},
     {"sparqc"},
     {"sparqc.training", "sparqc.api", "sparqc.extend"},
+    {"sparqc.report"},
     {"sparqc.job", "sparqc.passes"},
     {"sparqc.predict", "sparqc.pipeline"},
     {"sparqc.rewrite"},

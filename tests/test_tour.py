@@ -1,4 +1,4 @@
-"""docs/tour.md shows what its code prints, and names files and functions that are there."""
+"""Pages show what their code prints, and docs/tour.md names what is there."""
 
 import ast
 import re
@@ -7,20 +7,22 @@ from pathlib import Path
 
 import pytest
 
-from tests.tour import PAGE, ROOT, Tour, page
+from tests.tour import PAGES, ROOT, Tour, page
 
 #: "Read: `compiler/capture/capture.py`, `capture`."
 READ = re.compile(r"`([\w/]+\.py)`, `(\w+)`")
+TOUR = PAGES[0]
 PATHS = re.compile(r"`((?:compiler|passes|patterns|tools)/[\w/.]+)`")
 
 
-def test_the_page_shows_what_its_code_prints(tmp_path: Path) -> None:
-    text = PAGE.read_text()
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_a_page_shows_what_its_code_prints(path: Path, tmp_path: Path) -> None:
+    text = path.read_text()
     assert page(text, tmp_path) == text, "write it anew: python -m tests.tour"
 
 
 def test_what_it_says_to_read_is_there() -> None:
-    found = READ.findall(PAGE.read_text())
+    found = READ.findall(TOUR.read_text())
     assert len(found) >= 10
     for path, name in found:
         tree = ast.parse((ROOT / path).read_text())
@@ -36,7 +38,7 @@ def _defined(tree: ast.AST) -> Iterator[str]:
 
 
 def test_the_files_it_names_are_there() -> None:
-    missing = [path for path in PATHS.findall(PAGE.read_text()) if not (ROOT / path).exists()]
+    missing = [path for path in PATHS.findall(TOUR.read_text()) if not (ROOT / path).exists()]
     assert not missing
 
 

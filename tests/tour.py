@@ -1,8 +1,8 @@
-"""The code of docs/tour.md run from top to bottom, and the page with what it prints.
+"""The code of some pages run from top to bottom, and the pages with what it prints.
 
     python -m tests.tour
 
-writes the page anew.  Where the code stands in ```python and ```sh, what it prints stands in the
+writes them anew.  Where the code stands in ```python and ```sh, what it prints stands in the
 ```text behind it.  A block that begins with `# model.py` is that file.
 """
 
@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 ROOT = Path(__file__).parents[1]
-PAGE = ROOT / "docs" / "tour.md"
+PAGES = tuple(ROOT / "docs" / name for name in ("tour.md", "python.md"))
 BLOCK = re.compile(r"^```(python|sh|text)\n(.*?)^```\n", re.DOTALL | re.MULTILINE)
 FILE = re.compile(r"# (\w+\.py)\n")
 #: What the shell understands by `sparqc`, whatever is installed.
@@ -64,7 +64,7 @@ class Tour:
         # Libraries that other tests import set how arrays print, for the whole process.
         plain = np.printoptions(precision=8, linewidth=75, suppress=False, formatter=None)
         with plain, contextlib.redirect_stdout(io.StringIO()) as printed:
-            exec(compile("\n" * line + code, "tour.md", "exec"), self.names)
+            exec(compile("\n" * line + code, "page.md", "exec"), self.names)
         return printed.getvalue()
 
 
@@ -100,6 +100,7 @@ def page(text: str, folder: Path) -> str:
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as name:
-        PAGE.write_text(page(PAGE.read_text(), Path(name)))
-    print(f"wrote {PAGE}")
+    for path in PAGES:
+        with tempfile.TemporaryDirectory() as name:
+            path.write_text(page(path.read_text(), Path(name)))
+        print(f"wrote {path}")

@@ -28,7 +28,7 @@ from photographs import evaluation_images
 from sparqc.api import compile
 from sparqc.ir.graph import Node, Value
 from sparqc.ir.levels.execute import open_runner
-from sparqc.job.run import Compiled
+from sparqc.job.result import Result
 from sparqc.tools.model.source import open_file
 
 Array = NDArray[np.float32]
@@ -77,7 +77,7 @@ def main(model: Path, passes: str, images: int) -> None:
 
 
 def measure(
-    plain: Compiled, quantized: Compiled, batches: list[list[Array]]
+    plain: Result, quantized: Result, batches: list[list[Array]]
 ) -> tuple[dict[str, Ratio], dict[str, Ratio]]:
     """The ratio of every value that both graphs have, and of every quantizer alone."""
     values = list(_common(plain, quantized))
@@ -104,7 +104,7 @@ def _batches(model: Path, images: int) -> Iterator[list[Array]]:
         yield [normalize(batch).numpy()]
 
 
-def _common(plain: Compiled, quantized: Compiled) -> Iterator[tuple[Value, Value]]:
+def _common(plain: Result, quantized: Result) -> Iterator[tuple[Value, Value]]:
     """Values of one name in both graphs, in order, but not the pairs and what moves data."""
     for node in plain.graph.nodes:
         for value in node.outputs:
@@ -112,7 +112,7 @@ def _common(plain: Compiled, quantized: Compiled) -> Iterator[tuple[Value, Value
                 yield value, quantized.graph.value(value.name)
 
 
-def _scales(quantized: Compiled) -> dict[str, float]:
+def _scales(quantized: Result) -> dict[str, float]:
     """The scale of each value that is quantized per tensor, by the value's name."""
     found = {}
     for node in quantized.graph.nodes:

@@ -10,6 +10,7 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
@@ -55,6 +56,8 @@ class Profile:
     build: tuple[str, ...] = ()
     #: Its words for dynamic shapes; {min}, {opt}, {max} stand for "x:1x3x224x224,y:1x8".
     build_shapes: tuple[str, ...] = ()
+    #: Its words to list the layers of what it built; {layers} stands for a path.
+    build_listing: tuple[str, ...] = ()
     #: The target of a person who names none; one profile has it.
     default: bool = False
 
@@ -95,21 +98,37 @@ class Profile:
         return wish
 
     def build_command(
-        self, onnx: str, engine: str, ranges: Mapping[str, tuple[Shape, Shape, Shape]]
+        self,
+        onnx: Path,
+        ranges: Mapping[str, tuple[Shape, Shape, Shape]],
+        engine: Path | None = None,
     ) -> str:
         """The shell command that builds an engine from the file, or "" where there is none.
 
         `ranges` gives the smallest, the usual and the largest shape of each input that has
-        symbolic dimensions.
+        symbolic dimensions.  `engine` is `model.plan` beside the model by default.
         """
-        words = [word.format(onnx=onnx, engine=engine) for word in self.build]
+        if not self.build:
+            return ""
+        paths = {
+            "onnx": onnx,
+            "engine": engine or onnx.with_suffix(".plan"),
+            "layers": onnx.with_suffix(".layers.json"),
+        }
+        words = [word.format(**paths) for word in self.build]
         if ranges:
             low, usual, high = (
-                ",".join(f"{name}:{_sizes(shapes[i])}" for name, shapes in ranges.items())
+                ",".join(f"{_quoted(name)}:{_sizes(shapes[i])}" for name, shapes in ranges.items())
                 for i in range(3)
             )
             words += [word.format(min=low, opt=usual, max=high) for word in self.build_shapes]
-        return shlex.join(words) if self.build else ""
+        words += [word.format(**paths) for word in self.build_listing]
+        return shlex.join(words)
+
+
+def _quoted(name: str) -> str:
+    """An input's name as shape options read it: one with a colon needs quotes of its own."""
+    return f"'{name}'" if ":" in name else name
 
 
 def _sizes(shape: Shape) -> str:

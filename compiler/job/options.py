@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -85,9 +86,12 @@ class Options:
         read_options(self)
 
 
-def make_options(options: Options | None = None, /, **wishes: object) -> Options:
+def make_options(
+    options: Options | None = None, beside: Collection[str] = (), /, **wishes: object
+) -> Options:
     """The options by name, those of `options` where a name is not given.
 
+    `beside` are the other keywords of the function that takes them: one of them may be meant.
     Raises UsageError for a name that is no option, and for a value that its option does not take.
     """
     if options is not None and not isinstance(options, Options):
@@ -96,15 +100,15 @@ def make_options(options: Options | None = None, /, **wishes: object) -> Options
             hint='write sparqc.Options(passes="…"), or the options themselves as keywords',
         )
     for name in wishes:
-        _require_option(name)
+        _require_option(name, beside)
     return replace(options or Options(), **wishes)  # type: ignore[arg-type]
 
 
-def _require_option(name: str) -> None:
+def _require_option(name: str, beside: Collection[str]) -> None:
     known = option_fields(Options)
     if name in known:
         return
-    hint = did_you_mean(name, known)
+    hint = did_you_mean(name, [*known, *beside])
     for declared in known.values():
         if declared.flag == f"--{name}":
             hint = f"{declared.flag} of the command line is {declared.name}= in Python"

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
+from typing import cast
 
 import onnx
 
@@ -15,70 +13,29 @@ from sparqc.errors import SparqcError, UsageError
 from sparqc.ir.boundary import decode, encode, ends_of
 from sparqc.ir.graph import Array, Graph
 from sparqc.ir.levels.execute import open_runner
-from sparqc.ir.onnx.adapter import save_onnx, write_onnx
+from sparqc.ir.onnx.adapter import write_onnx
 from sparqc.ir.runner import Runner
 from sparqc.ir.samples import first_samples
 from sparqc.ir.uncalibrated import leave_out_uncalibrated
+from sparqc.ir.vocabulary.forms import FLOATS
 from sparqc.ir.vocabulary.raw import opsets_of
 from sparqc.job.layer_types import require_compiled_types
 from sparqc.job.layers import check_kept
 from sparqc.job.open import Job
-from sparqc.job.verify import Difference, check_meaning, check_model, difference
+from sparqc.job.result import Result
+from sparqc.job.verify import check_meaning, check_model, difference
 from sparqc.job.write import reads_origins, require_read, write_for
-from sparqc.passes.check.finding import Finding, Findings
 from sparqc.passes.export import ExportedAlone, RequestedOpset
 from sparqc.pipeline import run as pipelines
-from sparqc.pipeline.gate import Gate, Loss
+from sparqc.pipeline.action import Action
+from sparqc.pipeline.gate import Gate
+from sparqc.pipeline.trace import Recorder
 from sparqc.rewrite.context import Context
 from sparqc.validation.amplification import rounded_outputs
 from sparqc.validation.departure import are_finite
 
 
-@dataclass(repr=False)
-class Compiled:
-    """A finished compile."""
-
-    graph: Graph  # of the ONNX level
-    model: onnx.ModelProto
-    context: Context
-    pipeline: pipelines.Pipeline
-    #: Passes of the pipeline that do not apply to this kind of model.
-    skipped: tuple[str, ...]
-    #: Operators that the table does not know or cannot write: name -> how many.  Those of an ONNX
-    #: model passed through untouched, those of a PyTorch model were exported by torch.onnx alone.
-    opaque: dict[str, int]
-    #: Against the model before any pass, on the example inputs; None where there are none.
-    difference: Difference | None
-    #: What was noted while the model was captured.
-    notes: tuple[str, ...] = ()
-    files: list[Path] = field(default_factory=list)
-    #: What each pass that may change numbers did to the outputs, on one sample.
-    losses: tuple[Loss, ...] = ()
-    #: How many operators were compared with what they were before a pass.
-    verified: int = 0
-    #: Why none were; "" where they were.
-    unverified: str = ""
-
-    def __repr__(self) -> str:
-        """One line: the arrays in it are long."""
-        parts = [f"{len(self.graph)} operators for {self.context.target.name}"]
-        if self.difference is not None:
-            parts.append(f"{self.difference.snr_db:.1f} dB")
-        found = Counter(finding.grade for finding in self.findings)
-        parts += [f"{count} findings of grade {grade}" for grade, count in sorted(found.items())]
-        return f"<Compiled: {', '.join(parts)}>"
-
-    @property
-    def findings(self) -> tuple[Finding, ...]:
-        """What the checks of the target found; empty where no pass asked them."""
-        return self.context.facts.get(Findings, Findings()).findings
-
-    def save(self, path: Path | str) -> None:
-        """Write the ONNX file, all of it or nothing.  SparqcError where that fails."""
-        self.files += save_onnx(self.model, Path(path))
-
-
-def run_job(job: Job, expected: list[Array] | None = None) -> Compiled:
+def run_job(job: Job, expected: list[Array] | None = None) -> Result:
     """Run the passes, write the ONNX graph, and compare it with what was read.
 
     `expected` is what the model gives for `first_samples` of the example inputs; without it the
@@ -86,7 +43,19 @@ def run_job(job: Job, expected: list[Array] | None = None) -> Compiled:
     Raises UsageError where layers compute in FP64 or BF16, SparqcError where a pass fails or the
     result is no valid ONNX graph.
     """
+    recorder, action = Recorder(), cast(Action, job.context.action)
+    action.listeners.append(recorder)
+    try:
+        result = _result(job, expected)
+    finally:
+        action.listeners.remove(recorder)
+    result.passes = tuple(recorder.passes)
+    return result
+
+
+def _result(job: Job, expected: list[Array] | None) -> Result:
     graph, context = job.graph, job.context
+    float_bytes = _float_bytes(graph)
     require_compiled_types(graph, context.table)
     fitting, skipped = job.pipeline.for_level(graph.level)
     opaque = _opaque(graph, context)
@@ -125,7 +94,8 @@ def run_job(job: Job, expected: list[Array] | None = None) -> Compiled:
             notes += gate.judge(expected, actual, final)
     if alone := context.facts.get(ExportedAlone):
         opaque = dict(alone.operators)
-    done = Compiled(final, model, context, fitting, skipped, opaque, gap, notes)
+    done = Result(final, model, context, fitting, skipped, opaque, gap, notes)
+    done.float_bytes = float_bytes
     if gate is not None:
         done.losses, done.verified = tuple(gate.losses), gate.compared
         done.unverified = gate.silent
@@ -199,6 +169,12 @@ def _opset(graph: Graph, target: Profile) -> int:
     an ONNX model comes in whatever opset it was exported with."""
     opset = opsets_of(graph)[""]
     return opset if target.oldest_written <= opset <= target.max_opset else target.opset
+
+
+def _float_bytes(graph: Graph) -> int:
+    """Of the float constants, were they stored in FP32."""
+    floats = (v.data for v in graph.constants if v.type.dtype in FLOATS)
+    return sum(4 * array.size for array in floats if array is not None)
 
 
 def _opaque(graph: Graph, context: Context) -> dict[str, int]:

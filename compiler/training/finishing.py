@@ -12,12 +12,15 @@ import torch
 from torch import nn
 from torch.utils import _pytree as pytree
 
+from sparqc.base.keywords import suggests_keywords
+from sparqc.base.phases import Phases
 from sparqc.ir.fx.tensor import array_of, tensor_of
 from sparqc.ir.graph import Array, Graph
 from sparqc.ir.samples import first_samples
 from sparqc.job.batches import Calibration
 from sparqc.job.open import Job
-from sparqc.job.run import Compiled, run_job
+from sparqc.job.run import run_job
+from sparqc.report.compiled import Compiled
 from sparqc.rewrite.context import Batch
 from sparqc.rewrite.worklist import rewrite
 from sparqc.training.prepared import Prepared, Recipe, prepared_of
@@ -29,6 +32,7 @@ from sparqc.training.wrappers import as_written
 FOLDING = "fold_batch_norm"
 
 
+@suggests_keywords
 def finish(
     prepared: nn.Module, path: Path | str | None = None, *, calibration: Calibration | None = None
 ) -> Compiled:
@@ -42,6 +46,7 @@ def finish(
     Raises UsageError for a module that was not prepared, SparqcError where training has left NaN or
     infinite weights, and where `sparqc.compile` would.
     """
+    phases = Phases()
     module = prepared_of(prepared, "finish")
     if calibration is not None:
         recalibrate(module, calibration)
@@ -51,8 +56,11 @@ def finish(
         _fold(graph, recipe)
     context = replace(recipe.context, facts=recipe.context.facts.copy(), scales={})
     expected = evaluate(module, first_samples(context.example, graph.inputs))
+    phases.end("reading")
     job = Job(graph, recipe.rest, context, recipe.notes)
-    compiled = run_job(job, expected=expected)
+    result = run_job(job, expected=expected)
+    phases.end("compiling")
+    compiled = Compiled.of(result, "a prepared module", phases.seconds)
     if path is not None:
         compiled.save(path)
     return compiled

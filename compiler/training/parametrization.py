@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from sparqc.base.keywords import suggests_keywords
 from sparqc.errors import SparqcError, did_you_mean
 from sparqc.training.prepared import Prepared
 from sparqc.training.pretrained import save_as_before, save_plainly
@@ -32,6 +33,7 @@ class Masked(nn.Module):
         return torch.where(self.mask, weight, torch.zeros_like(weight))
 
 
+@suggests_keywords
 def apply_masks(module: nn.Module, masks: Mapping[str, Tensor]) -> nn.Module:
     """Let weights of a module keep the zeros of masks, whatever trains it; returns the module.
 
@@ -53,6 +55,7 @@ def apply_masks(module: nn.Module, masks: Mapping[str, Tensor]) -> nn.Module:
     return module
 
 
+@suggests_keywords
 def masks(module: nn.Module) -> dict[str, Tensor]:
     """The 2:4 masks of a prepared or sparsified module, by the names of the weights."""
     module = unwrapped(module)
@@ -65,6 +68,7 @@ def masks(module: nn.Module) -> dict[str, Tensor]:
     return found
 
 
+@suggests_keywords
 def bake(module: nn.Module) -> nn.Module:
     """Take the masks off again and leave their zeros in the weights; returns the module.
 

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 
+from sparqc.base.keywords import keywords_of
 from sparqc.errors import SparqcError, UsageError
 from sparqc.ir.constants import constant_value, is_constant
 from sparqc.ir.graph import Array, Graph
@@ -76,7 +77,7 @@ def prepare(
             module,
             inputs,
             calibration=calibration,
-            options=make_options(options, **wishes),
+            options=make_options(options, keywords_of(prepare), **wishes),
             progress=progress,
             listeners=listeners,
             ranks=ranks,

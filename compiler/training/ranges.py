@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from sparqc.base.keywords import suggests_keywords
 from sparqc.ir.constants import is_constant
 from sparqc.ir.fx.tensor import tensor_of
 from sparqc.ir.graph import Array, Graph
@@ -21,6 +22,7 @@ from sparqc.training.prepared import Recipe, prepared_of
 from sparqc.training.trained import trained_graph
 
 
+@suggests_keywords
 def recalibrate(prepared: nn.Module, calibration: Calibration) -> None:
     """Measure the scales of activations anew, with the pass of the pipeline that measured them.
 

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sparqc.base.keywords import keywords_of, suggests_keywords
 from sparqc.errors import SparqcError, UsageError
 from sparqc.ir.fx.tensor import array_of, tensor_of
 from sparqc.ir.graph import Array, Graph
@@ -51,6 +52,7 @@ class Sparsity:
     notes: tuple[str, ...] = ()
 
 
+@suggests_keywords
 def sparsity(module: nn.Module) -> Sparsity:
     """What `sparsify` decided for a module; UsageError for one that it did not see."""
     found = unwrapped(module).__dict__.get(_KEY)
@@ -89,7 +91,7 @@ def sparsify(
         unwrapped(module),
         inputs,
         calibration=calibration,
-        options=make_options(options, **wishes),
+        options=make_options(options, keywords_of(sparsify), **wishes),
         progress=progress,
         ranks=ranks,
     )

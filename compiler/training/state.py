@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
+from sparqc.base.keywords import suggests_keywords
 from sparqc.base.whole_file import whole_file
 from sparqc.errors import SparqcError
 from sparqc.training.wrappers import GATHERED, require_whole
@@ -18,6 +19,7 @@ from sparqc.training.wrappers import GATHERED, require_whole
 _LISTED = 5
 
 
+@suggests_keywords
 def save_state(module: nn.Module, path: Path | str) -> None:
     """Write a module's parameters, buffers and masks as a safetensors file, all of it or nothing.
 
@@ -35,6 +37,7 @@ def save_state(module: nn.Module, path: Path | str) -> None:
         raise SparqcError(f"{path} cannot be written: {error}") from error
 
 
+@suggests_keywords
 def load_state(module: nn.Module, state: Mapping[str, Tensor] | Path | str) -> nn.Module:
     """Give a module the tensors of a state_dict, or of a file of `save_state`; returns the module.
 

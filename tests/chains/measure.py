@@ -19,7 +19,7 @@ import torch
 import sparqc
 from sparqc.errors import SparqcError
 from sparqc.ir.graph import Array
-from sparqc.tools.report.quality import GOOD, quality_of
+from sparqc.report.quality import GOOD, quality_of
 from tests.chains.chain import BATCH, Chain
 from tests.zoo.structure import Structure
 

@@ -1,8 +1,10 @@
 """Target profiles: what the installed ones say, and what is refused in a file of profiles."""
 
+import shlex
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -97,20 +99,47 @@ def test_an_opset_that_is_read_and_not_written() -> None:
         profile("tensorrt-11").require_opset(12)
 
 
-def test_the_line_that_builds_an_engine() -> None:
+IMAGES = {"x": ((1, 3, 8, 8), (8, 3, 8, 8), (16, 3, 8, 8))}
+
+
+def line(target: str, shapes: dict[str, Any] = IMAGES) -> list[str]:
+    return shlex.split(profile(target).build_command(Path("model.onnx"), shapes))
+
+
+def test_the_line_that_builds_an_engine_and_lists_its_layers() -> None:
     shapes = {"x": ((1, 3), (8, 3), (32, 3)), "y": ((1,), (8,), (32,))}
-    build = profile("tensorrt-11").build_command("my model.onnx", "m.engine", shapes)
+    build = profile("tensorrt-11").build_command(Path("my model.onnx"), shapes, Path("m.engine"))
     assert build == (
         "trtexec '--onnx=my model.onnx' --saveEngine=m.engine --sparsity=enable "
-        "--minShapes=x:1x3,y:1 --optShapes=x:8x3,y:8 --maxShapes=x:32x3,y:32"
+        "--minShapes=x:1x3,y:1 --optShapes=x:8x3,y:8 --maxShapes=x:32x3,y:32 "
+        "--profilingVerbosity=detailed --dumpLayerInfo '--exportLayerInfo=my model.layers.json'"
     )
-    assert "Shapes" not in profile("tensorrt-11").build_command("a", "b", {})
+
+
+@pytest.mark.parametrize("target", ["tensorrt-8.6", "tensorrt-10", "tensorrt-11"])
+def test_trtexec_builds_with_sparsity(target: str) -> None:
+    words = line(target)
+    assert words[:3] == ["trtexec", "--onnx=model.onnx", "--saveEngine=model.plan"]
+    assert {"--sparsity=enable", "--exportLayerInfo=model.layers.json"} <= set(words)
 
 
 def test_precision_flags_are_gone_from_11_on() -> None:
-    lines = {name: found.build_command("a", "b", {}) for name, found in profiles().items()}
-    weak = {name for name, line in lines.items() if "--int8" in line and "--fp16" in line}
+    weak = {name for name in profiles() if {"--int8", "--fp16"} <= set(line(name))}
     assert weak == {name for name, found in profiles().items() if not found.strongly_typed}
+
+
+def test_rtx_has_a_binary_of_its_own() -> None:
+    words = line("tensorrt-rtx")
+    assert words[0] == "tensorrt_rtx"
+    assert not any(word.startswith("--exportLayerInfo") for word in words)
+
+
+def test_a_fixed_model_takes_no_shapes() -> None:
+    assert not any("Shapes" in word for word in line("tensorrt-11", {}))
+
+
+def test_a_name_with_a_colon_is_quoted_for_shape_options() -> None:
+    assert "--optShapes='in:0':8x3x8x8" in line("tensorrt-11", {"in:0": IMAGES["x"]})
 
 
 def test_the_profiles_stand_in_the_patterns_folder_alone() -> None:
@@ -128,7 +157,7 @@ def test_another_file_brings_another_target(install: Install) -> None:
         "box-1", "A box.", "the box compiler", 18, 17, 20, "int8-dq",
         build=("box", "build", "{onnx}", "-o", "{engine}"), build_shapes=("--shape={opt}",),
     )  # fmt: skip
-    assert box.build_command("a", "b", {}) == "box build a -o b"
+    assert box.build_command(Path("a"), {}, Path("b")) == "box build a -o b"
 
 
 def test_two_distributions_with_one_target(install: Install) -> None:

@@ -15,7 +15,7 @@ from torch import nn
 from sparqc import api
 from sparqc.ir.levels.execute import open_runner
 from sparqc.job.open import Job
-from sparqc.job.run import Compiled
+from sparqc.job.result import Result
 from sparqc.passes.check.finding import Findings
 from sparqc.passes.place.placement import Placement
 from sparqc.pipeline import run as pipeline
@@ -57,7 +57,7 @@ def image(channels: int = 32, size: int = 8) -> torch.Tensor:
 class File:
     """A finished file: which values are quantized, who reads them, and with which scale."""
 
-    def __init__(self, compiled: Compiled) -> None:
+    def __init__(self, compiled: Result) -> None:
         self.compiled = compiled
         self.graph = Structure(compiled.model)
         self.plan = compiled.context.facts[Placement]

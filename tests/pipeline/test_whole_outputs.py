@@ -14,8 +14,8 @@ from sparqc.errors import SparqcError
 from sparqc.job import run as jobs
 from sparqc.job.verify import difference
 from sparqc.pipeline.drift import measure
+from sparqc.report.quality import grade_of
 from sparqc.tools import cli
-from sparqc.tools.report.quality import grade_of
 
 
 class Steep(nn.Module):

@@ -12,7 +12,7 @@ from sparqc.job.open import new_job
 from sparqc.job.options import Options
 from sparqc.numerics.two_four import is_two_four, two_four_mask
 from sparqc.passes.masks.pruning import Pruning, misplaced_notes
-from sparqc.tools.report.report import Account, report_of
+from sparqc.report.reading import Account, report_of
 from sparqc.training.front_end import FrontEnd
 from tests.networks_of_training import calibration, example, network, train
 
@@ -98,7 +98,7 @@ def test_a_compile_from_either_road_tells_of_them(tmp_path):
         facts = compiled.context.facts
         assert len(facts[Pruning].misplaced) == 2
         (note,) = misplaced_notes(facts[Pruning])
-        assert note in report_of(compiled, Account(model="model.py", float_bytes=0)).notes
+        assert note in report_of(compiled, Account(model="model.py")).notes
         again = sparqc.compile(compiled.model, calibration=calibration, passes="sparse")
         assert not again.context.facts[Pruning].misplaced
 

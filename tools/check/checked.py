@@ -25,11 +25,11 @@ from sparqc.passes.difference.differences import compared
 from sparqc.passes.difference.sparse import sparse_findings
 from sparqc.predict.predict import predict_graph
 from sparqc.predict.roofline import gpu_notes
+from sparqc.report.layers import layer_rows
 from sparqc.rewrite.context import Context
 from sparqc.tools.engine.onnx_source import read_source
 from sparqc.tools.explain.prediction import sized
 from sparqc.tools.model.recorded_options import recorded_options
-from sparqc.tools.report.layers import layer_rows
 
 
 @dataclass(frozen=True)

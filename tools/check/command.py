@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from sparqc.errors import FAILED, UsageError
-from sparqc.tools.terminal.console import show, stdout_console
+from sparqc.report.show import show
+from sparqc.tools.terminal.console import stdout_console
 from sparqc.tools.terminal.options import import_option, patterns_option, recorded_options
 
 if TYPE_CHECKING:

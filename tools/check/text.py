@@ -10,8 +10,8 @@ from rich.text import Text
 
 from sparqc.base.text import shortened
 from sparqc.passes.check.check import Finding
+from sparqc.report.findings import STYLES
 from sparqc.tools.check.checked import Checked
-from sparqc.tools.report.findings import STYLES
 
 #: How many nodes of one check are named; `--json` has them all.
 MOST_NODES = 3

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sparqc.base.phases import Phases
 from sparqc.errors import MISUSED, SparqcError, UsageError
 from sparqc.tools.model.request import Request, takes_debugging_options, takes_request
 from sparqc.tools.terminal.console import stdout_console
@@ -24,13 +25,13 @@ from sparqc.tools.terminal.console import stdout_console
 if TYPE_CHECKING:
     from sparqc.ir.graph import Graph
     from sparqc.job.open import Job
-    from sparqc.job.run import Compiled
+    from sparqc.job.result import Result
+    from sparqc.report.metric import Metric
+    from sparqc.report.report import Report
     from sparqc.rewrite.context import Context
     from sparqc.tools.compile.dump import Run
     from sparqc.tools.compile.recorder import GraphRecorder
-    from sparqc.tools.model.evaluation import Metric
     from sparqc.tools.model.open_request import Opened
-    from sparqc.tools.report.report import Report
 
 _PATH = click.Path(path_type=Path)
 
@@ -84,7 +85,7 @@ def compile_command(
     if as_json:
         click.echo(json.dumps(outcome.report.to_json(), indent=2))
     elif not quiet:
-        from sparqc.tools.report.text import render
+        from sparqc.report.text import render
 
         render(outcome.report, stdout_console(), verbose=verbose)
     if outcome.error:
@@ -246,15 +247,13 @@ def _compile(
     kept: Kept, output: Path, recorder: GraphRecorder | None, quiet: bool
 ) -> CompileOutcome:
     from sparqc.job.run import run_job
-    from sparqc.pipeline.trace import Recorder
+    from sparqc.report.reading import Account, report_of
     from sparqc.tools.model.open_request import open_request
-    from sparqc.tools.report.report import Account, PassRow, report_of
     from sparqc.tools.terminal.progress import progress_bar
 
     phases, request = Phases(), kept.request
-    events = recorder.events if recorder else Recorder()
     with progress_bar(not quiet) as progress:
-        opened = open_request(request, progress, (recorder or events,))
+        opened = open_request(request, progress, (recorder,) if recorder else ())
         kept.begin(opened.job)
         if recorder:
             recorder.begin(opened.job.graph)
@@ -268,8 +267,6 @@ def _compile(
     phases.end("evaluating")
     account = Account(
         model=request.model,
-        float_bytes=opened.float_bytes,
-        passes=[PassRow.of(event) for event in events.passes],
         metrics=metrics,
         notes=opened.notes,
         phases=phases.seconds,
@@ -278,21 +275,7 @@ def _compile(
     return CompileOutcome(report_of(compiled, account), error)
 
 
-class Phases:
-    """Wall seconds of each phase, from the end of the one before."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self._last = time.perf_counter()
-
-    def end(self, name: str) -> None:
-        """The phase of that name is over."""
-        now = time.perf_counter()
-        self.seconds[name] = now - self._last
-        self._last = now
-
-
-def _evaluate(opened: Opened, compiled: Compiled) -> tuple[list[Metric], SparqcError | None]:
+def _evaluate(opened: Opened, compiled: Result) -> tuple[list[Metric], SparqcError | None]:
     """The metrics, or why there are none; the file is written in any case."""
     from sparqc.tools.model.evaluation import compare
 

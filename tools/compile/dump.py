@@ -27,8 +27,8 @@ from sparqc.tools.compile.recorder import GraphRecorder
 from sparqc.tools.runs.folder import MARK, SCHEMA
 
 if TYPE_CHECKING:
+    from sparqc.report.report import Report
     from sparqc.rewrite.context import Context
-    from sparqc.tools.report.report import Report
 
 _LIBRARIES = ("torch", "onnx", "onnxruntime", "onnxscript", "onnx-graphsurgeon", "numpy")
 

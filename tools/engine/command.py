@@ -12,11 +12,11 @@ from rich.console import Console
 
 from sparqc.declared.targets import default_profile, profiles
 from sparqc.errors import FAILED, UsageError, did_you_mean
+from sparqc.ir.input_shapes import Shapes, parse_shape
 from sparqc.tools.engine.own_process import in_own_process
 from sparqc.tools.engine.report import CompilerMessage, EngineReport
 from sparqc.tools.engine.rtx import DEFAULT_SM, compile_rtx
 from sparqc.tools.engine.rtx import TARGET as RTX
-from sparqc.tools.engine.shapes import Shapes, parse_shape
 from sparqc.tools.engine.text import render_report
 from sparqc.tools.engine.trt import compile_trt
 from sparqc.tools.model.recorded_options import compiled_for

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from sparqc.ir.input_shapes import ShapeRange
 from sparqc.tools.engine.messages import builder_messages, parser_errors
 from sparqc.tools.engine.onnx_source import OnnxSource
 from sparqc.tools.engine.report import CompilerMessage, EngineReport
-from sparqc.tools.engine.shapes import ShapeRange
 
 
 @cache

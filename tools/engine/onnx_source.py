@@ -16,7 +16,9 @@ from google.protobuf.message import DecodeError, EncodeError  # type: ignore[imp
 
 from sparqc.base.reading import damaged
 from sparqc.errors import SparqcError, UsageError
+from sparqc.ir.input_shapes import InputSpec
 from sparqc.ir.onnx.external import external_data, tensors_of
+from sparqc.ir.onnx.inputs import input_specs
 from sparqc.ir.onnx.meaning.faults import require_meaning
 from sparqc.ir.onnx.order import sorted_nodes
 from sparqc.tools.engine.kernel import Kernel
@@ -26,19 +28,6 @@ Model = str | Path | onnx.ModelProto
 
 #: Characters that listings use themselves.
 _UNSAFE = re.compile(r"[\[\]{},\x00-\x1f]")
-
-
-@dataclass(frozen=True)
-class InputSpec:
-    """An input of an ONNX graph; a free dimension is its name, or "" where it has none."""
-
-    name: str
-    dims: tuple[int | str, ...] | None
-
-    def __str__(self) -> str:
-        if self.dims is None:
-            return f"'{self.name}' (no shape)"
-        return f"'{self.name}' ({'x'.join(str(d or '?') for d in self.dims)})"
 
 
 @dataclass(frozen=True)
@@ -52,9 +41,8 @@ class OnnxSource:
 
     @property
     def inputs(self) -> tuple[InputSpec, ...]:
-        """The inputs that a caller feeds: graph inputs that no initializer gives a value to."""
-        constants = {i.name for i in self.model.graph.initializer}
-        return tuple(_spec(v) for v in self.model.graph.input if v.name not in constants)
+        """The inputs that a caller feeds."""
+        return input_specs(self.model)
 
     def known_as(self, node: str) -> str:
         """The name by which people know a node."""
@@ -154,14 +142,3 @@ def _free(wanted: str, taken: set[str]) -> str:
     while name in taken:
         name, number = f"{wanted}#{number}", number + 1
     return name
-
-
-def _spec(value: onnx.ValueInfoProto) -> InputSpec:
-    tensor = value.type.tensor_type
-    if not tensor.HasField("shape"):
-        return InputSpec(value.name, None)
-    return InputSpec(value.name, tuple(_dim(d) for d in tensor.shape.dim))
-
-
-def _dim(dim: onnx.TensorShapeProto.Dimension) -> int | str:
-    return dim.dim_value if dim.HasField("dim_value") and dim.dim_value >= 0 else dim.dim_param

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from sparqc.errors import SparqcError, UsageError
+from sparqc.ir.input_shapes import ShapeRange, Shapes, input_ranges
 from sparqc.tools.engine.int8_coverage import operators_as_built, weakest
 from sparqc.tools.engine.kernel import constant_bytes
 from sparqc.tools.engine.listings.rtx_listing import parse_listing
@@ -25,7 +26,6 @@ from sparqc.tools.engine.onnx_source import Model, OnnxSource, read_source
 from sparqc.tools.engine.onnx_weights import weighted_nodes
 from sparqc.tools.engine.plan_file import check_writable, write_plan
 from sparqc.tools.engine.report import EngineReport
-from sparqc.tools.engine.shapes import ShapeRange, Shapes, input_ranges
 
 #: The target of this backend.
 TARGET = "tensorrt-rtx"

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sparqc.errors import SparqcError
+from sparqc.ir.input_shapes import ShapeRange, Shapes, input_ranges
 from sparqc.tools.engine.int8_coverage import operators_as_built
 from sparqc.tools.engine.kernel import constant_bytes
 from sparqc.tools.engine.listings.inspector import parse_inspector
@@ -23,7 +24,6 @@ from sparqc.tools.engine.onnx_source import Model, OnnxSource, read_source
 from sparqc.tools.engine.onnx_weights import weighted_nodes
 from sparqc.tools.engine.plan_file import check_writable, write_plan
 from sparqc.tools.engine.report import EngineReport
-from sparqc.tools.engine.shapes import ShapeRange, Shapes, input_ranges
 
 _NEEDS_GPU = "use --target tensorrt-rtx on a machine without one"
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sparqc.errors import SparqcError, UsageError
-from sparqc.tools.terminal.console import show, stdout_console
+from sparqc.report.show import show
+from sparqc.tools.terminal.console import stdout_console
 from sparqc.tools.terminal.options import (
     import_option,
     patterns_option,
@@ -118,12 +119,12 @@ def explain_command(
     """
     from sparqc.declared.gpus import gpu
     from sparqc.declared.knobs import knobs_of
+    from sparqc.ir.input_shapes import parse_shape
     from sparqc.ir.onnx.adapter import load_onnx
     from sparqc.job.verify import check_model
     from sparqc.predict.likeness import likenesses
     from sparqc.predict.witnesses import witnesses
     from sparqc.tools.engine.onnx_source import read_source
-    from sparqc.tools.engine.shapes import parse_shape
     from sparqc.tools.explain.compare_engines import compare
     from sparqc.tools.explain.prediction import predict
     from sparqc.tools.explain.witness_file import Wish, learned_from, write_witness

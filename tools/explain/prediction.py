@@ -10,6 +10,7 @@ import onnx
 
 from sparqc.errors import UsageError
 from sparqc.ir.graph import Graph
+from sparqc.ir.input_shapes import InputSpec, Shapes, input_ranges
 from sparqc.ir.onnx.adapter import load_onnx
 from sparqc.ir.onnx.metadata.provenance import modules_of
 from sparqc.ir.quantizers import onnx_conversions
@@ -19,8 +20,7 @@ from sparqc.passes.check.file_checks import Subject, file_findings
 from sparqc.predict.engine import PredictedEngine
 from sparqc.predict.predict import predict_graph
 from sparqc.rewrite.context import Context
-from sparqc.tools.engine.onnx_source import InputSpec, OnnxSource, read_source
-from sparqc.tools.engine.shapes import Shapes, input_ranges
+from sparqc.tools.engine.onnx_source import OnnxSource, read_source
 from sparqc.tools.model.recorded_options import recorded_options
 
 #: What is said where sizes stay open.

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from rich.console import Console, RenderableType
 
 from sparqc.base.text import shortened
+from sparqc.report.show import show
+from sparqc.report.tables import operator_text, plain_table, shape_text
 from sparqc.tools.engine.text import size_text
-from sparqc.tools.report.tables import operator_text, plain_table, shape_text
-from sparqc.tools.terminal.console import show
 
 if TYPE_CHECKING:
     from sparqc.predict.engine import LedgerRow, PredictedEngine, PredictedKernel, Tensor

@@ -24,6 +24,7 @@ from sparqc.tools.terminal.text_file import write_text
     "--trace", type=click.Path(path_type=Path), metavar="FILE",
     help="Of a run directory: write a trace that Perfetto opens.",
 )  # fmt: skip
+@click.option("--tui", is_flag=True, help="Of a run directory: look at it in the terminal.")
 def inspect_command(
     request: Request,
     after: str | None,
@@ -31,17 +32,24 @@ def inspect_command(
     as_json: bool,
     times: bool,
     trace: Path | None,
+    tui: bool,
 ) -> None:
     """Print the graph of MODEL as text: as it was captured, or after a pass.
 
     MODEL may be a run directory: then print a line for each pass, or the graph behind one of them.
     """
+    if tui and is_run(request.model):
+        from sparqc.tools.tui.open import show_run
+
+        show_run(open_run(request.model))
+        return
     if is_run(request.model):
         _inspect_run(open_run(request.model), after, as_json, times, trace)
         return
     require_run("--json", as_json)
     require_run("--time", times)
     require_run("--trace", trace is not None)
+    require_run("--tui", tui)
     from sparqc.ir.text.print import print_graph
     from sparqc.tools.inspect.stages import graph_after
 

@@ -75,7 +75,7 @@ def _answers(
 ) -> list[tuple[list[str], str]]:
     """What stands in the way at one node, or at all: names, and what is said of them."""
     from sparqc.match.match import Matcher
-    from sparqc.tools.inspect.find_nodes import find_nodes
+    from sparqc.report.find_nodes import find_nodes
 
     matcher = Matcher(context.rules, context.table, context.target.name)
     roots = matcher.roots(decl)

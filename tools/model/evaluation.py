@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +12,8 @@ from torch.utils import _pytree as pytree
 
 from sparqc.errors import SparqcError
 from sparqc.ir.boundary import decode, encode
+from sparqc.report.metric import Metric
 from sparqc.tools.model.functions import Evaluate
-
-
-@dataclass(frozen=True)
-class Metric:
-    """One number that evaluate() gives, for both models."""
-
-    name: str
-    original: float
-    compiled: float
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data; what is not finite becomes None."""
-        return {k: _finite(v) for k, v in asdict(self).items()}
 
 
 def compare(
@@ -148,7 +134,3 @@ def _check_shape(name: str, wanted: list[int | str | None], tensor: torch.Tensor
         f"[{', '.join(str(w) for w in wanted)}]",
         hint=hint,
     )
-
-
-def _finite(value: object) -> object:
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from sparqc.ir.graph import Array, dtype_name
 from sparqc.ir.onnx.adapter import load_onnx
@@ -31,8 +31,6 @@ class Opened:
 
     loaded: LoadedModel
     job: Job
-    #: Bytes of the model's parameters and buffers in FP32.
-    float_bytes: int
     #: What is worth a line in the report.
     notes: tuple[str, ...] = ()
 
@@ -64,7 +62,7 @@ def open_request(
         listeners=listeners,
     )
     notes = data_notes(request, loaded)
-    return Opened(loaded, job, float_bytes_of(model), notes)
+    return Opened(loaded, job, notes)
 
 
 def data_notes(request: Request, loaded: LoadedModel) -> tuple[str, ...]:
@@ -120,11 +118,3 @@ def _shape(tensor: Tensor, open_batch: bool) -> tuple[int | str, ...]:
 
 def _tensors(batch: Sequence[Array]) -> tuple[Tensor, ...]:
     return tuple(torch.from_numpy(np.ascontiguousarray(array)) for array in batch)
-
-
-def float_bytes_of(model: nn.Module | onnx.ModelProto) -> int:
-    """Bytes of all parameters and float buffers, were they stored in FP32."""
-    if isinstance(model, onnx.ModelProto):
-        return sum(4 * int(np.prod(tuple(i.dims), dtype=np.int64)) for i in model.graph.initializer)
-    tensors = {id(t): t for t in (*model.parameters(), *model.buffers())}
-    return sum(4 * t.numel() for t in tensors.values() if t.is_floating_point())

@@ -67,6 +67,6 @@ def _lines(file: str) -> list[str]:
     if path.parts[0] == SHIPPED and not path.is_file():
         path = Path(sparqc.patterns.__file__).parent.joinpath(*path.parts[1:])
     try:
-        return path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError):
+        return path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    except (OSError, ValueError):
         return []

@@ -11,7 +11,8 @@ from rich.table import Table
 from sparqc.base.options import describe, spell
 from sparqc.errors import UsageError
 from sparqc.pipeline.passbase import Pass
-from sparqc.tools.terminal.console import show, stdout_console
+from sparqc.report.show import show
+from sparqc.tools.terminal.console import stdout_console
 from sparqc.tools.terminal.options import import_option, patterns_option
 
 

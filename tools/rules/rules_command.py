@@ -10,9 +10,10 @@ import click
 from rich.table import Table
 
 from sparqc.errors import FAILED
+from sparqc.report.show import show
 from sparqc.tools.rules.examples.command import test_command
 from sparqc.tools.rules.static import KINDS, kind_of, report_findings
-from sparqc.tools.terminal.console import show, stdout_console
+from sparqc.tools.terminal.console import stdout_console
 from sparqc.tools.terminal.options import import_option, patterns_option
 from sparqc.tools.terminal.text_file import write_text
 

@@ -50,6 +50,16 @@ class StageFile:
 
 
 @dataclass(frozen=True)
+class PassEvents:
+    """A pass, and what it did."""
+
+    #: None for what a pass did that did not come to its end.
+    event: dict[str, Any] | None
+    #: Rule applications and decisions, in order.
+    steps: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
 class RunFolder:
     """What a run left behind."""
 
@@ -70,6 +80,19 @@ class RunFolder:
     def passes(self) -> list[dict[str, Any]]:
         """The passes that ran or were skipped, in order."""
         return [event for event in self.events if event["kind"] == "pass"]
+
+    @property
+    def by_pass(self) -> list[PassEvents]:
+        """The passes that ran or were skipped, each with its steps, in order."""
+        found: list[PassEvents] = []
+        steps: list[dict[str, Any]] = []
+        for event in self.events:
+            if event["kind"] == "pass":
+                found.append(PassEvents(event, steps))
+                steps = []
+            else:
+                steps.append(event)
+        return [*found, *([PassEvents(None, steps)] if steps else [])]
 
     @property
     def page(self) -> Path:

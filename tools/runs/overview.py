@@ -23,38 +23,39 @@ def overview(run: RunFolder) -> dict[str, Any]:
 def _rows(run: RunFolder) -> Iterator[dict[str, Any]]:
     files = {stage.number: stage.path.name for stage in run.stages}
     told = (run.data.get("report") or {}).get("passes") or []
-    rules: Counter[str] = Counter()
-    decisions: Counter[str] = Counter()
-    number = 0
-    for event in run.events:
-        if event["kind"] == "rule":
-            rules[event["rule"]] += 1
-        elif event["kind"] == "decision":
-            decisions[event["what"]] += 1
-        else:
-            row = told[number] if number < len(told) else {}
-            number += 1
-            yield {
-                "number": number,
-                "pass": event["pass"],
-                "skipped": event.get("skipped", ""),
-                "operators": event.get("nodes", [0, 0]),
-                "changes": event.get("changes", 0),
-                "rules": dict(rules),
-                "decisions": dict(decisions),
-                "snr_db": row.get("snr_db") if row.get("name") == event["pass"] else None,
-                "seconds": event.get("seconds", 0.0),
-                "graph": files.get(number),
-            }
-            rules, decisions = Counter(), Counter()
+    for number, found in enumerate(run.by_pass, 1):
+        event = found.event
+        if event is None:
+            continue
+        row = told[number - 1] if number <= len(told) else {}
+        rules = Counter(step["rule"] for step in found.steps if step["kind"] == "rule")
+        decisions = Counter(step["what"] for step in found.steps if step["kind"] == "decision")
+        yield {
+            "number": number,
+            "pass": event["pass"],
+            "skipped": event.get("skipped", ""),
+            "operators": event.get("nodes", [0, 0]),
+            "changes": event.get("changes", 0),
+            "rules": dict(rules),
+            "decisions": dict(decisions),
+            "snr_db": row.get("snr_db") if row.get("name") == event["pass"] else None,
+            "seconds": event.get("seconds", 0.0),
+            "graph": files.get(number),
+        }
+
+
+def heading(found: dict[str, Any]) -> str:
+    """`model.py for tensorrt-11`; a run that failed may not say the target."""
+    return " for ".join(filter(None, map(str, (found["model"], found["target"]))))
 
 
 def overview_text(found: dict[str, Any]) -> None:
     """Print it."""
     from rich.text import Text
 
-    from sparqc.tools.report.tables import plain_table
-    from sparqc.tools.terminal.console import show, stdout_console
+    from sparqc.report.show import show
+    from sparqc.report.tables import plain_table
+    from sparqc.tools.terminal.console import stdout_console
 
     table = plain_table("", "pass", "operators", "changes", "rules and decisions", "dB", "seconds")
     for column in (0, 2, 3, 5, 6):
@@ -75,7 +76,7 @@ def overview_text(found: dict[str, Any]) -> None:
         )
         table.add_row(*map(Text, cells))
     error = [Text(f"error: {found['error']}")] if found["error"] else []
-    show(stdout_console(), Text(f"{found['model']} for {found['target']}"), *error, table)
+    show(stdout_console(), Text(heading(found)), *error, table)
 
 
 def _done(row: dict[str, Any]) -> list[tuple[str, int]]:

@@ -8,9 +8,9 @@ from typing import Any
 
 from sparqc.errors import UsageError, did_you_mean
 from sparqc.ir.layer_names import is_meant
+from sparqc.report.sentence import sentence
 from sparqc.tools.runs.folder import SCHEMA, RunFolder, StageFile
 from sparqc.tools.runs.graph_lines import GraphLine, graph_lines, made_of_constants
-from sparqc.tools.runs.sentence import sentence
 
 #: How a listing of an engine names the ONNX nodes of a kernel in its metadata.
 _ONNX_LAYER = re.compile(r"\[ONNX Layer: ([^\]]+)\]")

@@ -43,14 +43,9 @@ def _tree_of(
 
 
 def _passes(run: RunFolder) -> Iterator[_Pass]:
-    rules: list[dict[str, Any]] = []
-    for event in run.events:
-        if event["kind"] == "rule":
-            rules.append(event)
-        elif event["kind"] == "pass":
-            if not event.get("skipped"):
-                yield event, rules
-            rules = []
+    for found in run.by_pass:
+        if found.event is not None and not found.event.get("skipped"):
+            yield found.event, [step for step in found.steps if step["kind"] == "rule"]
 
 
 def chrome_trace(run: RunFolder) -> dict[str, Any]:

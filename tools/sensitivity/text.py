@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from rich.console import Console
 from rich.table import Table
 
-from sparqc.tools.report.tables import operator_text, plain_table, shape_text
+from sparqc.report.show import show
+from sparqc.report.tables import operator_text, plain_table, shape_text
 from sparqc.tools.sensitivity.judge import Score
 from sparqc.tools.sensitivity.measure import LayerLoss
 from sparqc.tools.sensitivity.result import HeldOut, Result, Scale, Target
 from sparqc.tools.sensitivity.together import Point
-from sparqc.tools.terminal.console import show
 
 #: More layers than this are counted instead of shown.
 SHOWN = 40

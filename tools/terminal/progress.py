@@ -18,8 +18,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from sparqc.report.show import show
 from sparqc.rewrite.context import Progress as Report
-from sparqc.tools.terminal.console import show, stderr_console
+from sparqc.tools.terminal.console import stderr_console
 
 #: Seconds between two lines where stderr is no terminal; what is over sooner shows none.
 INTERVAL = 30.0

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from sparqc.report.show import show
 from sparqc.rewrite.context import Progress
-from sparqc.tools.terminal.console import show, stderr_console
+from sparqc.tools.terminal.console import stderr_console
 from sparqc.tools.terminal.progress import progress_bar
 
 

@@ -13,10 +13,10 @@ from rich.table import Table
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
+from sparqc.report.tables import plain_table
+from sparqc.report.text import figure
 from sparqc.tools.model.evaluation import CompiledModel, Reference
 from sparqc.tools.model.functions import Evaluate
-from sparqc.tools.report.tables import plain_table
-from sparqc.tools.report.text import figure
 
 
 @dataclass(frozen=True)

@@ -10,19 +10,23 @@ from typing import Any
 
 import torch
 
+from sparqc.base.phases import Phases
 from sparqc.errors import SparqcError, UsageError
-from sparqc.job.run import Compiled
+from sparqc.job.result import Result
 from sparqc.pipeline.run import parse
 from sparqc.pipeline.trace import Recorder
 from sparqc.ranks.ranks import Ranks, together
-from sparqc.tools.compile.command import Phases, check_output
-from sparqc.tools.model.evaluation import Metric
+from sparqc.report.content import PassRow
+from sparqc.report.metric import Metric
+from sparqc.report.reading import Account, report_of
+from sparqc.report.report import Report
+from sparqc.report.show import show
+from sparqc.report.text import render as render_report
+from sparqc.tools.compile.command import check_output
 from sparqc.tools.model.loading import LoadedModel, load
-from sparqc.tools.model.open_request import calibration_of, data_notes, float_bytes_of
+from sparqc.tools.model.open_request import calibration_of, data_notes
 from sparqc.tools.model.own_modules import import_own
-from sparqc.tools.report.report import Account, PassRow, Report, report_of
-from sparqc.tools.report.text import render as render_report
-from sparqc.tools.terminal.console import show, stdout_console
+from sparqc.tools.terminal.console import stdout_console
 from sparqc.tools.tune.data import TrainingData, batches_an_epoch, training_data
 from sparqc.tools.tune.display import Display
 from sparqc.tools.tune.identity import identity_of
@@ -171,7 +175,7 @@ def _described(found: object) -> str:
 def _outcome(
     order: Order,
     loaded: LoadedModel,
-    compiled: Compiled,
+    compiled: Result,
     rows: Sequence[Row],
     events: Recorder,
     phases: Phases,
@@ -183,10 +187,8 @@ def _outcome(
         except SparqcError as failure:
             error = failure
     phases.end("evaluating")
-    assert loaded.module is not None
     account = Account(
         model=order.request.model,
-        float_bytes=float_bytes_of(loaded.module),
         passes=[PassRow.of(event) for event in events.passes],
         metrics=_metrics(found) if error is None else [],
         notes=(*data_notes(order.request, loaded), _COMPARED),
@@ -199,7 +201,7 @@ def _outcome(
     return TuneOutcome(report, tuple(found), error)
 
 
-def _file_metrics(loaded: LoadedModel, compiled: Compiled) -> Any:
+def _file_metrics(loaded: LoadedModel, compiled: Result) -> Any:
     assert loaded.evaluate and loaded.module and loaded.inputs
     scales = compiled.context.scales
     return measure_file(loaded.evaluate, compiled.files[0], loaded.module, loaded.inputs, scales)

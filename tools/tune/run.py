@@ -14,7 +14,8 @@ from sparqc import apply_masks, bake, finish, masks, prepare, sparsify
 from sparqc.errors import SparqcError
 from sparqc.job.open import new_job
 from sparqc.job.options import Options
-from sparqc.job.run import Compiled, run_job
+from sparqc.job.result import Result
+from sparqc.job.run import run_job
 from sparqc.pipeline.events import Listener
 from sparqc.ranks.ranks import Ranks, together
 from sparqc.tools.model.loading import LoadedModel
@@ -55,7 +56,7 @@ class Run:
     #: What evaluate() has said so far.
     rows: list[Row] = field(default_factory=list)
 
-    def run(self, start: Checkpoint | None) -> Compiled | None:
+    def run(self, start: Checkpoint | None) -> Result | None:
         """Train every stage, or what is left of it behind a checkpoint, and compile the result;
         None on every rank but the first."""
         if start is not None:
@@ -108,7 +109,7 @@ class Run:
                 ranks=self.ranks,
             )
 
-    def _quantized(self, module: nn.Module, start: Checkpoint | None) -> Compiled | None:
+    def _quantized(self, module: nn.Module, start: Checkpoint | None) -> Result | None:
         """Put quantizers in, train with them, and finish the ONNX graph."""
         held = {name: tensor.clone() for name, tensor in module.state_dict().items()}
         prepared = self._prepare(module)
@@ -142,7 +143,7 @@ class Run:
                 ranks=self.ranks,
             )
 
-    def _compiled(self, module: nn.Module) -> Compiled | None:
+    def _compiled(self, module: nn.Module) -> Result | None:
         """The rest of the pipeline without training: quantized by calibration alone."""
         if self.ranks.index:
             return None

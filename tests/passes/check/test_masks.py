@@ -8,7 +8,7 @@ import sparqc
 from sparqc.declared import natives
 from sparqc.errors import SparqcError
 from sparqc.ir.graph import Array
-from sparqc.tools.report.layers import layer_rows
+from sparqc.report.layers import layer_rows
 
 #: A Linear on a tensor of rank 3 becomes MatMul and Add, and the Add has the layer's name.
 DROP_THE_NAME = """

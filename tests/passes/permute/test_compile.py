@@ -7,7 +7,6 @@ import pytest
 import torch
 
 import sparqc
-from sparqc.job.run import Compiled
 from sparqc.passes.check.finding import Findings
 from sparqc.passes.masks.pruning import Pruning
 from sparqc.passes.permute import Permutations
@@ -17,7 +16,7 @@ IMAGE = torch.randn(4, 3, 8, 8)
 PERMUTED = "default, +prune{method=permuted}@instead=prune"
 
 
-def compiled(model: torch.nn.Module | onnx.ModelProto, passes: str) -> Compiled:
+def compiled(model: torch.nn.Module | onnx.ModelProto, passes: str) -> sparqc.Compiled:
     inputs = None if isinstance(model, onnx.ModelProto) else (IMAGE,)
     return sparqc.compile(model, inputs, calibration=lambda: [(IMAGE,)], passes=passes)
 

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 import sparqc
-from sparqc.job.run import Compiled
 
 RUN = ort.InferenceSession
 
@@ -59,7 +58,7 @@ def images(count: int, size: int = 32, channels: int = 3, seed: int = 1) -> list
     return [(torch.randn(size, channels, 16, 16, generator=made),) for _ in range(count)]
 
 
-def compiled(net: nn.Module, passes: str, road: str = "fx", **options: object) -> Compiled:
+def compiled(net: nn.Module, passes: str, road: str = "fx", **options: object) -> sparqc.Compiled:
     """The network through the passes, as a module or as the ONNX file of it."""
     channels = net.stem.in_channels  # type: ignore[union-attr]
     x, calibration = images(1, 4, channels)[0], images(2, channels=channels)  # type: ignore[arg-type]

@@ -10,9 +10,9 @@ from sparqc.passes.calibrate.calibrate import CalibratedRanges
 from sparqc.passes.on_data.transaction import Judgements
 from sparqc.passes.untie.untie import Untie
 from sparqc.passes.untie.untied import Untying
+from sparqc.report.notes.adjusted import adjusted_notes
 from sparqc.tools.check.checked import check_proto
 from sparqc.tools.engine.rtx import compile_rtx
-from sparqc.tools.report.adjusted import adjusted_notes
 from tests.passes.untie.networks import Shared, Two, compiled, decibels, images, outputs
 
 ROADS = pytest.mark.parametrize("road", ["fx", "onnx"])

@@ -5,20 +5,21 @@ import torch
 
 import sparqc
 from sparqc.ir.text.print import print_graph
-from sparqc.job.run import Compiled
 from sparqc.passes.weigh import weigh
 from sparqc.passes.weigh.weigh import Weigh
 from sparqc.passes.weigh.weighed import Weighed, Weighing
+from sparqc.report.notes.adjusted import adjusted_notes
 from sparqc.rewrite.context import Context
 from sparqc.tools.check.checked import check_proto
-from sparqc.tools.report.adjusted import adjusted_notes
 from tests.passes.weigh.networks import Narrow, Transformer, images
 
 ROADS = pytest.mark.parametrize("road", ["fx", "onnx"])
 CHANNELS = "depthwise_channels=1, least_channels=1"
 
 
-def compiled(net: torch.nn.Module, options: str, road: str = "fx", **wishes: object) -> Compiled:
+def compiled(
+    net: torch.nn.Module, options: str, road: str = "fx", **wishes: object
+) -> sparqc.Compiled:
     passes = f"int8,+weigh{{{options}}}@before=attention" if options else "int8"
     data = wishes.pop("calibration", images(2))
     example = images(1, 2)[0]
@@ -28,7 +29,7 @@ def compiled(net: torch.nn.Module, options: str, road: str = "fx", **wishes: obj
     return sparqc.compile(model, calibration=data, passes=passes, **wishes)  # type: ignore[arg-type]
 
 
-def rows(done: Compiled) -> dict[str, Weighed]:
+def rows(done: sparqc.Compiled) -> dict[str, Weighed]:
     return {row.knob: row for row in done.context.facts[Weighing].knobs}
 
 

@@ -6,7 +6,8 @@ from onnx import helper
 from onnx.external_data_helper import convert_model_to_external_data
 
 from sparqc.errors import SparqcError, UsageError
-from sparqc.tools.engine.onnx_source import InputSpec, read_source
+from sparqc.ir.input_shapes import InputSpec
+from sparqc.tools.engine.onnx_source import read_source
 from sparqc.tools.engine.onnx_weights import WeightedNode, weighted_nodes
 from tests.engine_models import Net, quantized_conv
 

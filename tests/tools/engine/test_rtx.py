@@ -7,8 +7,8 @@ import pytest
 from onnx import TensorProto
 
 from sparqc.errors import SparqcError, UsageError
+from sparqc.ir.input_shapes import ShapeRange
 from sparqc.tools.engine.rtx import compile_rtx
-from sparqc.tools.engine.shapes import ShapeRange
 from tests.engine_models import Net, float_conv, quantized_conv, quantized_matmul, residual_block
 
 

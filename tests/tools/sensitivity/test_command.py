@@ -10,8 +10,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-import sparqc.api
 from sparqc.job.options import Options
+from sparqc.job.result import Result
+from sparqc.job.run import run_job
 from sparqc.passes.masks.pruning import Pruning
 from sparqc.passes.place.placement import Placement
 from sparqc.tools import cli
@@ -39,9 +40,9 @@ def tables(path: Path) -> dict[str, dict[str, Any]]:
     return {t["module"]: t for t in tomllib.loads(path.read_text())["layer"]}
 
 
-def compiled(folder: Path, layers: Path) -> sparqc.job.run.Compiled:
+def compiled(folder: Path, layers: Path) -> Result:
     request = Request(str(folder / "model.py"), Options(layers=layers))
-    return sparqc.job.run.run_job(open_request(request).job)
+    return run_job(open_request(request).job)
 
 
 def errors(capsys: pytest.CaptureFixture[str], *words: str, code: int) -> str:
@@ -126,7 +127,7 @@ def test_an_onnx_file_is_measured_and_written_too(
     assert "calibrated on noise" in text and "conv2" in text
     assert [t["value"] for t in tomllib.loads(output.read_text())["layer"]] == ["c1", "c2"]
     request = Request(words[0], Options(random_calibration=True, layers=output))
-    facts = sparqc.job.run.run_job(open_request(request).job).context.facts
+    facts = run_job(open_request(request).job).context.facts
     assert set(facts[Pruning].masks) == {"c1", "c2"}
 
 

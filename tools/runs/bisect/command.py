@@ -149,7 +149,7 @@ def _finite(number: float) -> float | None:
 
 
 def _lines(found: dict[str, Any]) -> list[str]:
-    from sparqc.tools.runs.sentence import sentence
+    from sparqc.report.sentence import sentence
 
     lines = [f"number {found['seq']} of {found['of']}, found with {found['compiles']} compiles:"]
     for event in found["events"][:NAMED]:

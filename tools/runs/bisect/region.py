@@ -9,11 +9,11 @@ import onnx
 
 from sparqc.ir.cut_out import cut_out
 from sparqc.ir.graph import Graph, Node, Value
-from sparqc.job.run import Compiled
+from sparqc.job.result import Result
 from sparqc.job.write import write_for
 
 
-def region(compiled: Compiled, names: Iterable[str]) -> tuple[onnx.ModelProto, int] | None:
+def region(compiled: Result, names: Iterable[str]) -> tuple[onnx.ModelProto, int] | None:
     """The operators of those names, with the quantizers and weights in front of them and what reads
     them, as an ONNX model, and how many they are.
 

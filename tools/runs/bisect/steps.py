@@ -16,7 +16,8 @@ from sparqc.ir.levels.execute import open_runner
 from sparqc.ir.samples import first_samples
 from sparqc.ir.uncalibrated import leave_out_uncalibrated
 from sparqc.job.open import Job
-from sparqc.job.run import Compiled, run_job
+from sparqc.job.result import Result
+from sparqc.job.run import run_job
 from sparqc.pipeline import run as pipelines
 from sparqc.pipeline.action import Action
 from sparqc.pipeline.decisions.counting import Counting
@@ -99,11 +100,11 @@ class Steps:
         facts, scales = self.context.facts.copy(), dict(self.context.scales)
         self.kept.append(_Kept(graph.clone(), facts, scales, action.applications))
 
-    def finished(self, graph: Graph, context: Context) -> Compiled:
+    def finished(self, graph: Graph, context: Context) -> Result:
         """A graph behind all passes as a file; SparqcError where it is none."""
         return run_job(Job(graph, Pipeline(), context), self.expected)
 
-    def compiled(self, limit: int) -> Compiled:
+    def compiled(self, limit: int) -> Result:
         """The compile with so many applications; SparqcError where it fails."""
         graph, context = self.graph(limit)
         return self.finished(graph, context)

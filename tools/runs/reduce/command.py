@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import onnx
 
     from sparqc.ir.graph import Graph
-    from sparqc.job.run import Compiled
+    from sparqc.job.result import Result
     from sparqc.tools.model.request import Request
 
 
@@ -78,7 +78,7 @@ def _reduced(run: RunFolder, check: Check | None, file: Path) -> dict[str, Any]:
     }
 
 
-def _as_onnx(run: RunFolder) -> Compiled:
+def _as_onnx(run: RunFolder) -> Result:
     """The model of a run in float, as ONNX."""
     from sparqc.job.run import run_job
     from sparqc.tools.model.open_request import open_request
@@ -92,7 +92,7 @@ def _as_onnx(run: RunFolder) -> Compiled:
 class _Question:
     """Whether parts of one graph are bad."""
 
-    compiled: Compiled
+    compiled: Result
     fails: Callable[[onnx.ModelProto], bool]
     tried: int = 0
     _known: dict[str, bool] = field(default_factory=dict)

@@ -10,10 +10,11 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from sparqc.tools.report.adopted import adopted_lines
-from sparqc.tools.report.findings import finding_lines
-from sparqc.tools.report.ranges import range_line, range_table
-from sparqc.tools.report.tables import (
+from sparqc.report.adopted import adopted_lines
+from sparqc.report.findings import finding_lines
+from sparqc.report.ranges import range_line, range_table
+from sparqc.report.show import show
+from sparqc.report.tables import (
     INT8,
     SPARSE,
     common_reason,
@@ -22,14 +23,13 @@ from sparqc.tools.report.tables import (
     other_lines,
     plain_table,
 )
-from sparqc.tools.report.types import end_lines, type_lines
-from sparqc.tools.terminal.console import show
+from sparqc.report.types import end_lines, type_lines
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from sparqc.job.verify import Difference
-    from sparqc.tools.report.report import Report
+    from sparqc.report.content import Content
 
 #: Longer models show their layers in groups, unless all are asked for.
 MOST_ROWS = 40
@@ -37,7 +37,7 @@ MOST_ROWS = 40
 _LABEL = 10
 
 
-def render(report: Report, console: Console, *, verbose: bool = False) -> None:
+def render(report: Content, console: Console, *, verbose: bool = False) -> None:
     """Print the report; `verbose` shows every layer and every quantizer, whatever their number."""
     page = _Page(console)
     _head(report, page)
@@ -90,7 +90,7 @@ class _Page:
 # -- the parts ---------------------------------------------------------------------------------
 
 
-def _head(report: Report, page: _Page) -> None:
+def _head(report: Content, page: _Page) -> None:
     page.lines("result", _warning(report))
     page.line("model", report.model)
     page.line("target", f"{report.target}  (sparqc {report.version})")
@@ -99,7 +99,7 @@ def _head(report: Report, page: _Page) -> None:
         page.line("skipped", f"{', '.join(report.skipped)}: for PyTorch models only")
 
 
-def _warning(report: Report) -> Iterator[str]:
+def _warning(report: Content) -> Iterator[str]:
     """In front of everything else: that the outputs are not good, and what to do."""
     quality, gap = report.quality, report.difference
     if gap is None or quality.grade not in ("poor", "ruined"):
@@ -109,7 +109,7 @@ def _warning(report: Report) -> Iterator[str]:
         yield f"try {road.command}: {road.gain}"
 
 
-def _layers(report: Report, page: _Page, verbose: bool) -> None:
+def _layers(report: Content, page: _Page, verbose: bool) -> None:
     rows = report.layers
     float_reason = common_reason([row.float_reason for row in rows])
     dense_reason = common_reason([row.dense_reason for row in rows])
@@ -135,7 +135,7 @@ def _layers(report: Report, page: _Page, verbose: bool) -> None:
     page.lines("ends", end_lines(report.types))
 
 
-def _numbers(report: Report, page: _Page) -> None:
+def _numbers(report: Content, page: _Page) -> None:
     for metric in report.metrics:
         change = metric.compiled - metric.original
         page.line(
@@ -151,7 +151,7 @@ def _numbers(report: Report, page: _Page) -> None:
         page.line("opaque", line)
 
 
-def _opaque(report: Report) -> Iterator[str]:
+def _opaque(report: Content) -> Iterator[str]:
     """The operators that the table did not write, by what became of them."""
     names = {name: f"{name} ({count})" for name, count in sorted(report.opaque.items())}
     passed = [text for name, text in names.items() if name.startswith("onnx.")]
@@ -163,7 +163,7 @@ def _opaque(report: Report) -> Iterator[str]:
         yield f"{', '.join(alone)}: {reason}"
 
 
-def _findings(report: Report, page: _Page) -> None:
+def _findings(report: Content, page: _Page) -> None:
     if report.findings is None:
         page.line("checks", "not run, as the pass `check` was not")
         return
@@ -171,7 +171,7 @@ def _findings(report: Report, page: _Page) -> None:
         page.line("checks", line)
 
 
-def _passes(report: Report, page: _Page) -> None:
+def _passes(report: Content, page: _Page) -> None:
     measured = any(row.snr_db is not None for row in report.passes)
     table = plain_table("pass", "changes", "seconds", "CPU s", *(["SNR dB"] if measured else []))
     for column in table.columns[1:]:
@@ -183,12 +183,12 @@ def _passes(report: Report, page: _Page) -> None:
     page.table(table)
     parts = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in report.phases.items())
     total = f"{sum(report.phases.values()):.1f} s ({parts})"
-    page.line("time", f"{total}; CPU {report.cpu_seconds:.1f} s, imports included")
+    cpu = f"; CPU {report.cpu_seconds:.1f} s, imports included" if report.cpu_seconds else ""
+    page.line("time", f"{total}{cpu}")
 
 
-def _files(report: Report, page: _Page) -> None:
-    for path in report.files:
-        page.line("written", str(path))
+def _files(report: Content, page: _Page) -> None:
+    page.lines("written", [*map(str, report.files)] or ["nothing yet: save(path) writes the file"])
     sizes = report.sizes
     if sizes.float_bytes:
         share = 100 * sizes.file_bytes / sizes.float_bytes
@@ -197,13 +197,14 @@ def _files(report: Report, page: _Page) -> None:
             f"{size_text(sizes.file_bytes)}; the parameters in FP32: "
             f"{size_text(sizes.float_bytes)} ({share:.0f} %)",
         )
-    page.copyable("build", report.build_line)
+    if report.build_line:
+        page.copyable("build", report.build_line)
 
 
 # -- words -------------------------------------------------------------------------------------
 
 
-def _adds(report: Report) -> str:
+def _adds(report: Content) -> str:
     adds = report.adds
     if not (adds.one or adds.both):
         return ""  # nothing was quantized
@@ -232,7 +233,7 @@ def _decibels(snr: float | None) -> str:
     return "equal" if snr == float("inf") else "-" if math.isnan(snr) else f"{snr:.1f}"
 
 
-def _difference(report: Report) -> str:
+def _difference(report: Content) -> str:
     gap = report.difference
     if gap is None:
         return "not compared: there are no example inputs"
@@ -261,7 +262,7 @@ def _compared(gap: Difference, grade: str) -> Iterator[str]:
         yield f"{codes} are the original's"
 
 
-def _verified(report: Report) -> str:
+def _verified(report: Content) -> str:
     """What was held to its word."""
     if report.quality.unverified:
         return f"not: the graph does not run on a sample ({report.quality.unverified})"

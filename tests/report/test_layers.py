@@ -11,14 +11,13 @@ from torch import nn
 
 import sparqc
 from sparqc.ir.graph import Value
-from sparqc.job.run import Compiled
-from sparqc.tools.report.layers import LayerRow, layer_rows, other_rows, residual_adds
-from sparqc.tools.report.report import Account, report_of
+from sparqc.report.layers import LayerRow, layer_rows, other_rows, residual_adds
+from sparqc.report.reading import Account, report_of
 from tests import small_models
 
 
 @pytest.fixture
-def compiled() -> Compiled:
+def compiled() -> sparqc.Compiled:
     """The small network with everything done to it."""
     space: dict[str, object] = {}
     exec(small_models.MODEL, space)
@@ -26,12 +25,12 @@ def compiled() -> Compiled:
     return sparqc.compile(net, inputs, calibration=lambda: [inputs], passes="all-sparse")
 
 
-def row(compiled: Compiled, name: str) -> LayerRow:
+def row(compiled: sparqc.Compiled, name: str) -> LayerRow:
     rows = {r.name: r for r in layer_rows(compiled.graph, compiled.context)}
     return rows[name]
 
 
-def weight_codes(compiled: Compiled, name: str) -> Value:
+def weight_codes(compiled: sparqc.Compiled, name: str) -> Value:
     """The constant that holds a layer's INT8 weight."""
     node = compiled.graph.value(row(compiled, name).value).producer
     assert node is not None
@@ -40,14 +39,14 @@ def weight_codes(compiled: Compiled, name: str) -> Value:
     return codes.operands["x"]  # type: ignore[return-value]
 
 
-def test_everything_done(compiled: Compiled) -> None:
+def test_everything_done(compiled: sparqc.Compiled) -> None:
     found = row(compiled, "conv1")
     assert found.int8 and found.sparse
     assert (found.float_reason, found.dense_reason) == ("", "")
     assert (found.op, found.shape, found.weight) == ("nn.conv", (16, 16, 3, 3), "conv1.weight")
 
 
-def test_codes_that_are_not_2_4_are_dense_whatever_was_meant(compiled: Compiled) -> None:
+def test_codes_that_are_not_2_4_are_dense_whatever_was_meant(compiled: sparqc.Compiled) -> None:
     codes = weight_codes(compiled, "conv2")
     codes.data = np.ones_like(codes.data)
     found = row(compiled, "conv2")
@@ -55,7 +54,7 @@ def test_codes_that_are_not_2_4_are_dense_whatever_was_meant(compiled: Compiled)
     assert found.dense_reason == "meant to be 2:4, but its stored codes are not"
 
 
-def test_a_quantizer_that_was_lost_makes_the_layer_float(compiled: Compiled) -> None:
+def test_a_quantizer_that_was_lost_makes_the_layer_float(compiled: sparqc.Compiled) -> None:
     graph = compiled.graph
     node = graph.value(row(compiled, "conv2").value).producer
     assert node is not None
@@ -83,7 +82,7 @@ def test_reasons_are_those_of_the_passes() -> None:
     assert "grouped convolutions" in rows[1].dense_reason
 
 
-def test_operators_without_weights_and_adds(compiled: Compiled) -> None:
+def test_operators_without_weights_and_adds(compiled: sparqc.Compiled) -> None:
     assert [(r.op, r.int8) for r in other_rows(compiled.graph, compiled.context)] == [
         ("nn.reduce_mean", True)
     ]
@@ -91,9 +90,9 @@ def test_operators_without_weights_and_adds(compiled: Compiled) -> None:
     assert (adds.none, adds.one, adds.both) == (0, 1, 0)
 
 
-def test_the_report_holds_what_compile_found(compiled: Compiled, tmp_path: Path) -> None:
+def test_the_report_holds_what_compile_found(compiled: sparqc.Compiled, tmp_path: Path) -> None:
     compiled.save(tmp_path / "out.onnx")
-    report = report_of(compiled, Account("model.py", float_bytes=1000))
+    report = report_of(compiled, Account("model.py"))
     assert (report.int8_layers, report.sparse_layers) == (3, 3)
     assert report.sizes.file_bytes == (tmp_path / "out.onnx").stat().st_size
     assert "--minShapes=x:1x16x8x8" in report.build_line
@@ -109,5 +108,5 @@ def test_free_sizes_beside_the_batch_are_built_as_the_example_has_them(tmp_path:
     dims = made.model.graph.input[0].type.tensor_type.shape.dim
     dims[1].dim_param = "length"
     made.save(tmp_path / "out.onnx")
-    line = report_of(made, Account("model.py", 0)).build_line
+    line = report_of(made, Account("model.py")).build_line
     assert f"--minShapes={value.name}:1x8" in line and f"--maxShapes={value.name}:4x8" in line

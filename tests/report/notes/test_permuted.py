@@ -1,8 +1,8 @@
 """The report's sentences on permuted channels."""
 
 from sparqc.passes.permute import Permutation, Permutations
+from sparqc.report.notes.permuted import permuted_notes
 from sparqc.rewrite.facts import Facts
-from sparqc.tools.report.permuted import permuted_notes
 
 
 def row(group: str, reason: str = "", after: float = 0.75) -> Permutation:

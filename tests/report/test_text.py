@@ -12,14 +12,15 @@ from rich.console import Console
 from sparqc.job.verify import Difference
 from sparqc.passes.calibrate.calibrate import CalibratedRanges, Range
 from sparqc.passes.check.check import Finding
+from sparqc.report.content import PassRow, Sizes
+from sparqc.report.layers import LayerRow, OtherRow, ResidualAdds
+from sparqc.report.metric import Metric
+from sparqc.report.quality import Quality
+from sparqc.report.ranges import quantizer_rows, range_line, range_notes
+from sparqc.report.report import Report
+from sparqc.report.tables import shortened
+from sparqc.report.text import render, size_text
 from sparqc.rewrite.facts import Facts
-from sparqc.tools.model.evaluation import Metric
-from sparqc.tools.report.layers import LayerRow, OtherRow, ResidualAdds
-from sparqc.tools.report.quality import Quality
-from sparqc.tools.report.ranges import quantizer_rows, range_line, range_notes
-from sparqc.tools.report.report import PassRow, Report, Sizes
-from sparqc.tools.report.tables import shortened
-from sparqc.tools.report.text import render, size_text
 
 
 def layer(number: int, *, float_reason: str = "", dense_reason: str = "") -> LayerRow:

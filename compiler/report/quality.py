@@ -15,7 +15,7 @@ from sparqc.passes.masks.pruning import Pruning
 from sparqc.rewrite.facts import Facts
 
 if TYPE_CHECKING:
-    from sparqc.job.run import Compiled
+    from sparqc.job.result import Result
     from sparqc.job.verify import Difference
     from sparqc.pipeline.gate import Loss
 
@@ -87,20 +87,20 @@ def _graded(figure: float, good: float, ruined: float) -> str:
     return "good" if figure >= good else "poor" if figure >= ruined else "ruined"
 
 
-def quality_of(compiled: Compiled) -> Quality:
+def quality_of(result: Result) -> Quality:
     """The quality of a finished compile."""
-    gap = compiled.difference
+    gap = result.difference
     nothing = gap is None or (math.isnan(gap.snr_db) and gap.equal_share is None)
     word = "" if gap is None or nothing else grade_of(gap)
-    unseen = compiled.context.facts.get(Pruning, Pruning()).unseen
+    unseen = result.context.facts.get(Pruning, Pruning()).unseen
     if word and unseen is not None:
         # The example inputs are often images that the weights were fitted to.
         word = max(word, grade(unseen.snr_db), key=_GRADES.index)
     roads: tuple[Road, ...] = ()
-    pruned = any(loss.pass_ in _OF_PRUNING for loss in compiled.losses)
-    if word not in ("", "good") and pruned and _is_pruning_worst(compiled.losses):
-        roads = tuple(roads_from(compiled.losses))
-    return Quality(word, compiled.verified, compiled.unverified, roads)
+    pruned = any(loss.pass_ in _OF_PRUNING for loss in result.losses)
+    if word not in ("", "good") and pruned and _is_pruning_worst(result.losses):
+        roads = tuple(roads_from(result.losses))
+    return Quality(word, result.verified, result.unverified, roads)
 
 
 def _is_pruning_worst(losses: Sequence[Loss]) -> bool:
@@ -133,19 +133,19 @@ def roads_from(losses: Sequence[Loss]) -> Iterator[Road]:
     yield Road("--passes int8", f"{reach}; no layer is 2:4", dense)
 
 
-def quality_notes(compiled: Compiled) -> Iterator[str]:
+def quality_notes(result: Result) -> Iterator[str]:
     """What pruning knows; where the result is not good the pass that lost most, its layers, and
     what to try."""
-    yield from pruning_notes(compiled.context.facts)
-    gap, word = compiled.difference, quality_of(compiled).grade
+    yield from pruning_notes(result.context.facts)
+    gap, word = result.difference, quality_of(result).grade
     if gap is None or word in ("", "good"):
         return
     limits = f"good from {GOOD:g} dB on, ruined below {RUINED:g}"
     if math.isnan(gap.snr_db):
         limits = f"good from {GOOD_SHARE:.0%} equal integers on, ruined below {RUINED_SHARE:.0%}"
     yield f"the outputs are {word} ({limits})"
-    if worst := worst_loss(compiled.losses):
-        layers = shortened(_worst_layers(worst.pass_, compiled.context.facts), NAMED)
+    if worst := worst_loss(result.losses):
+        layers = shortened(_worst_layers(worst.pass_, result.context.facts), NAMED)
         yield (
             f"{worst.pass_} lost most: {_figure(worst)} behind it"
             + (f"; its worst layers are {layers}" if layers else "")

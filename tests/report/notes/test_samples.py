@@ -4,8 +4,8 @@ import pytest
 
 from sparqc.passes.on_data.batches import CalibrationSamples, calibration_batches
 from sparqc.passes.reestimate import Reestimation
+from sparqc.report.notes.samples import sample_notes
 from sparqc.rewrite.facts import Facts
-from sparqc.tools.report.samples import sample_notes
 from tests.calibration_models import Residual, context, images
 
 ON = "ranges and statistics were measured on"

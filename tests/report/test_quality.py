@@ -8,9 +8,9 @@ import pytest
 from sparqc.errors import SparqcError, UsageError
 from sparqc.pipeline.drift import Drift
 from sparqc.pipeline.gate import Loss
+from sparqc.report.quality import Quality, grade, roads_from, worst_loss
 from sparqc.tools.compile.command import check_quality
-from sparqc.tools.report.quality import Quality, grade, roads_from, worst_loss
-from tests.tools.report.test_text import REPORT, text
+from tests.report.test_text import REPORT, text
 
 
 @pytest.mark.parametrize(

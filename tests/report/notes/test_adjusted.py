@@ -8,8 +8,8 @@ import sparqc
 from sparqc.passes.correct_bias.correct_bias import BiasCorrection, Correction
 from sparqc.passes.equalize.equalized import Equalization, Equalized
 from sparqc.passes.on_data.transaction import Judgement, Judgements
+from sparqc.report.notes.adjusted import adjusted_notes, judged_notes
 from sparqc.rewrite.facts import Facts
-from sparqc.tools.report.adjusted import adjusted_notes, judged_notes
 
 
 def group(name: str, reason: str = "") -> Equalized:

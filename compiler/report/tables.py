@@ -12,7 +12,7 @@ from rich.text import Text
 from sparqc.base.text import shortened
 
 if TYPE_CHECKING:
-    from sparqc.tools.report.layers import LayerRow, OtherRow
+    from sparqc.report.layers import LayerRow, OtherRow
 
 
 def common_reason(reasons: Sequence[str]) -> str:

@@ -12,8 +12,8 @@ from rich.table import Table
 from sparqc.base.text import shortened
 from sparqc.ir.layer_names import layer_name
 from sparqc.passes.calibrate.calibrate import CalibratedRanges, Range
+from sparqc.report.tables import plain_table
 from sparqc.rewrite.facts import Facts
-from sparqc.tools.report.tables import plain_table
 
 #: Where the largest range of one scale group is so many times the smallest, small values lose.
 LARGE_RATIO = 8.0

@@ -36,7 +36,8 @@ def sentence(event: Mapping[str, Any]) -> str:
         done = _DONE.get(event.get("what", ""), "changed")
         names = [n for n in event.get("after", []) if n != event.get("name")]
         text = f"{head}: {done} {shortened(names)}".rstrip()
-    details = [*_constants(event), *_said(event)]
+    details = [*_constants(event)]
+    details += [word for row in event.get("said") or () for word in row_words(row)]
     by = f" ({', '.join(event['by'])})" if event.get("by") else ""
     return text + "".join(f"; {detail}" for detail in details) + by
 
@@ -52,11 +53,11 @@ def _constants(event: Mapping[str, Any]) -> Iterator[str]:
             yield f"{name} root mean square {rms}{decibels}"
 
 
-def _said(event: Mapping[str, Any]) -> Iterator[str]:
-    for row in event.get("said") or ():
-        for key, value in row.items():
-            if key not in _KNOWN and not isinstance(value, (list, dict)):
-                yield f"{key.replace('_', ' ')} {_number(value)}"
+def row_words(row: Mapping[str, Any]) -> Iterator[str]:
+    """`removed 0.2`: each figure of a row of a fact."""
+    for key, value in row.items():
+        if key not in _KNOWN and not isinstance(value, (list, dict)):
+            yield f"{key.replace('_', ' ')} {_number(value)}"
 
 
 def _number(value: object) -> str:

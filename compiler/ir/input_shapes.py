@@ -8,9 +8,27 @@ from dataclasses import dataclass
 
 from sparqc.errors import UsageError, did_you_mean
 from sparqc.ir.bounds import LARGEST
-from sparqc.tools.engine.onnx_source import InputSpec
 
 Dims = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """An input of a graph; a free dimension is its name, or "" where it has none."""
+
+    name: str
+    dims: tuple[int | str, ...] | None
+
+    def __str__(self) -> str:
+        if self.dims is None:
+            return f"'{self.name}' (no shape)"
+        return f"'{self.name}' ({'x'.join(str(d or '?') for d in self.dims)})"
+
+    @property
+    def is_free(self) -> bool:
+        """Whether a size of it is not fixed."""
+        return self.dims is None or any(isinstance(d, str) for d in self.dims)
+
 
 #: The batch that a free batch dimension gets where nobody names one.
 DEFAULT_BATCH = 8

@@ -9,12 +9,12 @@ import pytest
 from sparqc.passes.adopt.adopted import Adoption, QuantizerChange
 from sparqc.passes.calibrate.calibrate import CalibratedRanges, Range
 from sparqc.passes.place.placement import Placement
+from sparqc.report.adopted import adopted_lines, adopted_rows
 from sparqc.rewrite.facts import Facts
 from sparqc.tools import cli
-from sparqc.tools.report.adopted import adopted_lines, adopted_rows
 from tests.pages import shown_run
 
-FOLDER = Path(__file__).parents[2] / "adopted"
+FOLDER = Path(__file__).parents[1] / "adopted"
 MODEL = f"""
 import sys
 sys.path.insert(0, {str(FOLDER.parents[1])!r})

@@ -5,8 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparqc.errors import UsageError
-from sparqc.tools.engine.onnx_source import InputSpec
-from sparqc.tools.engine.shapes import ShapeRange, input_ranges, parse_shape
+from sparqc.ir.input_shapes import InputSpec, ShapeRange, input_ranges, parse_shape
 
 IMAGE = InputSpec("x", ("batch", 3, 224, 224))
 FIXED = InputSpec("x", (4, 3, 8, 8))

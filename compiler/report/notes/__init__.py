@@ -1,0 +1,1 @@
+"""Sentences of the report on what single passes did, read off the facts that they left."""
