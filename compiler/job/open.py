@@ -13,9 +13,10 @@ from sparqc.declared.knobs import parse_knobs
 from sparqc.declared.targets import Precision, Profile, default_profile, profile
 from sparqc.errors import UsageError, did_you_mean
 from sparqc.ir.boundary import BoundaryTypes
-from sparqc.ir.graph import Graph, Level
+from sparqc.ir.graph import Graph
 from sparqc.ir.levels.parameters import fold_parameters
 from sparqc.ir.onnx.adapter import load_onnx, read_onnx
+from sparqc.ir.types import Level
 from sparqc.ir.vocabulary.table import default_table
 from sparqc.job.batches import Calibration, Inputs, as_batch, batches_of, sample_of
 from sparqc.job.layers import LayerChoice, read_layers, resolve, selectors

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sparqc.ir.graph import Graph, Level
+from sparqc.ir.graph import Graph
+from sparqc.ir.types import Level
 from sparqc.pipeline.drift import Drift
 
 
