@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
 from sparqc.ir.graph import Graph, Node, TensorType
 from sparqc.ir.inferred import Inferred
 from sparqc.ir.types import Level
+from sparqc.ir.vocabulary.raw import opsets_of
 from sparqc.ir.vocabulary.table import OperatorTable
 
 
@@ -25,10 +31,46 @@ def infer_types(graph: Graph, node: Node, table: OperatorTable) -> None:
 def inferred(graph: Graph, node: Node, table: OperatorTable) -> Inferred:
     """What follows from the operands of a node, which stays as it is, and whether they fit."""
     keeps_type, operands = table.has(node.op, "keeps_type"), list(node.inputs)
-    if keeps_type and len(operands) == 1:  # no need to ask a library
-        return Inferred((operands[0].type,))
-    found = _asked(graph, node, table)
+    if keeps_type and all(v.shape == operands[0].shape for v in operands):
+        return Inferred((operands[0].type,))  # no need to ask a library
+    found = _remembered(graph, node, table)
     return Inferred((operands[0].type,), found.refusal) if keeps_type else found
+
+
+def _remembered(graph: Graph, node: Node, table: OperatorTable) -> Inferred:
+    """What was found for an operator of the graph that is alike: blocks of a network repeat, and to
+    ask a library takes milliseconds."""
+    if node.raw is not None:
+        return _asked(graph, node, table)
+    known = _KNOWN.setdefault(graph, {})
+    key = tuple(_key(node, table))
+    if key not in known:
+        found = _asked(graph, node, table)
+        if any(str(size).startswith("?") for t in found.types for size in t.shape or ()):
+            return found  # an unknown size has a name of its own
+        known[key] = found
+    return known[key]
+
+
+_KNOWN: WeakKeyDictionary[Graph, dict[object, Inferred]] = WeakKeyDictionary()
+#: Up to so many bytes the numbers of a constant count: shapes, axes and pads may be among them.
+_SMALL = 1024
+
+
+def _key(node: Node, table: OperatorTable) -> Iterator[object]:
+    """What the types of the results may depend on."""
+    yield from (node.op, len(node.outputs), id(table), str(opsets_of(node.graph)))
+    for name, attribute in sorted(node.attributes.items()):
+        yield name
+        yield attribute.tobytes() if isinstance(attribute, np.ndarray) else repr(attribute)
+    for slot, operand in node.operands.items():
+        values = operand if isinstance(operand, tuple) else (operand,)
+        yield from (slot, len(values))
+        for value in values:
+            yield None if value is None else value.type
+            if value is not None and value.data is not None and value.data.nbytes <= _SMALL:
+                # A number that is a parameter of the user's is written as a tensor.
+                yield from (value.data.tobytes(), value.name if value.data.ndim == 0 else "")
 
 
 def _asked(graph: Graph, node: Node, table: OperatorTable) -> Inferred:
