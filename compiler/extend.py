@@ -128,13 +128,14 @@ HOMES = {
     "sparqc.errors": ("PatternError", "Span", "SparqcError", "UsageError", "did_you_mean"),
     "sparqc.ir.constants": ("constant_value",),
     "sparqc.ir.graph": (
-        "Array", "Attribute", "Graph", "Level", "Node", "Origin", "Shape", "TensorType", "Value",
+        "Array", "Attribute", "Graph", "Node", "Origin", "TensorType", "Value",
     ),
     "sparqc.ir.levels.execute": ("open_runner",),
     "sparqc.ir.levels.infer": ("infer_types",),
     "sparqc.ir.onnx.read": ("read_onnx",),
     "sparqc.ir.text.parse": ("parse_graph", "parse_statements"),
     "sparqc.ir.text.print": ("print_graph",),
+    "sparqc.ir.types": ("Level", "Shape"),
     "sparqc.ir.vocabulary.forms": ("emit_one", "fx_call"),
     "sparqc.ir.vocabulary.operator": (
         "REQUIRED", "Call", "FxCall", "FxForm", "OnnxEmitter", "OnnxForm", "OperandSpec",
@@ -188,22 +189,13 @@ if TYPE_CHECKING:
     from sparqc.declared.targets import Profile, default_profile, profile
     from sparqc.errors import PatternError, Span, SparqcError, UsageError, did_you_mean
     from sparqc.ir.constants import constant_value
-    from sparqc.ir.graph import (
-        Array,
-        Attribute,
-        Graph,
-        Level,
-        Node,
-        Origin,
-        Shape,
-        TensorType,
-        Value,
-    )
+    from sparqc.ir.graph import Array, Attribute, Graph, Node, Origin, TensorType, Value
     from sparqc.ir.levels.execute import open_runner
     from sparqc.ir.levels.infer import infer_types
     from sparqc.ir.onnx.read import read_onnx
     from sparqc.ir.text.parse import parse_graph, parse_statements
     from sparqc.ir.text.print import print_graph
+    from sparqc.ir.types import Level, Shape
     from sparqc.ir.vocabulary.forms import emit_one, fx_call
     from sparqc.ir.vocabulary.operator import (
         REQUIRED,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sparqc.ir.export.direct import export_graph
 from sparqc.ir.graph import Graph
 from sparqc.pipeline.passbase import Pass
 from sparqc.pipeline.registry import register
@@ -43,6 +42,8 @@ class Export(Pass):
 
     def transform(self, graph: Graph, context: Context) -> tuple[Graph, int]:
         """The ONNX graph; the count is its number of operators."""
+        from sparqc.ir.export.direct import export_graph
+
         opset = context.target.require_opset(self.opset or context.target.opset)
         if self.opset:
             context.facts.put(RequestedOpset(self.opset))

@@ -9,8 +9,6 @@ from sparqc.errors import SparqcError
 from sparqc.ir.graph import Graph, TensorType
 from sparqc.passes.export import Export
 from sparqc.passes.surgery import Surgery
-from sparqc.predict.predict import predict_graph
-from sparqc.predict.roofline import estimate
 from sparqc.rewrite.context import Context
 
 #: The size of a free dimension: the batch that `explain` takes where nobody names one.
@@ -22,6 +20,9 @@ def predicted_seconds(graph: Graph, context: Context) -> float | None:
 
     The graph stays as it is.  None where it cannot be exported yet, or sizes are not known.
     """
+    from sparqc.predict.predict import predict_graph
+    from sparqc.predict.roofline import estimate
+
     own = replace(context, facts=context.facts.copy(), scales=dict(context.scales))
     trial = graph.clone()
     try:

@@ -32,12 +32,9 @@ def select(
     must not pass silently.
     """
     found: dict[Node, str] = {}
+    selectors = tuple(selectors)
+    refuse_dense_word(selectors, option)
     for selector in selectors:
-        if selector == UNLIKELY_TO_PAY:
-            raise UsageError(
-                f"{option} {selector}: this word is for --dense alone",
-                hint="what does not pay as 2:4 is still faster in INT8",
-            )
         nodes = list(_matching(graph, selector, table))
         if not nodes:
             raise UsageError(
@@ -48,6 +45,15 @@ def select(
             )
         found.update(dict.fromkeys(nodes, selector))
     return found
+
+
+def refuse_dense_word(selectors: Iterable[str], option: str) -> None:
+    """Raises UsageError for the word that `--dense` alone takes."""
+    if UNLIKELY_TO_PAY in selectors:
+        raise UsageError(
+            f"{option} {UNLIKELY_TO_PAY}: this word is for --dense alone",
+            hint="what does not pay as 2:4 is still faster in INT8",
+        )
 
 
 def _matching(graph: Graph, selector: str, table: OperatorTable) -> Iterable[Node]:

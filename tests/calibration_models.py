@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sparqc.declared.targets import profile
-from sparqc.ir.graph import Array, Graph, Level, Node, Origin, TensorType, Value
+from sparqc.ir.graph import Array, Graph, Node, Origin, TensorType, Value
+from sparqc.ir.types import Level
 from sparqc.ir.vocabulary.table import default_table
 from sparqc.passes.place.insert_quantizers import insert_quantizer
 from sparqc.pipeline.action import Action

@@ -67,7 +67,7 @@ from sparqc.base.plugins import distribution_of
 from sparqc.declared.targets import profiles
 from sparqc.extend import default_table, parse, passes
 from sparqc.pipeline.presets import presets
-from sparqc.pipeline.registry import pattern_files
+from sparqc.pipeline.installed import pattern_files
 from sparqc.predict.witnesses import witnesses
 
 passes()

@@ -1,10 +1,13 @@
 """What installed distributions contribute: modules and files, found through entry points.
 
-An entry point of the group "sparqc.passes" names a module that registers passes when it is
-imported; where it names a package, every module inside is imported, but for those of packages that
-say `__registers__ = False`.  One of "sparqc.patterns" names a package whose pattern files and TOML
-tables are found wherever they lie in it.  One of "sparqc.operators" names a module or an iterable
-of operators (see `sparqc.ir.vocabulary.table`).
+An entry point of the group "sparqc.passes" names a module that registers passes and natives when it
+is imported; where it names a package, every module inside is imported, but for packages that say by
+name which of theirs register: `__registers__ = ("place",)`.  Where all natives of the package stand
+in some of its modules, `__natives__ = ("natives",)` names those.
+
+One of "sparqc.patterns" names a package whose pattern files and TOML tables are found wherever they
+lie in it.  One of "sparqc.operators" names a module or an iterable of operators (see
+`sparqc.ir.vocabulary.table`).
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ import importlib
 import importlib.metadata
 import pkgutil
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -56,6 +59,16 @@ class Plugin:
         with self._blamed():
             _import_all(importlib.import_module(self.module))
 
+    def load_natives(self) -> None:
+        """Import what may register natives: the modules that `__natives__` names, else all."""
+        with self._blamed():
+            module = importlib.import_module(self.module)
+            if not hasattr(module, "__natives__"):
+                _import_all(module)
+                return
+            for name in module.__natives__:
+                _import_all(importlib.import_module(f"{module.__name__}.{name}"))
+
     @contextmanager
     def _blamed(self) -> Iterator[None]:
         try:
@@ -79,13 +92,18 @@ def _cause(error: BaseException) -> str:
 
 
 def _import_all(module: ModuleType) -> None:
-    # What passes only use is imported when they run: it may bring torch, which takes a second.
-    if not getattr(module, "__registers__", True):
-        return
-    inside = pkgutil.iter_modules(getattr(module, "__path__", ()), f"{module.__name__}.")
-    for found in sorted(inside, key=lambda m: m.name):
-        if not found.name.endswith(".__main__"):
-            _import_all(importlib.import_module(found.name))
+    for name in _registering(module):
+        _import_all(importlib.import_module(f"{module.__name__}.{name}"))
+
+
+def _registering(module: ModuleType) -> Iterable[str]:
+    """The modules inside that may register passes or natives: those that `__registers__` names, by
+    default all.
+
+    What passes only use is imported when they run: it may bring torch, which takes a second.
+    """
+    inside = {found.name for found in pkgutil.iter_modules(getattr(module, "__path__", ()))}
+    return sorted(getattr(module, "__registers__", inside - {"__main__"}))
 
 
 @cache
@@ -103,6 +121,13 @@ def load_group(group: str) -> None:
     """Import the modules of every entry point of a group, once."""
     for plugin in plugins(group):
         plugin.load_modules()
+
+
+@cache
+def load_natives() -> None:
+    """Import what of the entry points of passes may register natives, once."""
+    for plugin in plugins(PASSES):
+        plugin.load_natives()
 
 
 def distribution_of(module: str) -> str:

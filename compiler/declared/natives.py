@@ -20,7 +20,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 import numpy as np
 
-from sparqc.base.plugins import PASSES, load_group
+from sparqc.base.plugins import load_natives
 from sparqc.errors import Span, SparqcError
 from sparqc.ir.graph import Value
 
@@ -96,9 +96,9 @@ def native(name: str) -> Callable[[F], F]:
 def natives() -> Mapping[str, Native]:
     """Every native by name; the view follows later registrations.
 
-    The first call imports what the entry points of passes name: natives stand beside passes.
+    The first call imports what the entry points of passes name, as far as natives may stand there.
     """
-    load_group(PASSES)
+    load_natives()
     return types.MappingProxyType(_natives)
 
 

@@ -16,8 +16,8 @@ from typing import Literal
 
 from sparqc.base.toml_tables import Table, tables
 from sparqc.errors import UsageError, did_you_mean
-from sparqc.ir.graph import Shape
-from sparqc.ir.vocabulary.onnx_schema import OLDEST_OPSET
+from sparqc.ir.types import Shape
+from sparqc.ir.vocabulary.onnx_names import OLDEST_OPSET
 
 Precision = Literal["fp32", "fp16"]
 

@@ -14,18 +14,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sparqc.ir.types import Level, Shape
+
 Array = NDArray[Any]
-#: One entry a dimension: its size, or the name (or expression) of a symbolic one such as "batch".
-Shape = tuple[int | str, ...]
 Attribute = None | bool | int | float | str | Array | tuple["Attribute", ...]
-
-
-Level = Literal["fx", "onnx"]
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import cast
 from sparqc.ir.constants import constant_value, is_constant
 from sparqc.ir.graph import Array, Graph, Node, Value
 from sparqc.ir.quantizers import DEQUANTIZE, FAKE_QUANTIZE
-from sparqc.ir.vocabulary.onnx_schema import split_name
+from sparqc.ir.vocabulary.onnx_names import split_name
 from sparqc.ir.vocabulary.operator import WeightSpec
 from sparqc.ir.vocabulary.table import OperatorTable
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias, Union
 import numpy as np
 
 from sparqc.errors import SparqcError, UsageError
+from sparqc.ir.dtypes import numpy_dtype
 from sparqc.ir.graph import Array, Graph, TensorType
-from sparqc.ir.onnx.types import numpy_dtype
 from sparqc.ir.samples import first_samples, is_free
 from sparqc.rewrite.context import Batch
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal as OneOf
 
 from sparqc.errors import Span
-from sparqc.ir.graph import Level
+from sparqc.ir.types import Level
 
 LiteralValue = None | bool | int | float | str
 
@@ -301,6 +301,13 @@ class Declaration:
     examples: tuple[Example, ...] = ()
     source: str = ""  # the reference it rests on
     span: Span | None = _span()
+
+    def is_for(self, level: Level | None, target: str | None) -> bool:
+        """Whether it holds at a level and for a target profile; None: for any of them."""
+        if level is not None and level not in self.levels:
+            return False
+        wanted = self.target
+        return wanted in (None, target) or target is None or target.startswith(f"{wanted}-")
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from sparqc.ir.constants import constant_value, is_constant
-from sparqc.ir.graph import Shape, Value
+from sparqc.ir.graph import Value
+from sparqc.ir.types import Shape
 from sparqc.ir.vocabulary.table import OperatorTable
 from sparqc.match.terms import Symbol, dimensions
 

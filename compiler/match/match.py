@@ -11,7 +11,8 @@ import numpy as np
 from sparqc.declared.natives import Native
 from sparqc.errors import Span
 from sparqc.ir.constants import is_constant
-from sparqc.ir.graph import Graph, Level, Node, Value
+from sparqc.ir.graph import Graph, Node, Value
+from sparqc.ir.types import Level
 from sparqc.ir.vocabulary.table import OperatorTable
 from sparqc.ir.vocabulary.traits import TRAITS, Trait
 from sparqc.lang.ast import Condition, Declaration, OpDecl, Path

@@ -9,7 +9,7 @@ from typing import TypeVar
 from sparqc.declared.knobs import knob, knobs
 from sparqc.declared.natives import Native, natives
 from sparqc.errors import PatternError, UsageError, did_you_mean
-from sparqc.ir.graph import Level
+from sparqc.ir.types import Level
 from sparqc.ir.vocabulary.table import OperatorTable, default_table
 from sparqc.lang.ast import (
     CheckDecl,
@@ -166,7 +166,7 @@ class RuleBook:
     ) -> tuple[OpDecl, ...]:
         """The other ways to write an operator, or the members of a family."""
         found = self._traits.get(name) or self._spellings.get(name) or []
-        return tuple(d for d in found if is_for(d, level, target))
+        return tuple(d for d in found if d.is_for(level, target))
 
     def find(self, name: str) -> Declaration:
         """The declaration of that name, or the first spelling; UsageError where there is none."""
@@ -189,17 +189,9 @@ class RuleBook:
     def _select(self, kind: type[D], level: Level | None, target: str | None) -> tuple[D, ...]:
         found = (self._complete(self._named[name]) for name in sorted(self._named))
         kept = (d for d in found if isinstance(d, RuleDecl) or d.name not in self._left_out)
-        return tuple(d for d in kept if isinstance(d, kind) and is_for(d, level, target))
+        return tuple(d for d in kept if isinstance(d, kind) and d.is_for(level, target))
 
 
 def _only_predicts(fusion: FusionDecl) -> bool:
     """Whether a fusion says which operators are one kernel, and nothing of INT8 and 2:4."""
     return not (fusion.int8 or fusion.int8_where or fusion.sparse)
-
-
-def is_for(declaration: Declaration, level: Level | None, target: str | None) -> bool:
-    """Whether a declaration holds at a level and for a target profile: "x" is for "x-10" too."""
-    if level is not None and level not in declaration.levels:
-        return False
-    wanted = declaration.target
-    return wanted is None or target is None or target == wanted or target.startswith(f"{wanted}-")

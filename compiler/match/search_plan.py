@@ -12,7 +12,7 @@ from functools import cached_property
 from math import inf
 
 from sparqc.errors import PatternError
-from sparqc.ir.graph import Level
+from sparqc.ir.types import Level
 from sparqc.lang.ast import (
     Bind,
     CallPattern,

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from sparqc.ir.graph import Array, Attribute, Shape, Value
+from sparqc.ir.graph import Array, Attribute, Value
+from sparqc.ir.types import Shape
 
 
 class Symbol(str):

@@ -214,7 +214,7 @@ class Action:
             seq=self.applications, pass_=self._pass, rule=rule.name, preserves=rule.preserves,
             span=str(rule.span or ""), before=change.before, after=change.after,
             module=origin.module, source=origin.source, seconds=seconds, cpu_seconds=cpu,
-            drift=drift, at=clock.wall - self._began,
+            untyped=change.untyped, drift=drift, at=clock.wall - self._began,
         )  # fmt: skip
         self._applied.append(event)
         for listener in self.listeners:

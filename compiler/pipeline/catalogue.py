@@ -23,12 +23,16 @@ def passes() -> Mapping[str, type[Pass]]:
     return MappingProxyType(dict(sorted(registered().items())))
 
 
+class UnknownPass(UsageError):
+    """A pass that is not known, or not yet: Python that is imported later may register it."""
+
+
 def find(name: str, span: Span | None = None, others: Iterable[str] = ()) -> type[Pass]:
-    """The pass of that name; UsageError where there is none, with `others` among the guesses."""
+    """The pass of that name; UnknownPass where there is none, with `others` among the guesses."""
     known = passes()
     if name not in known:
         hint = unknown_pass_hint(name, [*known, *others])
-        raise UsageError(f"there is no pass {name!r}", span=span, hint=hint)
+        raise UnknownPass(f"there is no pass {name!r}", span=span, hint=hint)
     return known[name]
 
 

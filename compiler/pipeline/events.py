@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sparqc.ir.graph import Graph, Level
+from sparqc.ir.graph import Graph
+from sparqc.ir.types import Level
 from sparqc.pipeline.drift import Drift
 
 
@@ -34,6 +35,8 @@ class RuleEvent:
     source: str
     seconds: float
     cpu_seconds: float
+    #: Which of the values that were replaced nobody could compare in type with the new ones.
+    untyped: tuple[str, ...] = ()
     #: What it did to the outputs; None where that was not measured.
     drift: Drift | None = None
     #: Seconds from when the compile was set up to when it began.

@@ -12,16 +12,10 @@ from sparqc.ir.vocabulary.table import default_table
 from sparqc.lang.ast import PatternFile
 from sparqc.lang.check.checks import check_file
 from sparqc.lang.check.findings import PatternWarning
-from sparqc.lang.parsed import parsed
 from sparqc.match.rulebook import RuleBook
-from sparqc.pipeline.registry import pattern_files, register
+from sparqc.pipeline.installed import installed
+from sparqc.pipeline.registry import register
 from sparqc.pipeline.rulepass import rule_pass
-
-
-@cache
-def installed() -> tuple[PatternFile, ...]:
-    """The pattern files of every installed distribution."""
-    return parsed([(file.read(), file.label) for file in pattern_files()])
 
 
 @cache

@@ -8,7 +8,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from sparqc.ir.graph import Graph, Level
+from sparqc.ir.graph import Graph
+from sparqc.ir.types import Level
 from sparqc.rewrite.context import Context
 from sparqc.validation.departure import Departure
 

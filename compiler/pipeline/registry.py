@@ -9,8 +9,9 @@ from types import MappingProxyType
 from typing import Any, TypeVar, get_type_hints
 
 from sparqc.base.options import OptionValue, convert, is_supported
-from sparqc.base.plugins import DataFile, data_files, distribution_of
+from sparqc.base.plugins import distribution_of
 from sparqc.errors import Span, SparqcError, UsageError, did_you_mean
+from sparqc.pipeline.installed import pattern_files
 from sparqc.pipeline.passbase import Pass
 
 P = TypeVar("P", bound=Pass)
@@ -42,11 +43,6 @@ def register(cls: type[P]) -> type[P]:
 def registered() -> Mapping[str, type[Pass]]:
     """The passes registered so far; `sparqc.pipeline.catalogue.passes` loads all of them first."""
     return MappingProxyType(_passes)
-
-
-def pattern_files() -> tuple[DataFile, ...]:
-    """The pattern files of every installed distribution, sparqc's own first."""
-    return data_files(".spq")
 
 
 def option_types(cls: type[Pass]) -> Mapping[str, Any]:

@@ -11,7 +11,7 @@ from itertools import chain
 
 from sparqc.base.options import OptionValue, spell
 from sparqc.errors import Span, UsageError
-from sparqc.ir.graph import Level
+from sparqc.ir.types import Level
 from sparqc.pipeline.catalogue import find, passes
 from sparqc.pipeline.passbase import Pass
 from sparqc.pipeline.registry import build

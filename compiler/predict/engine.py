@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sparqc.declared.gpus import SPARSE_TYPES
-from sparqc.ir.graph import Shape
 from sparqc.ir.layer_names import layer_name
 from sparqc.ir.quantizers import CONVERSIONS, DEQUANTIZE, QUANTIZE
+from sparqc.ir.types import Shape
 from sparqc.ir.vocabulary.multiply_adds import product
 from sparqc.predict.layer_shape import LayerShape
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
-from networkx.utils import UnionFind
-
+from sparqc.base.union_find import union_find
 from sparqc.errors import UsageError
 from sparqc.ir.constants import is_constant
 from sparqc.ir.graph import Graph, Node, Value
@@ -33,6 +33,9 @@ from sparqc.predict.ledger import ledger, quantized_weights, stored_name
 from sparqc.predict.sizes import macs
 from sparqc.predict.units import Stored, Unit, Units, Unrun, join, unrun
 from sparqc.rewrite.context import Context
+
+if TYPE_CHECKING:
+    from networkx.utils import UnionFind
 
 _FLOATS = ("f64", "f32", "bf16", "f16")
 
@@ -178,7 +181,7 @@ def _quantized_values(units: Units) -> Iterator[QuantizedValue]:
 
 def _groups(units: Units) -> UnionFind:
     """Which values must have one scale: those that moved codes connect."""
-    groups: UnionFind = UnionFind()
+    groups: UnionFind = union_find()
     for unit in units.found:
         node = unit.nodes[0]
         if node in units.flow.movements and all(s is not None for _, s in unit.writes):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sparqc.ir.graph import Node
-from sparqc.ir.vocabulary.onnx_schema import split_name
+from sparqc.ir.vocabulary.onnx_names import split_name
 from sparqc.ir.vocabulary.table import OperatorTable
 
 #: Operators without a row that multiply matrices, in a number that is not counted here.

@@ -12,6 +12,7 @@ from sparqc.lang.ast import RuleDecl
 from sparqc.match.evaluate import Environment
 from sparqc.match.result import Match
 from sparqc.rewrite.build import PROVISIONAL, NodeBuilder
+from sparqc.rewrite.types import require_type
 
 _IDENTITY = "nn.identity"
 
@@ -29,6 +30,8 @@ class Change:
     created: tuple[Node, ...]
     #: Values whose readers may have changed: what was put in, and what the matched nodes read.
     touched: tuple[Value, ...]
+    #: Names of replaced values whose type the new ones are believed to have: nobody could tell.
+    untyped: tuple[str, ...] = ()
 
 
 def apply(rule: RuleDecl, match: Match, environment: Environment) -> Change | None:
@@ -62,7 +65,12 @@ def _pairs(builder: NodeBuilder) -> list[tuple[Value, Value]]:
         for name in statement.targets:
             old, new = builder.match.bindings.get(name), builder.names[name]
             if isinstance(old, Value) and old is not new:
-                found.append((old, _as_value(builder, name, old, new)))
+                value = _as_value(builder, name, old, new)
+                if value.producer not in builder.created:  # else compared when it was built
+                    span = statement.span or builder.rule.span
+                    rule = builder.rule.name
+                    require_type(builder.graph, old, value.type, rule, span, builder.table)
+                found.append((old, value))
     if all(_is_idle(old, new) for old, new in found):
         return []
     return found
@@ -140,7 +148,8 @@ def _commit(builder: NodeBuilder, pairs: Sequence[tuple[Value, Value]]) -> Chang
     _keep_layers(builder, created)
     after = [*put_in, *(v for node in created for v in node.outputs)]
     names = tuple(dict.fromkeys(v.name for v in after))
-    return Change(builder.rule, before, names, created, tuple(dict.fromkeys(touched)))
+    touched = list(dict.fromkeys(touched))
+    return Change(builder.rule, before, names, created, tuple(touched), tuple(builder.untyped))
 
 
 def _take_over(builder: NodeBuilder, old: Value, new: Value) -> None:

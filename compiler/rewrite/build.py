@@ -13,7 +13,7 @@ import numpy as np
 
 from sparqc.errors import PatternError, Span, SparqcError, did_you_mean
 from sparqc.ir.graph import Attribute, Node, Origin, TensorType, Value
-from sparqc.ir.levels.infer import infer_types
+from sparqc.ir.levels.infer import inferred
 from sparqc.ir.vocabulary.forms import NUMPY_DTYPES
 from sparqc.ir.vocabulary.operator import Operator, Required
 from sparqc.ir.vocabulary.raw import opsets_of, raw_operator
@@ -22,6 +22,7 @@ from sparqc.match.call import NativeFailure
 from sparqc.match.evaluate import Environment, evaluate
 from sparqc.match.result import Match, Matched
 from sparqc.match.terms import Undetermined, show
+from sparqc.rewrite.types import require_taken, require_type
 
 #: Names of new values while the old ones still have theirs.
 PROVISIONAL = "~"
@@ -40,7 +41,11 @@ class NodeBuilder:
         self.preferred_names: dict[Value, tuple[str, ...]] = {}
         #: What other readers than the first, or than the graph outputs, read in place of a value.
         self.own: list[tuple[Node, Value, Value]] = []
+        #: Names of replaced values whose type the new ones are believed to have: none could tell.
+        self.untyped: list[str] = []
         self._constants: list[Value] = []
+        #: The statement that is carried out.
+        self._span: Span | None = None
         #: New nodes stand in front of it.
         self._anchor = match.root
 
@@ -74,7 +79,7 @@ class NodeBuilder:
     # -- statements ------------------------------------------------------------------------------
 
     def _statement(self, statement: RewriteStatement) -> None:
-        targets = statement.targets
+        targets, self._span = statement.targets, statement.span
         if statement.each:
             self._for_each_reader(statement)
             return
@@ -177,7 +182,7 @@ class NodeBuilder:
             op,
             operands,
             attributes,
-            types=[TensorType() if value is None else value.type for value in replaced],
+            types=[TensorType()] * count,
             names=[given[0] + PROVISIONAL if given else short for given in preferred],
             before=self._anchor,
             origin=self.origin(model),
@@ -188,9 +193,24 @@ class NodeBuilder:
         self.preferred_names.update(
             (v, w) for v, w in zip(node.outputs, preferred, strict=True) if w
         )
-        if any(v.type.dtype == "?" or v.shape is None for v in node.outputs):
-            infer_types(self.graph, node, self.table)
+        self._type(node, replaced)
         return node
+
+    def _type(self, node: Node, replaced: Sequence[Value | None]) -> None:
+        """Give the outputs their types: what is known of those that they replace, else what
+        follows from the operands; PatternError where the two are not the same."""
+        found = inferred(self.graph, node, self.table)
+        rule, span = self.rule.name, self._span or self.rule.span
+        require_taken(node, found, self.match.root, rule, span, self.table)
+        for index, (value, old) in enumerate(zip(node.outputs, replaced, strict=True)):
+            value.type = found.of(index)
+            if old is None:
+                continue
+            require_type(self.graph, old, value.type, rule, span, self.table)
+            if value.type.dtype == "?" or value.shape is None:
+                self.untyped.append(old.name)
+            if old.type.dtype != "?" and old.shape is not None:
+                value.type = old.type
 
     def _operator(self, call: BuildCall) -> Operator:
         known = self.table.get(call.op) or raw_operator(call.op, opsets_of(self.graph))

@@ -12,9 +12,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from sparqc.ir.dtypes import numpy_dtype
 from sparqc.ir.graph import Array, Graph, Value
 from sparqc.ir.levels.execute import open_runner
-from sparqc.ir.onnx.types import numpy_dtype
 from sparqc.ir.vocabulary.table import OperatorTable
 
 #: What one operator's results may be off by, relative to each: the rounding of a sum of a thousand

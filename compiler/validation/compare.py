@@ -15,10 +15,10 @@ import numpy as np
 
 from sparqc.ir.constants import constant_value
 from sparqc.ir.cut_out import cut_out, read_for
+from sparqc.ir.dtypes import numpy_dtype
 from sparqc.ir.graph import Array, Graph, Node, TensorType, Value
 from sparqc.ir.levels.constant_results import is_deterministic
 from sparqc.ir.levels.execute import open_runner
-from sparqc.ir.onnx.types import numpy_dtype
 from sparqc.ir.quantizers import CONVERSIONS, DEQUANTIZE, QUANTIZERS
 from sparqc.ir.vocabulary.table import OperatorTable
 from sparqc.validation.departure import (

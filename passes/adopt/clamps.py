@@ -12,8 +12,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from sparqc.ir.dtypes import numpy_dtype
 from sparqc.ir.graph import Graph, Node, Value
-from sparqc.ir.onnx.types import numpy_dtype
 from sparqc.ir.vocabulary.table import default_table
 from sparqc.passes.adopt.foreign import ANY, FROM_CODES, Grid, data_of
 

@@ -20,7 +20,6 @@ from sparqc.numerics.two_four import two_four_violations
 from sparqc.passes.check.finding import Finding, Findings, Grade
 from sparqc.passes.check.shared_ranges import far_apart
 from sparqc.passes.check.symmetric import SYMMETRIC
-from sparqc.passes.difference.differences import compared
 from sparqc.passes.masks.pruning import Pruning
 from sparqc.passes.place.placement import Placement
 from sparqc.pipeline.passbase import Pass
@@ -53,6 +52,8 @@ class Check(Pass):
         ]
         findings += far_apart(context)
         if Placement not in context.facts:  # somebody else's quantizers
+            from sparqc.passes.difference.differences import compared
+
             findings += compared(graph, context, default_gpus()[0]).findings
         modules = {v.name: n.origin.module for n in graph.nodes for v in n.outputs}
         findings = [finding.with_modules(modules) for finding in findings]

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from sparqc.errors import SparqcError
+from sparqc.ir.dtypes import numpy_dtype
 from sparqc.ir.graph import Array, Graph, Node, Value
 from sparqc.ir.layer_names import name_of
-from sparqc.ir.onnx.types import numpy_dtype
 from sparqc.ir.samples import is_free
 from sparqc.ir.uncalibrated import is_uncalibrated
 from sparqc.numerics.arrays import Floats

@@ -11,14 +11,17 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from networkx.utils import UnionFind
-
+from sparqc.base.union_find import union_find
 from sparqc.declared.gpus import Gpu
 from sparqc.passes.difference.difference import Difference
 from sparqc.predict.built_types import as_built
 from sparqc.predict.engine import PredictedEngine, PredictedKernel
 from sparqc.predict.kernel_time import kernel_seconds
+
+if TYPE_CHECKING:
+    from networkx.utils import UnionFind
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ def prices(
 def _parts(now: PredictedEngine, then: PredictedEngine) -> tuple[UnionFind, dict[str, str]]:
     """The operators, by their values, joined where a kernel of either engine holds both; and the
     operator to which each value belongs: a conversion's to what gave it its values."""
-    parts = UnionFind()
+    parts = union_find()
     places: dict[str, str] = {}
     for engine in (now, then):
         for kernel in engine.kernels:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 import numpy as np
-from networkx.utils import UnionFind
 
+from sparqc.base.union_find import union_find
 from sparqc.ir.graph import Value
 from sparqc.ir.layer_names import value_name
 from sparqc.lang.ast import ShareDecl
@@ -65,7 +65,7 @@ def _ratio(found: list[float]) -> float:
 def _tied(sides: Sides, own: Mapping[Value, list[float]]) -> Iterator[Difference]:
     """The operators at which two parts of a group meet that have a scale each."""
     decider, groups = sides.plan.placing.decider, sides.plan.placing.groups
-    clusters, known = UnionFind(), dict(own)
+    clusters, known = union_find(), dict(own)
     sharings = [*decider.movements.values(), *decider.ties]
     for sharing in sharings:
         values = [v for v in (*sharing.inputs, *sharing.outputs) if v in own]

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from sparqc.ir.dtypes import numpy_dtype
 from sparqc.ir.graph import Graph, Node, Value
-from sparqc.ir.onnx.types import numpy_dtype
 from sparqc.numerics.arrays import Floats
 from sparqc.passes.equalize.group import ChannelGroup
 from sparqc.passes.on_data.reference_value import reference_value

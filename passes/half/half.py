@@ -16,7 +16,7 @@ from sparqc.match.match import Matcher
 from sparqc.passes.half.casts import Typing, Writer
 from sparqc.passes.half.kept import Kept, fits
 from sparqc.passes.half.rough import TooRough, note_rough
-from sparqc.passes.half.types import FULL, HALF, Signature, signature_of
+from sparqc.passes.half.types import FULL, HALF, Signature
 from sparqc.passes.place.half_scales import raise_opset_for_scales
 from sparqc.pipeline.passbase import Pass
 from sparqc.pipeline.registry import register
@@ -95,6 +95,8 @@ class Half(Pass):
 
     def run(self, graph: Graph, context: Context) -> int:
         """Convert; returns the number of operators that are FP16 now."""
+        from sparqc.passes.half.signatures import signature_of
+
         try:
             _prepare_scales(graph, context)
         except SparqcError as error:

@@ -5,4 +5,4 @@ the original one.
 """
 
 #: No pass and no native stands here: nothing need be imported to know them.
-__registers__ = False
+__registers__ = ()

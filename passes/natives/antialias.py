@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from sparqc.declared.natives import native
-from sparqc.ir.graph import Array, Shape
+from sparqc.ir.graph import Array
+from sparqc.ir.types import Shape
 
 
 @native("resizes_maps")

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from sparqc.declared.natives import native
 from sparqc.errors import SparqcError
-from sparqc.ir.graph import Shape
+from sparqc.ir.types import Shape
 
 
 @native("attention_scale")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from math import prod
 
 from sparqc.declared.natives import native
-from sparqc.ir.graph import Node, Shape, Value
+from sparqc.ir.graph import Node, Value
+from sparqc.ir.types import Shape
 from sparqc.ir.vocabulary.table import default_table
 from sparqc.passes.natives.einsum import matrix_product
 from sparqc.passes.natives.permutation import is_in_order

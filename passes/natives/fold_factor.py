@@ -17,7 +17,8 @@ from math import prod
 import numpy as np
 
 from sparqc.declared.natives import native
-from sparqc.ir.graph import Array, Node, Shape, Value
+from sparqc.ir.graph import Array, Node, Value
+from sparqc.ir.types import Shape
 from sparqc.ir.vocabulary.table import default_table
 from sparqc.numerics.arrays import Floats
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sparqc.declared.natives import native
-from sparqc.ir.graph import Shape
+from sparqc.ir.types import Shape
 
 
 @native("alike_but_for_batch")

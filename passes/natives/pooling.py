@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sparqc.declared.natives import native
-from sparqc.ir.graph import Shape
+from sparqc.ir.types import Shape
 
 
 @native("divides")

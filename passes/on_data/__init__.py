@@ -1,4 +1,4 @@
 """The network run on calibration data: batches, and what is measured of values on the way."""
 
 #: No pass and no native stands here: nothing need be imported to know them.
-__registers__ = False
+__registers__ = ()

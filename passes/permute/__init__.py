@@ -20,4 +20,4 @@ from sparqc.passes.permute.permutation import Permutation, Permutations, permute
 __all__ = ["Permutation", "Permutations", "permute_channels"]
 
 #: No pass and no native stands here: nothing need be imported to know them.
-__registers__ = False
+__registers__ = ()

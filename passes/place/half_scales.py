@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 
 from sparqc.errors import UsageError
+from sparqc.ir.dtypes import numpy_dtype
 from sparqc.ir.graph import Graph, Value
 from sparqc.ir.layer_names import value_name
-from sparqc.ir.onnx.raise_opset import raise_opset
-from sparqc.ir.onnx.types import numpy_dtype
 from sparqc.ir.operators.quantization import OPSET_OF_HALF_SCALES
 from sparqc.ir.vocabulary.raw import opsets_of
 from sparqc.passes.export import RequestedOpset
@@ -64,5 +63,7 @@ def raise_opset_for_scales(graph: Graph, context: Context) -> None:
             f"{_NEED}, and export{{opset={requested.opset}}} asks for an older one",
             hint="leave the option out, or ask for --float fp32",
         )
+    from sparqc.ir.onnx.raise_opset import raise_opset
+
     opset = max(context.target.opset, OPSET_OF_HALF_SCALES)
     raise_opset(graph, opset, context.table, _NEED)

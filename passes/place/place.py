@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-from networkx.utils import UnionFind
 
+from sparqc.base.union_find import union_find
 from sparqc.ir.graph import Graph, Node, Value
 from sparqc.ir.layer_identity import layers_of, mark_layer
 from sparqc.ir.quantizers import require_float
@@ -25,6 +26,9 @@ from sparqc.passes.place.ties import Ties, ties
 from sparqc.pipeline.passbase import Pass
 from sparqc.pipeline.registry import register
 from sparqc.rewrite.context import Context
+
+if TYPE_CHECKING:
+    from networkx.utils import UnionFind
 
 ACTIVATION_RANGE = (-128, 127)
 #: Weights leave out -128, so that the range is symmetric.
@@ -112,7 +116,7 @@ class _Insertion:
     scales: dict[Value, Value] = field(default_factory=dict)  # scale group -> its scale
     asked: dict[Value, dict[Slot, Decision]] = field(default_factory=dict)
     behind: dict[Value, Decision] = field(default_factory=dict)
-    groups: UnionFind = field(default_factory=UnionFind)
+    groups: UnionFind = field(default_factory=union_find)
     ties: Ties = field(default_factory=Ties)
 
     def activations(self) -> None:
@@ -159,7 +163,7 @@ class _Insertion:
 
     def _groups(self, slots: dict[Value, dict[Slot, Decision]]) -> UnionFind:
         """Which values must have one scale: those that moved INT8 codes connect."""
-        groups: UnionFind = UnionFind()
+        groups: UnionFind = union_find()
         wanted, untied = self.decider.wanted(slots), untied_in(self.graph)
         for node, movement in self.decider.movements.items():
             if self.decider.moves(node, wanted):

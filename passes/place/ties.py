@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from networkx.utils import UnionFind
-
+from sparqc.base.union_find import union_find
 from sparqc.ir.constants import is_constant
 from sparqc.ir.graph import Value
 from sparqc.passes.place.decide import Decider, Decision
 from sparqc.passes.place.insert_quantizers import Slot
 from sparqc.passes.place.recorded_ties import untied_in
+
+if TYPE_CHECKING:
+    from networkx.utils import UnionFind
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ class Ties:
 
     def groups(self, untied: Collection[Branch] = ()) -> UnionFind:
         """Which values have one scale where these branches have none in common with the Concat."""
-        found: UnionFind = UnionFind()
+        found: UnionFind = union_find()
         for names in self.fixed:
             found.union(*names)
         for branch in self.branches:

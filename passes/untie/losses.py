@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-
-from networkx.utils import UnionFind
+from typing import TYPE_CHECKING
 
 from sparqc.passes.calibrate.calibrate import Range
 from sparqc.passes.place.ties import Branch, Ties
+
+if TYPE_CHECKING:
+    from networkx.utils import UnionFind
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-from networkx.utils import UnionFind
 
 from sparqc.ir.graph import Graph, Value
 from sparqc.ir.quantizers import QUANTIZERS
@@ -14,6 +14,9 @@ from sparqc.numerics.int8_codes import safe_scale
 from sparqc.passes.calibrate.calibrate import Range
 from sparqc.passes.place.place import ACTIVATION_RANGE
 from sparqc.passes.place.ties import Branch, Ties
+
+if TYPE_CHECKING:
+    from networkx.utils import UnionFind
 
 
 def split_scales(

@@ -1,7 +1,6 @@
 """What is imported to know the passes and natives, and what is left for their work."""
 
-import importlib
-import pkgutil
+import re
 import sys
 from pathlib import Path
 
@@ -13,29 +12,28 @@ from sparqc.declared.natives import natives
 from sparqc.pipeline.catalogue import passes
 
 
-def silent_packages() -> list[str]:
-    """sparqc's own packages of passes that say that they register nothing."""
-    names = [m.name for m in pkgutil.iter_modules(sparqc.passes.__path__, "sparqc.passes.")]
-    return [n for n in names if not getattr(importlib.import_module(n), "__registers__", True)]
+def test_every_module_that_registers_is_named_by_its_package() -> None:
+    root = Path(sparqc.passes.__path__[0])
+    registering = {
+        ".".join(["sparqc.passes", *path.relative_to(root).with_suffix("").parts])
+        for path in root.rglob("*.py")
+        if re.search(r"^@(register$|native\()", path.read_text(), re.MULTILINE)
+    }
+    homes = {kind.__module__ for kind in passes().values()}
+    homes |= {native.module for native in natives().values()}
+    assert {home for home in homes if home.startswith("sparqc.passes.")} == registering
 
 
-def test_a_package_that_says_it_registers_nothing_does_not() -> None:
-    packages = silent_packages()
-    assert "sparqc.passes.layerwise" in packages
-    for package in packages:
-        path = importlib.import_module(package).__path__
-        for module in pkgutil.walk_packages(path, f"{package}."):
-            importlib.import_module(module.name)
-    homes: set[str | None] = {kind.__module__ for kind in passes().values()}
-    homes |= {native.function.__module__ for native in natives().values()}
-    inside = tuple(f"{package}." for package in packages)
-    assert not [home for home in homes if home and home.startswith(inside)]
+def test_natives_stand_where_the_package_says() -> None:
+    homes = {native.module.rpartition(".")[0] for native in natives().values()}
+    own = {home for home in homes if home.startswith("sparqc.passes")}
+    assert own == {f"sparqc.passes.{name}" for name in sparqc.passes.__natives__}
 
 
 def test_modules_of_such_a_package_are_not_imported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for folder, text in {"loud": "", "loud/inner": "__registers__ = False\n"}.items():
+    for folder, text in {"loud": "", "loud/inner": "__registers__ = ()\n"}.items():
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "__init__.py").write_text(text)
     (tmp_path / "loud/first.py").write_text("")

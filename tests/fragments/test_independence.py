@@ -20,7 +20,8 @@ from sparqc.match.rulebook import RuleBook
 from sparqc.passes.place.placement import Placement
 from sparqc.pipeline.action import Action
 from sparqc.pipeline.catalogue import make
-from sparqc.pipeline.library import installed, rulebook
+from sparqc.pipeline.installed import installed
+from sparqc.pipeline.library import rulebook
 from sparqc.rewrite.context import Context
 from tests.fragments.roads import Function, conv, image
 

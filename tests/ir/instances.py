@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import onnx
 
-from sparqc.ir.graph import Array, Graph, Level, Node, TensorType, Value, dtype_name
+from sparqc.ir.graph import Array, Graph, Node, TensorType, Value, dtype_name
 from sparqc.ir.levels.execute import open_runner
 from sparqc.ir.levels.infer import infer_types
 from sparqc.ir.onnx.native import OnnxNative
+from sparqc.ir.types import Level
 from sparqc.ir.vocabulary.operator import REQUIRED, Operator, Sample
 from sparqc.ir.vocabulary.table import OperatorTable
 

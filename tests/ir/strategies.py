@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from sparqc.ir.graph import Graph, Level, Origin, TensorType, Value
+from sparqc.ir.graph import Graph, Origin, TensorType, Value
 from sparqc.ir.onnx.native import OnnxNative
+from sparqc.ir.types import Level
 from sparqc.ir.vocabulary.operator import Operator, Required
 
 NAMES = st.one_of(

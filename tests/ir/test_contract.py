@@ -8,11 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparqc.ir.fx.adapter import read_fx, write_fx
-from sparqc.ir.graph import Graph, Level, Node, Origin, TensorType, Value
+from sparqc.ir.graph import Graph, Node, Origin, TensorType, Value
 from sparqc.ir.levels.execute import open_runner
 from sparqc.ir.levels.infer import infer_types
 from sparqc.ir.onnx.adapter import read_onnx, write_onnx
 from sparqc.ir.text.print import parse_statements, print_graph
+from sparqc.ir.types import Level
 from sparqc.ir.vocabulary.table import default_table
 
 TABLE = default_table()

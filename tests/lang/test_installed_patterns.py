@@ -9,7 +9,7 @@ from sparqc.lang.check.checks import check_file
 from sparqc.lang.format.formatter import format_file
 from sparqc.lang.parse.parser import parse_text
 from sparqc.pipeline.catalogue import passes
-from sparqc.pipeline.registry import pattern_files
+from sparqc.pipeline.installed import pattern_files
 
 FILES = [parse_text(file.read(), file.label) for file in pattern_files()]
 

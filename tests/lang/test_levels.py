@@ -7,7 +7,7 @@ from sparqc.errors import PatternError
 from sparqc.ir.vocabulary.table import default_table
 from sparqc.lang.check.checks import check_file
 from sparqc.lang.parse.parser import parse_text
-from sparqc.pipeline.library import installed
+from sparqc.pipeline.installed import installed
 
 
 def findings(text: str) -> list[PatternError]:

@@ -11,7 +11,7 @@ from sparqc.lang import parsed as module
 from sparqc.lang.parse import parser
 from sparqc.lang.parse.parser import parse_text
 from sparqc.lang.parsed import from_data, parsed, to_data
-from sparqc.pipeline.registry import pattern_files
+from sparqc.pipeline.installed import pattern_files
 
 INSTALLED = [(file.read(), file.label) for file in pattern_files()]
 RULE = """rule a on fx:

@@ -16,7 +16,8 @@ from sparqc.ir.vocabulary.table import default_table
 from sparqc.lang.ast import CheckDecl, Example
 from sparqc.passes.check.check import Finding, findings_of
 from sparqc.pipeline.action import Action
-from sparqc.pipeline.library import installed, rulebook
+from sparqc.pipeline.installed import installed
+from sparqc.pipeline.library import rulebook
 from sparqc.rewrite.context import Context
 from sparqc.rewrite.worklist import rewrite
 

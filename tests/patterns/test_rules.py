@@ -9,7 +9,8 @@ from sparqc.lang.check.checks import check_file
 from sparqc.lang.format.formatter import format_file
 from sparqc.lang.parse.parser import parse_text
 from sparqc.pipeline.catalogue import passes
-from sparqc.pipeline.library import installed, rulebook
+from sparqc.pipeline.installed import installed
+from sparqc.pipeline.library import rulebook
 from sparqc.tools.rules.examples.result import run_example
 
 TABLE = default_table()

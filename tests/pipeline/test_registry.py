@@ -9,9 +9,10 @@ import pytest
 from sparqc.errors import SparqcError, UsageError
 from sparqc.pipeline import registry
 from sparqc.pipeline.catalogue import make, passes
+from sparqc.pipeline.installed import pattern_files
 from sparqc.pipeline.passbase import Pass
 from sparqc.pipeline.presets import presets
-from sparqc.pipeline.registry import option_types, pattern_files, register
+from sparqc.pipeline.registry import option_types, register
 
 
 @pytest.fixture(autouse=True)

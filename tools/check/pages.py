@@ -14,7 +14,7 @@ from sparqc.passes.check.check import fix_of
 from sparqc.passes.check.file_checks import file_checks
 from sparqc.passes.difference.kinds import GENERAL
 from sparqc.passes.difference.named_lines import named_lines
-from sparqc.pipeline.library import installed
+from sparqc.pipeline.installed import installed
 from sparqc.tools.terminal.text_file import write_text
 
 _GRADES = {

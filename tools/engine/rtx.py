@@ -26,9 +26,9 @@ from sparqc.tools.engine.onnx_source import Model, OnnxSource, read_source
 from sparqc.tools.engine.onnx_weights import weighted_nodes
 from sparqc.tools.engine.plan_file import check_writable, write_plan
 from sparqc.tools.engine.report import EngineReport
+from sparqc.tools.engine.targets import RTX
 
 #: The target of this backend.
-TARGET = "tensorrt-rtx"
 
 #: The compute capability that is compiled for where nobody names one: RTX 30, A10, A40.
 DEFAULT_SM = 86
@@ -114,8 +114,8 @@ def _compile(
     capability: Any,
     output: Path | None,
 ) -> EngineReport:
-    report = empty_report(TARGET, f"TensorRT-RTX {trt.__version__}", ranges, sparse)
-    if refused := type_errors(source.model, TARGET):
+    report = empty_report(RTX, f"TensorRT-RTX {trt.__version__}", ranges, sparse)
+    if refused := type_errors(source.model, RTX):
         return replace(report, errors=refused)
     net = parse_network(trt, source)
     if net.errors:

@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from sparqc.errors import UsageError
 from sparqc.ir.graph import Graph
 from sparqc.pipeline import run as pipelines
 from sparqc.pipeline.steps import Pipeline, Step
 from sparqc.rewrite.context import Context
 from sparqc.tools.model.open_request import open_request
 from sparqc.tools.model.request import Request
-
-#: Stands for the end of the pipeline.
-END = "the end"
+from sparqc.tools.model.words import up_to
 
 
 def graph_after(request: Request, last: str | None) -> tuple[Graph, Context]:
@@ -50,16 +47,3 @@ def _run(
     pipeline: Pipeline, last: str | None, graph: Graph, context: Context
 ) -> tuple[Graph, Context]:
     return pipelines.run(up_to(pipeline, last), graph, context), context
-
-
-def up_to(pipeline: Pipeline, last: str | None) -> Pipeline:
-    """The part of a pipeline that ends with the last pass of that name, as for `graph_after`.
-
-    Raises UsageError where no pass of the pipeline has the name.
-    """
-    if last is None or last == END:
-        return pipeline if last else replace(pipeline, items=())
-    ends = [i for i, item in enumerate(pipeline.items) if any(s.name == last for s in item.steps)]
-    if not ends:
-        raise UsageError(f"the pipeline has no pass {last!r}", hint=f"it is: {pipeline}")
-    return replace(pipeline, items=pipeline.items[: ends[-1] + 1])

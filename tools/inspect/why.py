@@ -31,7 +31,8 @@ def why_command(request: Request, value: str, after: str | None, as_json: bool) 
         return
     require_run("--json", as_json)
     from sparqc.report.why import why
-    from sparqc.tools.inspect.stages import END, graph_after
+    from sparqc.tools.inspect.stages import graph_after
+    from sparqc.tools.model.words import END
 
     graph, context = graph_after(request, after or END)
     click.echo(str(why(graph, context, value)))

@@ -16,7 +16,8 @@ import numpy as np
 
 from sparqc.base.reading import damaged
 from sparqc.errors import SparqcError, UsageError, did_you_mean
-from sparqc.ir.graph import Array, Shape, dtype_name
+from sparqc.ir.graph import Array, dtype_name
+from sparqc.ir.types import Shape
 
 #: Samples in a batch where the model leaves the batch open and nobody shows a size.
 DEFAULT_BATCH = 8

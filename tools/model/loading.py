@@ -52,12 +52,19 @@ class LoadedModel:
     functions: ModelFunctions | None = None
 
 
-def load(spec: str, *, submodule: str | None = None, inputs: Sequence[str] = ()) -> LoadedModel:
+def load(
+    spec: str,
+    *,
+    submodule: str | None = None,
+    inputs: Sequence[str] = (),
+    imported: Callable[[], object] = lambda: None,
+) -> LoadedModel:
     """Load the model that `spec` names, running the code that it asks for and no other.
 
     `inputs` are the texts of `--input`, used instead of what the model offers.  With `submodule`
     the model is that part of it; its inputs and calibration batches are what the whole model feeds
-    it.  Models with random weights get the same ones in every run.
+    it.  Models with random weights get the same ones in every run.  `imported` is called once the
+    code is imported, before it makes the model.
 
     Raises:
         UsageError: where `spec` names nothing that can be loaded, or a `--input` does not fit.
@@ -67,7 +74,9 @@ def load(spec: str, *, submodule: str | None = None, inputs: Sequence[str] = ())
         return _onnx(spec, submodule, inputs)
     if spec.endswith(".pt2"):
         return _program(spec, submodule, inputs)
-    return _module(spec, _open(spec), submodule, inputs)
+    code = _open(spec)
+    imported()
+    return _module(spec, code, submodule, inputs)
 
 
 def _open(spec: str) -> ModelFunctions:

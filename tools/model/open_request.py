@@ -16,6 +16,7 @@ from sparqc.ir.graph import Array, dtype_name
 from sparqc.ir.onnx.adapter import load_onnx
 from sparqc.job.batches import Inputs
 from sparqc.job.open import Job, new_job
+from sparqc.job.words import require_words
 from sparqc.pipeline.events import Listener
 from sparqc.rewrite.context import Progress
 from sparqc.tools.engine.onnx_source import read_source
@@ -43,7 +44,13 @@ def open_request(
     Raises SparqcError or UsageError for everything that is wrong with what a person gave.
     """
     import_own(request.imports)
-    loaded = load(request.model, submodule=request.submodule, inputs=request.inputs)
+    loaded = load(
+        request.model,
+        submodule=request.submodule,
+        inputs=request.inputs,
+        # What its code registers is known by now; to make a network may take a while.
+        imported=lambda: require_words(request.options, "fx", runs_code=False),
+    )
     proto = load_onnx(loaded.path) if loaded.kind == "onnx" and loaded.path else None
     calibration = calibration_of(request, loaded, proto)
     inputs: Inputs | None = loaded.inputs

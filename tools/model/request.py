@@ -12,6 +12,7 @@ import click
 
 from sparqc.base.option_fields import OptionField, option, option_fields, read_options
 from sparqc.job.options import Options
+from sparqc.tools.model.words import check_words
 from sparqc.tools.terminal.options import IMPORT_HELP, add_options
 
 
@@ -52,7 +53,8 @@ def debugging_options() -> list[OptionField]:
 
 
 def takes_request(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a click command MODEL and the shared options; it receives them as `request`.
+    """Give a click command MODEL and the shared options; it receives them as `request`,
+    their words checked.
 
     Options of a compile that other decorators add become part of the request too.
     """
@@ -62,6 +64,7 @@ def takes_request(command: Callable[..., Any]) -> Callable[..., Any]:
         wishes = {name: values.pop(name) for name in option_fields(Options) if name in values}
         data = {name: values.pop(name) for name in option_fields(Request)}
         request = Request(values.pop("model"), Options(**wishes), **data)
+        check_words(request.model, request.options, request.imports, values.get("after"))
         return command(request=request, **values)
 
     return click.argument("model")(add_options(wrapped, shared_options()))

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.table import Table
 
 from sparqc.base.options import describe, spell
 from sparqc.errors import UsageError
-from sparqc.pipeline.passbase import Pass
 from sparqc.report.show import show
 from sparqc.tools.terminal.console import stdout_console
 from sparqc.tools.terminal.options import import_option, patterns_option
+
+if TYPE_CHECKING:
+    from sparqc.pipeline.passbase import Pass
 
 
 @click.command("passes")

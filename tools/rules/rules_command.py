@@ -12,13 +12,13 @@ from rich.table import Table
 from sparqc.errors import FAILED
 from sparqc.report.show import show
 from sparqc.tools.rules.examples.command import test_command
-from sparqc.tools.rules.static import KINDS, kind_of, report_findings
+from sparqc.tools.rules.static import KINDS, kind_of, read_checked
 from sparqc.tools.terminal.console import stdout_console
 from sparqc.tools.terminal.options import import_option, patterns_option
 from sparqc.tools.terminal.text_file import write_text
 
 if TYPE_CHECKING:
-    from sparqc.lang.ast import Declaration
+    from sparqc.lang.ast import Declaration, PatternFile
     from sparqc.match.rulebook import RuleBook
 
 _patterns = patterns_option("A pattern file of your own, beside the installed ones.")
@@ -45,7 +45,7 @@ def list_command(kind: str | None, target: str | None, patterns: tuple[Path, ...
     table = Table(box=None, pad_edge=False)
     for title in ("name", "kind", "on", "what it says"):
         table.add_column(title, no_wrap=title != "what it says")
-    for declaration in _selected(_book(patterns), kind, target):
+    for declaration in _selected(_declarations(patterns), kind, target):
         table.add_row(
             declaration.name,
             kind_of(declaration),
@@ -93,19 +93,17 @@ def check_command(files: tuple[Path, ...]) -> None:
     """
     worst = 0
     for path in files:
-        found = report_findings(path)
+        file, found = read_checked(path)
         worst = max(worst, found)
-        if not found:
-            click.echo(f"{path}: {_summary(path)}")
+        if file and not found:
+            click.echo(f"{path}: {_summary(path, file)}")
     if worst:
         raise click.exceptions.Exit(worst)
 
 
-def _summary(path: Path) -> str:
+def _summary(path: Path, file: PatternFile) -> str:
     """`3 rules, 1 op, 2 examples, run by: sparqc rules test mine.spq`."""
-    from sparqc.lang.parse.parser import parse_file
-
-    declarations = parse_file(path).declarations
+    declarations = file.declarations
     kinds = [kind_of(d) for d in declarations]
     counts = {kind: kinds.count(kind) for kind in KINDS}
     counts["example"] = sum(len(d.examples) for d in declarations)
@@ -154,10 +152,20 @@ def _book(patterns: Sequence[Path]) -> RuleBook:
     return rulebook([read_user_file(path) for path in patterns])
 
 
-def _selected(book: RuleBook, kind: str | None, target: str | None) -> Iterable[Declaration]:
+def _declarations(patterns: Sequence[Path]) -> Iterable[Declaration]:
+    """What stands in the installed files, and what a person adds, in the order of the names."""
+    from sparqc.pipeline.installed import installed
+
+    if patterns:
+        return _book(patterns).declarations
+    return sorted((d for file in installed() for d in file.declarations), key=lambda d: d.name)
+
+
+def _selected(
+    declarations: Iterable[Declaration], kind: str | None, target: str | None
+) -> Iterable[Declaration]:
     from sparqc.declared.targets import profile
-    from sparqc.match.rulebook import is_for
 
     if target:
         profile(target)  # an unknown one is an error, not an empty list
-    return (d for d in book.declarations if kind in (None, kind_of(d)) and is_for(d, None, target))
+    return (d for d in declarations if kind in (None, kind_of(d)) and d.is_for(None, target))

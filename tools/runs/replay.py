@@ -145,7 +145,7 @@ def open_replay(
 
 def _check_types(job: Job, stage: StageFile) -> None:
     """Raises UsageError where the data are those of the model, and the inputs other ones by now."""
-    from sparqc.ir.onnx.types import numpy_dtype
+    from sparqc.ir.dtypes import numpy_dtype
 
     for value, array in zip(job.graph.inputs, job.context.example, strict=False):
         if numpy_dtype(value.type.dtype) not in (None, array.dtype):

@@ -16,7 +16,7 @@ from sparqc.ir.export.splice import splice
 from sparqc.ir.graph import Array, Graph, Node, Value
 from sparqc.ir.layer_names import name_of
 from sparqc.ir.uncalibrated import is_uncalibrated
-from sparqc.ir.vocabulary.onnx_schema import DEFAULT_OPSET
+from sparqc.ir.vocabulary.onnx_names import DEFAULT_OPSET
 from sparqc.ir.vocabulary.table import OperatorTable
 
 if TYPE_CHECKING:

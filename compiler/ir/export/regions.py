@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from sparqc.ir.dtypes import numpy_dtype
 from sparqc.ir.graph import Graph, Node, TensorType, Value
-from sparqc.ir.onnx.types import numpy_dtype
 from sparqc.ir.vocabulary.table import OperatorTable
 
 

@@ -9,7 +9,8 @@ import sympy  # type: ignore[import-untyped]
 
 from sparqc.errors import SparqcError
 from sparqc.ir.fx.infer import parse_size
-from sparqc.ir.graph import Array, Shape, Value
+from sparqc.ir.graph import Array, Value
+from sparqc.ir.types import Shape
 
 #: Sizes where no example gives one: of the first dimension, and of the others.
 FIRST, OTHER = 2, 64

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import operator
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -13,14 +14,24 @@ import torch
 from torch import fx
 from torch._dispatch.python import enable_python_dispatcher
 from torch._dynamo.source import ConstantSource
-from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+    FakeTensorMode,
+    UnsupportedFakeTensorException,
+)
+from torch.fx.experimental.symbolic_shapes import (
+    DimDynamic,
+    GuardOnDataDependentSymNode,
+    ShapeEnv,
+)
 from torch.utils._sympy.functions import FloorDiv, Mod, PythonMod
 
 from sparqc.errors import SparqcError
 from sparqc.ir.fx.schema import map_values, raw_fx_call
 from sparqc.ir.fx.tensor import TORCH_DTYPES, dtype_of
 from sparqc.ir.graph import Graph, Node, TensorType, Value
+from sparqc.ir.inferred import Inferred, first_line
 from sparqc.ir.vocabulary.operator import FxCall
 from sparqc.ir.vocabulary.table import OperatorTable
 
@@ -29,22 +40,21 @@ _REFUSALS = (RuntimeError, TypeError, ValueError, IndexError, NotImplementedErro
              AttributeError, AssertionError)  # fmt: skip
 
 
-def infer_types(graph: Graph, node: Node, table: OperatorTable) -> None:
-    """Set the types of a node's outputs from those of its operands; unknown stays unknown."""
-    if table.has(node.op, "keeps_type"):  # no need to ask torch
-        node.output.type = next(node.inputs).type
-        return
+#: Among them, what says nothing of the types: torch cannot tell without the numbers.
+_UNTOLD = (NotImplementedError, DataDependentOutputException, DynamicOutputShapeException,
+           UnsupportedFakeTensorException, GuardOnDataDependentSymNode)  # fmt: skip
+
+
+def inferred(graph: Graph, node: Node, table: OperatorTable) -> Inferred:
+    """The types of a node's outputs from those of its operands."""
     if any(_is_unknown(value) for value in node.inputs):
-        types = None
-    else:
-        types = _fake_of(graph).types(node, table)
-    for index, value in enumerate(node.outputs):
-        value.type = types[index] if types and index < len(types) else TensorType()
+        return Inferred()
+    return _fake_of(graph).types(node, table)
 
 
 def types_of_call(graph: Graph, call: FxCall) -> tuple[TensorType, ...] | None:
     """The types of what a call on values of a graph gives; None where they cannot be told."""
-    return _fake_of(graph).types_of_call(call)
+    return _fake_of(graph).types_of_call(call).types or None
 
 
 def _is_unknown(value: Value) -> bool:
@@ -63,28 +73,30 @@ class _Fake:
         self.symbols: dict[str, sympy.Symbol] = {}
         self.names: dict[sympy.Symbol, sympy.Symbol] = {}
 
-    def types(self, node: Node, table: OperatorTable) -> tuple[TensorType, ...] | None:
-        """The types of a node's outputs; None where the call fails or fixes a symbolic size."""
+    def types(self, node: Node, table: OperatorTable) -> Inferred:
+        """The types of a node's outputs; none where the call fails or fixes a symbolic size."""
         row = table.get(node.op)
         try:
             call = row.fx.write(node) if row is not None and row.fx else raw_fx_call(node)
         except (SparqcError, *_REFUSALS):
-            return None
+            return Inferred()
         return self.types_of_call(call)
 
-    def types_of_call(self, call: FxCall) -> tuple[TensorType, ...] | None:
-        """The types of what a call gives; None where it fails or fixes a symbolic size."""
+    def types_of_call(self, call: FxCall) -> Inferred:
+        """The types of what a call gives; none where it fails or fixes a symbolic size."""
         try:
             with self.mode, enable_python_dispatcher(), torch.no_grad():
                 result = self._run(call)
-        except (SparqcError, *_REFUSALS):
-            return None
+        except (SparqcError, *_UNTOLD):
+            return Inferred()
+        except _REFUSALS as error:
+            return Inferred(refusal=f"torch: {first_line(error)}")
         if self.env.replacements:
             # The call is only valid for one size: nothing known of it holds in general.
             self._start()
-            return None
+            return Inferred()
         items = result if isinstance(result, list | tuple) else [result]
-        return tuple(self._type(item) for item in items)
+        return Inferred(tuple(self._type(item) for item in items))
 
     def _run(self, call: FxCall) -> Any:
         args = map_values(call.args, self._argument, (Value, FxCall, fx.GraphModule))
@@ -164,6 +176,25 @@ def parse_size(text: str, symbol: Callable[[str], sympy.Symbol]) -> Any:
         return build(ast.parse(text, mode="eval").body)
     except SyntaxError as error:
         raise SparqcError(f"{text!r} is no size of a tensor") from error
+
+
+@cache
+def same_size(text: str, other: str) -> bool:
+    """Whether two sizes such as "(x + 1)//2" and "x - x//2" agree, as far as examples tell; what is
+    no expression may be any size."""
+    names: dict[str, sympy.Symbol] = {}
+
+    def symbol(name: str) -> sympy.Symbol:
+        return names.setdefault(name, sympy.Symbol(name, integer=True, positive=True))
+
+    try:
+        sizes = [parse_size(t, symbol) for t in (text, other)]
+    except SparqcError:
+        return True
+    return all(
+        len({s.subs({v: first + 2 * i for i, v in enumerate(names.values())}) for s in sizes}) == 1
+        for first in (_HINT, 2 * _HINT)
+    )
 
 
 _FAKES: WeakKeyDictionary[Graph, _Fake] = WeakKeyDictionary()

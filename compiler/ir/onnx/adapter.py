@@ -5,7 +5,7 @@ from sparqc.ir.onnx.native import OnnxNative
 from sparqc.ir.onnx.opset import convert_opset, opset_of
 from sparqc.ir.onnx.read import read_onnx
 from sparqc.ir.onnx.write import write_onnx
-from sparqc.ir.vocabulary.onnx_schema import DEFAULT_OPSET
+from sparqc.ir.vocabulary.onnx_names import DEFAULT_OPSET
 
 __all__ = [
     "DEFAULT_OPSET",

@@ -15,7 +15,8 @@ import onnx
 
 from sparqc.ir.graph import Array, Attribute, Graph, Node, Origin, TensorType, Value
 from sparqc.ir.onnx.native import OnnxRaw
-from sparqc.ir.vocabulary.onnx_schema import CAPTURED, Signature, raw_name, signature_of
+from sparqc.ir.vocabulary.onnx_names import CAPTURED, raw_name
+from sparqc.ir.vocabulary.onnx_schema import Signature, signature_of
 from sparqc.ir.vocabulary.operator import Call, Operator, Reading, Required
 from sparqc.ir.vocabulary.table import OperatorTable
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +13,7 @@ from onnx_graphsurgeon.exporters.onnx_exporter import OnnxExporter, dtype_to_onn
 
 from sparqc.errors import SparqcError
 from sparqc.ir.graph import Array, Graph, Node, TensorType, Value, dtype_name
+from sparqc.ir.inferred import Inferred, first_line
 from sparqc.ir.onnx.meaning.growth import infers_numbers, sized_graph
 from sparqc.ir.onnx.skeleton import SMALL
 from sparqc.ir.onnx.types import merged, proto_of_type, type_of_proto
@@ -29,22 +29,20 @@ _REFUSALS = (onnx.shape_inference.InferenceError, onnx.checker.ValidationError)
 _UNINFERRED = frozenset({"GroupNormalization", "MeanVarianceNormalization"})
 
 
-def infer_types(graph: Graph, node: Node, table: OperatorTable) -> None:
-    """Set the types of a node's outputs, as ONNX infers them for the ONNX nodes it is written as.
+def inferred(graph: Graph, node: Node, table: OperatorTable) -> Inferred:
+    """The types of a node's outputs, as ONNX infers them for the ONNX nodes it is written as.
 
-    Where the operator cannot be written, or does not take such operands, they stay unknown.
+    Where the operator cannot be written, or does not take such operands, nothing is known.
     """
-    if table.has(node.op, "keeps_type"):
-        node.output.type = next(node.inputs).type
-        return
-    opsets = opsets_of(graph)
-    emitter = _InferenceEmitter(opsets)
-    types: Mapping[str, TensorType] = {}
-    with suppress(SparqcError, *_REFUSALS):
+    emitter = _InferenceEmitter(opsets_of(graph))
+    try:
         write_node(node, table, emitter)
         types = emitter.infer(list(node.inputs))
-    for value in node.outputs:
-        value.type = types.get(value.name, TensorType())
+    except SparqcError:
+        return Inferred()
+    except _REFUSALS as error:
+        return Inferred(refusal=f"onnx: {first_line(error)}")
+    return Inferred(tuple(types.get(value.name, TensorType()) for value in node.outputs))
 
 
 @dataclass
@@ -156,12 +154,12 @@ def complete_types(
             _add_constant(graph, tensor.name, tensor)
     for name in inner.keys() - surgeon.tensors().keys():
         _add_constant(graph, name, gs.Constant(name, inner[name]))
-    found = inferred(graph, opsets)
+    found = inferred_in(graph, opsets)
     names = dict.fromkeys([*stated, *found])
     return {n: merged(stated.get(n, TensorType()), found.get(n, TensorType())) for n in names}
 
 
-def inferred(graph: onnx.GraphProto, opsets: Mapping[str, int]) -> dict[str, TensorType]:
+def inferred_in(graph: onnx.GraphProto, opsets: Mapping[str, int]) -> dict[str, TensorType]:
     """The types that ONNX infers for what the nodes of a graph define, by name."""
     imports = [onnx.helper.make_opsetid(d, v) for d, v in opsets.items()]
     for node in filter(_is_uninferred, graph.node):

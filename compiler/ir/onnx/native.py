@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sparqc.ir.vocabulary.onnx_schema import DEFAULT_OPSET
+from sparqc.ir.vocabulary.onnx_names import DEFAULT_OPSET
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from sparqc.errors import SparqcError
 from sparqc.ir.graph import Graph
 from sparqc.ir.onnx.native import OnnxNative
 from sparqc.ir.onnx.same_form import require_same_form
-from sparqc.ir.vocabulary.onnx_schema import split_name
+from sparqc.ir.vocabulary.onnx_names import split_name
 from sparqc.ir.vocabulary.raw import opsets_of
 from sparqc.ir.vocabulary.table import OperatorTable
 

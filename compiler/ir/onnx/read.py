@@ -23,7 +23,8 @@ from sparqc.ir.onnx.native import OnnxNative
 from sparqc.ir.onnx.opset import convert_opset
 from sparqc.ir.onnx.order import captured_names, describe, domains_of, sorted_nodes, subgraphs_of
 from sparqc.ir.onnx.types import is_complete, is_open, tensor_type
-from sparqc.ir.vocabulary.onnx_schema import DEFAULT_OPSET, OLDEST_OPSET, Signature, plain
+from sparqc.ir.vocabulary.onnx_names import DEFAULT_OPSET, OLDEST_OPSET
+from sparqc.ir.vocabulary.onnx_schema import Signature, plain
 from sparqc.ir.vocabulary.table import OperatorTable
 
 

@@ -14,9 +14,9 @@ import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as state
 
 from sparqc.errors import SparqcError
+from sparqc.ir.dtypes import numpy_dtype
 from sparqc.ir.graph import Array, Graph, Value
 from sparqc.ir.onnx.skeleton import shared_weights
-from sparqc.ir.onnx.types import numpy_dtype
 from sparqc.ir.onnx.write import write_shared, write_surgeon
 from sparqc.ir.runner import Optimize
 from sparqc.ir.vocabulary.table import OperatorTable

@@ -12,7 +12,8 @@ from sparqc.errors import SparqcError
 from sparqc.ir.graph import Node, Value
 from sparqc.ir.onnx.native import OnnxRaw
 from sparqc.ir.onnx.types import element_type
-from sparqc.ir.vocabulary.onnx_schema import schema_of, signature_of, split_name
+from sparqc.ir.vocabulary.onnx_names import split_name
+from sparqc.ir.vocabulary.onnx_schema import schema_of, signature_of
 
 
 def require_same_form(node: Node, read_with: Mapping[str, int], opsets: Mapping[str, int]) -> None:

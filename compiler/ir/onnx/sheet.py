@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 
 from sparqc.ir.graph import Array, TensorType, Value, dtype_name
-from sparqc.ir.onnx.infer import inferred, info_of, proto_of_node
+from sparqc.ir.onnx.infer import inferred_in, info_of, proto_of_node
 from sparqc.ir.onnx.skeleton import SMALL
 from sparqc.ir.onnx.types import element_type, is_complete, merged, settled
 from sparqc.ir.vocabulary.operator import Emitted, OnnxEmitter
@@ -74,7 +74,7 @@ class Sheet(OnnxEmitter):
                 graph.input.append(info_of(name(item), type))
             elif isinstance(item, Value) and name(item) not in stated:
                 graph.input.append(info_of(name(item), type_of(item)))
-        found = inferred(graph, opsets)
+        found = inferred_in(graph, opsets)
         return {n: merged(type, found.get(n, TensorType())) for n, type in stated.items()}
 
 

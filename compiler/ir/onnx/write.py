@@ -15,6 +15,7 @@ from onnx_graphsurgeon.ir.tensor import LazyValues
 from onnx_graphsurgeon.logger import G_LOGGER
 
 from sparqc.errors import NoForm
+from sparqc.ir.dtypes import numpy_dtype
 from sparqc.ir.graph import Array, Attribute, Graph, Node, Origin, TensorType, Value
 from sparqc.ir.onnx.metadata.provenance import METADATA_IR, add_origin
 from sparqc.ir.onnx.names import Names
@@ -22,14 +23,10 @@ from sparqc.ir.onnx.native import OnnxNative, OnnxRaw
 from sparqc.ir.onnx.order import captured_names, domains_of, renamed_captures
 from sparqc.ir.onnx.same_form import require_same_form
 from sparqc.ir.onnx.skeleton import SMALL, external_stub, is_plain
-from sparqc.ir.onnx.types import element_type, known_dims, numpy_dtype
+from sparqc.ir.onnx.types import element_type, known_dims
 from sparqc.ir.uncalibrated import is_uncalibrated, source
-from sparqc.ir.vocabulary.onnx_schema import (
-    CAPTURED,
-    plain,
-    schema_of,
-    split_name,
-)
+from sparqc.ir.vocabulary.onnx_names import CAPTURED, split_name
+from sparqc.ir.vocabulary.onnx_schema import plain, schema_of
 from sparqc.ir.vocabulary.operator import Emitted, OnnxEmitter
 from sparqc.ir.vocabulary.raw import opsets_of
 from sparqc.ir.vocabulary.table import OperatorTable

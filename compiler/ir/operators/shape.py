@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from sparqc.errors import SparqcError
-from sparqc.ir.graph import Array, Node, Shape, Value
+from sparqc.ir.graph import Array, Node, Value
+from sparqc.ir.types import Shape
 from sparqc.ir.vocabulary.forms import (
     Rng,
     X,

@@ -11,10 +11,10 @@ import numpy as np
 
 from sparqc.base.reading import damaged
 from sparqc.errors import PatternError, did_you_mean
-from sparqc.ir.graph import Array, Attribute, Graph, Level, Node, TensorType, Value
+from sparqc.ir.dtypes import numpy_dtype
+from sparqc.ir.graph import Array, Attribute, Graph, Node, TensorType, Value
 from sparqc.ir.levels.infer import infer_types
 from sparqc.ir.onnx.native import OnnxNative
-from sparqc.ir.onnx.types import numpy_dtype
 from sparqc.ir.text.grammar import (
     ArrayText,
     Called,
@@ -32,7 +32,8 @@ from sparqc.ir.text.grammar import (
     span_of,
 )
 from sparqc.ir.text.tokens import Absent, origin_of
-from sparqc.ir.vocabulary.onnx_schema import DEFAULT_OPSET
+from sparqc.ir.types import Level
+from sparqc.ir.vocabulary.onnx_names import DEFAULT_OPSET
 from sparqc.ir.vocabulary.operator import Operator, Required
 from sparqc.ir.vocabulary.raw import opsets_of, raw_operator
 from sparqc.ir.vocabulary.table import OperatorTable, default_table

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from sparqc.ir.graph import Array, Attribute, Origin, Shape, TensorType, Value, dtype_name
+from sparqc.ir.graph import Array, Attribute, Origin, TensorType, Value, dtype_name
+from sparqc.ir.types import Shape
 
 #: Words that the grammar keeps for itself; a value of such a name is quoted.
 KEYWORDS = frozenset({"graph", "on", "return", "as", "by", "none", "true", "false", "inf", "nan"})

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from math import prod
 
-from sparqc.ir.graph import Node, Shape, Value
+from sparqc.ir.graph import Node, Value
+from sparqc.ir.types import Shape
 
 
 def shape_of(node: Node, slot: str, first: int = 0) -> Shape | None:

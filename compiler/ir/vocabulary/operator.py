@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from sparqc.errors import UsageError
-from sparqc.ir.graph import Array, Attribute, Level, Node, TensorType, Value
+from sparqc.ir.graph import Array, Attribute, Node, TensorType, Value
+from sparqc.ir.types import Level
 from sparqc.ir.vocabulary.traits import Trait, closed
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from sparqc.ir.graph import Attribute, Graph, Node
-from sparqc.ir.vocabulary.onnx_schema import DEFAULT_OPSET, signature_of, split_name
+from sparqc.ir.vocabulary.onnx_names import DEFAULT_OPSET, split_name
 from sparqc.ir.vocabulary.operator import REQUIRED, OperandSpec, Operator, Required
 from sparqc.ir.vocabulary.traits import Trait
 
@@ -45,6 +45,8 @@ def raw_operator(name: str, opsets: Mapping[str, int]) -> Operator | None:
 
 
 def _onnx_operator(name: str, opsets: Mapping[str, int]) -> Operator | None:
+    from sparqc.ir.vocabulary.onnx_schema import signature_of
+
     op_type, domain = split_name(name)
     signature = signature_of(op_type, domain, opsets.get(domain, 1))
     if signature is None:

@@ -7,7 +7,7 @@ from functools import cache
 
 from sparqc.declared.knobs import knobs
 from sparqc.errors import did_you_mean
-from sparqc.ir.graph import Level
+from sparqc.ir.types import Level
 from sparqc.ir.vocabulary.operator import Operator
 from sparqc.ir.vocabulary.table import OperatorTable
 from sparqc.lang.ast import CallPattern, FusionDecl, OpDecl, ShareDecl
@@ -120,7 +120,7 @@ def _raw(name: str) -> Operator | None:
     if "." not in name:
         return None
     # Late: the schemas are torch's and onnx's, and most files name no raw operator.
-    from sparqc.ir.vocabulary.onnx_schema import DEFAULT_OPSET
+    from sparqc.ir.vocabulary.onnx_names import DEFAULT_OPSET
     from sparqc.ir.vocabulary.raw import raw_operator
 
     return raw_operator(name, {"": DEFAULT_OPSET})

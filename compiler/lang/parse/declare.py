@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, cast, get_args
 
 from sparqc.errors import PatternError, did_you_mean
-from sparqc.ir.graph import Level
+from sparqc.ir.types import Level
 from sparqc.lang.ast import (
     CheckDecl,
     Condition,

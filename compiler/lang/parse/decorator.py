@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from sparqc.errors import Span
-from sparqc.ir.graph import Level
+from sparqc.ir.types import Level
 from sparqc.lang.ast import (
     Condition,
     Example,

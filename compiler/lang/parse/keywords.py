@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, get_args
 
-from sparqc.ir.graph import Level
+from sparqc.ir.types import Level
 
 LEVELS: Final[tuple[Level, ...]] = get_args(Level)
 PRESERVES: Final = ("exact", "close", "lossy")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from networkx.utils import UnionFind
-
+from sparqc.base.union_find import union_find
 from sparqc.ir.graph import Array
 from sparqc.pipeline.decisions.outline import (
     Operator,
@@ -15,6 +15,9 @@ from sparqc.pipeline.decisions.outline import (
     same_array,
     same_attributes,
 )
+
+if TYPE_CHECKING:
+    from networkx.utils import UnionFind
 
 #: Stands in the place of a node for the outputs of the graph, whose slots are their positions.
 ENDS = ""
@@ -97,7 +100,7 @@ class _Comparison:
             and (old.op != node.op or not same_attributes(old.attributes, node.attributes))
         ]
         self.rewired = [*self._rewired(), *self._ends()]
-        self.groups: UnionFind = UnionFind()
+        self.groups: UnionFind = union_find()
 
     def run(self) -> Iterator[Change]:
         self._join()

@@ -7,8 +7,9 @@ from torch import nn
 
 from sparqc.capture.capture import capture
 from sparqc.errors import SparqcError
-from sparqc.ir.fx.infer import infer_types, parse_size
+from sparqc.ir.fx.infer import parse_size
 from sparqc.ir.graph import Graph, TensorType
+from sparqc.ir.levels.infer import infer_types
 from sparqc.ir.vocabulary.table import default_table
 
 TABLE = default_table()

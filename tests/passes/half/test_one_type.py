@@ -11,7 +11,7 @@ from torch import nn
 import sparqc
 from sparqc.ir.onnx.adapter import read_onnx
 from sparqc.ir.vocabulary.table import default_table
-from sparqc.passes.half.types import signature_of
+from sparqc.passes.half.signatures import signature_of
 from sparqc.tools.check.checked import Asked, check_proto
 from sparqc.tools.engine.rtx import compile_rtx
 

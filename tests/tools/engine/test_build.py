@@ -7,7 +7,8 @@ import pytest
 from click.testing import CliRunner
 
 from sparqc.errors import SparqcError, UsageError
-from sparqc.tools.engine.command import build, build_engine
+from sparqc.tools.engine.build_engine import build_engine
+from sparqc.tools.engine.command import build
 from sparqc.tools.engine.rtx import compile_rtx
 from tests.engine_models import Net, float_conv, quantized_conv
 

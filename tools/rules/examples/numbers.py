@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from sparqc.errors import SparqcError
+from sparqc.ir.dtypes import numpy_dtype
 from sparqc.ir.graph import Array, Graph, Value
 from sparqc.ir.levels.execute import open_runner
-from sparqc.ir.onnx.types import numpy_dtype
 from sparqc.ir.vocabulary.table import OperatorTable
 
 #: So many times inputs are drawn anew.

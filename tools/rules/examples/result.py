@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 from sparqc.declared.targets import Profile, default_profile, profiles
 from sparqc.errors import SparqcError
-from sparqc.ir.graph import Graph, Level
+from sparqc.ir.graph import Graph
 from sparqc.ir.text.parse import parse_statements
+from sparqc.ir.types import Level
 from sparqc.ir.vocabulary.table import default_table
 from sparqc.lang.ast import (
     Binary,
@@ -24,10 +25,10 @@ from sparqc.lang.ast import (
 from sparqc.lang.parse.keywords import KNOB
 from sparqc.match.evaluate import render
 from sparqc.match.match import Match, Matcher
-from sparqc.match.rulebook import RuleBook, is_for
+from sparqc.match.rulebook import RuleBook
 from sparqc.pipeline.action import Action
 from sparqc.pipeline.drift import drift_of
-from sparqc.pipeline.library import installed
+from sparqc.pipeline.installed import installed
 from sparqc.rewrite.context import Context
 from sparqc.rewrite.worklist import rewrite
 from sparqc.tools.rules.examples.alike import difference
@@ -190,7 +191,7 @@ def _listed(reasons: list[str]) -> str:
 def _target_for(declaration: Declaration) -> Profile:
     """A target that the declaration is for: the default one where it is."""
     known = [default_profile(), *profiles().values()]
-    fitting = [target for target in known if is_for(declaration, None, target.name)]
+    fitting = [target for target in known if declaration.is_for(None, target.name)]
     if not fitting:
         raise SparqcError(
             f"{declaration.name} is for {declaration.target}, and no target has such a name",

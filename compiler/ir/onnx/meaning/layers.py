@@ -8,7 +8,8 @@ from typing import Any, TypeAlias
 
 import onnx
 
-from sparqc.ir.graph import Shape, TensorType
+from sparqc.ir.graph import TensorType
+from sparqc.ir.types import Shape
 
 #: What is looked at: the attributes, the shapes of the operands, and that of the first output.
 Attributes: TypeAlias = Mapping[str, Any]

@@ -9,7 +9,8 @@ import numpy as np
 import onnx
 from onnx.numpy_helper import to_array
 
-from sparqc.ir.graph import Shape, TensorType
+from sparqc.ir.graph import TensorType
+from sparqc.ir.types import Shape
 
 #: Which operands are lists, whose rank is 1.
 _LISTS: Mapping[str, tuple[int, ...]] = {
