@@ -8,10 +8,10 @@ import onnx
 
 from sparqc.declared.targets import default_profile, profiles
 from sparqc.errors import UsageError, did_you_mean
+from sparqc.ir.input_shapes import Shapes
 from sparqc.tools.engine.own_process import in_own_process
 from sparqc.tools.engine.report import EngineReport
 from sparqc.tools.engine.rtx import DEFAULT_SM, compile_rtx
-from sparqc.ir.input_shapes import Shapes
 from sparqc.tools.engine.targets import RTX, TARGETS
 from sparqc.tools.engine.trt import compile_trt
 from sparqc.tools.model.recorded_options import compiled_for

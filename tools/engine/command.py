@@ -45,9 +45,9 @@ def build(
 
     TensorRT-RTX needs no GPU.  Exit code 1 if the compiler refuses the model.
     """
+    from sparqc.ir.input_shapes import parse_shape
     from sparqc.tools.engine.build_engine import build_engine, made_for_another
     from sparqc.tools.engine.report import CompilerMessage
-    from sparqc.ir.input_shapes import parse_shape
     from sparqc.tools.engine.text import render_report
 
     shapes = dict(map(parse_shape, shape_texts))
