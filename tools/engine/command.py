@@ -11,7 +11,7 @@ import onnx
 from rich.console import Console
 
 from sparqc.declared.targets import default_profile, profiles
-from sparqc.errors import FAILED, UsageError, did_you_mean
+from sparqc.errors import NO, UsageError, did_you_mean
 from sparqc.tools.engine.own_process import in_own_process
 from sparqc.tools.engine.report import CompilerMessage, EngineReport
 from sparqc.tools.engine.rtx import DEFAULT_SM, compile_rtx
@@ -85,7 +85,12 @@ def _made_for_another(path: Path, target: str) -> str:
 
 @click.command("build")
 @click.argument("model", type=click.Path(path_type=Path))
-@click.option("--target", default=RTX, show_default=True, help=f"One of {', '.join(TARGETS)}.")
+@click.option(
+    "--target",
+    default=RTX,
+    show_default=True,
+    help=f"One of {', '.join(TARGETS)}.",
+)
 @click.option("--sm", type=int, help=f"Compute capability for {RTX}: 86 for SM86 (the default).")
 @click.option(
     "--batch", type=int, help="The usual batch of a dynamic batch; the engine takes 1 to it."
@@ -126,4 +131,4 @@ def build(
     else:
         render_report(report, Console())
     if not report.accepted:
-        raise click.exceptions.Exit(FAILED)
+        raise click.exceptions.Exit(NO)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 from rich.table import Table
 
-from sparqc.errors import FAILED
+from sparqc.errors import NO
 from sparqc.tools.rules.examples.command import test_command
 from sparqc.tools.rules.static import KINDS, kind_of, report_findings
 from sparqc.tools.terminal.console import show, stdout_console
@@ -36,7 +36,9 @@ rules_group.add_command(test_command)
 
 @rules_group.command("list")
 @click.option("--kind", type=click.Choice(KINDS), help="Only declarations of this kind.")
-@click.option("--target", help="Only what holds for this target.")
+@click.option(
+    "--target", help="Only what holds for this target."
+)
 @_patterns
 @import_option
 def list_command(kind: str | None, target: str | None, patterns: tuple[Path, ...]) -> None:
@@ -130,7 +132,7 @@ def fmt_command(check: bool, files: tuple[Path, ...]) -> None:
     for path in changed:
         click.echo(f"{path}: {'would be formatted' if check else 'formatted'}", err=True)
     if check and changed:
-        raise click.exceptions.Exit(FAILED)
+        raise click.exceptions.Exit(NO)
 
 
 def _format(path: Path, write: bool) -> bool:
