@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sparqc.errors import NO, UsageError
+from sparqc.tools.terminal import completion
 from sparqc.tools.terminal.console import show, stdout_console
 from sparqc.tools.terminal.options import import_option, patterns_option, recorded_options
 
@@ -34,6 +35,7 @@ FORMATS = ("text", "json", "sarif", "junit")
     default="",
     metavar="NAME",
     help="The GPU of prices, and of where 2:4 pays.",
+    shell_complete=completion.gpus,
 )
 @click.option(
     "--batch",

@@ -20,6 +20,7 @@ from sparqc.tools.engine.shapes import Shapes, parse_shape
 from sparqc.tools.engine.text import render_report
 from sparqc.tools.engine.trt import compile_trt
 from sparqc.tools.model.recorded_options import compiled_for
+from sparqc.tools.terminal import completion
 
 #: What `sparqc build` compiles for; `tensorrt` stands for the version that is installed.
 TARGETS = (RTX, "tensorrt", "tensorrt-8.6", "tensorrt-10", "tensorrt-11")
@@ -90,6 +91,7 @@ def _made_for_another(path: Path, target: str) -> str:
     default=RTX,
     show_default=True,
     help=f"One of {', '.join(TARGETS)}.",
+    shell_complete=completion.completes(lambda _: [(name, "") for name in TARGETS]),
 )
 @click.option("--sm", type=int, help=f"Compute capability for {RTX}: 86 for SM86 (the default).")
 @click.option(

@@ -12,6 +12,7 @@ from rich.table import Table
 from sparqc.errors import NO
 from sparqc.tools.rules.examples.command import test_command
 from sparqc.tools.rules.static import KINDS, kind_of, report_findings
+from sparqc.tools.terminal import completion
 from sparqc.tools.terminal.console import show, stdout_console
 from sparqc.tools.terminal.options import import_option, patterns_option
 from sparqc.tools.terminal.text_file import write_text
@@ -37,7 +38,7 @@ rules_group.add_command(test_command)
 @rules_group.command("list")
 @click.option("--kind", type=click.Choice(KINDS), help="Only declarations of this kind.")
 @click.option(
-    "--target", help="Only what holds for this target."
+    "--target", help="Only what holds for this target.", shell_complete=completion.targets
 )
 @_patterns
 @import_option
@@ -57,7 +58,7 @@ def list_command(kind: str | None, target: str | None, patterns: tuple[Path, ...
 
 
 @rules_group.command("show")
-@click.argument("name")
+@click.argument("name", shell_complete=completion.declarations)
 @_patterns
 @import_option
 def show_command(name: str, patterns: tuple[Path, ...]) -> None:

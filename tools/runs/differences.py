@@ -11,12 +11,14 @@ import click
 from sparqc.base.text import shortened
 from sparqc.errors import NO, UsageError
 from sparqc.tools.runs.folder import SCHEMA, RunFolder, StageFile, open_run
+from sparqc.tools.terminal import completion
 
 
 @click.command("diff")
-@click.argument("run")
+@click.argument("run", shell_complete=completion.folders)
 @click.argument(
     "others", nargs=-1, required=True, metavar="OTHER | PASS PASS",
+    shell_complete=completion.folders,
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print the differences as JSON.")
 def diff_command(run: str, others: tuple[str, ...], as_json: bool) -> None:

@@ -14,6 +14,7 @@ from sparqc.errors import UsageError
 from sparqc.job.options import Options
 from sparqc.tools.runs.asked import request_of, where_it_ran
 from sparqc.tools.runs.folder import RunFolder, StageFile, open_run
+from sparqc.tools.terminal import completion
 
 if TYPE_CHECKING:
     from sparqc.ir.graph import Array, Graph
@@ -25,10 +26,12 @@ _PATH = click.Path(path_type=Path)
 
 
 @click.command("replay")
-@click.argument("run")
+@click.argument("run", shell_complete=completion.folders)
 @click.option("--from", "start", default="0", show_default=True, metavar="PASS",
-              help="Start with the graph behind this pass: 03, place.")  # fmt: skip
-@click.option("--passes", metavar="PIPELINE", help="Run these, and not what came behind it.")
+              help="Start with the graph behind this pass: 03, place.",
+              shell_complete=completion.passes)  # fmt: skip
+@click.option("--passes", metavar="PIPELINE", help="Run these, and not what came behind it.",
+              shell_complete=completion.pipeline)  # fmt: skip
 @click.option("-o", "--output", type=_PATH, help="The ONNX file to write.")
 @click.option("--dump", type=_PATH, metavar="DIR", help="Write every graph and event to DIR.")
 def replay_command(

@@ -16,6 +16,7 @@ from sparqc.errors import UsageError
 from sparqc.tools.runs.asked import request_of, where_it_ran
 from sparqc.tools.runs.checks import Check, tried
 from sparqc.tools.runs.folder import SCHEMA, RunFolder, open_run
+from sparqc.tools.terminal import completion
 
 if TYPE_CHECKING:
     from sparqc.tools.runs.bisect.steps import Steps
@@ -25,7 +26,7 @@ NAMED = 8
 
 
 @click.command("bisect")
-@click.argument("run")
+@click.argument("run", shell_complete=completion.folders)
 @click.option("--check", "command", metavar="CMD", help="Fails on a bad model: 'CMD {}'.")
 @click.option("--timeout", type=float, default=600.0, show_default=True, metavar="SECONDS",
               help="After which a command counts as hanging.")  # fmt: skip

@@ -16,6 +16,7 @@ from sparqc.errors import SparqcError, UsageError
 from sparqc.tools.runs.asked import request_of, where_it_ran
 from sparqc.tools.runs.checks import Check, tried
 from sparqc.tools.runs.folder import SCHEMA, RunFolder, open_run
+from sparqc.tools.terminal import completion
 
 if TYPE_CHECKING:
     import onnx
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @click.command("reduce")
-@click.argument("run")
+@click.argument("run", shell_complete=completion.folders)
 @click.option("--check", "command", metavar="CMD", help="Fails on a bad model: 'CMD {}'.")
 @click.option("--timeout", type=float, default=600.0, show_default=True, metavar="SECONDS",
               help="After which a command counts as hanging.")  # fmt: skip
