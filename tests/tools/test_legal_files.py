@@ -131,6 +131,8 @@ def test_scales_by_channel_that_fit_no_axis(
     file, out = str(tmp_path / "m.onnx"), str(tmp_path / "out.onnx")
     onnx.save(made, file)
     compile = ["compile", file, "--random-calibration", "-o", out]
-    for words in (compile, ["explain", file], ["check", file]):
+    for words in (compile, ["explain", file]):
         assert cli.run(words) == 3
+    # Stored codes are a finding; where the codes are computed nothing can be read.
+    assert cli.run(["check", file]) == (3 if as_floats else 1)
     assert "32 scales" in (shown := capsys.readouterr()).err and "axis 1" in shown.err

@@ -84,6 +84,7 @@ class _Bisection:
             "of": steps.last,
             "compiles": len(self.asked),
             "events": events,
+            "one_step": _one_step(events),
             "regions": self._regions(steps, seq, events),
             "error": steps.error.message if steps.error else "",
             "asked": self.asked,
@@ -145,6 +146,14 @@ class _Bisection:
         return found
 
 
+def _one_step(events: Sequence[Any]) -> str:
+    """Why the pass that they are of is not searched in."""
+    from sparqc.pipeline.catalogue import passes
+
+    found = passes().get(events[0]["pass"]) if events else None
+    return found.indivisible if found is not None and events[0]["kind"] != "rule" else ""
+
+
 def _finite(number: float) -> float | None:
     return number if abs(number) < float("inf") else None
 
@@ -157,6 +166,8 @@ def _lines(found: dict[str, Any]) -> list[str]:
         lines.append(f"  {sentence(event)}" if event["kind"] != "pass" else f"  {event['pass']}")
     if len(found["events"]) > NAMED:
         lines.append(f"  and {len(found['events']) - NAMED} more, which are one step")
+    if found["one_step"]:
+        lines.append(f"  {found['events'][0]['pass']} is not searched in: {found['one_step']}")
     if found["error"]:
         lines.append(f"error: {found['error']}")
     for word, part in found["regions"].items():
