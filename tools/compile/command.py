@@ -264,7 +264,7 @@ def _compile(
         opened = open_request(request, progress, (recorder or events,))
         kept.begin(opened.job)
         if recorder:
-            recorder.begin(opened.job.graph)
+            recorder.begin(opened.job.graph, opened.job.context)
         phases.end("reading")
         with _collecting_new_objects_alone():
             compiled = run_job(opened.job)

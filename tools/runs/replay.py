@@ -57,7 +57,7 @@ def replay_command(
     replayed = open_replay(folder, start, passes, (recorder,))
     for note in replayed.notes:
         click.echo(f"note: {note}", err=True)
-    recorder.begin(replayed.job.graph)
+    recorder.begin(replayed.job.graph, replayed.job.context)
     compiled = None
     try:
         compiled = run_job(replayed.job)
