@@ -10,8 +10,9 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-#: Exit codes of the command line: a failed compile, and a wrong use of the program.
-FAILED, MISUSED = 1, 2
+#: Exit codes of the command line: the answer is no (a finding, a difference, a quality missed), a
+#: wrong use of the program, and what could not be done: a broken file, a failed compile.
+NO, MISUSED, FAILED = 1, 2, 3
 #: Letters of a long line on each side of what is wrong in it, and of one line of a message.
 SHOWN, LONGEST = 200, 2000
 
@@ -50,6 +51,8 @@ class SparqcError(Exception):
     """
 
     exit_code = FAILED
+    #: Whether it lies in the data of a person: without them nobody sees it again.
+    is_of_data = False
 
     def __init__(self, message: str, *, span: Span | None = None, hint: str = "") -> None:
         super().__init__(message)
@@ -74,6 +77,18 @@ class NoForm(SparqcError):
 
     A writer of the table raises it; the operator is then exported by torch.onnx.
     """
+
+
+class DataError(SparqcError):
+    """The data that a person gives are none, or do not fit the model."""
+
+    is_of_data = True
+
+
+class NotGoodEnough(SparqcError):
+    """All was done, and the result is worse than a person allows."""
+
+    exit_code = NO
 
 
 class UsageError(SparqcError):

@@ -18,6 +18,8 @@ from sparqc.pipeline.passbase import Pass
 from sparqc.pipeline.registry import register
 from sparqc.rewrite.context import Context
 
+_LIMITED = "beyond --limit"
+
 
 @dataclass(frozen=True)
 class End:
@@ -77,20 +79,24 @@ class Boundary(Pass):
 def _inputs(graph: Graph, context: Context) -> list[End]:
     floats = [v for v in graph.inputs if v.type.dtype == "f32"]
     return [
-        _input(graph, value, word, named=value.name in context.boundary.named)
+        _input(graph, context, value, word, named=value.name in context.boundary.named)
         for value in floats
         if (word := context.boundary.of(value.name)) != "float"
     ]
 
 
-def _input(graph: Graph, value: Value, word: str, *, named: bool) -> End:
+def _input(graph: Graph, context: Context, value: Value, word: str, *, named: bool) -> End:
     if word == "fp16":
+        if not context.action.decides(value.name, f"{value.name}.f32"):
+            return End(value.name, "input", "f32", note=_LIMITED)
         _take_half(graph, value)
         return End(value.name, "input", "f16")
     quantizers = [n for n in value.readers if n.op == QUANTIZE]
     if reason := _why_no_codes(value, quantizers):
         _refuse(value.name, reason, named=named)
         return End(value.name, "input", "f32", note=reason)
+    if not context.action.decides(value.name, *(node.output.name for node in quantizers)):
+        return End(value.name, "input", "f32", note=_LIMITED)
     scale = float(cast(np.ndarray, _scale_of(quantizers[0]).data))
     value.type = TensorType("i8", value.shape)
     for node in quantizers:
@@ -161,25 +167,35 @@ def _output(
 ) -> tuple[Value, End]:
     """The new value of an output, and what is said of it."""
     value, name = graph.outputs[index], graph.output_names[index]
-    if word == "fp16":
-        return _append(graph, value, "nn.cast", {"x": value}, {"to": "f16"}), End(
-            name, "output", "f16"
-        )
-    node = value.producer
-    if node is not None and node.op == DEQUANTIZE and not _has_offset(node):
-        scale = _scale_of(node).data
-        if scale is not None and not scale.ndim:
-            return cast(Value, node.operands["x"]), End(name, "output", "i8", float(scale))
-    if not named:
+    codes = None if word == "fp16" else _codes(value)
+    if not (word == "fp16" or codes or named):
         return value, End(name, "output", "f32", note=f"it ends in float; ask for {name}=int8")
+    if not context.action.decides(value.name, name):
+        return value, End(name, "output", "f32", note=_LIMITED)
+    if word == "fp16":
+        half = _append(graph, value, "nn.cast", {"x": value}, {"to": "f16"})
+        return half, End(name, "output", "f16")
+    if codes is not None:
+        return codes[0], End(name, "output", "i8", codes[1])
     scale = safe_scale(np.array(_largest(graph, context, index) / 127))
     operands = {
         "x": value,
         "scale": graph.constant(scale, f"{name}.scale"),
         "zero_point": graph.constant(np.zeros((), np.int8), f"{name}.zero_point"),
     }
-    codes = _append(graph, value, QUANTIZE, operands, {"axis": None, "to": "i8"})
-    return codes, End(name, "output", "i8", float(scale))
+    quantized = _append(graph, value, QUANTIZE, operands, {"axis": None, "to": "i8"})
+    return quantized, End(name, "output", "i8", float(scale))
+
+
+def _codes(value: Value) -> tuple[Value, float] | None:
+    """The codes that an output ends on, with their one scale; None where it ends on none."""
+    node = value.producer
+    if node is None or node.op != DEQUANTIZE or _has_offset(node):
+        return None
+    scale = _scale_of(node).data
+    if scale is None or scale.ndim:
+        return None
+    return cast(Value, node.operands["x"]), float(scale)
 
 
 def _append(graph: Graph, value: Value, op: str, operands: Any, attributes: Any) -> Value:

@@ -62,6 +62,10 @@ class Distill(Pass):
         if not 0 < self.rate < math.inf:
             raise ValueError("rate must be above 0")
 
+    def is_separable(self) -> bool:
+        """Each layer may have the weights that it had."""
+        return True
+
     def run(self, graph: Graph, context: Context) -> int:
         """Train; returns how many tensors changed."""
         split = Split(graph, context, self.batches)

@@ -37,6 +37,7 @@ class Export(Pass):
     level = "fx"
     gives = "onnx"
     preserves = "close"
+    indivisible = "a graph that is exported in part is of neither level"
     #: The target's own default without it; UsageError for one that the target does not read.
     opset: int | None = None
 

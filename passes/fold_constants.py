@@ -41,6 +41,7 @@ class FoldConstants(Pass):
             for value in node.outputs
             if not nodes.issuperset(value.readers)
         ]
+        border = [value for value in border if context.action.decides(value.name)]
         if not border:
             return 0
         results = constant_results(graph, border, context.table)

@@ -54,7 +54,7 @@ def _store_wide(graph: Graph, node: Node, context: Context) -> int:
     """Replace the DequantizeLinear of a constant in INT16 or INT32 by the floats it gives."""
     codes = _stored(node, WIDE)
     floats = constant_value(node.output, context.table) if codes else None
-    if codes is None or floats is None:
+    if codes is None or floats is None or not context.action.decides(node.output.name):
         return 0
     graph.replace(node.output, graph.constant(floats, f"{codes.name}.floats"))
     graph.erase(node)
@@ -73,7 +73,7 @@ def _store_codes(graph: Graph, node: Node, context: Context) -> int:
     x, scale = node.operands["x"], node.operands["scale"]
     assert isinstance(x, Value) and isinstance(scale, Value)
     weight, scales = constant_value(x, context.table), scale.data
-    if weight is None or scales is None:
+    if weight is None or scales is None or not context.action.decides(node.output.name):
         return 0
     axis = node.attributes["axis"] if scales.ndim else None
     assert axis is None or isinstance(axis, int)

@@ -1,5 +1,6 @@
 """The wheel that `python -m build` makes is complete and runs on its own."""
 
+import email
 import os
 import subprocess
 import sys
@@ -8,6 +9,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+
+from sparqc.tools.page.libraries import VENDOR, libraries
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = {
@@ -68,9 +71,19 @@ def test_the_checkout_is_the_package() -> None:
     assert links == expected, "sparqc/ has a link to each room: ln -s ../compiler/ROOM sparqc/ROOM"
 
 
-def test_the_wheel_holds_the_licence(wheel: Path) -> None:
-    names = zipfile.ZipFile(wheel).namelist()
-    assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
+def test_the_wheel_names_every_licence_and_holds_its_text(wheel: Path) -> None:
+    kept = [library.folder.relative_to(VENDOR.parents[2]) / "LICENSE" for library in libraries()]
+    texts = ["LICENSE", *(path.as_posix() for path in kept)]
+    with zipfile.ZipFile(wheel) as archive:
+        (info,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        metadata = email.message_from_bytes(archive.read(info))
+        for text in texts:
+            held = archive.read(info.replace("METADATA", f"licenses/{text}"))
+            assert held == (ROOT / text).read_bytes()
+    named = metadata["License-Expression"].split(" AND ")
+    assert named == ["Apache-2.0", *sorted({library.license for library in libraries()})]
+    assert sorted(metadata.get_all("License-File")) == sorted(texts)
+    assert int(metadata["Metadata-Version"].partition(".")[2]) >= 4  # PEP 639
 
 
 def test_the_installed_copy_is_the_one_that_runs(installed: Path) -> None:

@@ -97,7 +97,7 @@ def cli(debug: bool) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run the command line and end the process: 0, 1 (failed), 2 (misused), 70 (a bug), 130."""
+    """Run the command line and end the process, with one of the exit codes of docs/cli.md."""
     gc.set_threshold(COLLECT_AFTER)
     code = run(arguments)
     # The last search for cycles, as the interpreter ends, takes another second and finds nothing

@@ -17,6 +17,7 @@ from sparqc.ir.graph import Array, Graph
 from sparqc.ir.uncalibrated import leave_out_uncalibrated
 from sparqc.lang.ast import RuleDecl
 from sparqc.match.result import Match
+from sparqc.pipeline.decisions.asked import Asked
 from sparqc.pipeline.decisions.counting import Counting
 from sparqc.pipeline.drift import Drift, Word, drift_of, what_to_do
 from sparqc.pipeline.events import Listener, PassEvent, RuleEvent
@@ -49,8 +50,9 @@ class Action:
     """Carries out passes and rule applications.
 
     Each pass and each rule application has a number, and so has each decision of a pass that makes
-    them one by one (`Pass.is_separable`).  With `limit` n those after number n do not happen, but
-    passes that change the level of the graph do: without them nothing comes out.
+    them one by one (`Pass.is_separable`) or asks for each (`decides`).  With `limit` n those after
+    number n do not happen, but passes that change the level of the graph do: without them nothing
+    comes out.
     `skip` names rules and passes.  `check` is "off", "pass" or "rule": after what the outputs are
     compared with those before.  Raises UsageError for another one.
     """
@@ -81,6 +83,7 @@ class Action:
         self._began = time.perf_counter()
         self._pass = ""
         self._applied: list[RuleEvent] = []
+        self._asked: list[Asked] = []
         self._known: tuple[Graph, int, list[Array]] | None = None
 
     @property
@@ -113,13 +116,13 @@ class Action:
         before = self._outputs(graph, context) if self.check != "off" else []
         self.applications += 1
         number, size, clock = self.applications, len(graph), _Clock.start()
-        outer, self._pass, self._applied = self._pass, pass_.name, []
+        outer, self._pass, self._applied, self._asked = self._pass, pass_.name, [], []
         counting = self._counting(pass_, graph, context)
         try:
             after, changes = self._held(pass_, graph, context)
         finally:
             self._pass = outer
-        if counting is not None and not self._applied:
+        if counting is not None and (self._asked or not self._applied):
             changes = self._count(counting, after, changes, context)
         self.counts[pass_.name] += 1
         drift = self._drift(before, after, context) if self.check != "off" else None
@@ -135,6 +138,8 @@ class Action:
             return pass_.transform(graph, context)
         while True:
             self.gate.before(pass_, graph, context)
+            self.applications -= len(self._asked)  # of a run that broke its word
+            self._asked.clear()
             after, changes = pass_.transform(graph, context)
             try:
                 self.gate.after(pass_, graph, after, changes, context, self._applied)
@@ -155,7 +160,8 @@ class Action:
         """Count and tell the decisions of a pass that has run, and undo those beyond the limit;
         returns how many changes are left."""
         self.decided = counting
-        changes, used = counting.end(after, changes, self.limit)
+        asked = tuple(self._asked)
+        changes, used = counting.end(after, changes, self.limit, asked, bool(self._applied))
         self.applications += used
         told = self._deciding()
         for event in counting.events(context) if told else ():
@@ -188,6 +194,17 @@ class Action:
         )  # fmt: skip
         for listener in self.listeners:
             listener.on_pass(event)
+
+    def decides(self, *names: str) -> bool:
+        """Whether the pass that runs may do one thing more, about the values of these names.
+
+        A pass that asks in front of each thing that it does has each of them counted.
+        """
+        if self.exhausted:
+            return False
+        self.applications += 1
+        self._asked.append(Asked(self.applications, names))
+        return True
 
     # -- rules -----------------------------------------------------------------------------------
 

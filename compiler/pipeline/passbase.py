@@ -45,6 +45,9 @@ class Pass:
     #: Whether it speaks of the graph as it stands at the end: where a later pass changes the graph,
     #: it runs once more.
     concludes: ClassVar[bool] = False
+    #: Why all that it does is one step to a search for what is to blame; "" where it is not, or
+    #: where nobody said.
+    indivisible: ClassVar[str] = ""
     #: The options of a compile that it alone carries out: "float", "io".
     carries_out: ClassVar[tuple[str, ...]] = ()
 
@@ -68,7 +71,11 @@ class Pass:
 
     def is_separable(self) -> bool:
         """Whether each change that it makes may be left out without the others: then a limit counts
-        them one by one, and a search among them finds a single one."""
+        them one by one, and a search among them finds a single one.
+
+        A pass that removes operators, or gives values other types, asks instead, in front of each
+        thing that it does: `context.action.decides(name)`.
+        """
         return False
 
     @classmethod

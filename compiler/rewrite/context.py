@@ -43,6 +43,9 @@ class RuleAction(Protocol):
     def allows(self, rule: RuleDecl) -> bool:
         """Whether a rule may be applied at all."""
 
+    def decides(self, *names: str) -> bool:
+        """Whether the pass that runs may do one thing more, about the values of these names."""
+
     def rule(
         self, rule: RuleDecl, match: Match, context: Context, perform: Callable[[], Change | None]
     ) -> Change | None:

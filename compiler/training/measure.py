@@ -40,7 +40,7 @@ def measure_statistics(graph: Graph, nodes: Sequence[Node], context: Context) ->
     """Give BatchNorms the mean and variance that their inputs have on the calibration data.
 
     They are factors and offsets until then (mean 0, variance 1), and what they compute stays the
-    same: scale and bias follow.  Raises SparqcError where there is no calibration data.
+    same: scale and bias follow.  Raises UsageError where there is no calibration data.
     """
     inputs = {cast(Value, operand(node, "x")): node for node in nodes}
     moments = {value: _Moments() for value in inputs}

@@ -34,6 +34,7 @@ class Adopt(Pass):
 
     name = "adopt"
     preserves = "lossy"
+    indivisible = "codes that pass through operators belong to the quantizers at both ends"
     #: Whether layers that the other tool left in float stay in float, or are quantized too.
     float_layers: Literal["keep", "quantize"] = "keep"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -231,10 +231,18 @@ def _carry_out(
     if found is not None and name_of_group(group) not in found.kept:
         undone = "undone: with its factors the outputs came no nearer on data that is held back"
         return _row(group, reason=found.reason or undone)
+    if not context.action.decides(*_touched(group)):
+        return _row(group, reason="beyond --limit")
     if context.reference and not scale_channels(group, choice.factors, graph, context.reference):
         return _row(group, reason="the model as it was read has no such values")
     scale_weights(group, choice.factors)
     return _row(group, choice)
+
+
+def _touched(group: ChannelGroup) -> Iterator[str]:
+    """The weights whose numbers change."""
+    for layer in (*group.writers, *group.readers):
+        yield from (layer.weight.name, layer.node.output.name)
 
 
 def _left(layer: Weighted) -> Equalized:

@@ -35,6 +35,8 @@ class KeptOperator:
     op: str
     reason: str
     module: str = ""
+    #: The `precision` of a pattern file that keeps it.
+    by: str = ""
 
 
 @dataclass(frozen=True)
@@ -108,10 +110,11 @@ class Half(Pass):
             n: signature_of(n, context.table) for n in graph.nodes if n.op not in CONVERSIONS
         }
         kept = Kept(graph, context, signatures, self.keep, self.largest)
-        reasons = _Spread(graph, context, signatures, kept.reasons).reasons
+        spread = _Spread(graph, context, signatures, kept.reasons)
+        reasons = {**spread.reasons, **_beyond_limit(spread, context)}
         writer = Writer(graph, Typing(signatures, frozenset(reasons)))
         rows = tuple(
-            KeptOperator(n.output.name, n.op, reasons[n], n.origin.module)
+            KeptOperator(n.output.name, n.op, reasons[n], n.origin.module, kept.declared.get(n, ""))
             for n in graph.nodes
             if n in reasons
         )
@@ -133,6 +136,19 @@ def _prepare_scales(graph: Graph, context: Context) -> None:
         return
     context.target.require_precision("fp16")
     raise_opset_for_scales(graph, context)
+
+
+def _beyond_limit(spread: _Spread, context: Context) -> dict[Node, str]:
+    """The kernels that a limit of what may be done leaves in FP32."""
+    found: dict[Node, str] = {}
+    for unit in dict.fromkeys(spread.units.values()):
+        if spread.reasons.keys() & set(unit) or not any(map(spread.computes, unit)):
+            continue
+        made = [v.name for n in unit for v in n.outputs]
+        stored = [v.name for n in unit for v in n.inputs if v.is_const]
+        if not context.action.decides(*made, *stored):
+            found.update(dict.fromkeys(unit, "beyond --limit"))
+    return found
 
 
 def _round_scales(scales: dict[str, float]) -> None:
@@ -178,12 +194,16 @@ class _Spread:
 
     def _keep(self, unit: Unit, reason: str) -> None:
         for node in unit:
-            if self.signatures[node].bound or self.signatures[node].results:
+            if self.computes(node):
                 self.reasons.setdefault(node, reason)
 
+    def computes(self, node: Node) -> bool:
+        """Whether it has a type that may be another one."""
+        return bool(self.signatures[node].bound or self.signatures[node].results)
+
     def _saves(self, unit: Unit) -> bool:
-        """Whether FP32 takes fewer Casts.  What multiplies weights runs faster in FP16 all the same,
-        but for an INT8 kernel: that writes either."""
+        """Whether FP32 takes fewer Casts.  What multiplies weights runs faster in FP16 all the same;
+        an INT8 kernel does not, and writes either."""
         table = self.context.table
         if any(table.has(n.op, "weighted") and not reads_codes_only(n, table) for n in unit):
             return False

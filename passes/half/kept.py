@@ -59,6 +59,8 @@ class Kept:
         self.matcher = Matcher(self.context.rules, self.context.table, self.context.target.name)
         self.clamped: dict[Value, float] = {}
         self.reasons: dict[Node, str] = {}
+        #: The `precision` that says so, where one does.
+        self.declared: dict[Node, str] = {}
         for source in self._sources():
             for node, reason in source():
                 if node in self.signatures and _computes(self.signatures[node]):
@@ -87,7 +89,13 @@ class Kept:
         """What a `precision` keeps in FP32; its description is the reason."""
         found = [m for node in self.graph.nodes for m in self._said("keeps fp32", node)]
         for match in sorted(found, key=lambda m: -len(m.nodes)):
-            yield from ((n, match.decl.doc) for n in match.nodes)
+            for node in match.nodes:
+                self._declare(node, match)
+                yield node, match.decl.doc
+
+    def _declare(self, node: Node, match: Match) -> None:
+        if node not in self.reasons:
+            self.declared[node] = match.decl.name
 
     def _said(self, role: PrecisionRole, node: Node) -> Iterator[Match]:
         """The matches at a node of every `precision` of a role."""
@@ -233,7 +241,8 @@ class Kept:
             floats = [v for v in node.inputs if v.type.dtype == FULL and v.data is None]
             if not floats or not exact.issuperset(floats) or node.op == "nn.cast":
                 continue
-            if next(self._said("keeps integers", node), None):
+            if match := next(self._said("keeps integers", node), None):
+                self._declare(node, match)
                 exact.update(node.outputs)
                 yield node, "it computes with integers, which FP16 holds up to 2048"
                 for casted in (v.producer for v in floats):

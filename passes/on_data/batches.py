@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from sparqc.errors import SparqcError
+from sparqc.errors import DataError, SparqcError, UsageError
 from sparqc.ir.graph import Array, Graph, Value, dtype_name
 from sparqc.rewrite.context import Batch, Context
 
@@ -35,11 +35,11 @@ def calibration_batches(
 ) -> Iterator[tuple[int, Batch]]:
     """The batches, numbered from 1, at most `limit` of them; reports progress behind each.
 
-    Raises `SparqcError` where there is no calibration data, where it ends before the first batch
-    or with an exception, and where a batch does not fit the graph's inputs.
+    Raises UsageError where there is no calibration data, DataError where it ends before the first
+    batch or with an exception, and where a batch does not fit the graph's inputs.
     """
     if context.calibration is None:
-        raise SparqcError(
+        raise UsageError(
             "there is no calibration data: the ranges of activations are measured on real inputs",
             hint="add calibration() to model.py, which yields batches of inputs, or give them with "
             "--calibration FILE.npz; to see what the graph would look like, "
@@ -61,13 +61,13 @@ def calibration_batches(
         if number == limit:
             return
     if not number:
-        raise SparqcError("calibration() gave no batches", hint="let it yield at least one")
+        raise DataError("calibration() gave no batches", hint="let it yield at least one")
     context.facts.put(CalibrationBatches(number))
 
 
-def not_finite(what: str, number: int, wanted: str = "range") -> SparqcError:
+def not_finite(what: str, number: int, wanted: str = "range") -> DataError:
     """The error for a value that is NaN or infinite in a batch, so that nothing is measured."""
-    return SparqcError(
+    return DataError(
         f"{what} is NaN or infinite in calibration batch {number}",
         hint=f"check the weights and that batch: no {wanted} can be measured there",
     )
@@ -80,26 +80,27 @@ def _given(calibration: Callable[[], Iterable[Batch]]) -> Iterator[Batch]:
         for batch in calibration():
             number += 1
             yield batch
-    except SparqcError:
+    except SparqcError as error:
+        error.is_of_data = True
         raise
     except Exception as error:
-        raise SparqcError(
+        raise DataError(
             f"calibration() raised {type(error).__name__}: {error} (batch {number + 1})"
         ) from error
 
 
 def _check(inputs: list[Value], batch: Batch, what: str) -> None:
-    """Raise `SparqcError` where the arrays of a batch are not what the inputs take."""
+    """Raise DataError where the arrays of a batch are not what the inputs take."""
     if len(batch) != len(inputs):
         names = ", ".join(value.name for value in inputs)
-        raise SparqcError(
+        raise DataError(
             f"{what} has {len(batch)} arrays, the model takes {len(inputs)}: {names}",
             hint="each batch is a tuple with one tensor for each input, without labels",
         )
     sizes: dict[str, int] = {}
     for value, array in zip(inputs, batch, strict=True):
         if reason := _misfit(value, array, sizes):
-            raise SparqcError(f"{what}, input {value.name!r}: {reason}")
+            raise DataError(f"{what}, input {value.name!r}: {reason}")
 
 
 def _misfit(value: Value, array: Array, sizes: dict[str, int]) -> str:

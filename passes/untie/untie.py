@@ -64,6 +64,7 @@ class Untie(Pass):
         others = [b for b, loss in lost.items() if LEAST_LOSS <= loss < self.loss]
         if self.judged and others:
             untied += self._judged(trial, untied, others)
+        untied = [branch for branch in untied if context.action.decides(*branch.operands)]
         share = trial.share(untied, ()) if untied else 0.0
         now = split_scales(graph, trial.ties, untied, ranges)
         context.facts.put(CalibratedRanges(tuple(now)))

@@ -76,7 +76,7 @@ def test_a_missing_file(sandbox: Sandbox) -> None:
 
 
 def test_broken_syntax(sandbox: Sandbox) -> None:
-    said = sandbox.refusal(sandbox.file("def model(:\n    pass\n"), code=1)
+    said = sandbox.refusal(sandbox.file("def model(:\n    pass\n"), code=3)
     assert "model.py:1:" in said and "def model(:" in said and "^" in said
 
 
@@ -86,7 +86,7 @@ def test_no_model_function(sandbox: Sandbox) -> None:
 
 
 def test_an_exception_in_the_model_names_its_line(sandbox: Sandbox) -> None:
-    said = sandbox.refusal(sandbox.file("def model():\n    return 1 / 0\n"), code=1)
+    said = sandbox.refusal(sandbox.file("def model():\n    return 1 / 0\n"), code=3)
     assert "ZeroDivisionError" in said and "model.py:2" in said
 
 
@@ -100,39 +100,39 @@ def test_example_inputs_that_are_no_tuple(sandbox: Sandbox) -> None:
     text = changed(
         "return (torch.randn(4, 16, 8, 8),)\n\ndef cal", "return torch.ones(4)\n\ndef cal"
     )
-    said = sandbox.refusal(sandbox.file(text), code=1)
+    said = sandbox.refusal(sandbox.file(text), code=3)
     assert "example_inputs() of model.py returned Tensor, not a tuple of tensors" in said
     assert "(images,)" in said
 
 
 def test_a_model_that_cannot_be_captured(sandbox: Sandbox) -> None:
     text = changed("return self.head(", "if y.sum() > 0: y = y * 2\n        return self.head(")
-    said = sandbox.refusal(sandbox.file(text), code=1)
+    said = sandbox.refusal(sandbox.file(text), code=3)
     assert "model.py:16: torch.export cannot capture Net" in said and "--submodule" in said
 
 
 def test_no_calibration_data(sandbox: Sandbox) -> None:
     text = changed("def calibration", "def other")
-    said = sandbox.refusal(sandbox.file(text), code=1)
+    said = sandbox.refusal(sandbox.file(text), code=2)
     assert "no calibration data" in said
     assert all(way in said for way in ("calibration()", "--calibration", "--random-calibration"))
 
 
 def test_nan_in_a_weight(sandbox: Sandbox) -> None:
     made = "net = Net(); net.conv2.weight.data[3, 2, 1, 0] = float('nan')\n    return net"
-    said = sandbox.refusal(sandbox.file(changed("return Net()", made)), code=1)
+    said = sandbox.refusal(sandbox.file(changed("return Net()", made)), code=3)
     assert "conv2.weight" in said and "NaN" in said
 
 
 def test_nan_in_an_activation(sandbox: Sandbox) -> None:
     text = changed("y = torch.relu(self.conv2(y) + x)", "y = torch.relu(self.conv2(y.log()) + x)")
-    said = sandbox.refusal(sandbox.file(text), code=1)
+    said = sandbox.refusal(sandbox.file(text), code=3)
     assert "NaN or infinite" in said and "batch 1" in said
 
 
 def test_evaluate_that_gives_another_batch_than_a_static_model_takes(sandbox: Sandbox) -> None:
     text = changed("x = torch.randn(4, 16, 8, 8)", "x = torch.randn(2, 16, 8, 8)")
-    assert cli.run(["compile", sandbox.file(text), "-o", "out/model.onnx", *FLOAT, "--static"]) == 1
+    assert cli.run(["compile", sandbox.file(text), "-o", "out/model.onnx", *FLOAT, "--static"]) == 3
     said = sandbox.capture.readouterr().err
     assert "the shape [2, 16, 8, 8]; the compiled model takes [4, 16, 8, 8]" in said
     assert "without --static" in said
@@ -219,13 +219,13 @@ def test_a_truncated_onnx_file(sandbox: Sandbox, share: float) -> None:
     path = small_models.float_onnx(sandbox.folder / "model.onnx")
     content = path.read_bytes()
     path.write_bytes(content[: int(share * len(content))])
-    said = sandbox.refusal("model.onnx", *FLOAT, code=1)
+    said = sandbox.refusal("model.onnx", *FLOAT, code=3)
     assert "model.onnx" in said
 
 
 def test_a_file_that_is_no_onnx(sandbox: Sandbox) -> None:
     (sandbox.folder / "model.onnx").write_bytes(b"PK\x03\x04 this is something else" * 20)
-    assert "model.onnx is no ONNX model" in sandbox.refusal("model.onnx", *FLOAT, code=1)
+    assert "model.onnx is no ONNX model" in sandbox.refusal("model.onnx", *FLOAT, code=3)
 
 
 def test_flipped_bytes_never_end_in_a_traceback(sandbox: Sandbox) -> None:
@@ -238,14 +238,14 @@ def test_flipped_bytes_never_end_in_a_traceback(sandbox: Sandbox) -> None:
         path.write_bytes(broken)
         code = cli.run(["compile", "model.onnx", "-o", "out/model.onnx", *FLOAT, "--quiet"])
         said = sandbox.capture.readouterr().err
-        assert code in (0, 1), f"byte {position}: {said}"
+        assert code in (0, 3), f"byte {position}: {said}"
 
 
 def test_an_onnx_file_without_its_external_data(sandbox: Sandbox) -> None:
     path = small_models.float_onnx(sandbox.folder / "model.onnx")
     onnx.save(onnx.load(path), path, save_as_external_data=True, location="w.bin", size_threshold=0)
     (sandbox.folder / "w.bin").unlink()
-    said = sandbox.refusal("model.onnx", *FLOAT, code=1)
+    said = sandbox.refusal("model.onnx", *FLOAT, code=3)
     assert "w.bin" in said
 
 
@@ -253,7 +253,7 @@ def test_an_onnx_file_that_is_quantized_already_without_the_pass_for_it(sandbox:
     small_models.quantized_onnx(sandbox.folder / "model.onnx", np.int8)
     small_models.images(sandbox.folder / "x.npy")
     passes = ("--passes", "default, -adopt")
-    said = sandbox.refusal("model.onnx", "--calibration", "x.npy", *passes, code=1)
+    said = sandbox.refusal("model.onnx", "--calibration", "x.npy", *passes, code=3)
     assert "already carries quantizers" in said and "put `adopt` in front" in said
 
 
@@ -262,7 +262,7 @@ def test_asymmetric_quantization(
     sandbox: Sandbox, codes: type[np.integer], zero_point: int
 ) -> None:
     small_models.quantized_onnx(sandbox.folder / "model.onnx", codes, zero_point)
-    said = sandbox.refusal("model.onnx", "--passes", "surgery, check", code=1)
+    said = sandbox.refusal("model.onnx", "--passes", "surgery, check", code=3)
     assert "zero point" in said or "u8" in said
 
 
@@ -342,7 +342,7 @@ def test_a_read_only_output_folder(sandbox: Sandbox, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(
         os, "access", lambda path, mode: Path(path).name != "out" and real(path, mode)
     )
-    said = sandbox.refusal(sandbox.file(small_models.MODEL), code=1)
+    said = sandbox.refusal(sandbox.file(small_models.MODEL), code=3)
     assert "the folder out cannot be written to" in said
 
 
@@ -351,7 +351,7 @@ def test_a_disk_that_takes_no_more(sandbox: Sandbox) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))  # of the file's 10 kB
     try:
-        said = sandbox.refusal("model.onnx", *FLOAT, code=1)
+        said = sandbox.refusal("model.onnx", *FLOAT, code=3)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert "out/model.onnx cannot be written: File too large" in said
@@ -364,7 +364,7 @@ def test_a_full_disk_at_the_last_moment(sandbox: Sandbox, monkeypatch: pytest.Mo
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "replace", fail)
-    said = sandbox.refusal("model.onnx", *FLOAT, code=1)
+    said = sandbox.refusal("model.onnx", *FLOAT, code=3)
     assert "No space left on device" in said
 
 
@@ -390,7 +390,7 @@ def test_a_calibration_file_of_another_kind(sandbox: Sandbox) -> None:
 
 
 def test_a_calibration_file_of_another_shape(sandbox: Sandbox) -> None:
-    said = calibrated(sandbox, lambda p: np.save(p, np.ones((8, 3), np.float32)), "x.npy", code=1)
+    said = calibrated(sandbox, lambda p: np.save(p, np.ones((8, 3), np.float32)), "x.npy", code=3)
     assert "'x' (f32[batch, 16, 8, 8]) has the shape [8, 3]" in said
 
 
@@ -400,5 +400,5 @@ def test_calibration_data_with_nan(sandbox: Sandbox) -> None:
         array[5, 0, 0, 0] = np.nan
         np.save(path, array)
 
-    said = calibrated(sandbox, write, "x.npy", code=1)
+    said = calibrated(sandbox, write, "x.npy", code=3)
     assert "NaN" in said

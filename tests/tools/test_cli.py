@@ -117,7 +117,7 @@ def test_an_unknown_option_is_wrong_use(capsys: pytest.CaptureFixture[str]) -> N
     assert "--json" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("error", "code"), [(SparqcError, 1), (UsageError, 2)])
+@pytest.mark.parametrize(("error", "code"), [(SparqcError, 3), (UsageError, 2)])
 def test_an_error_for_people_is_shown_without_a_traceback(
     error: type[SparqcError],
     code: int,
@@ -133,7 +133,7 @@ def test_debug_shows_the_traceback(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command(monkeypatch, SparqcError("this is wrong"))
-    assert run("--debug", "targets") == 1
+    assert run("--debug", "targets") == 3
     assert "Traceback" in capsys.readouterr().err
 
 

@@ -66,7 +66,7 @@ def test_weights_of_four_bits(kind: int, tmp_path: Path) -> None:
     made.graph.initializer.append(helper.make_tensor("w", kind, WEIGHT.shape, numbers))
     onnx.save(made, file)
     for words in (["check", file], ["explain", file]):
-        assert cli.run(words) in (0, 1)
+        assert cli.run(words) in (0, 1, 3)
     out = str(tmp_path / "out.onnx")
     assert cli.run(["compile", file, "--passes", "float", "-o", out]) == 0
     runs_alike(file)
@@ -131,6 +131,8 @@ def test_scales_by_channel_that_fit_no_axis(
     file, out = str(tmp_path / "m.onnx"), str(tmp_path / "out.onnx")
     onnx.save(made, file)
     compile = ["compile", file, "--random-calibration", "-o", out]
-    for words in (compile, ["explain", file], ["check", file]):
-        assert cli.run(words) == 1
+    for words in (compile, ["explain", file]):
+        assert cli.run(words) == 3
+    # Stored codes are a finding; where the codes are computed nothing can be read.
+    assert cli.run(["check", file]) == (3 if as_floats else 1)
     assert "32 scales" in (shown := capsys.readouterr()).err and "axis 1" in shown.err

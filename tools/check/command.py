@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sparqc.errors import FAILED, UsageError
+from sparqc.errors import NO, UsageError
 from sparqc.report.show import show
+from sparqc.tools.terminal import completion
 from sparqc.tools.terminal.console import stdout_console
 from sparqc.tools.terminal.options import import_option, patterns_option, recorded_options
 
@@ -18,13 +19,25 @@ if TYPE_CHECKING:
     from sparqc.tools.check.fix import Fixed
 
 #: What each value of `--fail-on` fails on.
-FAIL_ON = {"error": {"error"}, "slow": {"error", "slow"}, "note": {"error", "slow", "note"}}
+FAIL_ON: dict[str, set[str]] = {
+    "error": {"error"},
+    "slow": {"error", "slow"},
+    "note": {"error", "slow", "note"},
+}
+
+FORMATS = ("text", "json", "sarif", "junit")
 
 
 @click.command("check")
 @click.argument("file", type=click.Path(path_type=Path))
 @recorded_options
-@click.option("--gpu", default="", metavar="NAME", help="The GPU of prices, and of where 2:4 pays.")
+@click.option(
+    "--gpu",
+    default="",
+    metavar="NAME",
+    help="The GPU of prices, and of where 2:4 pays.",
+    shell_complete=completion.gpus,
+)
 @click.option(
     "--batch",
     type=click.IntRange(min=1),
@@ -32,7 +45,13 @@ FAIL_ON = {"error": {"error"}, "slow": {"error", "slow"}, "note": {"error", "slo
 )
 @patterns_option("A pattern file of your own, whose checks are held against the model too.")
 @import_option
-@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(FORMATS),
+    help="How to print the findings: text, or for programs (SARIF 2.1.0, JUnit's XML).",
+)
+@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @click.option(
     "--fail-on",
     type=click.Choice([*FAIL_ON, "never"]),
@@ -55,6 +74,7 @@ def check_command(
     gpu: str,
     batch: int | None,
     patterns: tuple[Path, ...],
+    form: str | None,
     as_json: bool,
     fail_on: str,
     fix: bool,
@@ -64,23 +84,34 @@ def check_command(
 
     An error is what the target refuses or does not run as it is meant, slow what costs time, a
     note what is worth knowing.  Where quantizers stand is held against the plan that `compile`
-    would make; each difference says what it costs.  The exit code is 1 where there is an error.
+    would make; each difference says what it costs.  The exit code is 1 where there is an error,
+    and 3 where FILE is broken and nothing was checked.
     Each finding has a page in docs/checks.
     """  # fmt: skip
     from sparqc.tools.check.checked import Asked, check_file
 
     if output is not None and not fix:
         raise UsageError("-o says where --fix writes the model; there is no --fix")
+    if as_json and form not in (None, "json"):
+        raise UsageError(f"--json and --format {form}: give one of them")
+    form = "json" if as_json else form
     asked = Asked(target, knobs, patterns, gpu, batch)
     checked = check_file(file, asked)
     fixed = _fixed(checked, asked, output or file, output is not None) if fix else None
     checked = fixed.checked if fixed else checked
-    if as_json:
-        _print_json(file, checked, fixed, output or file)
-    else:
-        _show(file, checked, fixed, output or file)
-    if any(finding.grade in FAIL_ON.get(fail_on, ()) for finding in checked.findings):
-        raise click.exceptions.Exit(FAILED)
+    written = output or file
+    failing = FAIL_ON.get(fail_on, set())
+    match form or "text":
+        case "json":
+            _print_json(file, checked, fixed, written)
+        case "sarif":
+            _print_sarif(written, checked)
+        case "junit":
+            _print_junit(written, checked, failing)
+        case _:
+            _show(file, checked, fixed, written)
+    if any(finding.grade in failing for finding in checked.findings):
+        raise click.exceptions.Exit(NO)
 
 
 def _fixed(checked: Checked, asked: Asked, output: Path, copied: bool) -> Fixed:
@@ -98,6 +129,18 @@ def _print_json(file: Path, checked: Checked, fixed: Fixed | None, output: Path)
     if fixed is not None:
         data |= {"fixed": dict(fixed.cured), "output": str(output)}
     click.echo(json.dumps(data, indent=2))
+
+
+def _print_sarif(file: Path, checked: Checked) -> None:
+    from sparqc.tools.check.sarif import sarif
+
+    click.echo(json.dumps(sarif(file, checked), indent=2))
+
+
+def _print_junit(file: Path, checked: Checked, failing: set[str]) -> None:
+    from sparqc.tools.check.junit import junit
+
+    click.echo(junit(file, checked, failing))
 
 
 def _show(file: Path, checked: Checked, fixed: Fixed | None, output: Path) -> None:

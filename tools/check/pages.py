@@ -63,7 +63,7 @@ class CheckPage:
         for example in self.examples:
             yield f"## Example\n\nThis is found:\n\n{_code(example.before)}"
             yield f"This is not:\n\n{_code(example.after or '')}"
-        yield f"## What to do\n\n{_sentence(self.cure)}"
+        yield f"## What to do\n\n{sentence(self.cure)}"
         yield f"Does `sparqc check --fix` do it? {_FIXES[self.fix]}"
         yield f"## Source\n\n{_linked(self.source)}"
         if self.text:
@@ -205,7 +205,8 @@ def _code(text: str, language: str = "") -> str:
     return f"```{language}\n{body}\n```"
 
 
-def _sentence(text: str) -> str:
+def sentence(text: str) -> str:
+    """The text with a capital and a full stop."""
     return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
 
 

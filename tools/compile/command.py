@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sparqc.base.phases import Phases
-from sparqc.errors import MISUSED, SparqcError, UsageError
+from sparqc.errors import MISUSED, NotGoodEnough, SparqcError, UsageError
 from sparqc.tools.model.request import Request, takes_debugging_options, takes_request
 from sparqc.tools.terminal.console import stdout_console
 
@@ -101,7 +101,7 @@ def _behind_file(error: SparqcError, output: Path) -> SparqcError:
 
 
 def check_quality(report: Report, least_db: float | None, least_metric: float | None) -> None:
-    """Raises SparqcError where the result, which is written, is worse than a person allows."""
+    """Raises NotGoodEnough where the result, which is written, is worse than a person allows."""
     gap, metrics = report.difference, report.metrics
     if least_db is not None:
         if gap is None:
@@ -114,7 +114,7 @@ def check_quality(report: Report, least_db: float | None, least_metric: float | 
                 hint="judge them with --fail-under-metric",
             )
         if gap.snr_db < least_db:
-            raise SparqcError(f"--fail-under {least_db:g}: the outputs have {gap.snr_db:.1f} dB")
+            raise NotGoodEnough(f"--fail-under {least_db:g}: the outputs have {gap.snr_db:.1f} dB")
     if least_metric is not None:
         if not metrics:
             raise UsageError(
@@ -122,7 +122,7 @@ def check_quality(report: Report, least_db: float | None, least_metric: float | 
             )
         first = metrics[0]
         if not first.compiled >= least_metric:
-            raise SparqcError(
+            raise NotGoodEnough(
                 f"--fail-under-metric {least_metric:g}: {first.name} is {first.compiled:.4g}"
             )
 
@@ -201,18 +201,25 @@ class Kept:
 
 
 def _compile_or_keep(kept: Kept, output: Path, quiet: bool) -> CompileOutcome:
-    """Compile; where that fails, leave what runs it again."""
+    """Compile; where that fails, leave what runs it again, unless that would not show the fault."""
     try:
         return _compile(kept, output, None, quiet)
     except Exception as error:
-        misused = isinstance(error, SparqcError) and error.exit_code == MISUSED
-        if not misused and kept.graph is not None and kept.context is not None:
+        if _shows_again(error, kept) and kept.graph is not None and kept.context is not None:
             from sparqc.tools.runs.failed import keep_failure
 
             folder = keep_failure(kept.run(), kept.graph, kept.context, error, whole=kept.whole)
             if folder is not None:
                 error.add_note(f"to run it again: sparqc replay {shlex.quote(str(folder))}")
         raise
+
+
+def _shows_again(error: Exception, kept: Kept) -> bool:
+    """Whether another run fails alike on what would be left: not by a person's mistake, and not by
+    their data where these are not left with it."""
+    if isinstance(error, SparqcError):
+        return error.exit_code != MISUSED and (kept.whole or not error.is_of_data)
+    return True
 
 
 def _compile_and_dump(kept: Kept, output: Path, folder: Path, quiet: bool) -> CompileOutcome:
@@ -256,7 +263,7 @@ def _compile(
         opened = open_request(request, progress, (recorder,) if recorder else ())
         kept.begin(opened.job)
         if recorder:
-            recorder.begin(opened.job.graph)
+            recorder.begin(opened.job.graph, opened.job.context)
         phases.end("reading")
         with _collecting_new_objects_alone():
             compiled = run_job(opened.job)

@@ -122,7 +122,7 @@ def write_dump(
     from sparqc.tools.page.report_page import report_page
     from sparqc.tools.runs.stored import write_data, write_weights
 
-    data = run.to_json()
+    data = run.to_json() | {"near_misses": [miss.to_json() for miss in recorder.misses]}
     contents = {stage.file: stage.text for stage in recorder.stages}
     contents["events.jsonl"] = recorder.events.to_jsonl()
     events = [event.to_json() for event in recorder.events.events]

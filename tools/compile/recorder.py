@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from sparqc.ir.graph import Array, Graph
 from sparqc.ir.text.print import print_graph
 from sparqc.pipeline.events import DecisionEvent, Listener, PassEvent, RuleEvent
 from sparqc.pipeline.trace import Recorder
+from sparqc.tools.compile.near_misses import NearMiss, near_misses
 from sparqc.tools.runs.stored import large_constants
+
+if TYPE_CHECKING:
+    from sparqc.rewrite.context import Context
 
 
 @dataclass(frozen=True)
@@ -34,12 +39,16 @@ class GraphRecorder(Listener):
     stages: list[Stage] = field(default_factory=list)
     #: The weights of all of them by their content hash; None where they are not kept.
     weights: dict[str, Array] | None = None
+    #: What the rules of each pass nearly matched.
+    misses: list[NearMiss] = field(default_factory=list)
+    _context: Context | None = None
     _passes: int = 0
 
     decisions = True
 
-    def begin(self, graph: Graph) -> None:
-        """Keep the graph as it was read."""
+    def begin(self, graph: Graph, context: Context | None = None) -> None:
+        """Keep the graph as it was read; near misses are kept too where the context is known."""
+        self._context = context
         self._keep("read", graph)
 
     def on_pass(self, event: PassEvent) -> None:
@@ -48,6 +57,8 @@ class GraphRecorder(Listener):
         self.events.on_pass(event)
         if event.graph is not None and not event.skipped:
             self._keep(event.pass_, event.graph)
+            if self._context is not None:
+                self.misses += near_misses(event.pass_, self._passes, event.graph, self._context)
 
     def on_rule(self, event: RuleEvent) -> None:
         """Keep a rule application."""

@@ -9,13 +9,20 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from sparqc.errors import FAILED
+from sparqc.errors import NO
 from sparqc.tools.engine.targets import RTX, TARGETS
+from sparqc.tools.terminal import completion
 
 
 @click.command("build")
 @click.argument("model", type=click.Path(path_type=Path))
-@click.option("--target", default=RTX, show_default=True, help=f"One of {', '.join(TARGETS)}.")
+@click.option(
+    "--target",
+    default=RTX,
+    show_default=True,
+    help=f"One of {', '.join(TARGETS)}.",
+    shell_complete=completion.completes(lambda _: [(name, "") for name in TARGETS]),
+)
 @click.option("--sm", type=int, help=f"Compute capability for {RTX}: 86 for SM86 (the default).")
 @click.option(
     "--batch", type=int, help="The usual batch of a dynamic batch; the engine takes 1 to it."
@@ -61,4 +68,4 @@ def build(
     else:
         render_report(report, Console())
     if not report.accepted:
-        raise click.exceptions.Exit(FAILED)
+        raise click.exceptions.Exit(NO)

@@ -13,6 +13,7 @@ import click
 
 from sparqc.errors import SparqcError, UsageError
 from sparqc.report.show import show
+from sparqc.tools.terminal import completion
 from sparqc.tools.terminal.console import stdout_console
 from sparqc.tools.terminal.options import (
     import_option,
@@ -78,6 +79,7 @@ _PATH = click.Path(path_type=Path)
     "gpu_names",
     multiple=True,
     metavar="NAME",
+    shell_complete=completion.gpus,
     help="Estimate for this GPU: a40, t4, rtx-4090, ...  Repeat it for several; `all` for all.  "
     "One alone also decides where 2:4 pays.",
 )

@@ -11,12 +11,16 @@ from sparqc.base.reading import damaged
 from sparqc.errors import UsageError
 from sparqc.tools.model.request import Request, takes_request
 from sparqc.tools.runs.folder import RunFolder, is_run, open_run, require_run
+from sparqc.tools.terminal import completion
 from sparqc.tools.terminal.text_file import write_text
 
 
 @click.command("inspect")
 @takes_request
-@click.option("--after", metavar="PASS", help="Show the graph behind this pass of the pipeline.")
+@click.option(
+    "--after", metavar="PASS", help="Show the graph behind this pass of the pipeline.",
+    shell_complete=completion.passes,
+)  # fmt: skip
 @click.option("--weights", is_flag=True, help="Write out every constant, whatever its size.")
 @click.option("--json", "as_json", is_flag=True, help="Of a run directory: print it as JSON.")
 @click.option("--time", "times", is_flag=True, help="Of a run directory: seconds as a tree.")

@@ -10,12 +10,16 @@ from sparqc.base.reading import damaged
 from sparqc.errors import UsageError
 from sparqc.tools.model.request import Request, takes_request
 from sparqc.tools.runs.folder import RunFolder, is_run, open_run, require_run
+from sparqc.tools.terminal import completion
 
 
 @click.command("why")
 @takes_request
 @click.argument("value")
-@click.option("--after", metavar="PASS", help="Look at the graph behind this pass, not the last.")
+@click.option(
+    "--after", metavar="PASS", help="Look at the graph behind this pass, not the last.",
+    shell_complete=completion.passes,
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Of a run directory: print it as JSON.")
 def why_command(request: Request, value: str, after: str | None, as_json: bool) -> None:
     """Say which rules made VALUE, and from which line of MODEL.

@@ -13,6 +13,7 @@ import click
 from sparqc.base.text import shortened
 from sparqc.tools.model.request import Request, takes_request
 from sparqc.tools.runs.folder import SCHEMA, RunFolder, is_run, open_run, require_run
+from sparqc.tools.terminal import completion
 
 if TYPE_CHECKING:
     from sparqc.ir.graph import Graph, Node
@@ -28,11 +29,12 @@ NAMED = 5
 
 @click.command("whynot")
 @takes_request
-@click.argument("rule")
+@click.argument("rule", shell_complete=completion.declarations)
 @click.argument("node", required=False)
 @click.option(
     "--after",
     metavar="PASS",
+    shell_complete=completion.passes,
     help="Look at the graph behind this pass, not in front of the one that uses the rule.",
 )
 @click.option("--near", metavar="NODE", help="The same as NODE.")

@@ -13,6 +13,7 @@ import click
 from sparqc.base.option_fields import OptionField, option, option_fields, read_options
 from sparqc.job.options import Options
 from sparqc.tools.model.words import check_words
+from sparqc.tools.terminal import completion
 from sparqc.tools.terminal.options import IMPORT_HELP, add_options
 
 
@@ -67,7 +68,9 @@ def takes_request(command: Callable[..., Any]) -> Callable[..., Any]:
         check_words(request.model, request.options, request.imports, values.get("after"))
         return command(request=request, **values)
 
-    return click.argument("model")(add_options(wrapped, shared_options()))
+    return click.argument("model", shell_complete=completion.files)(
+        add_options(wrapped, shared_options())
+    )
 
 
 def takes_debugging_options(command: Callable[..., Any]) -> Callable[..., Any]:

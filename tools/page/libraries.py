@@ -16,6 +16,8 @@ class Library:
 
     name: str
     version: str
+    #: As SPDX calls it.
+    license: str
     file: str
     worker: bool = False
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import tarfile
@@ -22,6 +23,9 @@ def refresh(library: Library) -> None:
         (archive,) = Path(made).glob("*.tgz")
         with tarfile.open(archive) as packed:
             packed.extractall(made, filter="data")
+        stated = json.loads((Path(made) / "package" / "package.json").read_bytes())["license"]
+        if stated != library.license:
+            raise SystemExit(f"{wanted} has the licence {stated}: name it in packages.toml")
         library.folder.mkdir(exist_ok=True)
         for name in (library.file, "LICENSE"):
             shutil.copyfile(Path(made) / "package" / name, library.folder / Path(name).name)

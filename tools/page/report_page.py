@@ -45,11 +45,12 @@ def report_page(
     """
     graphs = readable_stages(stages)
     sources = {line["source"] for line in graphs["lines"] if "source" in line}
+    misses = run.get("near_misses") or []
     data = {
         "run": run,
         "events": list(events),
         **graphs,
-        "rules": rule_texts(places_named(events, graphs["lines"])),
+        "rules": rule_texts(places_named([*events, *misses], graphs["lines"])),
         "sources": source_lines(sources, run["model"]),
         "engine": engine,
         "licences": [

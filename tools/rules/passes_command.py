@@ -12,6 +12,7 @@ from rich.table import Table
 from sparqc.base.options import describe, spell
 from sparqc.errors import UsageError
 from sparqc.report.show import show
+from sparqc.tools.terminal import completion
 from sparqc.tools.terminal.console import stdout_console
 from sparqc.tools.terminal.options import import_option, patterns_option
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @click.command("passes")
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=completion.passes)
 @patterns_option("A pattern file of your own, whose rules make one more pass.")
 @import_option
 def passes_command(name: str | None, patterns: tuple[Path, ...]) -> None:

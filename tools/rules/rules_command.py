@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import click
 from rich.table import Table
 
-from sparqc.errors import FAILED
+from sparqc.errors import NO
 from sparqc.report.show import show
 from sparqc.tools.rules.examples.command import test_command
 from sparqc.tools.rules.static import KINDS, kind_of, read_checked
+from sparqc.tools.terminal import completion
 from sparqc.tools.terminal.console import stdout_console
 from sparqc.tools.terminal.options import import_option, patterns_option
 from sparqc.tools.terminal.text_file import write_text
@@ -37,7 +38,9 @@ rules_group.add_command(test_command)
 
 @rules_group.command("list")
 @click.option("--kind", type=click.Choice(KINDS), help="Only declarations of this kind.")
-@click.option("--target", help="Only what holds for this target.")
+@click.option(
+    "--target", help="Only what holds for this target.", shell_complete=completion.targets
+)
 @_patterns
 @import_option
 def list_command(kind: str | None, target: str | None, patterns: tuple[Path, ...]) -> None:
@@ -56,7 +59,7 @@ def list_command(kind: str | None, target: str | None, patterns: tuple[Path, ...
 
 
 @rules_group.command("show")
-@click.argument("name")
+@click.argument("name", shell_complete=completion.declarations)
 @_patterns
 @import_option
 def show_command(name: str, patterns: tuple[Path, ...]) -> None:
@@ -129,7 +132,7 @@ def fmt_command(check: bool, files: tuple[Path, ...]) -> None:
     for path in changed:
         click.echo(f"{path}: {'would be formatted' if check else 'formatted'}", err=True)
     if check and changed:
-        raise click.exceptions.Exit(FAILED)
+        raise click.exceptions.Exit(NO)
 
 
 def _format(path: Path, write: bool) -> bool:

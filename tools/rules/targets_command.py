@@ -9,10 +9,11 @@ import click
 
 from sparqc.declared.targets import Profile, profiles
 from sparqc.errors import UsageError, did_you_mean
+from sparqc.tools.terminal import completion
 
 
 @click.command("targets")
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=completion.targets)
 @click.option("--json", "as_json", is_flag=True, help="Print the profiles as JSON.")
 def targets_command(name: str | None, as_json: bool) -> None:
     """List the targets of `--target`, or show what is known of the target NAME."""

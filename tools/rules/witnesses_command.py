@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sparqc.errors import UsageError, did_you_mean
+from sparqc.tools.terminal import completion
 from sparqc.tools.terminal.options import witnesses_option
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command("witnesses")
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=completion.witnesses)
 @witnesses_option
 @click.option("--json", "as_json", is_flag=True, help="Print the witnesses as JSON.")
 def witnesses_command(name: str | None, own: tuple[Path, ...], as_json: bool) -> None:

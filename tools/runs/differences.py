@@ -9,20 +9,23 @@ from typing import Any
 import click
 
 from sparqc.base.text import shortened
+from sparqc.errors import NO, UsageError
 from sparqc.tools.runs.folder import SCHEMA, RunFolder, StageFile, open_run
+from sparqc.tools.terminal import completion
 
 
 @click.command("diff")
-@click.argument("run")
-@click.argument("others", nargs=-1, required=True, metavar="OTHER | PASS PASS")
+@click.argument("run", shell_complete=completion.folders)
+@click.argument(
+    "others", nargs=-1, required=True, metavar="OTHER | PASS PASS",
+    shell_complete=completion.folders,
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print the differences as JSON.")
 def diff_command(run: str, others: tuple[str, ...], as_json: bool) -> None:
     """Compare two graphs of a run directory (RUN 03 place), or two runs (RUN OTHER).
 
     Exit code 1 where they differ.
     """
-    from sparqc.errors import UsageError
-
     first = open_run(run)
     if len(others) == 1:
         found = between_runs(first, open_run(others[0]))
@@ -38,7 +41,7 @@ def diff_command(run: str, others: tuple[str, ...], as_json: bool) -> None:
     else:
         click.echo("\n".join(lines_of(found)))
     if found["changes"] or found.get("settings"):
-        raise click.exceptions.Exit(1)
+        raise click.exceptions.Exit(NO)
 
 
 def between_graphs(before: StageFile, after: StageFile) -> dict[str, Any]:

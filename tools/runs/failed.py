@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -30,11 +31,16 @@ def keep_failure(
     recorder.begin(graph)
     run = replace(run.with_error(error), alone=True)
     try:
-        folder = Path(tempfile.mkdtemp(prefix="sparqc-failed-")) / "run"
+        made = tempfile.mkdtemp(prefix="sparqc-failed-")
+    except OSError:
+        return None
+    folder = Path(made) / "run"
+    try:
         write_dump(folder, run, recorder)
         if whole:
             write_weights(folder, dict(large_constants(graph)))
             write_data(folder, context)
     except (OSError, SparqcError):
+        shutil.rmtree(made, ignore_errors=True)
         return None
     return folder

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sparqc.base.text import counted
 from sparqc.errors import UsageError
 from sparqc.job.options import Options
 from sparqc.tools.runs.asked import request_of, where_it_ran
 from sparqc.tools.runs.folder import RunFolder, StageFile, open_run
+from sparqc.tools.terminal import completion
 
 if TYPE_CHECKING:
     from sparqc.ir.graph import Array, Graph
@@ -25,10 +27,12 @@ _PATH = click.Path(path_type=Path)
 
 
 @click.command("replay")
-@click.argument("run")
+@click.argument("run", shell_complete=completion.folders)
 @click.option("--from", "start", default="0", show_default=True, metavar="PASS",
-              help="Start with the graph behind this pass: 03, place.")  # fmt: skip
-@click.option("--passes", metavar="PIPELINE", help="Run these, and not what came behind it.")
+              help="Start with the graph behind this pass: 03, place.",
+              shell_complete=completion.passes)  # fmt: skip
+@click.option("--passes", metavar="PIPELINE", help="Run these, and not what came behind it.",
+              shell_complete=completion.pipeline)  # fmt: skip
 @click.option("-o", "--output", type=_PATH, help="The ONNX file to write.")
 @click.option("--dump", type=_PATH, metavar="DIR", help="Write every graph and event to DIR.")
 def replay_command(
@@ -54,7 +58,7 @@ def replay_command(
     replayed = open_replay(folder, start, passes, (recorder,))
     for note in replayed.notes:
         click.echo(f"note: {note}", err=True)
-    recorder.begin(replayed.job.graph)
+    recorder.begin(replayed.job.graph, replayed.job.context)
     compiled = None
     try:
         compiled = run_job(replayed.job)
@@ -67,8 +71,8 @@ def replay_command(
     made = sum(event.changes for event in ran)
     gap = "" if compiled.difference is None else f", {compiled.difference.snr_db:.1f} dB"
     click.echo(
-        f"{len(ran)} passes made {made} changes behind {replayed.stage.title}: "
-        f"{len(compiled.graph)} operators{gap}"
+        f"{len(ran)} passes made {counted(made, 'change')} behind {replayed.stage.title}: "
+        f"{counted(len(compiled.graph), 'operator')}{gap}"
     )
 
 

@@ -14,6 +14,7 @@ import click
 from sparqc.errors import UsageError
 from sparqc.tools.compile.command import check_output
 from sparqc.tools.model.request import Request, takes_request
+from sparqc.tools.terminal import completion
 from sparqc.tools.terminal.console import stdout_console
 
 if TYPE_CHECKING:
@@ -44,7 +45,10 @@ _PATH = click.Path(path_type=Path)
     help="Choose the fastest network that loses at most this: 0.5 (points of the metric), or "
     "1.5dB (signal to noise, against dense INT8).",
 )
-@click.option("--gpu", "gpu_name", metavar="NAME", help="Predict for this GPU: a40, t4, ...")
+@click.option(
+    "--gpu", "gpu_name", metavar="NAME", help="Predict for this GPU: a40, t4, ...",
+    shell_complete=completion.gpus,
+)  # fmt: skip
 @click.option("--batch", type=click.IntRange(min=1), help="The batch of the prediction; 8 without.")
 @click.option("-o", "--output", type=_PATH, metavar="FILE", help="Write the choice: layers.toml.")
 @click.option("--plot", type=_PATH, metavar="FILE", help="Draw it: FILE.svg or FILE.html.")

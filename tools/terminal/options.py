@@ -10,6 +10,7 @@ from typing import Any, TypeVar, get_args
 import click
 
 from sparqc.base.option_fields import OptionField
+from sparqc.tools.terminal import completion
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -31,12 +32,13 @@ def import_option(command: F) -> F:
         expose_value=False,
         is_eager=True,
         callback=_import,
+        shell_complete=completion.files,
         help=IMPORT_HELP,
     )(command)
 
 
 def _import(context: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> None:
-    if given:
+    if given and not context.resilient_parsing:  # a Tab runs no code
         from sparqc.tools.model.own_modules import import_own  # brings torch
 
         import_own(given)
@@ -50,6 +52,7 @@ def recorded_options(command: F) -> F:
         "knobs",
         multiple=True,
         metavar="NAME=VALUE",
+        shell_complete=completion.knobs,
         help="Set a knob of the target's rules, as for compile; by default as the file was "
         "compiled.",
     )
@@ -57,6 +60,7 @@ def recorded_options(command: F) -> F:
         "--target",
         default="",
         metavar="NAME",
+        shell_complete=completion.targets,
         help="See `sparqc targets`; by default the one that the file was compiled for.",
     )
     return target(knob(command))
@@ -107,7 +111,14 @@ def click_option(declared: OptionField) -> Callable[[F], F]:
         show_default=bool(declared.default),
         metavar=declared.metavar or None,
         help=declared.help,
+        shell_complete=_completion(declared),
     )
+
+
+def _completion(declared: OptionField) -> completion.Complete | None:
+    if declared.choices:
+        return completion.completes(lambda _: [(word, "") for word in declared.choices if word])
+    return completion.OPTIONS.get(declared.name)
 
 
 def _off(context: click.Context, parameter: click.Parameter, given: bool) -> bool:

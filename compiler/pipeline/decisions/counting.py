@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from sparqc.ir.graph import Graph
+from sparqc.pipeline.decisions.asked import Asked, numbered
 from sparqc.pipeline.decisions.changes import Change, changes
 from sparqc.pipeline.decisions.outline import Outline
 from sparqc.pipeline.decisions.rows import Row, rows_of
@@ -29,6 +30,10 @@ class Counting:
     number: int
     after: Outline = field(init=False)
     found: Sequence[Change] = ()
+    #: What the pass asked for, one by one.
+    asked: Sequence[Asked] = ()
+    #: Whether it applied rules as well, which told of their changes themselves.
+    has_rules: bool = False
     #: Whether each change has a number of its own.
     is_separable: bool = False
 
@@ -37,16 +42,25 @@ class Counting:
         """In front of the pass."""
         return cls(pass_, graph, Outline.of(graph), context.facts.copy(), number)
 
-    def end(self, graph: Graph, changed: int, limit: int | None) -> tuple[int, int]:
-        """Behind the pass: find what it changed, and undo what is numbered beyond the limit.
+    def end(
+        self,
+        graph: Graph,
+        changed: int,
+        limit: int | None,
+        asked: Sequence[Asked] = (),
+        has_rules: bool = False,
+    ) -> tuple[int, int]:
+        """Behind the pass: find what it changed, and undo what is numbered beyond the limit, but
+        where the pass itself asked for each change.
 
         Returns how many changes are left, in the pass's own count where none was undone, and how
         many numbers they took.
         """
-        self.after = Outline.of(graph)
+        self.after, self.asked, self.has_rules = Outline.of(graph), asked, has_rules
         found = self.found = changes(self.before, self.after)
         self.is_separable = (
-            graph is self.graph
+            not asked
+            and graph is self.graph
             and self.pass_.is_separable()
             and all(can_undo(change, self.before, self.after) for change in found)
         )
@@ -61,23 +75,29 @@ class Counting:
 
     def events(self, context: Context) -> list[DecisionEvent]:
         """What it decided, and what its facts say."""
-        numbers = [
-            self.number + (place if self.is_separable else 0)
-            for place, _ in enumerate(self.found, 1)
-        ]
         places = {d.name: str(d.span) for d in context.rules.declarations if d.span}
-        outlines = (self.before, self.after)
-        return list(
-            told(
-                self.pass_.name,
-                self.number,
-                numbers,
-                self.found,
-                outlines,
-                self._rows(context),
-                places,
-            )
-        )
+        outlines, rows = (self.before, self.after), self._rows(context)
+        found, numbers = self.found, [self.number] * len(self.found)
+        if self.is_separable:
+            numbers = [self.number + place for place, _ in enumerate(found, 1)]
+        pairs = numbered(found, self.asked)
+        if self.asked:
+            pairs = [(c, one) for c, one in pairs if one is not None or not self.has_rules]
+            found = [change for change, _ in pairs]
+            numbers = [one.number if one else self.number for _, one in pairs]
+        events = list(told(self.pass_.name, self.number, numbers, found, outlines, rows, places))
+        seen = {one for _, one in pairs}
+        return [*(self._unseen(one) for one in self.asked if one not in seen), *events]
+
+    def _unseen(self, asked: Asked) -> DecisionEvent:
+        """What was done and changed no operator and no constant, but a type."""
+        name = next((n for n in asked.names if n in self.after.nodes), asked.names[0])
+        node = self.after.nodes.get(name)
+        return DecisionEvent(
+            seq=asked.number, pass_=self.pass_.name, what="alter", name=name,
+            before=(name,), after=(name,),
+            module=node.module if node else "", source=node.source if node else "",
+        )  # fmt: skip
 
     def _rows(self, context: Context) -> Iterator[Row]:
         """What its facts say that they did not say before."""

@@ -11,7 +11,7 @@ from tests.hostile.suite.case import Case, Command
 from tests.hostile.suite.worker import COMPARE, DIED, HUNG, Ran, Worker
 
 #: The exit codes that a command may end with.
-ORDERLY = (0, 1, 2)
+ORDERLY = (0, 1, 2, 3)
 #: The longest text that one command may say of a file.
 LONGEST = 19_000
 

@@ -131,7 +131,7 @@ def test_every_command_says_so(
     build = ["build", file, "--target", "tensorrt-rtx", "-o", out]
     compile = ["compile", file, "--passes", "float", "-o", out]
     for command in (compile, ["explain", file], build):
-        assert cli.run(command) == 1
+        assert cli.run(command) == 3
         assert words in capsys.readouterr().err
     assert cli.run(["check", file]) == 1
     assert "error invalid-model: " in (shown := capsys.readouterr().out) and words in shown
@@ -153,7 +153,7 @@ def test_weights_that_are_not_finite(
     (fault,) = faults_of(made)
     assert "Conv 'layer'" in fault.message and "'w'" in fault.message
     onnx.save(made, tmp_path / "m.onnx")
-    assert cli.run(["explain", str(tmp_path / "m.onnx")]) == 1
+    assert cli.run(["explain", str(tmp_path / "m.onnx")]) == 3
     assert cli.run(["check", str(tmp_path / "m.onnx")]) == 1
     assert "error weight-not-finite: layer" in capsys.readouterr().out
 
@@ -178,7 +178,7 @@ def test_scales_that_quantize_nothing(scale: float, tmp_path: Path) -> None:
     (fault,) = faults_of(made)
     assert "'s'" in fault.message and "positive finite" in fault.message
     onnx.save(made, tmp_path / "m.onnx")
-    assert cli.run(["explain", str(tmp_path / "m.onnx")]) == 1
+    assert cli.run(["explain", str(tmp_path / "m.onnx")]) == 3
 
 
 # -- what is no fault ----------------------------------------------------------------------------

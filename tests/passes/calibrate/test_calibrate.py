@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from sparqc.errors import SparqcError
+from sparqc.errors import FAILED, MISUSED, SparqcError
 from sparqc.ir.graph import TensorType, Value
 from sparqc.ir.levels.execute import open_runner
 from sparqc.ir.vocabulary.table import default_table
@@ -233,18 +233,18 @@ def test_at_most_so_many_batches_are_taken_and_progress_is_told(residual: Residu
 # -- mistakes ------------------------------------------------------------------------------------
 
 
-def failure(residual: Residual, found: Context) -> str:
+def failure(residual: Residual, found: Context, code: int = FAILED) -> str:
     residual.quantize_all()
     with pytest.raises(SparqcError) as error:
         Calibrate().run(residual.graph, found)
-    assert error.value.exit_code == 1
+    assert error.value.exit_code == code and error.value.is_of_data == (code == FAILED)
     assert not any(np.isfinite(data(c)).all() for c in residual.graph.constants
                    if c.name in ("x.scale", "relu1.scale"))  # fmt: skip
     return str(error.value)
 
 
 def test_without_calibration_data(residual: Residual) -> None:
-    message = failure(residual, context())
+    message = failure(residual, context(), MISUSED)
     assert message.startswith("there is no calibration data")
     assert "calibration() to model.py" in message
     assert "--random-calibration" in message

@@ -185,3 +185,46 @@ def test_a_fact_on_a_layer_speaks_of_the_weight_behind_its_quantizer() -> None:
     action.pass_(Scale(), graph, context)
     (event,) = recorder.made
     assert event.name == "w" and event.said[0]["gain_db"] == 3.0
+
+
+@dataclass(frozen=True)
+class Rename(Pass):
+    """Give Muls another operator, and ask in front of each."""
+
+    name = "rename"
+    preserves = "lossy"
+
+    def run(self, graph: Graph, context: Context) -> int:
+        muls = [node for node in graph.nodes if node.op == "nn.mul"]
+        allowed = [n for n in muls if context.action.decides(n.output.name, "elsewhere")]
+        for node in allowed:
+            made = graph.create("nn.add", dict(node.operands), {}, types=[node.output.type])
+            graph.replace(node.output, made.output)
+        graph.drop_dead()
+        return len(allowed)
+
+
+@pytest.mark.parametrize("limit", [None, 0, 1, 2, 3, 4])
+def test_a_pass_that_asks_is_told_how_far_it_may_go(limit: int | None) -> None:
+    recorder, graph, context = Watching(), graph_of(TEXT), context_of(book_of(""))
+    context.action = action = Action(listeners=[recorder], limit=limit)
+    action.pass_(Rename(), graph, context)
+    allowed = 2 if limit is None else min(2, max(0, limit - 1))
+    assert [node.op for node in graph.nodes].count("nn.add") == allowed
+    numbers = [event.seq for event in recorder.events if event.kind == "decision"]
+    assert sorted(numbers) == [2, 3][:allowed]
+    assert action.applications == min(3, 3 if limit is None else limit)
+
+
+def test_what_changes_a_type_alone_is_an_event_too() -> None:
+    class Nothing(Rename):
+        name = "nothing"
+
+        def run(self, graph: Graph, context: Context) -> int:
+            return int(context.action.decides("a"))
+
+    recorder, context = Watching(), context_of(book_of(""))
+    context.action = Action(listeners=[recorder])
+    context.action.pass_(Nothing(), graph_of(TEXT), context)
+    (event,) = recorder.made
+    assert (event.seq, event.what, event.name, event.after) == (2, "alter", "a", ("a",))

@@ -184,7 +184,7 @@ def test_quiet_prints_nothing(shell: Shell) -> None:
 def test_an_evaluation_that_fails_says_what_became_of_the_file(shell: Shell, options: str) -> None:
     text = small_models.MODEL.replace('return {"mean"', "return int('many')\n    return {\"mean\"")
     Path("model.py").write_text(text)
-    shell.compile(f"model.py{options}", code=1)
+    shell.compile(f"model.py{options}", code=3)
     onnx.checker.check_model(onnx.load("out.onnx"))
     assert "out.onnx is written and complete" in shell.err.err and "'many'" in shell.err.err
 
@@ -201,7 +201,7 @@ def test_an_evaluation_that_fails_leaves_the_report_and_the_file(shell: Shell) -
         'return {"mean"', 'raise ValueError("no labels")\n    return {"mean"'
     )
     Path("model.py").write_text(text)
-    shown = shell.compile("model.py", code=1)
+    shown = shell.compile("model.py", code=3)
     assert "3 in INT8" in shown and Path("out.onnx").exists()
     assert "ValueError: no labels" in shell.err.err and "model.py:" in shell.err.err
 

@@ -95,7 +95,7 @@ def test_an_earlier_dump_is_replaced(dump: Path) -> None:
 
 
 def test_a_failed_compile_says_how_far_it_came(dump: Path) -> None:
-    compile_in(dump.parent, "failed", "--passes", "fold, place, export", code=1)
+    compile_in(dump.parent, "failed", "--passes", "fold, place, export", code=3)
     failed = dump.parent / "failed"
     run = json.loads((failed / "run.json").read_text())
     assert "calibrate" in run["error"] and run["report"] is None

@@ -205,7 +205,7 @@ def test_unknown_gpus_targets_and_shapes(explain: Explain) -> None:
 @pytest.mark.parametrize("content", [b"", b"no model", b"\x08\x0a\x3a"])
 def test_broken_files(tmp_path: Path, content: bytes, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "broken.onnx").write_bytes(content)
-    assert cli.run(["explain", str(tmp_path / "broken.onnx")]) == 1
+    assert cli.run(["explain", str(tmp_path / "broken.onnx")]) == 3
     assert "broken.onnx" in capsys.readouterr().err
     assert cli.run(["explain", str(tmp_path / "missing.onnx")]) == 2
 
@@ -226,7 +226,7 @@ def test_an_engine_of_another_file(explain: Explain, tmp_path: Path) -> None:
     listing = tmp_path / "report.json"
     listing.write_text(json.dumps(compile_rtx(residual_block(True)).to_json()))
     assert "names no node" in explain(
-        quantized_conv_named("other"), "--engine", str(listing), code=1
+        quantized_conv_named("other"), "--engine", str(listing), code=3
     )
 
 

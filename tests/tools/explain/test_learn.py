@@ -263,7 +263,7 @@ def test_learning_takes_an_engine(folder: Folder, words: tuple[str, ...]) -> Non
 
 
 def test_a_folder_that_is_not_there_is_told(folder: Folder) -> None:
-    assert "cannot write no/w.toml" in folder.learn(*WORDS, "-o", "no/w.toml", code=1)
+    assert "cannot write no/w.toml" in folder.learn(*WORDS, "-o", "no/w.toml", code=3)
 
 
 Damage = Callable[[str], str]
@@ -295,7 +295,7 @@ def test_no_witness_is_written_of_a_damaged_listing(
     folder: Folder, damage: Damage, sentence: str
 ) -> None:
     Path("bad.json").write_text(damage(Path("graph.json").read_text()))
-    said = folder.learn(*WORDS, "-o", "w.toml", listing="bad.json", code=1)
+    said = folder.learn(*WORDS, "-o", "w.toml", listing="bad.json", code=3)
     assert sentence in said and "bad.json" in said
 
 
@@ -330,11 +330,11 @@ def test_weights_tell_layers_whose_nodes_have_other_names() -> None:
 def test_other_sizes_than_those_of_the_engine_are_told(folder: Folder) -> None:
     text_ = Path("graph.json").read_text().replace("[32,", "[16,").replace("[32, ", "[16, ")
     Path("bad.json").write_text(text_)
-    assert "another size here" in folder.learn(*WORDS, listing="bad.json", code=1)
+    assert "another size here" in folder.learn(*WORDS, listing="bad.json", code=3)
 
 
 def test_a_damaged_witness_of_ones_own_is_told(folder: Folder) -> None:
     Path("mine").mkdir()
     Path("mine/w.toml").write_text("[w]\ngpu = ")
-    assert cli.run(["explain", "model.onnx", "--witnesses", "mine"]) == 1
+    assert cli.run(["explain", "model.onnx", "--witnesses", "mine"]) == 3
     assert "mine/w.toml:2" in folder.capture.readouterr().err

@@ -197,6 +197,23 @@ def test_hostile_names_are_text(tab: Tab, tmp_path: Path) -> None:
     assert HOSTILE in tab.run("document.title")
 
 
+def test_what_a_rule_nearly_matched_stands_with_its_pass_and_in_the_run(
+    tab: Tab, tmp_path: Path
+) -> None:
+    place = "patterns/algebra/fold.spq:3"
+    miss = {
+        "pass": "one", "number": 1, "rule": "<i>fold", "span": f"{place}:1", "line": f"{place}:9",
+        "reason": "x is not <b>constant", "count": 30, "names": ["n1"],
+    }  # fmt: skip
+    tab.open(write(tmp_path, chain(2), events=[ended("one")], near_misses=[miss]), "#pass=1")
+    drawn(tab)
+    shown = tab.run("document.querySelector('.misses').textContent")
+    assert "nearly matched (1)" in shown and "x is not <b>constant" in shown and "30 times" in shown
+    assert tab.run("document.querySelectorAll('.misses b, .misses i').length") == 0
+    tab.run("location.hash = 'tab=run'")
+    tab.wait("document.body.textContent.includes('rules that nearly matched (1)')")
+
+
 def test_a_run_without_a_graph_says_so(tab: Tab, tmp_path: Path) -> None:
     tab.open(write(tmp_path, error="it failed"))
     tab.wait("document.querySelector('.failure')")

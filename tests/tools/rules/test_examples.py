@@ -341,9 +341,9 @@ def test_numbers_that_were_not_compared_are_said(ask: Ask, choice: str) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "code", "says"),
     [
-        ("missing.py", None, 1, "missing.py cannot be read: No such file"),
-        ("broken.py", "def f(:\n", 1, "broken.py:1"),
-        ("raises.py", "1 / 0\n", 1, "importing raises.py raised ZeroDivisionError"),
+        ("missing.py", None, 3, "missing.py cannot be read: No such file"),
+        ("broken.py", "def f(:\n", 3, "broken.py:1"),
+        ("raises.py", "1 / 0\n", 3, "importing raises.py raised ZeroDivisionError"),
         ("click.py", "", 2, "click.py cannot be imported as 'click': that is"),
         ("no.such.module", None, 2, "the package 'no' is not installed"),
     ],

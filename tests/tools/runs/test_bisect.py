@@ -116,7 +116,7 @@ def test_a_rule_without_its_guard_is_found(ask: Ask, tmp_path: Path) -> None:
 def test_what_fails_to_compile_needs_no_check(ask: Ask, tmp_path: Path) -> None:
     (tmp_path / "wrong.spq").write_text(UNGUARDED.format(word="exact"))
     words = "--passes int8,+wrong@after=fold --patterns wrong.spq"
-    found = bisected(ask, tmp_path, words, "", code=1)
+    found = bisected(ask, tmp_path, words, "", code=3)
     (event,) = found["events"]
     assert (event["kind"], event["rule"]) == ("rule", "merge_relus")
     assert "promises exact results" in found["error"]
@@ -167,7 +167,7 @@ def test_a_check_that_tells_nothing_gets_a_sentence(
 
     from sparqc.tools import cli
 
-    assert cli.run(["bisect", str(run), *shlex.split(question)]) == 1
+    assert cli.run(["bisect", str(run), *shlex.split(question)]) == 3
     error = capsys.readouterr().err
     if "--min-snr" in question:
         assert "never fails" in error or "always fails" in error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import shutil
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -144,10 +145,10 @@ def test_a_failed_compile_leaves_what_fails_again(
     name = f"unguarded{len(keep)}"  # a pass has one name in one process
     (tmp_path / f"{name}.spq").write_text(UNGUARDED.format(word="exact"))
     words = f"--passes int8,+{name}@after=fold --patterns {tmp_path}/{name}.spq {keep}"
-    command = failed(tmp_path, words, 1, capsys)
+    command = failed(tmp_path, words, 3, capsys)
     (tmp_path / "model.py").unlink()  # it does without
     assert (Path(command[1]) / "weights").exists() == bool(keep)
-    assert cli.run(command) == 1
+    assert cli.run(command) == 3
     assert f"the pass {name} promises exact results" in capsys.readouterr().err
     shutil.rmtree(Path(command[1]).parent)
 
@@ -162,6 +163,29 @@ def test_so_does_one_that_a_bug_of_ours_ends(
     assert cli.run(command) == 70
     assert "ZeroDivisionError" in capsys.readouterr().err
     shutil.rmtree(Path(command[1]).parent)
+
+
+@pytest.mark.parametrize(
+    ("calibration", "can_be_kept"),
+    [("return None", False), ("return [(torch.ones(2, 3, 4, 4),)]", True),
+     ("raise OSError('no')", False)],
+)  # fmt: skip
+def test_what_lies_in_the_data_leaves_nothing_without_them(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    calibration: str,
+    can_be_kept: bool,
+) -> None:
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    own = f"def calibration():\n    {calibration}\n\ndef unused():"
+    (tmp_path / "model.py").write_text(SEEDED.replace("def calibration():", own))
+    line = f"compile {tmp_path}/model.py -o {tmp_path}/o.onnx --quiet"
+    for words, kept in ((line, False), (f"{line} --with-weights", can_be_kept)):
+        assert cli.run(shlex.split(words)) == 3
+        assert ("to run it again" in capsys.readouterr().err) == kept
+        assert len(list((tmp_path / "temporary").iterdir())) == kept
 
 
 def test_wrong_use_leaves_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

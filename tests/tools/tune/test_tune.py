@@ -174,7 +174,7 @@ def test_ctrl_c_in_a_training_of_ones_own(shell: Shell) -> None:
 # -- what it refuses ---------------------------------------------------------------------------
 
 
-def wrong(shell: Shell, *parts: str, line: str = QUICK + " --stage sparse", code: int = 1) -> str:
+def wrong(shell: Shell, *parts: str, line: str = QUICK + " --stage sparse", code: int = 3) -> str:
     """What is said of a model.py with which tuning fails; no file is left."""
     shell.model(*parts)
     assert shell.tune(line, code) == ""
@@ -188,7 +188,7 @@ def test_nothing_to_train_on(shell: Shell) -> None:
 
 
 def test_training_without_calibration_data(shell: Shell) -> None:
-    said = wrong(shell, tuned_models.NET, tuned_models.TRAINING)
+    said = wrong(shell, tuned_models.NET, tuned_models.TRAINING, code=2)
     assert "there is no calibration data" in said
 
 
@@ -266,7 +266,7 @@ def test_an_evaluation_that_fails_does_so_before_the_training(shell: Shell) -> N
     ],
 )
 def test_options_that_make_no_sense(line: str, message: str, shell: Shell) -> None:
-    assert cli.run(["tune", *shlex.split(line)]) in (1, 2)
+    assert cli.run(["tune", *shlex.split(line)]) in (2, 3)
     assert message in shell.capture.readouterr().err
     assert not Path("out.onnx").exists()
 
@@ -275,7 +275,7 @@ def test_a_second_run_does_not_overwrite_the_first(shell: Shell) -> None:
     shell.tune(QUICK + " --stage sparse --epochs 1")
     shell.tune(QUICK + " --stage sparse --epochs 1", code=2)
     assert "out.onnx.tune holds the checkpoints of an earlier run" in shell.err
-    shell.tune(QUICK + " --stage sparse --epochs 2 --resume", code=1)
+    shell.tune(QUICK + " --stage sparse --epochs 2 --resume", code=3)
     assert "sparse.epochs is 2, and 1 there" in shell.err
     before = Path("out.onnx").read_bytes()
     Path("out.onnx").unlink()

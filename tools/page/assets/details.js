@@ -32,7 +32,18 @@ function passCard(pass, state) {
       ["graph", STAGES[pass.after]?.file],
     ]),
     pass.failed ? element("pre", { class: "failure" }, RUN.error || "The compile failed here.") : null,
-    pass.steps.length ? stepList(pass, state.step) : element("p", { class: "dim" }, whyNoSteps(pass)));
+    pass.steps.length ? stepList(pass, state.step) : element("p", { class: "dim" }, whyNoSteps(pass)),
+    missList(pass));
+}
+
+/** What the rules of a pass nearly matched, and the line of each that was not met. */
+function missList(pass) {
+  const found = missesOf(pass);
+  if (!found.length) return null;
+  return element("details", { class: "misses" }, element("summary", {}, `nearly matched (${found.length})`),
+    element("ul", {}, found.map((miss) => element("li", {}, linkToRule(`${placeOf(miss.span)} ${miss.rule}`), ": ", miss.reason,
+      element("span", { class: "dim" }, ` (${[miss.line, miss.count > 1 ? `${miss.count} times` : ""].filter(Boolean).join("; ")}) `),
+      namesList(miss.names), miss.count > miss.names.length ? ", …" : ""))));
 }
 
 function whyNoSteps(pass) {

@@ -33,6 +33,7 @@ function overview() {
       ["where", (row) => namesList(row.nodes ?? [])],
     ], REPORT.findings) : null,
     nearMisses(),
+    ruleMisses(),
     element("details", { class: "listing" }, element("summary", {}, "Licences of the libraries in this page"),
       DATA.licences.map((l) => element("details", {}, element("summary", {}, `${l.name} ${l.version}`), element("pre", {}, l.text)))),
   ];
@@ -41,6 +42,19 @@ function overview() {
 function summary() {
   if (!REPORT.layers) return "";
   return `${REPORT.layers.length} with weights: ${REPORT.int8_layers} in INT8, ${REPORT.sparse_layers} sparse 2:4`;
+}
+
+/** What rules nearly matched, with the line that was not met. */
+function ruleMisses() {
+  if (!RUN.near_misses?.length) return null;
+  return table("rules that nearly matched", [
+    ["pass", (row) => row.pass],
+    ["rule", (row) => linkToRule(`${placeOf(row.span)} ${row.rule}`)],
+    ["what stood in the way", (row) => row.reason],
+    ["line of the rule", (row) => row.line, "mono"],
+    ["how often", (row) => String(row.count), "number"],
+    ["where", (row) => [namesList(row.names), row.count > row.names.length ? ", …" : ""]],
+  ], RUN.near_misses);
 }
 
 /** What was not done, by the reason: layers in float or dense, and what a pass left as it was. */

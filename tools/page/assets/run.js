@@ -63,6 +63,9 @@ const STEPS = PASSES.reduce((sum, pass) => sum + pass.steps.length, 0);
 const isQuiet = (pass) =>
   !pass.redrew && !pass.steps.length && !pass.failed && !pass.event?.changes && pass.number > 0;
 
+/** What the rules of a pass nearly matched. */
+const missesOf = (pass) => (RUN.near_misses ?? []).filter((miss) => miss.number === pass.number);
+
 /** `patterns/algebra/fold.spq:3` of any word that begins so, else "". */
 function placeOf(words) {
   return /^(.*\.spq:\d+)/.exec(String(words ?? ""))?.[1] ?? "";

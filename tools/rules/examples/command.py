@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sparqc.base.text import shortened
-from sparqc.errors import FAILED
+from sparqc.errors import NO
 from sparqc.tools.rules.static import report_findings
 from sparqc.tools.terminal.options import import_option
 
@@ -52,7 +52,7 @@ def _run(path: Path) -> int:
         if result.fault:
             click.echo(f"error: {result.error}", err=True)
     click.echo(f"{path}: {'; '.join(_summary(file, found))}")
-    return FAILED if any(result.fault for result in found) else 0
+    return NO if any(result.fault for result in found) else 0
 
 
 def _summary(file: PatternFile, found: Sequence[ExampleResult]) -> Iterator[str]:

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sparqc.base.text import counted
 from sparqc.errors import UsageError
 from sparqc.tools.runs.asked import request_of, where_it_ran
 from sparqc.tools.runs.checks import Check, tried
 from sparqc.tools.runs.folder import SCHEMA, RunFolder, open_run
+from sparqc.tools.terminal import completion
 
 if TYPE_CHECKING:
     from sparqc.tools.runs.bisect.steps import Steps
@@ -25,7 +27,7 @@ NAMED = 8
 
 
 @click.command("bisect")
-@click.argument("run")
+@click.argument("run", shell_complete=completion.folders)
 @click.option("--check", "command", metavar="CMD", help="Fails on a bad model: 'CMD {}'.")
 @click.option("--timeout", type=float, default=600.0, show_default=True, metavar="SECONDS",
               help="After which a command counts as hanging.")  # fmt: skip
@@ -83,6 +85,7 @@ class _Bisection:
             "of": steps.last,
             "compiles": len(self.asked),
             "events": events,
+            "one_step": _one_step(events),
             "regions": self._regions(steps, seq, events),
             "error": steps.error.message if steps.error else "",
             "asked": self.asked,
@@ -144,6 +147,14 @@ class _Bisection:
         return found
 
 
+def _one_step(events: Sequence[Any]) -> str:
+    """Why the pass that they are of is not searched in."""
+    from sparqc.pipeline.catalogue import passes
+
+    found = passes().get(events[0]["pass"]) if events else None
+    return found.indivisible if found is not None and events[0]["kind"] != "rule" else ""
+
+
 def _finite(number: float) -> float | None:
     return number if abs(number) < float("inf") else None
 
@@ -151,14 +162,17 @@ def _finite(number: float) -> float | None:
 def _lines(found: dict[str, Any]) -> list[str]:
     from sparqc.report.sentence import sentence
 
-    lines = [f"number {found['seq']} of {found['of']}, found with {found['compiles']} compiles:"]
+    compiles = counted(found["compiles"], "compile")
+    lines = [f"number {found['seq']} of {found['of']}, found with {compiles}:"]
     for event in found["events"][:NAMED]:
         lines.append(f"  {sentence(event)}" if event["kind"] != "pass" else f"  {event['pass']}")
     if len(found["events"]) > NAMED:
         lines.append(f"  and {len(found['events']) - NAMED} more, which are one step")
+    if found["one_step"]:
+        lines.append(f"  {found['events'][0]['pass']} is not searched in: {found['one_step']}")
     if found["error"]:
         lines.append(f"error: {found['error']}")
     for word, part in found["regions"].items():
-        lines.append(f"{word:6}  {part['file']} ({part['operators']} operators)")
+        lines.append(f"{word:6}  {part['file']} ({counted(part['operators'], 'operator')})")
     lines.append(f"again   sparqc compile … --limit {found['seq']}, and --limit {found['seq'] - 1}")
     return lines

@@ -1,8 +1,8 @@
 """A compile that is kept in front of each pass, to be finished with any number of applications.
 
 What was run once is not run again: a graph with fewer applications is made from the nearest one
-that was kept.  A pass whose decisions stand each for itself is undone in part; the rules of a pass
-are applied up to the limit.
+that was kept.  A pass whose decisions stand each for itself is undone in part; the rules of a pass,
+and what a pass asks for one by one, are applied up to the limit.
 """
 
 from __future__ import annotations
@@ -43,6 +43,8 @@ class _Kept:
     graph: Graph
     facts: Facts
     scales: dict[str, float]
+    #: What passes compare with, as far as it was changed by then.
+    reference: Graph | None
     #: How many applications there were by then.
     applications: int
 
@@ -91,14 +93,16 @@ class Steps:
             self._keep(graph, action)
             graph = pipelines.run(Pipeline((item,)), graph, self.context)
             counting = action.decided
-            if counting is not None and counting.number == self.kept[-1].applications + 1:
+            number = self.kept[-1].applications + 1
+            if counting is not None and counting.is_separable and counting.number == number:
                 self.decided[place] = counting
         self._keep(graph, action)
         self.finished(graph, self.context)
 
     def _keep(self, graph: Graph, action: Action) -> None:
         facts, scales = self.context.facts.copy(), dict(self.context.scales)
-        self.kept.append(_Kept(graph.clone(), facts, scales, action.applications))
+        reference = self.context.reference and self.context.reference.clone()
+        self.kept.append(_Kept(graph.clone(), facts, scales, reference, action.applications))
 
     def finished(self, graph: Graph, context: Context) -> Result:
         """A graph behind all passes as a file; SparqcError where it is none."""
@@ -122,11 +126,17 @@ class Steps:
             undo(graph, counting.found[limit - used - 1 :], counting.before)
             kept, used, rest = self.kept[place + 1], limit, self.items[place + 1 :]
         # A compile that failed is held to the same word; one that did not was.
-        gate = Gate(self.draw) if self.error is not None and self.draw else None
+        # So is a pass to FP16, which spares what is too rough.
+        held = self.error is not None or any(step.cls.coarsens for step in Pipeline(rest).steps)
+        gate = Gate(self.draw) if held and self.draw else None
         action = Action(limit=limit, gate=gate)
         action.applications = used
         context = replace(
-            self.context, action=action, facts=kept.facts.copy(), scales=dict(kept.scales)
+            self.context,
+            action=action,
+            facts=kept.facts.copy(),
+            scales=dict(kept.scales),
+            reference=kept.reference and kept.reference.clone(),
         )
         graph = pipelines.run(Pipeline(rest), graph, context)
         leave_out_uncalibrated(graph)

@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sparqc.base.text import counted
 from sparqc.errors import SparqcError, UsageError
 from sparqc.tools.runs.asked import request_of, where_it_ran
 from sparqc.tools.runs.checks import Check, tried
 from sparqc.tools.runs.folder import SCHEMA, RunFolder, open_run
+from sparqc.tools.runs.reduce.loses import Loses
+from sparqc.tools.terminal import completion
 
 if TYPE_CHECKING:
     import onnx
@@ -26,45 +29,57 @@ if TYPE_CHECKING:
 
 
 @click.command("reduce")
-@click.argument("run")
+@click.argument("run", shell_complete=completion.folders)
 @click.option("--check", "command", metavar="CMD", help="Fails on a bad model: 'CMD {}'.")
 @click.option("--timeout", type=float, default=600.0, show_default=True, metavar="SECONDS",
               help="After which a command counts as hanging.")  # fmt: skip
+@click.option("--min-snr", type=float, metavar="DB",
+              help="Bad is what has less dB than this once it is compiled as RUN was.")  # fmt: skip
 @click.option("-o", "--output", type=click.Path(path_type=Path),
               help="The ONNX file to write; RUN/reduced.onnx without it.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON.")
 def reduce_command(
-    run: str, command: str | None, timeout: float, output: Path | None, as_json: bool
+    run: str,
+    command: str | None,
+    timeout: float,
+    min_snr: float | None,
+    output: Path | None,
+    as_json: bool,
 ) -> None:
     """Cut the model of RUN down to the smallest that still shows what is wrong.
 
     The model that went into RUN, as a float ONNX file, is given to the command ({} stands for the
     file), and then smaller and smaller parts of it, with outputs cut and operators removed, as long
-    as the command fails on them.  Without --check, bad is what fails to compile as RUN did.
+    as the command fails on them.  With --min-snr each part is compiled as RUN was, on the values
+    that it has inside of the model.  Without either, bad is what fails to compile as RUN did.
     """
+    if command is not None and min_snr is not None:
+        raise UsageError("--check and --min-snr: reduce takes one of them")
     check = Check.parse(command, timeout) if command is not None else None
     folder = open_run(run)
     file = (output or folder.path / "reduced.onnx").absolute()
     if not file.parent.is_dir():
         raise UsageError(f"-o {file}: there is no folder {file.parent}")
     with where_it_ran(folder):
-        found = _reduced(folder, check, file)
+        found = _reduced(folder, check, min_snr, file)
     if as_json:
         click.echo(json.dumps(found, indent=2))
     else:
         click.echo(found["text"], nl=False)
         click.echo(
-            f"{found['operators'][1]} of {found['operators'][0]} operators are left, after "
+            f"{found['operators'][1]} of {counted(found['operators'][0], 'operator')} left, after "
             f"{found['tried']} tries: {found['file']}"
         )
 
 
-def _reduced(run: RunFolder, check: Check | None, file: Path) -> dict[str, Any]:
+def _reduced(
+    run: RunFolder, check: Check | None, min_snr: float | None, file: Path
+) -> dict[str, Any]:
     from sparqc.ir.onnx.adapter import save_onnx
     from sparqc.ir.text.print import print_graph
 
     compiled = _as_onnx(run)
-    fails = _fails_alike(run) if check is None else _on_file(check)
+    fails = _question(run, check, min_snr, compiled)
     question = _Question(compiled, fails)
     question.require_sense()
     graph = question.smallest()
@@ -76,6 +91,18 @@ def _reduced(run: RunFolder, check: Check | None, file: Path) -> dict[str, Any]:
         "file": str(file),
         "text": print_graph(graph, compiled.context.table),
     }
+
+
+def _question(
+    run: RunFolder, check: Check | None, min_snr: float | None, compiled: Result
+) -> Callable[[onnx.ModelProto], bool]:
+    """What says whether a part is bad."""
+    if check is not None:
+        return _on_file(check)
+    if min_snr is None:
+        return _fails_alike(run)
+    request = request_of(run, layers=None, limit=None, dynamic_batch=True)
+    return Loses.of(compiled, request, min_snr)
 
 
 def _as_onnx(run: RunFolder) -> Result:
@@ -128,7 +155,8 @@ class _Question:
         if not self.is_bad(self.compiled.graph):
             raise SparqcError(
                 "the check does not fail on the model of the run, as a float ONNX file",
-                hint="the fault may lie in its export, or the command in no need of {}",
+                hint="the fault may lie in its export, or the command in no need of {}, or the "
+                "limit too low",
             )
         nothing = "graph g on onnx 17 (x: f32[1, 2]) -> (y):\n    y = nn.identity(x) : f32[1, 2]\n"
         if self.is_bad(parse_graph(nothing + "    return y\n", self.compiled.context.table)):

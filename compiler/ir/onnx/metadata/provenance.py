@@ -96,5 +96,18 @@ def modules_of(model: onnx.ModelProto) -> dict[str, str]:
     for node in model.graph.node:
         module = origin_of(node).module
         if module and module != node.name:
-            found |= {name: module for name in (node.name, *node.output) if name}
+            found |= dict.fromkeys(_names(node), module)
     return found
+
+
+def sources_of(model: onnx.ModelProto) -> dict[str, str]:
+    """The line of source of each node, by its name and by what it gives, where it is known."""
+    found: dict[str, str] = {}
+    for node in model.graph.node:
+        if source := origin_of(node).source:
+            found |= dict.fromkeys(_names(node), source)
+    return found
+
+
+def _names(node: onnx.NodeProto) -> list[str]:
+    return [name for name in (node.name, *node.output) if name]
