@@ -39,8 +39,9 @@ def _made(
     if identity and node.op in (FAKE_QUANTIZE, QUANTIZE) and isinstance(x, Value):
         return (values[x],)
     if node.op == DEQUANTIZE and isinstance(x, Value):
-        alike = _has_scale_of(x, node)
-        return (values[x],) if identity and alike else _dequantized(node, values[x], wide)
+        if identity and x.producer is not None and x.producer.op == QUANTIZE:
+            return _rescaled(node, x.producer, values[x], wide)
+        return _dequantized(node, values[x], wide)
     row = table.get(node.op)
     if row is None or row.fx is None:
         return None
@@ -56,16 +57,27 @@ def _made(
     return wide.create(node.op, operands, attributes, types=types, names=names).outputs
 
 
-def _has_scale_of(codes: Value, node: Node) -> bool:
-    """Whether codes were made by the scale that they are read with."""
-    made = codes.producer
-    if made is None or made.op != QUANTIZE:
-        return False
+def _rescaled(node: Node, made: Node, x: Value, wide: Graph) -> tuple[Value, ...] | None:
+    """What was quantized, times the scale that its codes are read with over the one of them."""
     one, other = made.operands["scale"], node.operands["scale"]
+    if one is other:
+        return (x,)
     if not isinstance(one, Value) or not isinstance(other, Value):
-        return False
-    known = one.data is not None and other.data is not None
-    return one is other or (known and np.array_equal(one.data, other.data))  # type: ignore[arg-type]
+        return None
+    if one.data is None or other.data is None or one.shape != other.shape:
+        return None
+    ratio = other.data.astype(np.float64) / one.data
+    return (x,) if (ratio == 1).all() else (_by_channel("nn.mul", x, ratio, node, wide),)
+
+
+def _by_channel(op: str, x: Value, array: Array, node: Node, wide: Graph) -> Value:
+    """An operator of a value and of numbers that lie along the axis of a quantizer."""
+    axis: Any = node.attributes["axis"]
+    if axis is not None and array.ndim:
+        rank = len(node.output.shape or ())
+        array = array.reshape([-1 if d == axis % rank else 1 for d in range(rank)])
+    beside = wide.constant(array, "k")
+    return wide.create(op, {"a": x, "b": beside}, types=[_doubled(node.output.type)]).output
 
 
 def _dequantized(node: Node, codes: Value, wide: Graph) -> tuple[Value, ...] | None:
@@ -78,21 +90,12 @@ def _dequantized(node: Node, codes: Value, wide: Graph) -> tuple[Value, ...] | N
         if zero.data is None:
             return None
         shift = zero.data.astype(np.float64)
-    axis: Any = node.attributes["axis"]
     if codes.type.dtype == "f64":
         return None
-    made = codes
-    for op, array in (("nn.sub", shift), ("nn.mul", scale.data.astype(np.float64))):
-        if made is codes:
-            made = wide.create(
-                "nn.cast", {"x": codes}, {"to": "f64"}, types=[_doubled(type)]
-            ).output
-        if axis is not None and array.ndim:
-            rank = len(type.shape)
-            array = array.reshape([-1 if d == axis % rank else 1 for d in range(rank)])
-        beside = wide.constant(array, "k")
-        made = wide.create(op, {"a": made, "b": beside}, types=[_doubled(type)]).output
-    return (made,)
+    wanted = [_doubled(type)]
+    made = wide.create("nn.cast", {"x": codes}, {"to": "f64"}, types=wanted).output
+    made = _by_channel("nn.sub", made, shift, node, wide)
+    return (_by_channel("nn.mul", made, scale.data.astype(np.float64), node, wide),)
 
 
 def _doubled(type: TensorType) -> TensorType:

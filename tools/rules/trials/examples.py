@@ -11,7 +11,7 @@ from sparqc.ir.graph import Attribute, Graph, Level, Node, TensorType, Value
 from sparqc.ir.levels.infer import infer_types
 from sparqc.ir.onnx.types import numpy_dtype
 from sparqc.ir.text.parse import is_made_up, parse_statements
-from sparqc.ir.vocabulary.operator import ONE_SIZE, REQUIRED
+from sparqc.ir.vocabulary.operator import ONE_SIZE, Required
 from sparqc.ir.vocabulary.raw import operator_of
 from sparqc.lang.ast import Declaration
 from sparqc.match.rulebook import RuleBook
@@ -28,7 +28,7 @@ def from_example(
     if not graphs:
         return None
     graph = random.choice(graphs)
-    if random.chance(0.3):
+    if random.chance(0.4):
         _other_attribute(graph, graphs, book, random)
     if random.chance(0.5) and not _resized(graph, book, random):
         return None
@@ -58,13 +58,17 @@ def _other_attribute(
     row = operator_of(node, book.table)
     if row is None or not node.attributes:
         return
-    name = random.choice(sorted(node.attributes))
     alike = [n for other in graphs for n in other.nodes if n.op == node.op]
-    values: list[Any] = [n.attributes[name] for n in alike if name in n.attributes]
-    default = row.attributes.get(name, REQUIRED)
-    if default is not REQUIRED:
-        values.append(default)
-    node.attributes[name] = cast(Attribute, random.choice(values))
+    found: dict[str, list[Attribute]] = {}
+    for name, default in row.attributes.items():
+        values = [n.attributes[name] for n in alike if name in n.attributes]
+        values += [] if isinstance(default, Required) else [default]
+        found[name] = [v for v in values if v != node.attributes.get(name)]
+    names = sorted(name for name, values in found.items() if values)
+    if not names:
+        return
+    name = random.choice(names)
+    node.attributes[name] = random.choice(found[name])
     _infer_again(graph, book)
 
 

@@ -130,7 +130,9 @@ class Expansion:
             return block.names[name]
         defined = block.definition(name)
         if defined is None:
-            block.names[name] = self.leaf(name, block.hints)
+            like = [block.names[a] for a, b in block.hints.alike if b == name and a in block.names]
+            same = like and self.random.chance(_AS_WANTED)
+            block.names[name] = like[0] if same else self.leaf(name, block.hints)
             return block.names[name]
         statement, index = defined
         found = self.call(statement.call, block, len(statement.targets))

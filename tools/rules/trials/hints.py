@@ -31,6 +31,8 @@ class Hints:
     numbers: dict[str, list[float]] = field(default_factory=dict)
     #: Names that are to be computed, and no constants.
     computed: set[str] = field(default_factory=set)
+    #: Names that a function is asked of together: what it asks may hold of one value.
+    alike: list[tuple[str, str]] = field(default_factory=list)
     #: Names that several operators are to read.
     shared: set[str] = field(default_factory=set)
 
@@ -66,6 +68,8 @@ def _note(expr: Expr, hints: Hints) -> None:
             hints.dtypes.setdefault(name, []).extend(found)
         case NativeCall(_, (Name(name), Literal(int(number) | float(number)))):
             hints.numbers.setdefault(name, []).append(number)
+        case NativeCall(_, (Name(first), Name(second))):
+            hints.alike.append((first, second))
         case Unary("not", Field(Name(name), "is_const")):
             hints.computed.add(name)
         case Binary(">", Field(Name(name), "readers"), Literal(1)):

@@ -9,6 +9,7 @@ from sparqc.ir.graph import Level
 from sparqc.lang.ast import CheckDecl, Declaration, PatternFile, RuleDecl
 from sparqc.tools.rules.examples.result import book_of, target_for, wanted_knobs
 from sparqc.tools.rules.trials.mutants import reason_for
+from sparqc.tools.rules.trials.orders import Orders
 from sparqc.tools.rules.trials.outcome import Outcome, Survivor, survivors_of
 from sparqc.tools.rules.trials.trial import Tally, Trial, try_rule
 
@@ -55,4 +56,6 @@ def _on(
     book = book_of(file)
     for name, value in wanted_knobs(rule):
         book.turn(name, value)
-    return try_rule(Trial(rule, level, book, target_for(rule)), count, seed, mutates=mutates)
+    trial = Trial(rule, level, book, target_for(rule))
+    orders = Orders(book.rules(level, trial.target.name))
+    return try_rule(trial, count, seed, orders.fault, mutates)

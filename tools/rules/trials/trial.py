@@ -29,8 +29,8 @@ from sparqc.tools.rules.trials.time_limit import TooLong, time_limit
 
 #: Of the instances so many have to fire, or the rule is hardly tested.
 LEAST_FIRED = 0.2
-#: So long one instance may take, in seconds.
-_LONGEST = 10.0
+#: So long one instance may take, in seconds; on a machine that is busy, and loads torch first.
+_LONGEST = 60.0
 #: So often more instances are drawn where too few have fired.
 _ROUNDS = 6
 
@@ -74,18 +74,25 @@ class Trial:
 
     def rewritten(self, graph: Graph, rules: Sequence[RuleDecl]) -> Graph:
         """A copy of a graph on which rules were carried out; raises SparqcError."""
-        copy = graph.clone()
-        rewrite(copy, rules, self.context)
-        copy.verify()
-        return copy
+        return self.applied(graph, rules)[0]
 
-    def fault(self, rule: RuleDecl, instance: Instance) -> str:
-        """What a rule does wrong on an instance, "" where nothing; raises DoesNotRun."""
+    def applied(self, graph: Graph, rules: Sequence[RuleDecl]) -> tuple[Graph, int]:
+        """The same, and how often rules were applied."""
+        copy = graph.clone()
+        count = rewrite(copy, rules, self.context)
+        copy.verify()
+        return copy, count
+
+    def fault(self, rule: RuleDecl, instance: Instance) -> str | None:
+        """What a rule does wrong on an instance, "" where nothing, None where it changes nothing;
+        raises DoesNotRun."""
         given = run(instance.graph, instance.batch, self.book.table)
         try:
-            after = self.rewritten(instance.graph, [rule])
+            after, count = self.applied(instance.graph, [rule])
         except SparqcError as error:
             return str(error.message)
+        if not count:
+            return None
         return fault_of(
             rule.preserves, instance.graph, after, instance.batch, given, self.book.table
         )
@@ -165,7 +172,10 @@ def _outcome(
     try:
         if not trial.fires(trial.rule, instance.graph):
             return False, ""
-        fault = trial.fault(trial.rule, instance) or beside(trial, instance)
+        fault = trial.fault(trial.rule, instance)
+        if fault is None:
+            return False, ""
+        fault = fault or beside(trial, instance)
     except DoesNotRun:
         return False, ""
     except SparqcError as error:
