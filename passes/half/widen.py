@@ -13,7 +13,8 @@ from sparqc.ir.quantizers import CONVERSIONS
 from sparqc.ir.vocabulary.onnx_schema import CAPTURED, split_name
 from sparqc.ir.vocabulary.table import OperatorTable
 from sparqc.passes.half.casts import Typing, Writer, drop_casts
-from sparqc.passes.half.types import FULL, HALF, signature_of
+from sparqc.passes.half.signatures import signature_of
+from sparqc.passes.half.types import FULL, HALF
 from sparqc.passes.half.widened import Widened
 from sparqc.pipeline.passbase import Pass
 from sparqc.pipeline.registry import register

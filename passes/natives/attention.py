@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sparqc.declared.natives import native
 from sparqc.errors import SparqcError
+from sparqc.ir.graph import Array, Value
 from sparqc.ir.types import Shape
+from sparqc.ir.vocabulary.forms import NUMPY_DTYPES
 
 
 @native("attention_scale")
@@ -39,9 +40,11 @@ def minus_infinity() -> float:
 
 
 @native("causal_mask")
-def causal_mask(queries: Shape, keys: Shape) -> NDArray[np.float32]:
-    """[queries, keys]: 0 where a token may look, minus infinity at those behind it."""
-    rows, columns = queries[-2], keys[-2]
+def causal_mask(queries: Value, keys: Value) -> Array:
+    """[queries, keys], in the type of the queries: 0 where a token may look, and minus infinity at
+    the tokens behind it."""
+    rows, columns = (v.shape[-2] if v.shape else None for v in (queries, keys))
     if not isinstance(rows, int) or not isinstance(columns, int):
         raise SparqcError("causal attention over a number of tokens that is not known")
-    return np.where(np.tril(np.ones((rows, columns), np.bool_)), np.float32(0), -np.float32(np.inf))
+    allowed = np.tril(np.ones((rows, columns), np.bool_))
+    return np.where(allowed, 0, -np.inf).astype(NUMPY_DTYPES.get(queries.type.dtype, np.float32))

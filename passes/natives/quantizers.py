@@ -106,10 +106,10 @@ def value_of(constant: Array) -> Array:
 
 @native("one_scale")
 def one_scale(weight: Array) -> Array:
-    """The scale of a whole weight whose largest magnitude becomes the code 127; the smallest normal
-    number where all of it is zero."""
+    """The scale of a whole weight, in its type, whose largest magnitude becomes the code 127; the
+    smallest normal number where all of it is zero."""
     scale = np.abs(weight.astype(np.float64)).max(initial=0.0) / 127
-    return np.asarray(max(scale, float(np.finfo(np.float32).tiny)), np.float32)
+    return np.asarray(max(scale, float(np.finfo(weight.dtype).tiny)), weight.dtype)
 
 
 @native("copied")

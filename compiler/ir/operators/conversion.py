@@ -23,6 +23,7 @@ from sparqc.ir.vocabulary.operator import (
     Call,
     FxCall,
     FxForm,
+    Given,
     OnnxEmitter,
     OnnxForm,
     Operator,
@@ -103,6 +104,14 @@ def _sample_cast(rng: Rng) -> Sample:
     return Sample(sample_x(rng).operands, {"to": str(rng.choice(["f64", "f16", "i64", "bool"]))})
 
 
+def _around_cast(rng: Rng, given: Given) -> Sample | None:
+    """At times to the type that is there."""
+    x, sample = given.operands.get("x"), _sample_cast(rng)
+    same = "f32" if x is None else x.type.dtype
+    to = str(rng.choice([same, str(sample.attributes["to"])]))
+    return Sample(sample.operands, {"to": to})
+
+
 _CASTS = ("aten.to.dtype", "aten._to_copy.default", "aten.to.dtype_layout", "aten.type_as.default",
           "aten.to.device", "aten.to.other")  # fmt: skip
 
@@ -127,7 +136,8 @@ OPERATORS = (
     ),
     Operator(
         "nn.cast", "x in another element type, such as \"f16\" or \"i64\".", X,
-        {"to": REQUIRED}, sample=_sample_cast, traits=("elementwise", "converts"),
+        {"to": REQUIRED}, sample=_sample_cast, around=_around_cast,
+        traits=("elementwise", "converts"),
         constant_expression=True, evaluate=_evaluate_cast,
         fx=FxForm(_CASTS, _read_cast, _write_cast),
         onnx=OnnxForm(("Cast",), _read_cast_onnx, _write_cast_onnx),

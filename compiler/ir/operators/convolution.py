@@ -25,6 +25,7 @@ from sparqc.ir.vocabulary.operator import (
     Call,
     FxCall,
     FxForm,
+    Given,
     OnnxEmitter,
     OnnxForm,
     OperandSpec,
@@ -261,6 +262,54 @@ def _sample_transpose(rng: Rng) -> Sample:
     return Sample({**sample.operands, "w": turned}, attributes, sample.constants)
 
 
+def _around(rng: Rng, given: Given) -> Sample | None:
+    return _fitted(rng, given, turned=False)
+
+
+def _around_transpose(rng: Rng, given: Given) -> Sample | None:
+    return _fitted(rng, given, turned=True)
+
+
+def _fitted(rng: Rng, given: Given, turned: bool) -> Sample | None:
+    """A convolution of what is given; `turned` is a transposed one, whose weight is
+    [C, K / groups, ...]."""
+    x, w, asked = given.shape("x"), given.shape("w"), given.attributes
+    rank = len(x or w or (0,) * int(rng.integers(3, 6))) - 2
+    if not 1 <= rank <= 3:
+        return None
+    first, second = (w or (0, 0))[:2]
+    groups: Any = asked.get("groups", int(rng.choice([1, 1, 2])))
+    if w is None:
+        channels = x[1] if x else 4
+        if channels % groups:
+            return None
+        out = int(rng.choice([2, 4, 6]))
+        first, second = (channels, out // groups) if turned else (out, channels // groups)
+        kernel = tuple(int(k) for k in rng.integers(1, 4, rank))
+    else:
+        if x is not None and "groups" not in asked:
+            groups = 1 if turned else max(x[1] // second, 1)
+        kernel = w[2:]
+    channels = first if turned else second * groups
+    out = second * groups if turned else first
+    if out % groups or channels % groups or (x is not None and x[1] != channels):
+        return None
+    pads = tuple(int(p) for p in rng.integers(0, 2, rank))
+    attributes: dict[str, Any] = {
+        "strides": tuple(int(s) for s in rng.integers(1, 3, rank)), "pads": pads * 2,
+        "dilations": (1,) * rank, "groups": groups,
+    }  # fmt: skip
+    if turned:
+        attributes["output_padding"] = (0,) * rank
+    spread = np.float32(np.sqrt(second * prod(kernel)))
+    operands = {
+        "x": normal(rng, 2, channels, *(5,) * rank),
+        "w": normal(rng, first, second, *kernel) / spread,
+        "b": normal(rng, out),
+    }
+    return Sample(operands, attributes, frozenset({"w", "b"}))
+
+
 GEOMETRY: dict[str, Any] = {
     "strides": (1, 1), "pads": (0, 0, 0, 0), "dilations": (1, 1), "groups": 1,
 }  # fmt: skip
@@ -285,6 +334,7 @@ conv = Operator(
     ),
     onnx=OnnxForm(("Conv",), _read_onnx, _write_onnx),
     sample=_sample,
+    around=_around,
 )  # fmt: skip
 
 conv_transpose = Operator(
@@ -305,6 +355,7 @@ conv_transpose = Operator(
     ),
     onnx=OnnxForm(("ConvTranspose",), _read_onnx_transpose, _write_onnx_transpose),
     sample=_sample_transpose,
+    around=_around_transpose,
 )  # fmt: skip
 
 OPERATORS = (conv, conv_transpose)

@@ -24,6 +24,7 @@ from sparqc.ir.vocabulary.operator import (
     Call,
     FxCall,
     FxForm,
+    Given,
     OnnxEmitter,
     OnnxForm,
     OperandSpec,
@@ -130,6 +131,25 @@ def _sample(rng: Rng) -> Sample:
     return Sample({"a": normal(rng, *a), "b": normal(rng, *b) + np.float32(3)}, {}, constants)
 
 
+def _around(rng: Rng, given: Given) -> Sample | None:
+    """Beside one that is given: a number, one for each channel, a tensor that broadcasts, one that
+    makes the result larger."""
+    shape = given.shape("a")
+    shape = given.shape("b") if shape is None else shape
+    shape = (2, 3, 4)[int(rng.integers(3)) :] if shape is None else shape
+    ones = (1,) * len(shape)
+    shapes = [
+        (), (), (), shape[-1:], shape, ones[:1] + shape[1:2] + ones[2:], shape[1:2] + ones[2:],
+        (3, *shape), tuple(3 if d == 1 else d for d in shape), ones,
+    ]  # fmt: skip
+    other = shapes[int(rng.integers(len(shapes)))]
+    number = rng.choice([0.0, 1.0, -1.0, 0.5, 2.0, 0.1])
+    drawn = np.full(other, number, np.float32) if not other else normal(rng, *other)
+    slots = ("b", "a") if "b" not in given.operands else ("a", "b")
+    constants = frozenset({slots[0]}) if not other or rng.random() < 0.5 else frozenset()
+    return Sample({slots[0]: drawn, slots[1]: normal(rng, *shape)}, {}, constants)
+
+
 def _sample_pow(rng: Rng) -> Sample:
     base = rng.uniform(0.2, 2, (2, 3)).astype(np.float32)
     exponent = np.array(rng.choice([2, 3, 0.5, -1]), np.float32)
@@ -141,24 +161,28 @@ _SWAP = (("a", "b"),)
 OPERATORS = (
     Operator(
         "nn.add", "a + b.", AB, commutes=_SWAP,
-        traits=("elementwise", "homogeneous", "monotone"), sample=_sample, onnx=_onnx("Add"),
+        traits=("elementwise", "homogeneous", "monotone"), sample=_sample, around=_around,
+        onnx=_onnx("Add"),
         fx=FxForm(_overloads("add", "Tensor", "Scalar"), _read_pair,
                   _writes("aten.add.Tensor", swaps=True)),
     ),
     Operator(
         "nn.sub", "a - b.", AB,
-        traits=("elementwise", "homogeneous"), sample=_sample, onnx=_onnx("Sub"),
+        traits=("elementwise", "homogeneous"), sample=_sample, around=_around,
+        onnx=_onnx("Sub"),
         fx=FxForm((*_overloads("sub", "Tensor", "Scalar"), "aten.rsub.Scalar", "aten.rsub.Tensor"),
                   _read_pair, _write_sub),
     ),
     Operator(
         "nn.mul", "a * b.", AB, commutes=_SWAP,
-        traits=("elementwise",), sample=_sample, onnx=_onnx("Mul"),
+        traits=("elementwise",), sample=_sample, around=_around,
+        onnx=_onnx("Mul"),
         fx=FxForm((*_overloads("mul", "Tensor", "Scalar"), "aten.square.default"), _read_pair,
                   _writes("aten.mul.Tensor", swaps=True)),
     ),
     Operator(
-        "nn.div", "a / b.", AB, traits=("elementwise",), sample=_sample, onnx=_onnx("Div"),
+        "nn.div", "a / b.", AB, traits=("elementwise",), sample=_sample, around=_around,
+        onnx=_onnx("Div"),
         fx=FxForm(_overloads("div", "Tensor", "Scalar"), _read_pair, _writes("aten.div.Tensor")),
     ),
     Operator(
@@ -169,14 +193,14 @@ OPERATORS = (
     ),
     Operator(
         "nn.min", "The smaller of a and b.", AB, commutes=_SWAP,
-        traits=("elementwise", "selects"), sample=_sample,
+        traits=("elementwise", "selects"), sample=_sample, around=_around,
         onnx=_onnx_variadic("Min"),
         fx=FxForm(("aten.minimum.default", "aten.min.other"), _read_pair,
                   lambda n: fx_call("aten.minimum.default", tensor(n, "a"), tensor(n, "b"))),
     ),
     Operator(
         "nn.max", "The larger of a and b.", AB, commutes=_SWAP,
-        traits=("elementwise", "selects"), sample=_sample,
+        traits=("elementwise", "selects"), sample=_sample, around=_around,
         onnx=_onnx_variadic("Max"),
         fx=FxForm(("aten.maximum.default", "aten.max.other"), _read_pair,
                   lambda n: fx_call("aten.maximum.default", tensor(n, "a"), tensor(n, "b"))),

@@ -27,6 +27,7 @@ from sparqc.ir.vocabulary.operator import (
     Call,
     FxCall,
     FxForm,
+    Given,
     OnnxEmitter,
     OnnxForm,
     OperandSpec,
@@ -168,6 +169,19 @@ def _sample_linear(rng: Rng) -> Sample:
     return Sample(operands, {}, frozenset({"w", "b"}))
 
 
+def _around_linear(rng: Rng, given: Given) -> Sample | None:
+    x, w = given.shape("x"), given.shape("w")
+    if (x is not None and not x) or (w is not None and len(w) != 2):
+        return None
+    columns = w[1] if w else x[-1] if x else 4
+    rows = w[0] if w else int(rng.integers(2, 7))
+    lead = x[:-1] if x else (2, 3)[: int(rng.integers(1, 3))]
+    operands = {
+        "x": normal(rng, *lead, columns), "w": normal(rng, rows, columns), "b": normal(rng, rows),
+    }  # fmt: skip
+    return Sample(operands, {}, frozenset({"w", "b"}))
+
+
 # -- gemm ----------------------------------------------------------------------------------------
 
 _GEMM: dict[str, Any] = {"alpha": 1.0, "beta": 1.0, "transA": 0, "transB": 0}
@@ -220,6 +234,26 @@ def _sample_gemm(rng: Rng) -> Sample:
     return Sample(operands, {**attributes, **flags}, frozenset({"b"}))
 
 
+def _around_gemm(rng: Rng, given: Given) -> Sample | None:
+    """c is a number for each column, for each row, for each entry, or for all."""
+    sample = _sample_gemm(rng)
+    attributes: dict[str, Any] = {**sample.attributes, **given.attributes}
+    a, b = given.shape("a"), given.shape("b")
+    if any(shape is not None and len(shape) != 2 for shape in (a, b)):
+        return None
+    rows, inner = (a[::-1] if attributes["transA"] else a) if a else (3, 0)
+    other, columns = (b[::-1] if attributes["transB"] else b) if b else (0, 4)
+    inner = inner or other or 6
+    shapes = [(columns,), (rows, 1), (rows, columns), ()]
+    made_a, made_b = normal(rng, rows, inner), normal(rng, inner, columns)
+    operands = {
+        "a": made_a.T.copy() if attributes["transA"] else made_a,
+        "b": made_b.T.copy() if attributes["transB"] else made_b,
+        "c": normal(rng, *shapes[int(rng.integers(4))]),
+    }
+    return Sample(operands, attributes, frozenset({"b", "c"}))
+
+
 # -- matmul --------------------------------------------------------------------------------------
 
 
@@ -247,6 +281,23 @@ def _sample_matmul(rng: Rng) -> Sample:
     a, b = shapes[int(rng.integers(len(shapes)))]
     constants = frozenset({"b"}) if rng.random() < 0.5 else frozenset()
     return Sample({"a": normal(rng, *a), "b": normal(rng, *b)}, {}, constants)
+
+
+def _around_matmul(rng: Rng, given: Given) -> Sample | None:
+    """Matrices, and batches of them that broadcast."""
+    a, b = given.shape("a"), given.shape("b")
+    if any(shape is not None and len(shape) < 2 for shape in (a, b)):
+        return None
+    lead = (a or b or (2, 3, 1, 1)[int(rng.integers(3)) :])[:-2]
+    other = [lead, (), (1,) * len(lead)][int(rng.integers(3))]
+    inner = a[-1] if a else b[-2] if b else 4
+    rows, columns = int(rng.integers(2, 6)), int(rng.integers(2, 6))
+    leads = (lead, other) if b is None or a is not None else (other, lead)
+    operands = {
+        "a": normal(rng, *leads[0], rows, inner),
+        "b": normal(rng, *leads[1], inner, columns),
+    }
+    return Sample(operands, {}, frozenset({"b"}) if rng.random() < 0.5 else frozenset())
 
 
 # -- einsum --------------------------------------------------------------------------------------
@@ -293,9 +344,34 @@ def _sample_einsum(rng: Rng) -> Sample:
     return Sample({"xs": [normal(rng, 2, 3, 4), normal(rng, *shape)]}, {"equation": equation})
 
 
+def _around_einsum(rng: Rng, given: Given) -> Sample | None:
+    """Mostly products of batches of matrices, their axes in any order, `...` in front at times."""
+    if given.operands or "equation" in given.attributes:
+        return None
+    batch, inner = "bh"[: int(rng.integers(3))], "jd"[: int(rng.integers(1, 3))]
+    rows, columns = "i", "k"
+    if rng.random() > 0.9:
+        rows = columns = ""
+    sizes = dict(zip("bhijdk", (2, 3, 4, 2, 3, 5), strict=True))
+    orders = [_shuffled(rng, batch + rows + inner), _shuffled(rng, batch + inner + columns)]
+    if rng.random() > 0.5:
+        orders.reverse()
+    result = _shuffled(rng, batch + rows + columns)
+    xs = [normal(rng, *(sizes[c] for c in order)) for order in orders]
+    if rng.random() > 0.8:
+        orders[0], result, xs[0] = f"...{orders[0]}", f"...{result}", normal(rng, 2, *xs[0].shape)
+    return Sample({"xs": xs}, {"equation": f"{orders[0]},{orders[1]}->{result}"})
+
+
+def _shuffled(rng: Rng, letters: str) -> str:
+    order = rng.permutation(len(letters)) if rng.random() < 0.7 else range(len(letters))
+    return "".join(letters[int(i)] for i in order)
+
+
 OPERATORS = (
     Operator(
-        "nn.linear", "x @ w.T + b, with w [out, in].", XWB, sample=_sample_linear,
+        "nn.linear", "x @ w.T + b, with w [out, in].", XWB,
+        sample=_sample_linear, around=_around_linear,
         weight=WeightSpec("w", lambda _: 0, lambda _: 1, output_axis=-1),
         macs=lambda n: product(n.output.shape, size_of(n, "w", 1)),
         fx=FxForm(("aten.linear.default", "aten.addmm.default"), _read_linear, lambda n: fx_call(
@@ -304,7 +380,7 @@ OPERATORS = (
     ),
     Operator(
         "nn.gemm", "alpha * a @ b + beta * c, with a and b transposed first where the flag is 1.",
-        ABC, _GEMM, sample=_sample_gemm,
+        ABC, _GEMM, sample=_sample_gemm, around=_around_gemm,
         weight=WeightSpec("b", lambda n: 0 if n.attributes["transB"] else 1,
                           lambda n: 1 if n.attributes["transB"] else 0, "a", "c", -1),
         macs=lambda n: product(n.output.shape, size_of(n, "b", 1 if n.attributes["transB"] else 0)),
@@ -313,7 +389,8 @@ OPERATORS = (
     ),
     Operator(
         "nn.matmul", "a @ b on the last two dimensions, the others broadcast.", AB,
-        sample=_sample_matmul, weight=WeightSpec("b", _last(1, "b"), _last(2, "b"), "a", None, -1),
+        sample=_sample_matmul, around=_around_matmul,
+        weight=WeightSpec("b", _last(1, "b"), _last(2, "b"), "a", None, -1),
         macs=lambda n: product(n.output.shape, size_of(n, "a", -1)),
         fx=FxForm(("aten.matmul.default", "aten.mm.default", "aten.bmm.default"), _read_matmul,
                   lambda n: fx_call("aten.matmul.default", tensor(n, "a"), tensor(n, "b"))),
@@ -323,6 +400,7 @@ OPERATORS = (
     Operator(
         "nn.einsum", "Einstein's sum of products, by its equation.",
         (OperandSpec("xs", variadic=True),), {"equation": REQUIRED}, sample=_sample_einsum,
+        around=_around_einsum,
         macs=_einsum_macs,
         fx=FxForm(("aten.einsum.default",), _read_einsum, lambda n: fx_call(
             "aten.einsum.default", n.attributes["equation"], list(tensors(n, "xs")))),

@@ -25,6 +25,7 @@ from sparqc.ir.vocabulary.operator import (
     Call,
     FxCall,
     FxForm,
+    Given,
     OnnxEmitter,
     OnnxForm,
     OperandSpec,
@@ -124,6 +125,19 @@ def _sample_batch_norm(rng: Rng) -> Sample:
     operands = {
         "x": normal(rng, *shape), **_sample_affine(rng, 4), "mean": normal(rng, 4),
         "var": rng.uniform(0.1, 2, 4).astype(np.float32),
+    }  # fmt: skip
+    return Sample(operands, {"epsilon": float(rng.choice([1e-5, 1e-3]))}, _CONST)
+
+
+def _around_batch_norm(rng: Rng, given: Given) -> Sample | None:
+    """Of the axis 1 of x; factors have either sign."""
+    shape = given.shape("x") or (2, 4, *(3,) * int(rng.integers(0, 3)))
+    if len(shape) < 2:
+        return None
+    channels = shape[1]
+    operands = {
+        "x": normal(rng, *shape), "scale": normal(rng, channels), "bias": normal(rng, channels),
+        "mean": normal(rng, channels), "var": rng.uniform(0.1, 2, channels).astype(np.float32),
     }  # fmt: skip
     return Sample(operands, {"epsilon": float(rng.choice([1e-5, 1e-3]))}, _CONST)
 
@@ -343,6 +357,7 @@ OPERATORS = (
         "nn.batch_norm",
         "(x - mean) / sqrt(var + epsilon) * scale + bias, one number a channel (axis 1).",
         BATCH, {"epsilon": 1e-5}, traits=("keeps_type",), sample=_sample_batch_norm,
+        around=_around_batch_norm,
         fx=FxForm(("aten.batch_norm.default", "aten._native_batch_norm_legit_no_training.default"),
                   _read_batch_norm, _write_batch_norm),
         onnx=OnnxForm(("BatchNormalization",), _read_batch_norm_onnx, _write_batch_norm_onnx),

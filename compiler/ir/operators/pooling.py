@@ -30,6 +30,7 @@ from sparqc.ir.vocabulary.operator import (
     Call,
     FxCall,
     FxForm,
+    Given,
     OnnxEmitter,
     OnnxForm,
     Operator,
@@ -272,6 +273,30 @@ def _sample_average(rng: Rng) -> Sample:
     return Sample({"x": normal(rng, 2, 3, *(9,) * len(attributes["kernel_shape"]))}, attributes)
 
 
+def _around_average(rng: Rng, given: Given) -> Sample | None:
+    """At times windows of one element, or one window of the whole map."""
+    x = given.shape("x") or (2, 3, *(7, 5, 6)[: int(rng.integers(1, 4))])
+    rank = len(x) - 2
+    if not 1 <= rank <= 3:
+        return None
+    attributes = _sample_window(rng, rank)
+    attributes["count_include_pad"] = bool(rng.integers(2))
+    case = int(rng.integers(5))
+    if case:
+        size = x[2:] if case < 3 else (1,) * rank
+        attributes |= {"kernel_shape": size, "pads": (0,) * 2 * rank}
+        attributes["strides"] = size if rng.random() < 0.7 else attributes["strides"]
+    return Sample({"x": normal(rng, *x)}, attributes)
+
+
+def _around_adaptive(rng: Rng, given: Given) -> Sample | None:
+    """At times a size that divides that of the map."""
+    x = given.shape("x") or (2, 3, 6, 4)
+    divisors = [[d for d in range(1, size + 1) if size % d == 0] for size in x[2:]]
+    size = tuple(int(rng.choice([*d, *d, int(rng.integers(1, 5))])) for d in divisors)
+    return Sample({"x": normal(rng, *x)}, {"output_size": size}) if len(x) == 4 else None
+
+
 def _sample_sums(rng: Rng) -> Sample:
     rank = int(rng.integers(2, 4))
     attributes = _sample_window(rng, rank) | {"divisor": int(rng.integers(1, 12))}
@@ -317,6 +342,7 @@ OPERATORS = (
         "nn.average_pool", "The mean of each window, with or without the padding.", X,
         {**_WINDOW, "ceil_mode": False, "count_include_pad": False},
         traits=("spatial", "homogeneous", "monotone"), sample=_sample_average,
+        around=_around_average,
         fx=FxForm(_overloads("avg_pool"), _read_average, _write_average),
         onnx=OnnxForm(("AveragePool",), _read_average_onnx, _write_average_onnx),
     ),
@@ -338,6 +364,7 @@ OPERATORS = (
         "nn.adaptive_average_pool", "The means of windows that tile x to the output size.", X,
         {"output_size": REQUIRED},
         traits=("spatial", "homogeneous", "monotone"), sample=_sample_adaptive,
+        around=_around_adaptive,
         fx=FxForm((*_overloads("adaptive_avg_pool"), "aten._adaptive_avg_pool2d.default"),
                   _read_adaptive, _write_adaptive),
     ),

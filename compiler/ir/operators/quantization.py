@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import ml_dtypes
@@ -27,6 +28,7 @@ from sparqc.ir.vocabulary.operator import (
     Call,
     FxCall,
     FxForm,
+    Given,
     OnnxEmitter,
     OnnxForm,
     OperandSpec,
@@ -342,6 +344,51 @@ def _sample_mask(rng: Rng) -> Sample:
     return Sample(operands, {}, frozenset({"w", "mask"}))
 
 
+def _around(rng: Rng, given: Given, codes: bool) -> Sample | None:
+    """One scale, or one for each index of an axis; `codes` are read and not written."""
+    shape, asked = given.shape("x"), given.attributes
+    shape = (3, 4, 5) if shape is None else shape
+    scale, stored = given.shape("scale"), given.operands.get("x")
+    axes: list[int | None] = [None, None, *range(len(shape))]
+    if scale is not None:
+        axes = [axis for axis, n in enumerate(shape) if scale == (n,)] if scale else [None]
+    axis: Any = asked.get("axis", axes[int(rng.integers(len(axes)))] if axes else None)
+    if axis is not None and not -len(shape) <= axis < len(shape):
+        return None
+    count = () if axis is None else (shape[axis],)
+    read = stored.type.dtype if stored is not None else "i8" if rng.random() < 0.8 else "u8"
+    dtype = NUMPY_DTYPES[str(read if codes else asked.get("to", "i8"))]
+    numbers = rng.integers(-128, 256, shape).astype(dtype) if codes else normal(rng, *shape)
+    largest = 0.03 if rng.random() < 0.5 else 0.006  # the latter saturates
+    operands = {
+        "x": numbers, "scale": np.asarray(rng.uniform(0.003, largest, count), np.float32),
+        "zero_point": np.zeros(count, dtype),
+    }  # fmt: skip
+    return Sample(operands, {"axis": axis}, frozenset({"scale", "zero_point"}))
+
+
+def _around_qdq(rng: Rng, given: Given) -> Sample | None:
+    sample = _around(rng, given, codes=False)
+    low = int(rng.choice([-128, -127]))
+    return sample and replace(sample, attributes={**sample.attributes, "low": low, "high": 127})
+
+
+def _around_quantize(rng: Rng, given: Given) -> Sample | None:
+    sample = _around(rng, given, codes=False)
+    return sample and replace(sample, attributes={**sample.attributes, "to": "i8"})
+
+
+def _around_dequantize(rng: Rng, given: Given) -> Sample | None:
+    return _around(rng, given, codes=True)
+
+
+def _around_mask(rng: Rng, given: Given) -> Sample | None:
+    shape = given.shape("w")
+    shape = (4, 8) if shape is None else shape
+    operands = {"w": normal(rng, *shape), "mask": np.asarray(rng.random(shape) < 0.5)}
+    return Sample(operands, {}, frozenset({"w", "mask"}))
+
+
 OPERATORS = (
     Operator(
         "q.qdq",
@@ -349,7 +396,7 @@ OPERATORS = (
         "scalar, or one for each index of the axis; where it is NaN (not calibrated) x passes.",
         QUANTIZED, {"axis": None, "low": -128, "high": 127},
         constant_expression=True, evaluate=_evaluate_qdq,
-        traits=("keeps_type",), sample=_sample_qdq,
+        traits=("keeps_type",), sample=_sample_qdq, around=_around_qdq,
         fx=FxForm(("sparqc.qdq.default",), _read_qdq, _write_qdq),
         onnx=written_as_others(_write_qdq_onnx),
     ),
@@ -357,19 +404,21 @@ OPERATORS = (
         "q.quantize", "round_half_even(x / scale) + zero_point, saturated to the integers of `to`.",
         QUANTIZED, {"axis": None, "to": "i8"},
         constant_expression=True, evaluate=_evaluate_quantize, sample=_sample_quantize,
+        around=_around_quantize,
         onnx=OnnxForm(("QuantizeLinear",), _read_quantize, _write_quantize),
     ),
     Operator(
         "q.dequantize", "(x - zero_point) * scale.",
         QUANTIZED, {"axis": None},
         constant_expression=True, evaluate=_evaluate_dequantize, sample=_sample_dequantize,
+        around=_around_dequantize,
         onnx=OnnxForm(("DequantizeLinear",), _read_dequantize, _write_dequantize),
     ),
     Operator(
         "sparse.mask", "w where the mask is set, zero elsewhere; the gradient passes unchanged.",
         (OperandSpec("w"), OperandSpec("mask")),
         constant_expression=True, evaluate=_evaluate_mask,
-        traits=("elementwise", "keeps_type"), sample=_sample_mask,
+        traits=("elementwise", "keeps_type"), sample=_sample_mask, around=_around_mask,
         fx=FxForm(("sparqc.mask.default",),
                   lambda c: Reading({"w": c.arguments["w"], "mask": c.arguments["mask"]}),
                   lambda n: fx_call("sparqc.mask.default", tensor(n, "w"), tensor(n, "mask"))),

@@ -31,6 +31,7 @@ from sparqc.ir.vocabulary.operator import (
     Call,
     FxCall,
     FxForm,
+    Given,
     OnnxEmitter,
     OnnxForm,
     OperandSpec,
@@ -239,6 +240,38 @@ def _sample_reshape(rng: Rng) -> Sample:
     return Sample({"x": normal(rng, 2, 3, 4), "shape": shape}, {}, frozenset({"shape"}))
 
 
+def _around_reshape(rng: Rng, given: Given) -> Sample | None:
+    """A shape of up to four sizes, at times with a size that is inferred or copied."""
+    x = given.shape("x")
+    x = (2, 3, 4) if x is None else x
+    sizes = _factors(rng, prod(x))
+    place = int(rng.integers(len(sizes)))
+    if rng.random() < 0.4:
+        sizes[place] = -1
+    elif place < len(x) and sizes[place] == x[place] and rng.random() < 0.5:
+        sizes[place] = 0
+    return Sample({"x": normal(rng, *x), "shape": int64(*sizes)}, {}, frozenset({"shape"}))
+
+
+def _factors(rng: Rng, size: int) -> list[int]:
+    """Up to four numbers whose product is `size`."""
+    found = []
+    for _ in range(int(rng.integers(0, 4))):
+        found.append(int(rng.choice([d for d in range(1, size + 1) if size % d == 0])))
+        size //= found[-1]
+    return [*found, size]
+
+
+def _around_transpose(rng: Rng, given: Given) -> Sample | None:
+    """Any order, at times the one that is there, or one that turns the last two axes."""
+    x = given.shape("x")
+    x = (2, 3, 4, 5)[: int(rng.integers(2, 5))] if x is None else x
+    order = tuple(range(len(x)))
+    orders = [order, (*order[:-2], *reversed(order[-2:])), tuple(reversed(order))]
+    perm = orders[int(rng.integers(3))] if rng.random() < 0.5 else rng.permutation(len(x))
+    return Sample({"x": normal(rng, *x)}, {"perm": tuple(int(p) for p in perm)})
+
+
 def _sample_flatten(rng: Rng) -> Sample:
     return Sample({"x": normal(rng, 2, 3, 4, 5)}, {"axis": 1})
 
@@ -269,7 +302,7 @@ OPERATORS = (
     ),
     Operator(
         "nn.reshape", "The same numbers in another shape (i64); one size may be -1.", XSHAPE,
-        traits=("view",), sample=_sample_reshape,
+        traits=("view",), sample=_sample_reshape, around=_around_reshape,
         constant_expression=True, evaluate=_evaluate_reshape,
         fx=FxForm(("aten.view.default", "aten.reshape.default", "aten._unsafe_view.default",
                    "aten.flatten.using_ints", "aten.unflatten.int", "aten.reshape_as.default",
@@ -280,7 +313,8 @@ OPERATORS = (
     ),
     Operator(
         "nn.transpose", "The axes in another order: axis i of y is axis perm[i] of x.", X,
-        {"perm": REQUIRED}, traits=("moves",), sample=_sample_transpose, constant_expression=True,
+        {"perm": REQUIRED}, traits=("moves",), sample=_sample_transpose,
+        around=_around_transpose, constant_expression=True,
         evaluate=lambda o, a: (np.transpose(o["x"], numbers(a["perm"])),),
         fx=FxForm(("aten.permute.default", "aten.transpose.int", "aten.t.default",
                    "aten.swapaxes.default", "aten.swapdims.default"),

@@ -175,6 +175,27 @@ class Sample:
 
 
 @dataclass(frozen=True)
+class Given:
+    """What an instance of an operator is built around: operands that are there already (None: left
+    out) and attributes.  What it does not name is free."""
+
+    operands: Mapping[str, Value | None] = field(default_factory=dict)
+    attributes: Mapping[str, Attribute] = field(default_factory=dict)
+
+    def shape(self, slot: str) -> tuple[int, ...] | None:
+        """The shape of an operand, a free dimension taken as `ONE_SIZE`; None where none is
+        given."""
+        value = self.operands.get(slot)
+        if value is None or value.shape is None:
+            return None
+        return tuple(d if isinstance(d, int) else ONE_SIZE for d in value.shape)
+
+
+#: What the size of a free dimension is where an instance of an operator is built or run.
+ONE_SIZE = 2
+
+
+@dataclass(frozen=True)
 class Operator:
     """One row of the table."""
 
@@ -201,6 +222,10 @@ class Operator:
     fx: FxForm | None = None
     onnx: OnnxForm | None = None
     sample: Callable[[np.random.Generator], Sample] | None = None
+    #: The same around what is given, for rows whose operands or attributes depend on each other;
+    #: None for what nothing fits around.  It also draws the special cases (a window of one element,
+    #: an order that changes nothing) that rules ask for.
+    around: Callable[[np.random.Generator, Given], Sample | None] | None = None
 
     def __post_init__(self) -> None:
         given: list[Trait] = ["weighted"] if self.weight else ["contracts"] if self.macs else []

@@ -71,7 +71,7 @@ rule own_negations on fx, onnx preserves exact:
 
 @pytest.fixture
 def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Ask:
-    """`ask("rules test mine.spq")`: what stdout and stderr say."""
+    """`ask("rules test --instances 0 mine.spq")`: what stdout and stderr say."""
     monkeypatch.chdir(tmp_path)
 
     def ask(line: str, code: int = 0) -> str:
@@ -94,7 +94,7 @@ def halves(
 
 def test_examples_that_hold_are_counted(ask: Ask) -> None:
     halves()
-    assert ask("rules test mine.spq") == "mine.spq: 2 examples hold\n"
+    assert ask("rules test --instances 0 mine.spq") == "mine.spq: 2 examples hold\n"
 
 
 def test_check_says_that_it_runs_no_examples_and_what_does(ask: Ask) -> None:
@@ -105,7 +105,7 @@ def test_check_says_that_it_runs_no_examples_and_what_does(ask: Ask) -> None:
 
 def test_a_number_that_the_example_states_is_compared(ask: Ask) -> None:
     halves(stated=0.125)
-    told = ask("rules test mine.spq", code=1)
+    told = ask("rules test --instances 0 mine.spq", code=1)
     assert "mine.spq:12:5: two_halves on fx, onnx: it gives another graph than `after`" in told
     assert "= 0.25" in told and "= 0.125" in told
     assert "mine.spq: 1 of 2 examples does not hold" in told
@@ -113,15 +113,15 @@ def test_a_number_that_the_example_states_is_compared(ask: Ask) -> None:
 
 def test_a_rule_that_breaks_its_word_on_numbers_is_found(ask: Ask) -> None:
     halves(factor=0.26, stated=0.26)
-    told = ask("rules test mine.spq", code=1)
+    told = ask("rules test --instances 0 mine.spq", code=1)
     assert "it promises exact results, but on random inputs the output 'y' moves: 0.04" in told
     halves(word="lossy", factor=0.26, stated=0.26)
-    assert ask("rules test mine.spq") == "mine.spq: 2 examples hold\n"
+    assert ask("rules test --instances 0 mine.spq") == "mine.spq: 2 examples hold\n"
 
 
 def test_a_rule_that_is_rejected_for_another_reason_is_found(ask: Ask) -> None:
     halves(reason="it is no matrix")
-    told = ask("rules test mine.spq", code=1)
+    told = ask("rules test --instances 0 mine.spq", code=1)
     assert "it is rejected, but not for the reason 'it is no matrix'\n    it has 1 dim" in told
 
 
@@ -129,7 +129,7 @@ def test_an_example_that_does_not_fire_says_what_stands_in_the_way(ask: Ask) -> 
     halves()
     text = Path("mine.spq").read_text().replace("x: f32[2, 3]", "x: f32[2, 3, 4]")
     Path("mine.spq").write_text(text)
-    told = ask("rules test mine.spq", code=1)
+    told = ask("rules test --instances 0 mine.spq", code=1)
     assert "it does not fire in its own example\n    it has 3 dimensions" in told
 
 
@@ -138,7 +138,7 @@ def test_an_example_that_is_not_rejected_is_found(ask: Ask) -> None:
     text = Path("mine.spq").read_text().replace("x: f32[3]", "x: f32[3, 3]")
     Path("mine.spq").write_text(text)
     assert "it matches, and the example says that it is rejected" in ask(
-        "rules test mine.spq", code=1
+        "rules test --instances 0 mine.spq", code=1
     )
 
 
@@ -146,7 +146,7 @@ def test_an_example_with_another_operator_shows_both_graphs(ask: Ask) -> None:
     halves()
     text = Path("mine.spq").read_text().replace("z = nn.mul(x, 0.25)", "z = nn.add(x, 0.25)")
     Path("mine.spq").write_text(text)
-    told = ask("rules test mine.spq", code=1)
+    told = ask("rules test --instances 0 mine.spq", code=1)
     assert "y = nn.mul(x, " in told and "z = nn.add(x, " in told
 
 
@@ -154,7 +154,7 @@ def test_a_text_that_is_no_graph_is_said_with_its_place(ask: Ask) -> None:
     halves()
     text = Path("mine.spq").read_text().replace("z = nn.mul(x, 0.25)", "z = nn.mull(x, 0.25)")
     Path("mine.spq").write_text(text)
-    told = ask("rules test mine.spq", code=1)
+    told = ask("rules test --instances 0 mine.spq", code=1)
     assert "`after` of the example at mine.spq:12:5:2:5: unknown operator 'nn.mull'" in told
 
 
@@ -173,9 +173,9 @@ def test_names_the_order_of_operators_and_unread_inputs_do_not_count(ask: Ask) -
     )
     assert many.count("return") == 2
     Path("mine.spq").write_text(many)
-    assert ask("rules test mine.spq") == "mine.spq: 2 examples hold\n"
+    assert ask("rules test --instances 0 mine.spq") == "mine.spq: 2 examples hold\n"
     Path("mine.spq").write_text(many.replace("return z, p, k", "return p, z, k"))
-    assert "it gives another graph than `after`" in ask("rules test mine.spq", code=1)
+    assert "it gives another graph than `after`" in ask("rules test --instances 0 mine.spq", code=1)
 
 
 def test_a_graph_that_does_not_run_is_said_once_and_without_a_log(ask: Ask) -> None:
@@ -189,7 +189,7 @@ def test_a_graph_that_does_not_run_is_said_once_and_without_a_log(ask: Ask) -> N
         )
     )
     Path("mine.spq").write_text(text)
-    told = ask("rules test mine.spq --import own_shapes.py", code=1)
+    told = ask("rules test --instances 0 mine.spq --import own_shapes.py", code=1)
     assert "own_negations on fx: its graph does not run on random inputs: %z:" in told
     assert "own_negations on onnx: its graph does not run on random inputs: onnxruntime" in told
     assert "Traceback" not in told
@@ -199,17 +199,17 @@ def test_what_was_not_tested_is_said(ask: Ask) -> None:
     halves()
     text = Path("mine.spq").read_text()
     Path("mine.spq").write_text(text.replace("            x: f32[2, 3]\n", ""))
-    told = ask("rules test mine.spq", code=1)
+    told = ask("rules test --instances 0 mine.spq", code=1)
     assert "it does not fire in its own example\n    it has ? dimensions" in told
     Path("mine.spq").write_text(text.partition("    example:\n")[0])
-    told = ask("rules test mine.spq")
+    told = ask("rules test --instances 0 mine.spq")
     assert told == "mine.spq: it has no examples; no example shows what becomes of two_halves\n"
 
 
 def test_a_file_that_is_wrong_is_not_run(ask: Ask) -> None:
     halves()
     Path("mine.spq").write_text(Path("mine.spq").read_text().replace("x.rank ==", "z.rank =="))
-    told = ask("rules test mine.spq", code=2)
+    told = ask("rules test --instances 0 mine.spq", code=2)
     assert "the match binds no 'z'" in told and "hold" not in told
 
 
@@ -237,12 +237,12 @@ check own_double_negation on onnx grade slow preserves exact:
         finds "r negates twice"
 """
     Path("mine.spq").write_text(text)
-    assert ask("rules test mine.spq") == "mine.spq: 1 example holds\n"
+    assert ask("rules test --instances 0 mine.spq") == "mine.spq: 1 example holds\n"
     Path("mine.spq").write_text(text.replace('finds "r', 'finds "s'))
-    told = ask("rules test mine.spq", code=1)
+    told = ask("rules test --instances 0 mine.spq", code=1)
     assert "it does not say 's negates twice'\n    r negates twice" in told
     Path("mine.spq").write_text(text.replace("r = nn.identity(x)", "r = nn.relu(x)"))
-    assert "it gives another graph than `after`" in ask("rules test mine.spq", code=1)
+    assert "it gives another graph than `after`" in ask("rules test --instances 0 mine.spq", code=1)
 
 
 def test_the_condition_of_a_fusion_is_held_to_its_reason(ask: Ask) -> None:
@@ -269,9 +269,9 @@ fusion own_product on onnx:
             y = nn.relu(a)
 """
     Path("mine.spq").write_text(text)
-    assert ask("rules test mine.spq") == "mine.spq: 2 examples hold\n"
+    assert ask("rules test --instances 0 mine.spq") == "mine.spq: 2 examples hold\n"
     Path("mine.spq").write_text(text.replace("not b.is_const", "b.is_const or a.is_const"))
-    told = ask("rules test mine.spq", code=1)
+    told = ask("rules test --instances 0 mine.spq", code=1)
     assert "it matches, and the example says" in told and "does not match in its own" in told
 
 
@@ -285,15 +285,15 @@ def with_native(name: str, limit: int = 3) -> None:
 
 def test_a_native_outside_of_packages_is_named_by_import(ask: Ask) -> None:
     with_native("own_small")
-    assert "unknown function @own_small" in ask("rules test mine.spq", code=2)
-    told = ask("rules test mine.spq --import own_small.py")
+    assert "unknown function @own_small" in ask("rules test --instances 0 mine.spq", code=2)
+    told = ask("rules test --instances 0 mine.spq --import own_small.py")
     assert told == "mine.spq: 1 example holds\n"
     assert "1 rule, 1 example" in ask("rules check mine.spq --import own_small.py")
     assert "@own_small(x)" in ask(
         "rules show own_negations --patterns mine.spq --import own_small.py"
     )
     with_native("own_small", limit=1)
-    told = ask("rules test mine.spq --import ./own_small.py", code=0)
+    told = ask("rules test --instances 0 mine.spq --import ./own_small.py", code=0)
     assert told == "mine.spq: 1 example holds\n"  # one process imports a file once
 
 
@@ -332,7 +332,7 @@ def test_numbers_that_were_not_compared_are_said(ask: Ask, choice: str) -> None:
     with_native("own_untyped")
     text = Path("mine.spq").read_text().replace("x: f32[2, 3]", f"x: {choice}")
     Path("mine.spq").write_text(text)
-    assert ask("rules test mine.spq --import own_untyped.py") == (
+    assert ask("rules test --instances 0 mine.spq --import own_untyped.py") == (
         "mine.spq: 1 example holds; no numbers were compared for own_negations: "
         "an input of the example has no type\n"
     )
@@ -354,4 +354,4 @@ def test_what_cannot_be_imported_is_said(
     halves()
     if text is not None:
         Path(name).write_text(text)
-    assert says in ask(f"rules test mine.spq --import {name}", code=code)
+    assert says in ask(f"rules test --instances 0 mine.spq --import {name}", code=code)

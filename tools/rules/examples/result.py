@@ -68,7 +68,7 @@ def run_examples(file: PatternFile) -> Iterator[ExampleResult]:
         for example in declaration.examples:
             found: dict[ExampleResult, ExampleResult] = {}
             for level in declaration.levels:
-                result = run_example(declaration, example, level, _book_of(file))
+                result = run_example(declaration, example, level, book_of(file))
                 alike = replace(result, levels=())
                 levels = found[alike].levels if alike in found else ()
                 found[alike] = replace(result, levels=(*levels, level))
@@ -88,7 +88,7 @@ def run_example(
     return ExampleResult(declaration, example, (level,), fault, case.unmeasured)
 
 
-def _book_of(file: PatternFile) -> RuleBook:
+def book_of(file: PatternFile) -> RuleBook:
     """The installed declarations, and those of a file, which may be an installed one."""
     book = RuleBook(table=default_table())
     for known in installed():
@@ -103,9 +103,9 @@ class _Case:
         self, declaration: Declaration, example: Example, level: Level, book: RuleBook
     ) -> None:
         self.declaration, self.example, self.level = declaration, example, level
-        for name, value in _wanted_knobs(declaration):
+        for name, value in wanted_knobs(declaration):
             book.turn(name, value)
-        self.table, target = book.table, _target_for(declaration)
+        self.table, target = book.table, target_for(declaration)
         self.context = Context(self.table, book, target, Action())
         self.matcher = Matcher(book, self.table, target.name)
         self.unmeasured = False
@@ -188,7 +188,7 @@ def _listed(reasons: list[str]) -> str:
     return "".join(f"\n    {reason}" for reason in reasons[:_TOLD])
 
 
-def _target_for(declaration: Declaration) -> Profile:
+def target_for(declaration: Declaration) -> Profile:
     """A target that the declaration is for: the default one where it is."""
     known = [default_profile(), *profiles().values()]
     fitting = [target for target in known if declaration.is_for(None, target.name)]
@@ -201,7 +201,7 @@ def _target_for(declaration: Declaration) -> Profile:
     return fitting[0]
 
 
-def _wanted_knobs(declaration: Declaration) -> Iterator[tuple[str, str]]:
+def wanted_knobs(declaration: Declaration) -> Iterator[tuple[str, str]]:
     """Each knob that a condition asks to have a certain word: an example is about that case."""
     for condition in declaration.where:
         match condition.expr:

@@ -1,0 +1,1 @@
+"""`sparqc rules test`: rules held to instances that are generated from what they match."""
