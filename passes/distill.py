@@ -12,7 +12,7 @@ from sparqc.ir.graph import Graph
 from sparqc.ir.samples import is_free
 from sparqc.passes.on_data.batches import check_limit
 from sparqc.passes.on_data.held_out import LEAST, SHARE, Split, samples_of
-from sparqc.passes.on_data.in_torch import NotInTorch
+from sparqc.passes.on_data.not_in_torch import NotInTorch
 from sparqc.pipeline.passbase import Pass
 from sparqc.pipeline.registry import register
 from sparqc.rewrite.context import Batch, Context

@@ -16,7 +16,6 @@ from sparqc.passes.masks.pruning import Pruning
 from sparqc.passes.on_data.batches import calibration_batches, check_limit, not_finite
 from sparqc.passes.on_data.changes import layer_of
 from sparqc.passes.on_data.held_out import Split
-from sparqc.passes.on_data.in_torch import NotInTorch
 from sparqc.passes.on_data.judge import Judge
 from sparqc.passes.on_data.judged_statistics import (
     SHARES,
@@ -25,6 +24,7 @@ from sparqc.passes.on_data.judged_statistics import (
     take,
     with_statistics,
 )
+from sparqc.passes.on_data.not_in_torch import NotInTorch
 from sparqc.passes.on_data.transaction import keep_what_helps, too_few
 from sparqc.pipeline.passbase import Pass
 from sparqc.pipeline.registry import register

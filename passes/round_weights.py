@@ -10,7 +10,7 @@ from sparqc.passes.layerwise.options import check_options
 from sparqc.passes.layerwise.repaired import Repaired
 from sparqc.passes.on_data.changes import make_all
 from sparqc.passes.on_data.held_out import Split
-from sparqc.passes.on_data.in_torch import NotInTorch
+from sparqc.passes.on_data.not_in_torch import NotInTorch
 from sparqc.passes.on_data.transaction import Judgement, keep_what_helps, note
 from sparqc.pipeline.passbase import Pass
 from sparqc.pipeline.registry import register

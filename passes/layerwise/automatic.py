@@ -13,8 +13,8 @@ from sparqc.passes.layerwise.repaired import Repaired
 from sparqc.passes.masks.pruning import Unseen
 from sparqc.passes.masks.sparse_layers import SparseLayer
 from sparqc.passes.on_data.held_out import Split
-from sparqc.passes.on_data.in_torch import NotInTorch
 from sparqc.passes.on_data.judge import Judge, decibels
+from sparqc.passes.on_data.not_in_torch import NotInTorch
 from sparqc.rewrite.context import Context
 
 #: So many images are enough: more cost time in proportion and gain little.

@@ -13,7 +13,8 @@ from sparqc.ir.fx.schema import map_values
 from sparqc.ir.fx.tensor import TORCH_DTYPES, tensor_of
 from sparqc.ir.graph import Graph, Value
 from sparqc.ir.vocabulary.table import OperatorTable
-from sparqc.passes.on_data.in_torch import NotInTorch, in_torch
+from sparqc.passes.on_data.in_torch import in_torch
+from sparqc.passes.on_data.not_in_torch import NotInTorch
 from sparqc.rewrite.context import Batch
 
 _HINT = (

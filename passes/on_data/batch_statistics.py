@@ -12,7 +12,8 @@ from torch.nn.functional import batch_norm
 from sparqc.ir.fx.tensor import tensor_of
 from sparqc.ir.graph import Graph, Value
 from sparqc.ir.vocabulary.table import OperatorTable
-from sparqc.passes.on_data.in_torch import NotInTorch, in_torch
+from sparqc.passes.on_data.in_torch import in_torch
+from sparqc.passes.on_data.not_in_torch import NotInTorch
 from sparqc.ranks.ranks import ALONE, Ranks
 from sparqc.rewrite.context import Batch
 

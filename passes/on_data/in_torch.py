@@ -9,13 +9,10 @@ from sparqc.ir.fx.write import Writer
 from sparqc.ir.graph import Graph, Node, Value
 from sparqc.ir.quantizers import DEQUANTIZE, FAKE_QUANTIZE, QUANTIZE
 from sparqc.ir.vocabulary.table import OperatorTable
+from sparqc.passes.on_data.not_in_torch import NotInTorch
 
 #: What a QuantizeLinear of INT8 saturates at.
 LOW, HIGH = -128, 127
-
-
-class NotInTorch(SparqcError):
-    """An operator of the graph does not run in PyTorch."""
 
 
 def in_torch(graph: Graph, table: OperatorTable, hint: str) -> tuple[Graph, Writer]:

@@ -2,6 +2,7 @@
 
 import importlib
 import pkgutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -30,6 +31,14 @@ def test_a_package_that_says_it_registers_nothing_does_not() -> None:
     homes |= {native.function.__module__ for native in natives().values()}
     inside = tuple(f"{package}." for package in packages)
     assert not [home for home in homes if home and home.startswith(inside)]
+
+
+def test_to_know_passes_and_natives_takes_no_torch() -> None:
+    program = (
+        "import sys; from sparqc.declared.natives import natives; natives();"
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", program]).returncode == 0
 
 
 def test_modules_of_such_a_package_are_not_imported(
