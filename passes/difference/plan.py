@@ -14,6 +14,7 @@ from sparqc.passes.adopt.adopt import Adopt
 from sparqc.passes.adopt.adopted import known_amax
 from sparqc.passes.calibrate.calibrate import Calibrate
 from sparqc.passes.difference.arrivals import Operand
+from sparqc.passes.difference.coded_ends import give_codes, give_floats
 from sparqc.passes.masks.pruning import Mask, Pruning
 from sparqc.passes.place.decide import ArrivesInInt8, Unmeasured
 from sparqc.passes.place.place import Place, Placing
@@ -55,23 +56,27 @@ def plan_of(
     """
     own = replace(context, facts=Facts(), calibration=None, reference=None, progress=_silent)
     planned = graph.clone()
+    ends = give_floats(planned, context.table)
     Adopt().run(planned, own)
     own.facts.put(ArrivesInInt8(frozenset(arriving)))
     own.facts.put(Pruning({row.value: _mask(row) for row in rows if row.sparse}))
     placing = Place().place(planned, own)
     unmeasured = frozenset(_set_scales(planned, placing, own))
+    give_codes(planned, ends)
     return Plan(planned, own, placing, unmeasured)
 
 
 def carry_out(graph: Graph, context: Context, plan: Plan) -> None:
     """Let a graph have the quantizers of its plan, as far as ranges are known."""
     own = replace(plan.context, facts=Facts(), action=context.action)
+    ends = give_floats(graph, context.table)
     Adopt().run(graph, own)
     arriving = plan.context.facts[ArrivesInInt8], plan.context.facts[Pruning]
     for fact in (*arriving, Unmeasured(plan.unmeasured)):
         own.facts.put(fact)
     Place().run(graph, own)
     Calibrate().run(graph, own)
+    give_codes(graph, ends)
     Surgery().run(graph, own)
     graph.sort()
 

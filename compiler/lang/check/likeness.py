@@ -1,8 +1,10 @@
-"""Fusions that are `like` another one: they have its int8, sparse and pays blocks too."""
+"""Fusions that are `like` another one: they have its int8, sparse and pays blocks too, and without
+a match of their own its match."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from sparqc.errors import PatternError, did_you_mean
 from sparqc.lang.ast import Declaration, FusionDecl
@@ -28,3 +30,13 @@ def resolve_like(fusion: FusionDecl, declarations: Mapping[str, Declaration]) ->
     while chain:
         whole = chain.pop().resolved(whole)
     return whole
+
+
+def with_match(fusion: FusionDecl, declarations: Mapping[str, Declaration]) -> FusionDecl:
+    """A fusion, with the match of the one that it is a case of where it has none of its own.
+
+    Raises PatternError as `resolve_like`.
+    """
+    if fusion.match:
+        return fusion
+    return replace(fusion, match=resolve_like(fusion, declarations).match)

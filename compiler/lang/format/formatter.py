@@ -113,6 +113,8 @@ class _Declaration:
 
     def matched(self) -> Iterator[Printed]:
         d = self.declaration
+        if not d.match:
+            return  # a case of another fusion
         bare = isinstance(d, OpDecl) and not (d.source or d.where or d.examples)
         if not bare:
             yield Printed(1, "match:", self.number("match"))

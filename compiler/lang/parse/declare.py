@@ -60,7 +60,7 @@ class Parts:
 
 def declare(header: Header, parts: Parts) -> Declaration:
     """The declaration; raises `PatternError` where a part is missing."""
-    if not parts.match:
+    if not parts.match and parts.like is None:
         hint = "match: and statements below" if header.kind != "op" else "y = nn.relu(x)"
         raise PatternError(f"{header.name} matches nothing", span=header.span, hint=hint)
     common = _common(header, parts)
