@@ -415,10 +415,20 @@ class FusionDecl(Declaration):
 @dataclass(frozen=True)
 class ShareDecl(Declaration):
     """`share` - the named values of the match have one scale; `reason` is what is to be said of a
-    graph in which they have not."""
+    graph in which they have not.  `like` is a share whose `scale` line is this one's too."""
 
+    like: str | None = None
     scale: tuple[str, ...] = ()
     reason: Template | None = None
+
+    def resolved(self, base: ShareDecl) -> ShareDecl:
+        """This share with the line of the one that it is `like`."""
+        return replace(
+            self,
+            like=base.like,
+            scale=self.scale or base.scale,
+            reason=self.reason or base.reason,
+        )
 
 
 #: What a `precision` says of an operator: that it stays in FP32; that it does where all that it

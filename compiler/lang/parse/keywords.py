@@ -36,7 +36,7 @@ BLOCKS: Final[dict[str, tuple[str, ...]]] = {
         "joins",
         "example",
     ),
-    "share": ("source", "match", "where", "scale", "example"),
+    "share": ("source", "like", "match", "where", "scale", "example"),
     "precision": _COMMON,
     "check": ("match", "where", "message", "cure", "source", "rewrite", "example"),
 }

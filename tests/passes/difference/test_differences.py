@@ -125,7 +125,7 @@ def both_sides_of_an_add(n: Net) -> str:
 
 
 def skip_of_one_convolution(n: Net) -> str:
-    """What it adds is what it convolves: the two have one name in the graph, and two in the rule."""
+    """What it adds is what it convolves: one value, with two names in the rule."""
     first = n.op("Relu", conv(n, "x", "a"))
     return conv(n, n.op("Relu", n.op("Add", conv(n, first, "b"), first)), "c")
 
