@@ -41,6 +41,10 @@ of them compile in minutes: {parts}. The page is written by
 
     python benchmarks/zoo_table.py --write docs/zoo.md
 
+The same is held against the preset `int8`, without a page, by
+
+    python benchmarks/rtx_agreement.py --zoo
+
 | column | meaning |
 |---|---|
 | weighted | convolutions and matrix products with a constant weight |
