@@ -22,8 +22,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import conftest  # noqa: F401  (a torchvision that imports beside any torch)
-
+import tests.conftest  # noqa: F401  (a torchvision that imports beside any torch)
 from tests.zoo.agreement import Agreement, measure
 from tests.zoo.architecture import Architecture
 from tests.zoo.architectures import ARCHITECTURES
@@ -41,6 +40,10 @@ The networks have few layers, small inputs and random weights (`tests/zoo/from_*
 of them compile in minutes: {parts}. The page is written by
 
     python benchmarks/zoo_table.py --write docs/zoo.md
+
+The same is held against the preset `int8`, without a page, by
+
+    python benchmarks/rtx_agreement.py --zoo
 
 | column | meaning |
 |---|---|

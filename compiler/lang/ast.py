@@ -369,8 +369,10 @@ class FusionDecl(Declaration):
     which that is likely to be faster.  A kernel takes in those of the fusions
     that `joins` names where they give one of its inputs and nobody else reads them.  `like` is a
     fusion whose `int8`, `sparse` and `pays` blocks are this one's too, in front of its own lines; a
-    line of its own for an operand takes the place of the other's.  Where one of those that it
-    `replaces` fits the same operators, this one counts; so it does for a share.
+    line of its own for an operand takes the place of the other's, and says what the other says
+    where it says nothing.  Without a `match` it is a case of that fusion: it has its `match` and
+    `where` as well, and replaces it.  Where one of those that it `replaces` fits the same
+    operators, this one counts; so it does for a share.
     """
 
     like: str | None = None
@@ -397,10 +399,16 @@ class FusionDecl(Declaration):
         """This fusion with the lines of the one that it is `like`."""
         own = {name for line in self.int8 for name in line.names}
         inherited = tuple(line for line in base.int8 if own.isdisjoint(line.names))
+        known = {name: line.reason for line in base.int8 for name in line.names}
+        lines = (replace(q, reason=q.reason or known.get(q.names[0])) for q in self.int8)
+        is_case = not self.match
         return replace(
             self,
             like=base.like,
-            int8=inherited + self.int8,
+            match=self.match or base.match,
+            where=(base.where if is_case else ()) + self.where,
+            replaces=((base.name, *base.replaces) if is_case else ()) + self.replaces,
+            int8=(*inherited, *lines),
             pairings=base.pairings + self.pairings,
             int8_where=base.int8_where + self.int8_where,
             sparse=self.sparse or base.sparse,
@@ -414,10 +422,20 @@ class FusionDecl(Declaration):
 @dataclass(frozen=True)
 class ShareDecl(Declaration):
     """`share` - the named values of the match have one scale; `reason` is what is to be said of a
-    graph in which they have not."""
+    graph in which they have not.  `like` is a share whose `scale` line is this one's too."""
 
+    like: str | None = None
     scale: tuple[str, ...] = ()
     reason: Template | None = None
+
+    def resolved(self, base: ShareDecl) -> ShareDecl:
+        """This share with the line of the one that it is `like`."""
+        return replace(
+            self,
+            like=base.like,
+            scale=self.scale or base.scale,
+            reason=self.reason or base.reason,
+        )
 
 
 #: What a `precision` says of an operator: that it stays in FP32; that it does where all that it

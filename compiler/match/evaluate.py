@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import operator
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
@@ -32,7 +31,7 @@ from sparqc.lang.format.printer import format_expr
 from sparqc.lang.parse.keywords import KNOB
 from sparqc.match.call import NativeFailure, call_native
 from sparqc.match.depths import depth_of
-from sparqc.match.terms import Symbol, Term, Undetermined, Unknown, dimensions, equal, show
+from sparqc.match.terms import Symbol, Term, Undetermined, Unknown, dimensions, equal, show, size_of
 from sparqc.match.weight_sizes import WEIGHT_SIZES, weight_sizes
 
 #: The property of a value that free dimensions may be given for.
@@ -192,7 +191,7 @@ class _Evaluation:
         if not isinstance(owner, Value):
             raise self.error(f"{show(owner)} is no value that has a {expr.name!r}", expr.span)
         if expr.name == SIZE:
-            return self.size(owner)
+            return size_of(owner, self.sizes)
         if expr.name in _PROPERTIES:
             return _PROPERTIES[expr.name](owner, self.environment)
         if expr.name in WEIGHT_SIZES:
@@ -203,14 +202,6 @@ class _Evaluation:
             if sizes is not None:
                 return sizes[expr.name]
         return self.attribute(owner, expr.name)
-
-    def size(self, value: Value) -> Term:
-        """How many elements a value has."""
-        if value.shape is None:
-            return Unknown(f"shape of {value.name}")
-        sizes = [self.sizes.get(d, d) if isinstance(d, str) else d for d in value.shape]
-        free = next((size for size in sizes if isinstance(size, str)), None)
-        return math.prod(map(int, sizes)) if free is None else Unknown(f"dimension {free!r}")
 
     def knob(self, expr: Field) -> Term:
         if expr.name not in self.environment.knobs:

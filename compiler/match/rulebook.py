@@ -48,7 +48,7 @@ class RuleBook:
         self._left_out: set[str] = set()
         self._spellings: dict[str, list[OpDecl]] = {}
         self._traits = {family.name: [family] for family in trait_families(self.table)}
-        self._whole: dict[str, FusionDecl] = {}
+        self._whole: dict[str, FusionDecl | ShareDecl] = {}
         self._knobs: dict[str, str | float] = {}
         for declaration in declarations:
             self.add(declaration)
@@ -179,8 +179,9 @@ class RuleBook:
         return self._complete(found)
 
     def _complete(self, declaration: Declaration) -> Declaration:
-        """A fusion with the lines of the one that it is `like`; PatternError where that is none."""
-        if not isinstance(declaration, FusionDecl) or declaration.like is None:
+        """A fusion or share with the lines of the one that it is `like`; PatternError where that is
+        none."""
+        if not isinstance(declaration, FusionDecl | ShareDecl) or declaration.like is None:
             return declaration
         if declaration.name not in self._whole:
             self._whole[declaration.name] = resolve_like(declaration, self._named)

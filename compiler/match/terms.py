@@ -7,7 +7,8 @@ are not known at all.  What cannot be decided of them raises `Undetermined`: nei
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,15 @@ Term = None | bool | int | float | str | Array | Value | Unknown | tuple["Term",
 def dimensions(shape: Shape) -> tuple[int | Symbol, ...]:
     """A shape with its symbols marked as such."""
     return tuple(d if isinstance(d, int) else Symbol(d) for d in shape)
+
+
+def size_of(value: Value, sizes: Mapping[str, int]) -> int | Unknown:
+    """How many elements a value has; `sizes` are what free dimensions count as."""
+    if value.shape is None:
+        return Unknown(f"shape of {value.name}")
+    counts = [sizes.get(d, d) if isinstance(d, str) else d for d in value.shape]
+    free = next((size for size in counts if isinstance(size, str)), None)
+    return math.prod(map(int, counts)) if free is None else Unknown(f"dimension {free!r}")
 
 
 def attributes_equal(a: Attribute, b: Attribute) -> bool:

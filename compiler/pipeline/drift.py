@@ -42,13 +42,16 @@ class Drift:
     rounds: bool = False
     #: Whether it computes in FP16.
     half: bool = False
+    #: Whether it does so in a runtime that rounds between two operators or not, as it fuses them:
+    #: then no change of a graph, however exact, leaves every bit as it is.
+    fused: bool = False
 
     def keeps(self, word: Word) -> bool:
         """Whether the drift is what a pass or rule of that word may cause."""
         if word == "lossy":
             return True
         limit = max(CLOSE, CLOSE_CODES * self.rounds, CLOSE_HALF * self.half)
-        return self.exact or (word == "close" and self.relative <= limit)
+        return self.exact or ((word == "close" or self.fused) and self.relative <= limit)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data; JSON has no infinity, so what is infinite or undefined is null."""
@@ -81,7 +84,8 @@ def drift_of(
     """The drift of a graph's outputs, with what its operators allow for."""
     half = any(v.type.dtype == "f16" for node in graph.nodes for v in node.outputs)
     rounds = any(node.op.startswith("q.") for node in graph.nodes)
-    return replace(measure(before, after, names), rounds=rounds, half=half)
+    fused = half and graph.level == "onnx"
+    return replace(measure(before, after, names), rounds=rounds, half=half, fused=fused)
 
 
 def what_to_do(name: str) -> str:

@@ -8,7 +8,7 @@ from sparqc.ir.graph import Node, Value
 from sparqc.ir.layer_names import name_of, value_name
 from sparqc.ir.quantizers import DEQUANTIZE, QUANTIZE
 from sparqc.ir.weighted import weight_of
-from sparqc.lang.ast import QuantizedOperand
+from sparqc.lang.ast import Bind, QuantizedOperand
 from sparqc.passes.difference.arrivals import quantizers, tensor
 from sparqc.passes.difference.difference import Difference, Sides
 from sparqc.passes.difference.kinds import MOVES_FLOATS
@@ -32,19 +32,26 @@ def _data(sides: Sides) -> Iterator[Difference]:
             name = node.output.name
             if (name, slot, value.name) in sides.arriving or _is_faulty(sides, node, value):
                 continue
-            line = next(q for q in decision.fusion.int8 if _binds(decision, q, value))
-            yield _missing(sides, decision, line, value, node)
+            yield _missing(sides, decision, value, node)
 
 
-def _binds(decision: Decision, line: QuantizedOperand, value: Value) -> bool:
-    return any(decision.match.bindings.get(name) is value for name in line.names)
+def _operand(decision: Decision, value: Value, node: Node) -> tuple[QuantizedOperand, str]:
+    """The line that asks for a value in INT8, and its name there: of two names of one value that by
+    which the operator reads it, as a block may add what it convolves."""
+    calls = [call.call for call in decision.match.calls if node in call.nodes]
+    read = {bind.name for call in calls for bind in call.operands if isinstance(bind, Bind)}
+    lines = [
+        (line, name)
+        for line in decision.fusion.int8
+        for name in line.names
+        if decision.match.bindings.get(name) is value
+    ]
+    return next((found for found in lines if found[1] in read), lines[0])
 
 
-def _missing(
-    sides: Sides, decision: Decision, line: QuantizedOperand, value: Value, node: Node
-) -> Difference:
+def _missing(sides: Sides, decision: Decision, value: Value, node: Node) -> Difference:
     fusion = decision.fusion
-    operand = next(n for n in line.names if decision.match.bindings.get(n) is value)
+    line, operand = _operand(decision, value, node)
     id, message = sides.said(
         line.reason,
         decision.match,
@@ -78,9 +85,7 @@ def _weights(sides: Sides) -> Iterator[Difference]:
             found = weight_of(now, table) if now is not None else None
             if found is None or weight_fault(found, table) != FLOAT_WEIGHT:
                 continue
-            weight = next(iter(decision.weights))
-            line = next(q for q in decision.fusion.int8 if _binds(decision, q, weight))
-            yield _missing(sides, decision, line, weight, node)
+            yield _missing(sides, decision, next(iter(decision.weights)), node)
 
 
 def _outputs(sides: Sides) -> Iterator[Difference]:
@@ -90,8 +95,9 @@ def _outputs(sides: Sides) -> Iterator[Difference]:
         if now is None or any(quantizers(now)):
             continue
         fusion = decision.fusion
-        lines = (q for q in (*fusion.int8, *fusion.sparse_outputs) if q.output)
-        reason = next((q.reason for q in lines if _binds(decision, q, value)), None)
+        lines = [q for q in (*fusion.int8, *fusion.sparse_outputs) if q.output]
+        bound = decision.match.bindings
+        reason = next((q.reason for q in lines for n in q.names if bound.get(n) is value), None)
         root = decision.match.root.output.name
         id, message = sides.said(
             reason,

@@ -202,8 +202,8 @@ class _Spread:
         return bool(self.signatures[node].bound or self.signatures[node].results)
 
     def _saves(self, unit: Unit) -> bool:
-        """Whether FP32 takes fewer Casts.  What multiplies weights runs faster in FP16 all the same;
-        an INT8 kernel does not, and writes either."""
+        """Whether FP32 takes fewer Casts.  What multiplies weights runs faster in FP16 nevertheless,
+        but for an INT8 kernel."""
         table = self.context.table
         if any(table.has(n.op, "weighted") and not reads_codes_only(n, table) for n in unit):
             return False

@@ -1,6 +1,7 @@
 """What is imported to know the passes and natives, and what is left for their work."""
 
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -28,6 +29,14 @@ def test_natives_stand_where_the_package_says() -> None:
     homes = {native.module.rpartition(".")[0] for native in natives().values()}
     own = {home for home in homes if home.startswith("sparqc.passes")}
     assert own == {f"sparqc.passes.{name}" for name in sparqc.passes.__natives__}
+
+
+def test_to_know_passes_and_natives_takes_no_torch() -> None:
+    program = (
+        "import sys; from sparqc.declared.natives import natives; natives();"
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", program]).returncode == 0
 
 
 def test_modules_of_such_a_package_are_not_imported(

@@ -7,6 +7,7 @@ from sparqc.errors import PatternError, UsageError
 from sparqc.ir.text.print import parse_statements
 from sparqc.ir.vocabulary.table import default_table
 from sparqc.lang.parse.parser import parse_text
+from sparqc.match.cover import cover
 from sparqc.match.evaluate import failing
 from sparqc.match.match import Matcher
 from sparqc.match.rulebook import RuleBook
@@ -48,6 +49,34 @@ def test_a_fusion_that_is_like_another_has_its_lines_in_front_of_its_own():
     assert (conv_relu.sparse, conv_relu.sparse_where) == ("w", conv.sparse_where)
     assert (len(conv_relu.pays), conv.pays) == (1, ())
     assert book().find("conv_relu") == conv_relu
+
+
+CASE = """
+fusion wide_conv on onnx:
+    "A case of conv."
+    like conv
+    where:
+        w.shape[0] >= 64  else "narrow"
+    int8:
+        w per tensor
+"""
+
+
+def test_a_fusion_without_a_match_is_a_case_of_the_other_and_counts_in_its_place():
+    text = FUSIONS.replace("w per channel", 'w per channel  else float_weight "{w.name} is float"')
+    rules = RuleBook(parse_text(text + CASE).declarations)
+    conv, wide = rules.find("conv"), rules.find("wide_conv")
+    assert (wide.match, wide.replaces, len(wide.where)) == (conv.match, ("conv",), 1)
+    (data, weight), said = wide.int8, conv.int8[1].reason
+    assert (data, weight.granularity, weight.reason) == (conv.int8[0], "tensor", said)
+    graph = parse_statements(
+        "x: f32[1, 16, 8, 8]\nv: const f32[64, 16, 1, 1]\nw: const f32[16, 64, 1, 1]\n"
+        "y = nn.conv(nn.conv(x, v), w)",
+        default_table(),
+        "onnx",
+    )
+    chosen = cover(graph, Matcher(rules, rules.table), rules.fusions())
+    assert [match.decl.name for match in chosen] == ["conv", "wide_conv"]
 
 
 def test_the_order_of_the_declarations_changes_nothing():

@@ -89,7 +89,8 @@ def test_questions_about_a_file_do_without_torch(words: str, tmp_path: Path) -> 
     onnx.save(
         onnx.parser.parse_model(
             '<ir_version: 10, opset_import: ["": 20]> agraph (float[n, 8] x) => (float[n, 8] y)'
-            " { a = Relu(x) y = Sigmoid(a) }"
+            " <float s = {0.1}, int8 z = {0}> { q = QuantizeLinear(x, s, z)"
+            " d = DequantizeLinear(q, s, z) a = Relu(d) y = Sigmoid(a) }"
         ),
         path,
     )

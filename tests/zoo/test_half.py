@@ -129,6 +129,21 @@ def test_a_norm_in_one_operator_needs_no_cast():
     assert "nn.softmax" not in kept
 
 
+def test_a_model_in_fp16_is_no_reason_to_stop_at_an_exact_pass():
+    """Quantizers that pass everything through keep a runtime from fusing FP16 operators."""
+    torch.manual_seed(0)
+    x = torch.randn(1, 3, 32, 32)
+    layers = [m for i in (3, 32, 32) for m in (nn.Conv2d(i, 32, 3, padding=1), nn.BatchNorm2d(32))]
+    net = nn.Sequential(*layers, nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()).eval()
+    model = sparqc.compile(net, (x,), passes="float", float="fp16", io="fp16").model
+    done = sparqc.compile(
+        model, (x.half(),), calibration=[(x.half(),)], passes="int8", check="pass"
+    )
+    drift = dict(done.context.action.drift)
+    moved = {name for name in ("place", "surgery") if not drift[name].exact}
+    assert moved and all(drift[name].relative < 1e-2 for name in moved)
+
+
 def test_the_mask_is_the_same_mask():
     """Tokens that are masked have no influence, in FP16 as in FP32."""
     ids, mask = tokens()

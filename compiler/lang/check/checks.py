@@ -21,6 +21,7 @@ from sparqc.lang.check.expressions import check_expressions
 from sparqc.lang.check.findings import Findings, PatternWarning, failures, in_order
 from sparqc.lang.check.fusions import check_fusion
 from sparqc.lang.check.levels import check_levels
+from sparqc.lang.check.likeness import resolve_like, with_match
 from sparqc.lang.check.names import check_names
 from sparqc.lang.check.operators import check_operators
 from sparqc.lang.check.overlap import check_overlap
@@ -69,7 +70,16 @@ def check_declaration(
 ) -> Findings:
     """What is wrong with one declaration, looked at by itself."""
     if isinstance(declaration, FusionDecl):
-        yield from check_fusion(declaration, vocabulary.fusions, vocabulary.shares)
+        yield from (found := list(check_fusion(declaration, vocabulary.fusions, vocabulary.shares)))
+        if not declaration.match and failures(found):
+            return  # it has the match of a fusion that there is not
+        declaration = with_match(declaration, vocabulary.fusions)
+    if isinstance(declaration, ShareDecl) and declaration.like is not None:
+        try:
+            declaration = resolve_like(declaration, vocabulary.shares)
+        except PatternError as error:
+            yield error
+            return
     scope = scope_of(declaration)
     findings = [
         *check_names(declaration, scope),

@@ -22,7 +22,7 @@ from sparqc.lang.ast import (
 from sparqc.lang.check.findings import Findings
 from sparqc.lang.check.scope import KIND_NAMES, VALUES, Scope
 from sparqc.lang.check.vocabulary import Vocabulary
-from sparqc.lang.parse.keywords import ELEMENT_BYTES, KNOB, PROPERTIES
+from sparqc.lang.parse.keywords import KNOB, PAYS, PROPERTIES
 from sparqc.lang.walk import walk
 
 
@@ -34,7 +34,7 @@ def check_expressions(
         yield from check_expression(expr, scope, vocabulary, natives)
     if isinstance(declaration, FusionDecl):
         for expr in (e for condition in declaration.pays for e in _of_condition(condition)):
-            yield from check_expression(expr, scope, vocabulary, natives, (ELEMENT_BYTES,))
+            yield from check_expression(expr, scope, vocabulary, natives, PAYS)
 
 
 def check_expression(

@@ -9,7 +9,7 @@ from sparqc.lang.ast import Declaration, Expr, FusionDecl, Name, ShareDecl, Temp
 from sparqc.lang.check.findings import Findings
 from sparqc.lang.check.likeness import resolve_like
 from sparqc.lang.check.scope import scope_of
-from sparqc.lang.parse.keywords import ELEMENT_BYTES, KNOB
+from sparqc.lang.parse.keywords import KNOB, PAYS
 from sparqc.lang.walk import walk
 
 
@@ -40,7 +40,7 @@ def _like(fusion: FusionDecl, fusions: Mapping[str, FusionDecl]) -> Findings:
     except PatternError as error:
         yield error
         return
-    known = {KNOB, ELEMENT_BYTES, *scope_of(fusion).kinds}
+    known = {KNOB, *PAYS, *scope_of(whole).kinds}
     for name in sorted(_asked(whole) - _asked(fusion) - known):
         message = f"{fusion.name} is like {fusion.like}, but its match binds no {name!r}"
         yield PatternError(message, span=fusion.span, hint=did_you_mean(name, known))

@@ -1,30 +1,48 @@
-"""Fusions that are `like` another one: they have its int8, sparse and pays blocks too."""
+"""Fusions that are `like` another one: they have its int8, sparse and pays blocks too, and without
+a match of their own its match; and shares that have the scale line of another."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, TypeVar
 
 from sparqc.errors import PatternError, did_you_mean
-from sparqc.lang.ast import Declaration, FusionDecl
+from sparqc.lang.ast import Declaration, FusionDecl, ShareDecl
+
+Like = TypeVar("Like", bound=FusionDecl | ShareDecl)
+_KINDS: dict[type[Declaration], str] = {FusionDecl: "fusion", ShareDecl: "share"}
 
 
-def resolve_like(fusion: FusionDecl, declarations: Mapping[str, Declaration]) -> FusionDecl:
-    """A fusion with the lines of those that it is like.
+def resolve_like(declaration: Like, declarations: Mapping[str, Declaration]) -> Like:
+    """A fusion or share with the lines of those that it is like.
 
-    Raises PatternError where one of them is no fusion, or they are like each other in a circle.
+    Raises PatternError where one of them is none, or they are like each other in a circle.
     """
-    chain, known = [fusion], {fusion.name}
+    kind = type(declaration)
+    chain: list[Any] = [declaration]  # all of one kind
+    known = {declaration.name}
     while (name := chain[-1].like) is not None:
         base = declarations.get(name)
-        if not isinstance(base, FusionDecl):
-            fusions = [n for n, d in declarations.items() if isinstance(d, FusionDecl)]
-            hint = did_you_mean(name, fusions)
-            raise PatternError(f"like: there is no fusion {name!r}", span=fusion.span, hint=hint)
+        if not isinstance(base, kind):
+            alike = [n for n, d in declarations.items() if isinstance(d, kind)]
+            message = f"like: there is no {_KINDS[kind]} {name!r}"
+            raise PatternError(message, span=declaration.span, hint=did_you_mean(name, alike))
         if name in known:
-            raise PatternError(f"{name} is like itself", span=fusion.span)
+            raise PatternError(f"{name} is like itself", span=declaration.span)
         chain.append(base)
         known.add(name)
-    whole = chain.pop()
+    whole: Like = chain.pop()
     while chain:
         whole = chain.pop().resolved(whole)
     return whole
+
+
+def with_match(fusion: FusionDecl, declarations: Mapping[str, Declaration]) -> FusionDecl:
+    """A fusion, with the match of the one that it is a case of where it has none of its own.
+
+    Raises PatternError as `resolve_like`.
+    """
+    if fusion.match:
+        return fusion
+    return replace(fusion, match=resolve_like(fusion, declarations).match)

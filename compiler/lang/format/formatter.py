@@ -87,7 +87,7 @@ class _Declaration:
             yield Printed(1, wrap_sentence("", d.doc, STEP), self.number('"'))
         if d.source and not isinstance(d, CheckDecl):
             yield self.sentence("source", d.source)
-        if isinstance(d, FusionDecl) and d.like is not None:
+        if isinstance(d, FusionDecl | ShareDecl) and d.like is not None:
             yield Printed(1, f"like {d.like}", self.number("like"))
         if isinstance(d, FusionDecl) and d.replaces:
             yield Printed(1, f"replaces {', '.join(d.replaces)}", self.number("replaces"))
@@ -113,6 +113,8 @@ class _Declaration:
 
     def matched(self) -> Iterator[Printed]:
         d = self.declaration
+        if not d.match:
+            return  # a case of another fusion
         bare = isinstance(d, OpDecl) and not (d.source or d.where or d.examples)
         if not bare:
             yield Printed(1, "match:", self.number("match"))
@@ -127,7 +129,7 @@ class _Declaration:
             yield from self.rewrite(d)
         elif isinstance(d, FusionDecl):
             yield from self.fusion(d)
-        elif isinstance(d, ShareDecl):
+        elif isinstance(d, ShareDecl) and d.scale:
             scale = wrap_condition(f"scale: {', '.join(d.scale)}", d.reason, 0, STEP)
             yield Printed(1, scale, self.number("scale"))
         elif isinstance(d, CheckDecl):

@@ -60,7 +60,7 @@ class Parts:
 
 def declare(header: Header, parts: Parts) -> Declaration:
     """The declaration; raises `PatternError` where a part is missing."""
-    if not parts.match:
+    if not parts.match and not (header.kind == "fusion" and parts.like):
         hint = "match: and statements below" if header.kind != "op" else "y = nn.relu(x)"
         raise PatternError(f"{header.name} matches nothing", span=header.span, hint=hint)
     common = _common(header, parts)
@@ -84,8 +84,11 @@ def declare(header: Header, parts: Parts) -> Declaration:
                 replaces=parts.replaces,
             )
         case "share":
-            _demand(header, bool(parts.scale), "says not which values share a scale", "scale: x, y")
-            return ShareDecl(**common, scale=parts.scale, reason=parts.scale_reason)
+            given = bool(parts.scale or parts.like)
+            _demand(header, given, "says not which values share a scale", "scale: x, y")
+            return ShareDecl(
+                **common, like=parts.like, scale=parts.scale, reason=parts.scale_reason
+            )
         case "precision":
             return PrecisionDecl(**common, role=_role(header))
     return _check(header, parts, common)

@@ -36,7 +36,7 @@ BLOCKS: Final[dict[str, tuple[str, ...]]] = {
         "joins",
         "example",
     ),
-    "share": ("source", "match", "where", "scale", "example"),
+    "share": ("source", "like", "match", "where", "scale", "example"),
     "precision": _COMMON,
     "check": ("match", "where", "message", "cure", "source", "rewrite", "example"),
 }
@@ -58,8 +58,12 @@ RESERVED: Final = frozenset(
 #: What `knob.attention` begins with; no name of a match.
 KNOB: Final = "knob"
 #: What a `pays` block may ask for beside the match: the bytes of one number that the kernel
-#: multiplies, 1 in INT8, 2 in FP16, 4 in FP32.
+#: multiplies, 1 in INT8, 2 in FP16, 4 in FP32; its multiply-adds; and how many numbers it reads and
+#: writes, constants left out.
 ELEMENT_BYTES: Final = "element_bytes"
+PRODUCTS: Final = "products"
+NUMBERS: Final = "numbers"
+PAYS: Final = (ELEMENT_BYTES, PRODUCTS, NUMBERS)
 
 #: How a block begins.
 BLOCK_USAGE: Final = {

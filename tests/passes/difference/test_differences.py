@@ -124,6 +124,12 @@ def both_sides_of_an_add(n: Net) -> str:
     return conv(n, n.op("Relu", total), "c")
 
 
+def skip_of_one_convolution(n: Net) -> str:
+    """What it adds is what it convolves: one value, with two names in the rule."""
+    first = n.op("Relu", conv(n, "x", "a"))
+    return conv(n, n.op("Relu", n.op("Add", conv(n, first, "b"), first)), "c")
+
+
 def half_a_gate(n: Net) -> str:
     first = n.op("Relu", conv(n, "x", "a"))
     gate = n.op("Sigmoid", n.op("GlobalAveragePool", n.qdq(first)))
@@ -157,6 +163,7 @@ def grouped_transposed(n: Net) -> str:
         (in_front_of_the_activation, "pair-inside-kernel", "inside of conv_act"),
         (inside_of_a_silu, "pair-inside-kernel", "inside of conv_act"),
         (both_sides_of_an_add, "pair-inside-kernel", "inside of conv_add_act"),
+        (skip_of_one_convolution, "residual-bare", "so that it writes float"),
         (half_a_gate, "half-quantized-mul", "does not read both"),
         (float_weight, "bare-weight", "its weights w are float"),
         (float_data, "half-quantized", "reads conv"),

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import numpy as np
 import onnx
+import onnxruntime as ort
 import pytest
 import torch
 from torch import Tensor, nn
 
 import sparqc
 from sparqc.tools.check.checked import check_proto
+from sparqc.tools.check.fix import fix
 from sparqc.tools.engine.rtx import compile_rtx
 from sparqc.tools.explain.prediction import predict
 from tests.chains.chain import Chain
@@ -57,6 +60,51 @@ def test_random_networks(seed: int) -> None:
     inputs = tuple(network.inputs)
     made = sparqc.compile(network, inputs, calibration=[inputs], passes="int8")
     assert placement(made.model) == []
+
+
+@pytest.mark.parametrize("target", ["tensorrt-11", "tensorrt-8.6", "tensorrt-rtx"])
+def test_a_network_whose_ends_are_codes(target: str) -> None:
+    torch.manual_seed(0)
+    x = torch.randn(2, 3, 32, 32)
+    options = {"calibration": [(x,)], "passes": "int8", "target": target, "io": "int8,output=int8"}
+    made = sparqc.compile(Gated().eval(), (x,), **options)  # type: ignore[arg-type]
+    ends = (*made.model.graph.input, *made.model.graph.output)
+    types = {end.type.tensor_type.elem_type for end in ends}
+    assert types == {onnx.TensorProto.INT8}
+    assert placement(made.model) == []
+
+
+def without_skip(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model in which the Add of a residual block reads floats."""
+    graph = model.graph
+    giver = {o: n for n in graph.node for o in n.output}
+    add = next(n for n in graph.node if n.op_type == "Add")
+    for slot, name in enumerate(add.input):
+        if giver[name].op_type == "DequantizeLinear":
+            add.input[slot] = giver[giver[name].input[0]].input[0]
+    return model
+
+
+def test_the_cure_leaves_codes_at_the_ends() -> None:
+    """A skip was left in float in a file that takes and gives codes."""
+    torch.manual_seed(0)
+    x = torch.randn(2, 3, 32, 32)
+    options = {"calibration": [(x,)], "passes": "int8", "io": "int8,output=int8"}
+    made = sparqc.compile(Gated().eval(), (x,), **options)  # type: ignore[arg-type]
+    whole = made.model.SerializeToString()
+    checked = check_proto(without_skip(made.model))
+    assert {f.id for f in checked.findings if f.fix} >= {"residual-bare"}
+    fixed = fix(checked)
+    assert not {f.id for f in fixed.checked.findings} & set(fixed.cured)
+    cured = fixed.checked.model
+    assert [*made.model.graph.input, *made.model.graph.output] == [
+        *cured.graph.input,
+        *cured.graph.output,
+    ]
+    run = [ort.InferenceSession(m) for m in (whole, cured.SerializeToString())]
+    codes = np.random.default_rng(0).integers(-127, 128, (2, 3, 32, 32)).astype(np.int8)
+    first, second = (session.run(None, {"x": codes})[0].astype(int) for session in run)
+    assert np.abs(first - second).max() <= 1
 
 
 class Queries(nn.Module):

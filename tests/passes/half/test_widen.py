@@ -19,8 +19,8 @@ from sparqc.ir.text.parse import parse_statements
 from sparqc.ir.vocabulary.table import default_table
 from sparqc.passes.adopt.adopted import Adoption
 from sparqc.passes.half.half import HalfConversion
-from sparqc.passes.half.widen import narrow, widen
 from sparqc.passes.half.widened import Widened
+from sparqc.passes.half.widening import narrow, widen
 from sparqc.pipeline.action import Action
 from sparqc.pipeline.catalogue import make
 from sparqc.pipeline.library import rulebook
