@@ -202,8 +202,8 @@ class _Spread:
         return bool(self.signatures[node].bound or self.signatures[node].results)
 
     def _saves(self, unit: Unit) -> bool:
-        """Whether FP32 takes fewer Casts.  What multiplies weights runs faster in FP16 nevertheless,
-        but for an INT8 kernel."""
+        """Whether FP32 takes fewer Casts.  What multiplies weights is faster in FP16 all the same,
+        but for an INT8 kernel, which writes either."""
         table = self.context.table
         if any(table.has(n.op, "weighted") and not reads_codes_only(n, table) for n in unit):
             return False

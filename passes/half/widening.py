@@ -9,7 +9,7 @@ import onnx
 
 from sparqc.ir.graph import Attribute, Graph, Node, TensorType, Value
 from sparqc.ir.quantizers import CONVERSIONS
-from sparqc.ir.vocabulary.onnx_schema import CAPTURED, split_name
+from sparqc.ir.vocabulary.onnx_names import CAPTURED, split_name
 from sparqc.ir.vocabulary.table import OperatorTable
 from sparqc.passes.half.casts import Typing, Writer, drop_casts
 from sparqc.passes.half.signatures import signature_of

@@ -9,7 +9,7 @@ import logging
 from dataclasses import dataclass
 
 from sparqc.lang.parse.parser import parse_text
-from sparqc.pipeline.library import installed
+from sparqc.pipeline.installed import installed
 from sparqc.tools.rules.trials.run import run_trials
 
 CLEANUP, FOLD, ATTENTION = (

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sparqc.pipeline.library import installed
+from sparqc.pipeline.installed import installed
 from sparqc.tools.rules.examples.result import book_of, target_for, wanted_knobs
 from sparqc.tools.rules.trials.run import rules_of
 from sparqc.tools.rules.trials.trial import Trial, try_rule

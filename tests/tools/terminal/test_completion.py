@@ -14,7 +14,7 @@ from click.shell_completion import ShellComplete
 from sparqc.declared.knobs import knobs
 from sparqc.declared.targets import profiles
 from sparqc.pipeline.catalogue import passes
-from sparqc.pipeline.library import installed
+from sparqc.pipeline.installed import installed
 from sparqc.pipeline.presets import presets
 from sparqc.tools import cli
 from sparqc.tools.terminal import completion

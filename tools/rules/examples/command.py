@@ -13,8 +13,9 @@ import click
 
 from sparqc.base.text import shortened
 from sparqc.errors import NO, UsageError
+from sparqc.report.show import show
 from sparqc.tools.rules.static import report_findings
-from sparqc.tools.terminal.console import show, stdout_console
+from sparqc.tools.terminal.console import stdout_console
 from sparqc.tools.terminal.options import import_option
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def test_command(
         worst = max(worst, found)
         right += [] if found else [path]
     from sparqc.lang.parse.parser import parse_file
-    from sparqc.pipeline.library import installed
+    from sparqc.pipeline.installed import installed
 
     # torch tells of a graph that makes no sense by itself; the example's error says so.
     logging.getLogger("torch._subclasses.fake_tensor").disabled = True

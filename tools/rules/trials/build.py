@@ -8,12 +8,13 @@ from typing import Any, cast
 
 import numpy as np
 
-from sparqc.ir.graph import Array, Attribute, Graph, Level, TensorType, Value, dtype_name
+from sparqc.ir.graph import Array, Attribute, Graph, TensorType, Value, dtype_name
 from sparqc.ir.levels.infer import infer_types
 from sparqc.ir.onnx.native import OnnxNative
 from sparqc.ir.quantizers import CONVERSIONS, DEQUANTIZE, FAKE_QUANTIZE
+from sparqc.ir.types import Level
 from sparqc.ir.vocabulary.forms import NUMPY_DTYPES
-from sparqc.ir.vocabulary.onnx_schema import DEFAULT_OPSET
+from sparqc.ir.vocabulary.onnx_names import DEFAULT_OPSET
 from sparqc.ir.vocabulary.operator import ONE_SIZE, REQUIRED, Given, Operator, Sample
 from sparqc.ir.vocabulary.table import OperatorTable
 from sparqc.tools.rules.trials.drawn import DrawnGenerator

@@ -7,10 +7,11 @@ from typing import Any, cast
 import numpy as np
 
 from sparqc.errors import SparqcError
-from sparqc.ir.graph import Attribute, Graph, Level, Node, TensorType, Value
+from sparqc.ir.dtypes import numpy_dtype
+from sparqc.ir.graph import Attribute, Graph, Node, TensorType, Value
 from sparqc.ir.levels.infer import infer_types
-from sparqc.ir.onnx.types import numpy_dtype
 from sparqc.ir.text.parse import is_made_up, parse_statements
+from sparqc.ir.types import Level
 from sparqc.ir.vocabulary.operator import ONE_SIZE, Required
 from sparqc.ir.vocabulary.raw import operator_of
 from sparqc.lang.ast import Declaration

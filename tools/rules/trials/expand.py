@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from sparqc.errors import SparqcError
-from sparqc.ir.graph import Attribute, Level, Value
+from sparqc.ir.graph import Attribute, Value
+from sparqc.ir.types import Level
 from sparqc.ir.vocabulary.operator import Operator
 from sparqc.lang.ast import (
     AttributePattern,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from sparqc.errors import SparqcError
-from sparqc.ir.graph import Level
+from sparqc.ir.types import Level
 from sparqc.lang.ast import Declaration
 from sparqc.match.rulebook import RuleBook
 from sparqc.tools.rules.trials.build import Builder, Instance, Unfit

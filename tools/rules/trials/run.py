@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sparqc.errors import UsageError, did_you_mean
-from sparqc.ir.graph import Level
+from sparqc.ir.types import Level
 from sparqc.lang.ast import CheckDecl, Declaration, PatternFile, RuleDecl
 from sparqc.tools.rules.examples.result import book_of, target_for, wanted_knobs
 from sparqc.tools.rules.trials.mutants import reason_for

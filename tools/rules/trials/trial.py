@@ -12,7 +12,8 @@ from hypothesis.errors import HypothesisException
 
 from sparqc.declared.targets import Profile
 from sparqc.errors import SparqcError
-from sparqc.ir.graph import Graph, Level
+from sparqc.ir.graph import Graph
+from sparqc.ir.types import Level
 from sparqc.lang.ast import RuleDecl
 from sparqc.match.match import Matcher
 from sparqc.match.rulebook import RuleBook
