@@ -9,8 +9,9 @@ from torch import nn
 import sparqc
 from sparqc.declared.targets import profile
 from sparqc.errors import SparqcError, UsageError
+from sparqc.ir.onnx.adapter import write_onnx
 from sparqc.passes.export import RequestedOpset
-from tests.passes.half.test_half import QUANTIZED, TABLE, context_for, half, types
+from tests.passes.half.test_half import QUANTIZED, TABLE, context_for, half, info, model, types
 
 
 def quantized_model(opset, extra=(), constants=(), outputs=()):
