@@ -26,6 +26,7 @@ def main(exchange: str, pipeline: str, logits: str) -> None:
         real.example_inputs(),
         calibration=lambda: [(batch,) for batch in batches],
         passes=pipeline,
+        float="fp32",  # as the other tools leave it
     )
     print(f"{time.process_time() - started:.0f} s of CPU time to compile")
     with tempfile.TemporaryDirectory() as place:
