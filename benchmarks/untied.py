@@ -75,7 +75,7 @@ def measured(net: nn.Module, side: int, ways: Sequence[str]) -> Iterator[str]:
         passes, knobs = WAYS[way]
         done = sparqc.compile(
             net, calibration[0], calibration=calibration, passes=passes, knobs=knobs,
-            target="tensorrt-rtx",
+            target="tensorrt-rtx", float="fp32",
         )  # fmt: skip
         found = decibels(net, done.model.SerializeToString(), unseen)
         figures = "  ".join(f"{d:5.1f}" for d in found)
