@@ -154,7 +154,7 @@ def test_the_skip_that_a_matrix_product_takes_in_counts(stream, masked):
     )  # fmt: skip
     assert ("linear_1" in found) == masked
     if not masked:
-        assert "reads, adds or writes, below 128" in dense["linear_1"]
+        assert "85 products for each number that it reads or writes, below 128" in dense["linear_1"]
 
 
 def test_the_word_is_for_dense_alone():
