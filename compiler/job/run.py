@@ -10,6 +10,7 @@ from pathlib import Path
 
 import onnx
 
+from sparqc.base.text import counted
 from sparqc.declared.targets import Profile
 from sparqc.errors import SparqcError, UsageError
 from sparqc.ir.boundary import decode, encode, ends_of
@@ -61,7 +62,7 @@ class Compiled:
 
     def __repr__(self) -> str:
         """One line: the arrays in it are long."""
-        parts = [f"{len(self.graph)} operators for {self.context.target.name}"]
+        parts = [f"{counted(len(self.graph), 'operator')} for {self.context.target.name}"]
         if self.difference is not None:
             parts.append(f"{self.difference.snr_db:.1f} dB")
         found = Counter(finding.grade for finding in self.findings)

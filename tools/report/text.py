@@ -266,4 +266,6 @@ def _verified(report: Report) -> str:
     if report.quality.unverified:
         return f"not: the graph does not run on a sample ({report.quality.unverified})"
     count = report.quality.verified
+    if count == 1:
+        return "1 operator that a pass changed gives on a sample what it gave before"
     return f"{count} operators that passes changed give on a sample what they gave before"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from sparqc.base.text import shortened
+from sparqc.base.text import counted, shortened
 from sparqc.ir.graph import Graph, Node
 from sparqc.ir.layer_names import layer_name
 from sparqc.ir.quantizers import CONVERSIONS, reads_codes_only
@@ -75,10 +75,9 @@ def type_lines(types: OperatorTypes) -> Iterator[str]:
         yield f"all floats stay FP32: {types.refused}"
     if not types.fp16:
         return
-    casts = f"{types.casts} Cast{'' if types.casts == 1 else 's'}"
-    yield (
-        f"{types.int8} operators read INT8 only, {types.fp16} are FP16, {types.fp32} FP32; {casts}"
-    )
+    reads = "1 operator reads" if types.int8 == 1 else f"{types.int8} operators read"
+    casts = counted(types.casts, "Cast")
+    yield f"{reads} INT8 only, {types.fp16} are FP16, {types.fp32} FP32; {casts}"
     groups: dict[str, list[str]] = {}
     for kept in types.kept:
         groups.setdefault(kept.reason, []).append(layer_name(kept.value, kept.module))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sparqc.base.text import counted
 from sparqc.errors import UsageError
 from sparqc.job.options import Options
 from sparqc.tools.runs.asked import request_of, where_it_ran
@@ -70,8 +71,8 @@ def replay_command(
     made = sum(event.changes for event in ran)
     gap = "" if compiled.difference is None else f", {compiled.difference.snr_db:.1f} dB"
     click.echo(
-        f"{len(ran)} passes made {made} changes behind {replayed.stage.title}: "
-        f"{len(compiled.graph)} operators{gap}"
+        f"{len(ran)} passes made {counted(made, 'change')} behind {replayed.stage.title}: "
+        f"{counted(len(compiled.graph), 'operator')}{gap}"
     )
 
 

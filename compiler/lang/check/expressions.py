@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from sparqc.base.text import counted
 from sparqc.declared.natives import Native
 from sparqc.errors import PatternError, did_you_mean
 from sparqc.lang.ast import (
@@ -98,7 +99,7 @@ def _counts(native: Native) -> str:
     if native.most is None:
         return f"{native.least} arguments or more"
     if native.least == native.most:
-        return f"{native.most} argument{'' if native.most == 1 else 's'}"
+        return counted(native.most, "argument")
     return f"{native.least} to {native.most} arguments"
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sparqc.base.text import counted
 from sparqc.errors import UsageError
 from sparqc.tools.runs.asked import request_of, where_it_ran
 from sparqc.tools.runs.checks import Check, tried
@@ -161,7 +162,8 @@ def _finite(number: float) -> float | None:
 def _lines(found: dict[str, Any]) -> list[str]:
     from sparqc.tools.runs.sentence import sentence
 
-    lines = [f"number {found['seq']} of {found['of']}, found with {found['compiles']} compiles:"]
+    compiles = counted(found["compiles"], "compile")
+    lines = [f"number {found['seq']} of {found['of']}, found with {compiles}:"]
     for event in found["events"][:NAMED]:
         lines.append(f"  {sentence(event)}" if event["kind"] != "pass" else f"  {event['pass']}")
     if len(found["events"]) > NAMED:
@@ -171,6 +173,6 @@ def _lines(found: dict[str, Any]) -> list[str]:
     if found["error"]:
         lines.append(f"error: {found['error']}")
     for word, part in found["regions"].items():
-        lines.append(f"{word:6}  {part['file']} ({part['operators']} operators)")
+        lines.append(f"{word:6}  {part['file']} ({counted(part['operators'], 'operator')})")
     lines.append(f"again   sparqc compile … --limit {found['seq']}, and --limit {found['seq'] - 1}")
     return lines

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sparqc.base.text import counted
 from sparqc.errors import SparqcError, UsageError
 from sparqc.tools.runs.asked import request_of, where_it_ran
 from sparqc.tools.runs.checks import Check, tried
@@ -66,7 +67,7 @@ def reduce_command(
     else:
         click.echo(found["text"], nl=False)
         click.echo(
-            f"{found['operators'][1]} of {found['operators'][0]} operators are left, after "
+            f"{found['operators'][1]} of {counted(found['operators'][0], 'operator')} left, after "
             f"{found['tried']} tries: {found['file']}"
         )
 
