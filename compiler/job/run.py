@@ -128,6 +128,7 @@ def _expected(graph: Graph, context: Context, batch: Sequence[Array]) -> list[Ar
         count, whole = len(batch[0]), len(context.example[0])
         if count == whole:
             raise
+        open_runner(graph, context.table).run(context.example)  # or it runs on no batch at all
         raise SparqcError(
             f"the model runs on {whole} samples, but not on {count} of them: {error.message}",
             hint="if its code holds for that batch alone, keep it: --static, or "

@@ -142,8 +142,8 @@ def open_replay(
         rest = pipelines.parse(passes) if passes is not None else _rest(run, stage, start)
         job = replace(job, pipeline=rest)
     _check_types(job, stage)
-    notes = [f"{made_up} weights are made up, since the run does not hold them: numbers mean "
-             "nothing; --with-weights keeps them"] if made_up else []  # fmt: skip
+    notes = [f"{counted(made_up, 'weight')} made up, since the run does not hold them: numbers "
+             "mean nothing; --with-weights keeps them"] if made_up else []  # fmt: skip
     return Replayed(job, request, stage, notes)
 
 

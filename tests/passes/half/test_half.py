@@ -1,7 +1,5 @@
 """The float remainder in FP16: one type for each value, a Cast where two meet, and what stays."""
 
-from dataclasses import replace
-
 import numpy as np
 import onnx
 import pytest
@@ -18,7 +16,6 @@ from sparqc.passes.half.half import HalfConversion
 from sparqc.pipeline.action import Action
 from sparqc.pipeline.catalogue import make
 from sparqc.pipeline.library import rulebook
-from sparqc.pipeline.trace import Recorder
 from sparqc.rewrite.context import Context
 
 TABLE = default_table()
@@ -126,20 +123,6 @@ def test_a_kernel_with_a_tiny_scale_stays_in_fp32_between_its_quantizers():
     assert casts(graph) == ["y to f32"]
     assert reasons(facts)["c"] == "a scale of u is 1e-06, which FP16 does not hold"
     assert reasons(facts)["r"].startswith("one kernel with c: ")
-
-
-def test_what_a_precision_keeps_names_its_line():
-    listener = Recorder()
-    listener.decisions = True
-    context = replace(context_for(), action=Action(listeners=[listener]))
-    _, facts = half(
-        "x: f32[2, 8]\ns = nn.mul(x, x)\nm = nn.reduce_mean(s, axes=[1])\ny = nn.relu(m)", context
-    )
-    assert {kept.value: kept.by for kept in facts.kept}["m"] == "mean_of_squares"
-    (event,) = [e for e in listener.events if e.kind == "decision" and e.name == "m"]
-    (line,) = event.by
-    assert line.startswith("patterns/tensorrt/precision.spq:") and line.endswith(" mean_of_squares")
-    assert event.reason == "a mean of squares overflows from 256 on"
 
 
 def test_a_dequantized_value_read_in_two_types_is_dequantized_twice():

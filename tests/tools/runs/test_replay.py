@@ -126,6 +126,16 @@ def test_a_weight_that_was_changed_is_refused(whole: Path, ask: Ask, tmp_path: P
     assert "cannot read" in ask("replay edited", code=2)
 
 
+def test_a_graph_that_runs_on_no_batch_is_not_said_to_run_on_another(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (graph,) = (run / "graphs").glob("*-place*")
+    graph.write_text(graph.read_text().replace("f32[16, 16, 3, 3]", "f32[16, 16, 3]"))
+    assert cli.run(["replay", str(run), "--from", "place"]) == 3
+    said = capsys.readouterr().err
+    assert " fails on " in said and "runs on" not in said
+
+
 def failed(folder: Path, words: str, code: int, capsys: pytest.CaptureFixture[str]) -> list[str]:
     """What a failed compile says to type."""
     (folder / "model.py").write_text(SEEDED)
