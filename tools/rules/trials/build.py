@@ -81,7 +81,7 @@ class Builder:
             if name in attributes:
                 self.bound.setdefault(key, cast(Attribute, attributes[name]))
         operands = {spec.name: self.operand(step, spec.name, sample) for spec in step.row.operands}
-        types = [TensorType()] * step.count
+        types = [TensorType()] * _count(step, attributes)
         node = self.graph.create(
             step.row.name, operands, cast(Mapping[str, Attribute], attributes), types=types
         )
@@ -257,3 +257,20 @@ def _value_of(source: Source | tuple[Source, ...] | None) -> Value | None:
     if isinstance(source, Output):
         return source.step.outputs[source.index] if source.step.outputs else None
     return source.value if isinstance(source, Leaf) else None
+
+
+def _count(step: Step, attributes: Mapping[str, Any]) -> int:
+    """How many results it has: as many as sizes, or entries of the axis, where the row names no
+    number."""
+    if not step.row.outputs[-1].endswith("*"):
+        return len(step.row.outputs)
+    first = _value_of(step.operands.get(step.row.operands[0].name))
+    if "sizes" in attributes:
+        count = len(attributes["sizes"])
+    elif first is not None and first.shape is not None and "axis" in attributes:
+        count = int(first.shape[int(attributes["axis"])])
+    else:
+        count = step.count
+    if count < step.count:
+        raise Unfit
+    return count

@@ -13,7 +13,7 @@ from hypothesis.errors import HypothesisException
 from sparqc.declared.targets import Profile
 from sparqc.errors import SparqcError
 from sparqc.ir.graph import Graph, Level
-from sparqc.lang.ast import RuleDecl
+from sparqc.lang.ast import Declaration, RuleDecl
 from sparqc.match.match import Matcher
 from sparqc.match.rulebook import RuleBook
 from sparqc.pipeline.action import Action
@@ -43,7 +43,7 @@ class Wrong(Exception):
 class Tally:
     """What became of one rule on one level."""
 
-    rule: RuleDecl
+    rule: Declaration
     level: Level
     instances: int = 0
     fired: int = 0
@@ -138,7 +138,7 @@ def try_rule(
             if left <= 0:
                 break
             count = int(left / max(tally.share, LEAST_FIRED)) + 1
-            _generate(one, strategy, count, start + number, shrinks=True)
+            generate(one, strategy, count, start + number, shrinks=True)
     except Wrong:
         return tally
     alive = [m for m in alive if not _kill_more(trial, m, wanted // 2 + 20, start)]
@@ -159,7 +159,7 @@ def _kill_more(trial: Trial, mutant: Mutant, count: int, start: int) -> bool:
 
     own = instances(mutant.rule, trial.level, trial.book, trial.target.name)
     try:
-        _generate(one, own, count, start, shrinks=False)
+        generate(one, own, count, start, shrinks=False)
     except TooLong:
         return True
     return killed
@@ -195,7 +195,7 @@ def _kills(trial: Trial, mutant: Mutant, instance: Instance) -> bool:
         return True
 
 
-def _generate(
+def generate(
     one: Callable[[Instance | None], None],
     strategy: st.SearchStrategy[Instance | None],
     count: int,
