@@ -12,9 +12,9 @@ from sparqc.ir.quantizers import FAKE_QUANTIZE
 from sparqc.lang.ast import ShareDecl
 from sparqc.match.match import Match, Matcher
 from sparqc.match.rulebook import RuleBook
-from sparqc.tools.rules.trials.build import Instance
 from sparqc.tools.rules.trials.example_text import example_text
-from sparqc.tools.rules.trials.instances import instances
+from sparqc.tools.rules.trials.graphs.build import Instance
+from sparqc.tools.rules.trials.graphs.instances import instances
 from sparqc.tools.rules.trials.oracle import DoesNotRun, run
 from sparqc.tools.rules.trials.trial import Tally, Wrong, generate
 

@@ -19,10 +19,10 @@ from sparqc.match.rulebook import RuleBook
 from sparqc.pipeline.action import Action
 from sparqc.rewrite.context import Context
 from sparqc.rewrite.worklist import rewrite
-from sparqc.tools.rules.trials.build import Instance
 from sparqc.tools.rules.trials.example_text import example_text
-from sparqc.tools.rules.trials.examples import fed, graphs_of
-from sparqc.tools.rules.trials.instances import instances
+from sparqc.tools.rules.trials.graphs.build import Instance
+from sparqc.tools.rules.trials.graphs.examples import fed, graphs_of
+from sparqc.tools.rules.trials.graphs.instances import instances
 from sparqc.tools.rules.trials.mutants import Mutant, mutants_of
 from sparqc.tools.rules.trials.oracle import DoesNotRun, fault_of, run
 from sparqc.tools.rules.trials.time_limit import TooLong, time_limit

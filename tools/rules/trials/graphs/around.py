@@ -8,7 +8,7 @@ import numpy as np
 
 from sparqc.ir.quantizers import CONVERSIONS
 from sparqc.ir.vocabulary.operator import Given, Operator, Sample
-from sparqc.tools.rules.trials.drawn import DrawnGenerator
+from sparqc.tools.rules.trials.graphs.drawn import DrawnGenerator
 
 
 def sample_around(row: Operator, given: Given, random: DrawnGenerator) -> Sample | None:

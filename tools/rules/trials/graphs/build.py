@@ -16,10 +16,10 @@ from sparqc.ir.vocabulary.forms import NUMPY_DTYPES
 from sparqc.ir.vocabulary.onnx_schema import DEFAULT_OPSET
 from sparqc.ir.vocabulary.operator import ONE_SIZE, REQUIRED, Given, Sample
 from sparqc.ir.vocabulary.table import OperatorTable
-from sparqc.tools.rules.trials.around import is_needed, keeps_shape, sample_around
-from sparqc.tools.rules.trials.drawn import DrawnGenerator
-from sparqc.tools.rules.trials.expand import Leaf, Output, Source, Step
-from sparqc.tools.rules.trials.ties import without_ties
+from sparqc.tools.rules.trials.graphs.around import is_needed, keeps_shape, sample_around
+from sparqc.tools.rules.trials.graphs.drawn import DrawnGenerator
+from sparqc.tools.rules.trials.graphs.expand import Leaf, Output, Source, Step
+from sparqc.tools.rules.trials.graphs.ties import without_ties
 
 #: How often samples are drawn until one has all the operands that are wanted.
 _TRIES = 12
