@@ -145,6 +145,17 @@ def test_the_same_seed_gives_the_same_graphs_and_json_is_plain(ask: Ask) -> None
     assert row["survivors"] == [{"without": "x.rank < 9", "reason": "an example"}]
 
 
+@pytest.mark.parametrize(("op", "code"), [("nn.relu", 0), ("nn.sigmoid", 1)])
+def test_a_share_has_to_commute_with_rounding(ask: Ask, op: str, code: int) -> None:
+    Path("mine.spq").write_text(
+        f'share own on fx, onnx:\n    "Codes."\n    match:\n        y = {op}(x)\n    scale: x, y\n'
+    )
+    told = ask("rules test mine.spq --instances 5", code)
+    row = next(line.split() for line in told.splitlines() if line.startswith("own "))
+    assert row[3] == str(2 * code)
+    assert ("rounding in front of it gives other numbers" in told) == bool(code)
+
+
 def test_an_unknown_rule_is_told_with_those_that_are_near(ask: Ask) -> None:
     write()
     told = ask("rules test mine.spq --rule two_halvs", code=2)

@@ -21,6 +21,11 @@ _STEPS = 16
 _STORED, _STORED_HALF = 4e-6, 4e-3
 
 
+#: onnxruntime computes operators on halves in single precision where it has no others, and rounds
+#: between two of them or not: so far may equal graphs lie apart.
+_HALF_STEP = 2**-9
+
+
 class DoesNotRun(Exception):
     """A graph that the runner of its level does not take."""
 
@@ -59,6 +64,8 @@ def fault_of(
         return ""
     moves = f"the output {drift.worst!r} moves: {drift}"
     if word == "exact":
+        if before.level == "onnx" and drift.half and drift.relative <= _HALF_STEP:
+            return ""
         return f"it promises exact results, and {moves}"
     doubles = _Doubles(before, after, batch, table, identity=word == "lossy")
     if doubles.exact is None or doubles.other is None:

@@ -12,7 +12,7 @@ from sparqc.ir.graph import Graph
 from sparqc.lang.ast import RuleDecl
 from sparqc.match.match import Index
 from sparqc.pipeline.drift import Word, drift_of
-from sparqc.tools.rules.trials.build import Instance
+from sparqc.tools.rules.trials.graphs.build import Instance
 from sparqc.tools.rules.trials.oracle import DoesNotRun, run
 from sparqc.tools.rules.trials.trial import Trial
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sparqc.errors import SparqcError
-from sparqc.lang.ast import RuleDecl
+from sparqc.lang.ast import Declaration
 from sparqc.tools.rules.trials.mutants import Mutant
 from sparqc.tools.rules.trials.trial import LEAST_FIRED, Tally
 
@@ -24,7 +24,7 @@ class Survivor:
 class Outcome:
     """One row of the table."""
 
-    rule: RuleDecl
+    rule: Declaration
     tallies: tuple[Tally, ...]
     survivors: tuple[Survivor, ...]
 

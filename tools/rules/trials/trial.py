@@ -14,16 +14,16 @@ from sparqc.declared.targets import Profile
 from sparqc.errors import SparqcError
 from sparqc.ir.graph import Graph
 from sparqc.ir.types import Level
-from sparqc.lang.ast import RuleDecl
+from sparqc.lang.ast import Declaration, RuleDecl
 from sparqc.match.match import Matcher
 from sparqc.match.rulebook import RuleBook
 from sparqc.pipeline.action import Action
 from sparqc.rewrite.context import Context
 from sparqc.rewrite.worklist import rewrite
-from sparqc.tools.rules.trials.build import Instance
 from sparqc.tools.rules.trials.example_text import example_text
-from sparqc.tools.rules.trials.examples import fed, graphs_of
-from sparqc.tools.rules.trials.instances import instances
+from sparqc.tools.rules.trials.graphs.build import Instance
+from sparqc.tools.rules.trials.graphs.examples import fed, graphs_of
+from sparqc.tools.rules.trials.graphs.instances import instances
 from sparqc.tools.rules.trials.mutants import Mutant, mutants_of
 from sparqc.tools.rules.trials.oracle import DoesNotRun, fault_of, run
 from sparqc.tools.rules.trials.time_limit import TooLong, time_limit
@@ -44,7 +44,7 @@ class Wrong(Exception):
 class Tally:
     """What became of one rule on one level."""
 
-    rule: RuleDecl
+    rule: Declaration
     level: Level
     instances: int = 0
     fired: int = 0
@@ -139,7 +139,7 @@ def try_rule(
             if left <= 0:
                 break
             count = int(left / max(tally.share, LEAST_FIRED)) + 1
-            _generate(one, strategy, count, start + number, shrinks=True)
+            generate(one, strategy, count, start + number, shrinks=True)
     except Wrong:
         return tally
     alive = [m for m in alive if not _kill_more(trial, m, wanted // 2 + 20, start)]
@@ -160,7 +160,7 @@ def _kill_more(trial: Trial, mutant: Mutant, count: int, start: int) -> bool:
 
     own = instances(mutant.rule, trial.level, trial.book, trial.target.name)
     try:
-        _generate(one, own, count, start, shrinks=False)
+        generate(one, own, count, start, shrinks=False)
     except TooLong:
         return True
     return killed
@@ -196,7 +196,7 @@ def _kills(trial: Trial, mutant: Mutant, instance: Instance) -> bool:
         return True
 
 
-def _generate(
+def generate(
     one: Callable[[Instance | None], None],
     strategy: st.SearchStrategy[Instance | None],
     count: int,

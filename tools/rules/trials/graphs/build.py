@@ -11,14 +11,15 @@ import numpy as np
 from sparqc.ir.graph import Array, Attribute, Graph, TensorType, Value, dtype_name
 from sparqc.ir.levels.infer import infer_types
 from sparqc.ir.onnx.native import OnnxNative
-from sparqc.ir.quantizers import CONVERSIONS, DEQUANTIZE, FAKE_QUANTIZE
-from sparqc.ir.types import Level
+from sparqc.ir.quantizers import DEQUANTIZE, FAKE_QUANTIZE
 from sparqc.ir.vocabulary.forms import NUMPY_DTYPES
 from sparqc.ir.vocabulary.onnx_names import DEFAULT_OPSET
-from sparqc.ir.vocabulary.operator import ONE_SIZE, REQUIRED, Given, Operator, Sample
+from sparqc.ir.vocabulary.operator import ONE_SIZE, REQUIRED, Given, Sample
 from sparqc.ir.vocabulary.table import OperatorTable
-from sparqc.tools.rules.trials.drawn import DrawnGenerator
-from sparqc.tools.rules.trials.expand import Leaf, Output, Source, Step
+from sparqc.tools.rules.trials.graphs.around import is_needed, keeps_shape, sample_around
+from sparqc.tools.rules.trials.graphs.drawn import DrawnGenerator
+from sparqc.tools.rules.trials.graphs.expand import Leaf, Output, Source, Step
+from sparqc.tools.rules.trials.graphs.ties import without_ties
 
 #: How often samples are drawn until one has all the operands that are wanted.
 _TRIES = 12
@@ -80,7 +81,7 @@ class Builder:
             if name in attributes:
                 self.bound.setdefault(key, cast(Attribute, attributes[name]))
         operands = {spec.name: self.operand(step, spec.name, sample) for spec in step.row.operands}
-        types = [TensorType()] * step.count
+        types = [TensorType()] * _count(step, attributes)
         node = self.graph.create(
             step.row.name, operands, cast(Mapping[str, Attribute], attributes), types=types
         )
@@ -111,10 +112,10 @@ class Builder:
     def anchor(self, step: Step) -> tuple[Step, str] | None:
         """Behind an operator that keeps the shape of its first operand, the first one that does
         not, and where it reads."""
-        if not _keeps_shape(step.row):
+        if not keeps_shape(step.row):
             return None
         for behind, slot in self.readers.get(step, []):
-            if not _keeps_shape(behind.row) or slot != behind.row.operands[0].name:
+            if not keeps_shape(behind.row) or slot != behind.row.operands[0].name:
                 return behind, slot
             found = self.anchor(behind)
             if found is not None:
@@ -161,7 +162,7 @@ class Builder:
         """What stands in a slot, made like the sample where it is not there yet."""
         made = sample.operands.get(slot)
         if slot in step.free:
-            if made is None or (self.random.chance(0.5) and not _is_needed(step.row, slot)):
+            if made is None or (self.random.chance(0.5) and not is_needed(step.row, slot)):
                 return None
             return self.leaf(Leaf(), cast(Array, made), slot in sample.constants)
         source = step.operands[slot]
@@ -242,48 +243,6 @@ class Builder:
         return np.asarray(array.reshape(-1)[0] if array.size else 1, array.dtype)
 
 
-def sample_around(row: Operator, given: Given, random: DrawnGenerator) -> Sample | None:
-    """A sample of an operator around what is given; None where it does not fit."""
-    rng = cast(np.random.Generator, random)
-    if row.around is not None:
-        return row.around(rng, given)
-    assert row.sample is not None
-    sample = row.sample(rng)
-    others = [slot for slot, value in given.operands.items() if value is not None]
-    if len(row.operands) > 1:
-        fits = all(np.shape(cast(Any, sample.operands[s])) == given.shape(s) for s in others)
-        return sample if fits else None
-    return sample
-
-
-def without_ties(x: Value, scale: Value, axis: Attribute) -> None:
-    """Let the numbers of a stored weight lie off the middle between two codes, so that what a
-    rewrite multiplies both by does not make them the next one."""
-    stored: Value | None = x
-    while stored is not None and stored.producer is not None:  # through masks
-        stored = next(stored.producer.inputs, None)
-    if stored is None or stored.data is None or scale.data is None:
-        return
-    if stored.data.dtype.kind != "f" or stored.shape != x.shape:
-        return
-    rank = stored.data.ndim
-    shape = [
-        -1 if axis is not None and d == int(cast(int, axis)) % rank else 1 for d in range(rank)
-    ]
-    step = scale.data.reshape(shape if axis is not None else ()).astype(np.float64)
-    codes = stored.data / step
-    whole = np.round(codes)
-    stored.data = np.asarray((whole + (codes - whole) * 0.8) * step, stored.data.dtype)
-
-
-def _keeps_shape(row: Operator) -> bool:
-    return bool({"keeps_type", "converts"} & {*row.traits}) or row.name in CONVERSIONS
-
-
-def _is_needed(row: Operator, slot: str) -> bool:
-    return any(o.name == slot and not o.optional for o in row.operands)
-
-
 def _is_wanted(source: Source | tuple[Source, ...] | None, array: Any) -> bool:
     """Whether an array has as many dimensions as are asked of a value, and the type."""
     if not isinstance(source, Leaf):
@@ -298,3 +257,20 @@ def _value_of(source: Source | tuple[Source, ...] | None) -> Value | None:
     if isinstance(source, Output):
         return source.step.outputs[source.index] if source.step.outputs else None
     return source.value if isinstance(source, Leaf) else None
+
+
+def _count(step: Step, attributes: Mapping[str, Any]) -> int:
+    """How many results it has: as many as sizes, or entries of the axis, where the row names no
+    number."""
+    if not step.row.outputs[-1].endswith("*"):
+        return len(step.row.outputs)
+    first = _value_of(step.operands.get(step.row.operands[0].name))
+    if "sizes" in attributes:
+        count = len(attributes["sizes"])
+    elif first is not None and first.shape is not None and "axis" in attributes:
+        count = int(first.shape[int(attributes["axis"])])
+    else:
+        count = step.count
+    if count < step.count:
+        raise Unfit
+    return count

@@ -8,9 +8,17 @@ from sparqc.ir.graph import Graph, Node, TensorType, Value
 from sparqc.ir.levels.infer import infer_types
 from sparqc.ir.vocabulary.table import OperatorTable
 from sparqc.lang.ast import Binary, Bind, CallPattern, Expr, Name, OpDecl, Path, Unary
-from sparqc.tools.rules.trials.build import Builder, Unfit
-from sparqc.tools.rules.trials.drawn import DrawnGenerator
-from sparqc.tools.rules.trials.expand import Block, Expansion, Leaf, Output, Source, Step, root_of
+from sparqc.tools.rules.trials.graphs.build import Builder, Unfit
+from sparqc.tools.rules.trials.graphs.drawn import DrawnGenerator
+from sparqc.tools.rules.trials.graphs.expand import (
+    Block,
+    Expansion,
+    Leaf,
+    Output,
+    Source,
+    Step,
+    root_of,
+)
 
 _FLOATS = ("f16", "f32", "f64", "bf16")
 #: Operators that may read anything of floats.

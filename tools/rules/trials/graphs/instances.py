@@ -8,11 +8,11 @@ from sparqc.errors import SparqcError
 from sparqc.ir.types import Level
 from sparqc.lang.ast import Declaration
 from sparqc.match.rulebook import RuleBook
-from sparqc.tools.rules.trials.build import Builder, Instance, Unfit
-from sparqc.tools.rules.trials.drawn import Draw, DrawnGenerator
-from sparqc.tools.rules.trials.examples import from_example
-from sparqc.tools.rules.trials.expand import Expansion, Unplanned
-from sparqc.tools.rules.trials.surround import add_readers, steps_behind
+from sparqc.tools.rules.trials.graphs.build import Builder, Instance, Unfit
+from sparqc.tools.rules.trials.graphs.drawn import Draw, DrawnGenerator
+from sparqc.tools.rules.trials.graphs.examples import from_example
+from sparqc.tools.rules.trials.graphs.expand import Expansion, Unplanned
+from sparqc.tools.rules.trials.graphs.surround import add_readers, steps_behind
 
 #: The share of instances that are an example of the file with other sizes and numbers.
 _FROM_EXAMPLES = 0.15

@@ -16,8 +16,8 @@ from sparqc.ir.vocabulary.operator import ONE_SIZE, Required
 from sparqc.ir.vocabulary.raw import operator_of
 from sparqc.lang.ast import Declaration
 from sparqc.match.rulebook import RuleBook
-from sparqc.tools.rules.trials.build import Instance
-from sparqc.tools.rules.trials.drawn import DrawnGenerator
+from sparqc.tools.rules.trials.graphs.build import Instance
+from sparqc.tools.rules.trials.graphs.drawn import DrawnGenerator
 
 
 def from_example(

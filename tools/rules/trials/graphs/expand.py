@@ -20,8 +20,8 @@ from sparqc.lang.ast import (
     OpDecl,
 )
 from sparqc.match.rulebook import RuleBook
-from sparqc.tools.rules.trials.drawn import DrawnGenerator
-from sparqc.tools.rules.trials.hints import Hints, hints_of
+from sparqc.tools.rules.trials.graphs.drawn import DrawnGenerator
+from sparqc.tools.rules.trials.graphs.hints import Hints, hints_of
 
 #: Spellings stand in spellings no deeper than this.
 _DEEPEST = 6

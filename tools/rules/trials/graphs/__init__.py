@@ -1,0 +1,1 @@
+"""Graphs of what a match block asks for, as Hypothesis draws them."""
