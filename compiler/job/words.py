@@ -14,11 +14,11 @@ from sparqc.ir.types import Level
 from sparqc.job.layers import LayerChoice, read_layers
 from sparqc.job.options import Options
 from sparqc.lang.ast import Declaration, PatternFile, RuleDecl
+from sparqc.lang.check.file_name import pass_name
 from sparqc.passes.select import refuse_dense_word
 from sparqc.pipeline import run as pipelines
 from sparqc.pipeline.catalogue import UnknownPass, passes
 from sparqc.pipeline.installed import installed
-from sparqc.pipeline.library import pass_name
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from sparqc.declared.natives import natives
 from sparqc.errors import ErrorGroup
 from sparqc.ir.vocabulary.table import default_table
 from sparqc.lang.ast import PatternFile
 from sparqc.lang.check.checks import check_file
+from sparqc.lang.check.file_name import pass_name
 from sparqc.lang.check.findings import PatternWarning
 from sparqc.match.rulebook import RuleBook
 from sparqc.pipeline.installed import installed
@@ -52,11 +53,6 @@ def rulebook(own: Iterable[PatternFile] = ()) -> RuleBook:
     for file in (*installed(), *own):
         book.add_file(file)
     return book
-
-
-def pass_name(file: PatternFile) -> str:
-    """The name of the pass that a pattern file makes: `my_rules.spq` is `my-rules`."""
-    return PurePosixPath(file.path).stem.replace("_", "-").lower()
 
 
 def _register(file: PatternFile) -> None:

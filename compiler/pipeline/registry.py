@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, TypeVar, get_type_hints
@@ -11,14 +10,12 @@ from typing import Any, TypeVar, get_type_hints
 from sparqc.base.options import OptionValue, convert, is_supported
 from sparqc.base.plugins import distribution_of
 from sparqc.errors import Span, SparqcError, UsageError, did_you_mean
+from sparqc.lang.check.file_name import may_name_a_pass
 from sparqc.pipeline.installed import pattern_files
 from sparqc.pipeline.passbase import Pass
 
 P = TypeVar("P", bound=Pass)
 
-_KEBAB = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
-#: Words with a meaning of their own in a pipeline.
-RESERVED = frozenset({"repeat", "true", "false", "none"})
 _passes: dict[str, type[Pass]] = {}
 
 
@@ -85,7 +82,7 @@ def _converted(cls: type[Pass], option: str, value: OptionValue, span: Span | No
 
 def _check(cls: type[Pass]) -> None:
     name = getattr(cls, "name", None)
-    if not isinstance(name, str) or not _KEBAB.fullmatch(name) or name in RESERVED:
+    if not isinstance(name, str) or not may_name_a_pass(name):
         raise SparqcError(
             f"the pass {_path(cls)} has the name {name!r}",
             hint='give it a kebab-case name: name = "drop-zero-bias", or drop_zero_bias.spq',

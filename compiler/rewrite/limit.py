@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from hashlib import blake2b
 
 import numpy as np
 
 from sparqc.errors import SparqcError
-from sparqc.ir.graph import Graph
+from sparqc.ir.graph import Graph, Node
 from sparqc.ir.vocabulary.table import OperatorTable
 from sparqc.lang.ast import RuleDecl
 from sparqc.match.order import Order
+from sparqc.match.result import Match
 
 #: The longest cycle of applications that is recognised as one.
 _WINDOW = 64
+#: How often a rule may grow what it has made, beyond the number of operators of the graph.
+_GROWTH = 50
 
 
 class ApplicationLimit:
@@ -29,14 +33,23 @@ class ApplicationLimit:
         self.used = 0
         self._graph, self._table = graph, table
         self._limit = 50 * len(graph) + 1000 if limit is None else limit
+        #: How often in a row a rule has matched what it had made and left a larger graph, and what
+        #: it has made.
+        self._growth: dict[str, int] = {}
+        self._made: dict[str, set[Node]] = {}
+        self._most_growth = len(graph) + _GROWTH
         self._recent: deque[RuleDecl] = deque(maxlen=_WINDOW)
         self._next_snapshot = 2 * len(graph) + 100
         self._snapshot: tuple[bytes, bytes] | None = None
         self._taken_at = 0
 
-    def count(self, rule: RuleDecl) -> None:
-        """Count an application; SparqcError where the limit is passed or the graph repeats."""
+    def count(self, rule: RuleDecl, match: Match, created: Sequence[Node], grown: int) -> None:
+        """Count an application, by which the graph has `grown`.
+
+        SparqcError where the limit is passed, the graph repeats, or a rule feeds itself.
+        """
         self.used += 1
+        self._check_growth(rule, match, created, grown)
         self._recent.append(rule)
         if self.used >= self._next_snapshot:
             self._snapshot = self._structure(), self._content()
@@ -47,6 +60,19 @@ class ApplicationLimit:
             raise self._error(
                 len(self._recent), f"still change the graph after {self._limit} applications"
             )
+
+    def _check_growth(
+        self, rule: RuleDecl, match: Match, created: Sequence[Node], grown: int
+    ) -> None:
+        """What a rule moves through a graph is moved as often as the graph has operators, at most:
+        one that grows at its own output more often never ends."""
+        made = self._made.setdefault(rule.name, set())
+        feeds_itself = grown > 0 and any(node in made for node in match.nodes)
+        self._growth[rule.name] = self._growth.get(rule.name, 0) + 1 if feeds_itself else 0
+        made.update(created)
+        if self._growth[rule.name] > self._most_growth:
+            times = self._growth[rule.name]
+            raise self._error(1, f"feed itself: {times} times in a row it grew what it had made")
 
     def _compare(self, snapshot: tuple[bytes, bytes]) -> None:
         if self._structure() == snapshot[0] and self._content() == snapshot[1]:

@@ -107,11 +107,12 @@ class _Rewriting:
     def apply(self, match: Match) -> Change | None:
         rule = match.decl
         assert isinstance(rule, RuleDecl)
+        size = len(self.graph)
         change = self.action.rule(
             rule, match, self.context, lambda: apply(rule, match, self.matcher)
         )
         if change is not None:
-            self.limit.count(rule)
+            self.limit.count(rule, match, change.created, len(self.graph) - size)
         return change
 
     # -- what to look at again -------------------------------------------------------------------

@@ -99,6 +99,9 @@ def _candidates(graph: Graph, context: Context, words: Sequence[str]) -> Iterato
             if not reason and gains and found.node not in wanted:
                 reason = gains.refusal(found)
         shape = np.shape(cast(Array, constant_value(found.weight, context.table)))
+        if not reason and shape[found.reduction_axis] % 4:  # the pattern file did not ask
+            along = shape[found.reduction_axis]
+            reason = f"2:4 runs along {along} channels, which are no multiple of 4"
         yield SparseLayer(found.node, found.weight, found.reduction_axis, shape, reason)
 
 

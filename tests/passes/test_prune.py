@@ -30,6 +30,7 @@ from sparqc.passes.reestimate import Reestimate
 from sparqc.pipeline.action import Action
 from sparqc.pipeline.library import rulebook
 from sparqc.rewrite.context import Batch, Context
+from tests.match.sketches import book_of
 
 TABLE = default_table()
 REPAIR = Prune(method="sparsegpt")
@@ -423,3 +424,19 @@ def test_mixtures_serve_images_that_were_not_seen() -> None:
     assert rows(found)["conv1"].samples == 5 * 8 * 144
     unseen = images(256, seed=2)
     assert error(mixed, unseen) < error(plain, unseen)
+
+
+def test_a_fusion_that_does_not_ask_for_groups_of_four_leaves_other_layers_dense() -> None:
+    text = (
+        "fusion own on fx, onnx:\n"
+        '    "A convolution and its Tanh, whatever its channels."\n'
+        "    match:\n        c = nn.conv(x, w: const, b?: const)\n        y = nn.tanh(c)\n"
+        "    sparse w\n"
+    )
+    net = nn.Sequential(nn.Conv2d(6, 8, 3), nn.Tanh(), nn.Conv2d(8, 8, 3), nn.Tanh())
+    graph = capture(net, (torch.randn(2, 6, 9, 9),)).graph
+    asked = Context(TABLE, book_of(text), default_profile(), Action())
+    Prune(method="magnitude").run(graph, asked)
+    (first,), (second,) = asked.facts[Pruning].dense.values(), asked.facts[Pruning].masks.values()
+    assert first.reason == "2:4 runs along 6 channels, which are no multiple of 4"
+    assert (first.module, second.module) == ("0", "2")

@@ -18,6 +18,7 @@ from sparqc.lang.ast import (
     ShareDecl,
 )
 from sparqc.lang.check.expressions import check_expressions
+from sparqc.lang.check.file_name import check_file_name
 from sparqc.lang.check.findings import Findings, PatternWarning, failures, in_order
 from sparqc.lang.check.fusions import check_fusion
 from sparqc.lang.check.levels import check_levels
@@ -54,7 +55,11 @@ def check_file(
         d.name: d for f in (file, *others) for d in f.declarations if isinstance(d, ShareDecl)
     }
     vocabulary = Vocabulary(table, spellings, fusions, shares=shares)
-    findings = [*_duplicates(file, others), *_families_described_twice(file, others, table)]
+    findings = [
+        *check_file_name(file),
+        *_duplicates(file, others),
+        *_families_described_twice(file, others, table),
+    ]
     sound: list[RuleDecl] = []
     for declaration in file.declarations:
         found = list(check_declaration(declaration, vocabulary, natives))

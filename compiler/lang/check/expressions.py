@@ -119,9 +119,17 @@ def _field(field: Field, scope: Scope, vocabulary: Vocabulary) -> Findings:
     elif field.name not in PROPERTIES:
         known = _attributes(name, scope, vocabulary)
         if known is not None and field.name not in known:
-            hint = did_you_mean(field.name, [*PROPERTIES, *known])
+            own = _PYTHON.get(field.name)
+            hint = f"write {own}" if own else did_you_mean(field.name, [*PROPERTIES, *known])
             message = f"{name!r} has no property and no attribute {field.name!r}"
             yield PatternError(message, span=field.span, hint=hint)
+
+
+#: What Python's libraries call the properties of a tensor.
+_PYTHON = {
+    "dim": "rank", "ndim": "rank", "size": "shape", "sizes": "shape", "type": "dtype",
+    "users": "readers", "consumers": "readers",
+}  # fmt: skip
 
 
 def _attributes(name: str, scope: Scope, vocabulary: Vocabulary) -> frozenset[str] | None:

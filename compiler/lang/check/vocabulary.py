@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from functools import cache
 
@@ -58,6 +59,10 @@ class Vocabulary:
 
     def suggestion(self, name: str) -> str:
         """A hint for an unknown name."""
+        namespace, _, last = name.rpartition(".")
+        own = f"nn.{_snake_case(last)}"
+        if namespace in _PYTHON and self.knows(own):
+            return f"operators have names of their own here: {own}"
         return _raw_suggestion(name) or did_you_mean(name, self.names)
 
     @property
@@ -92,6 +97,15 @@ class Vocabulary:
         }
         known = [self._attributes(h, inside | {name}) for h in sorted(heads - inside - {name})]
         return frozenset[str]().union(*(k for k in known if k is not None))
+
+
+#: Where people have the names of operators from.
+_PYTHON = frozenset({"torch", "F", "torch.nn", "torch.nn.functional", "nn", "Tensor", "tf", "np"})
+
+
+def _snake_case(name: str) -> str:
+    """`LeakyReLU` as `leaky_relu`."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 
 
 def _foreign(name: str) -> bool:

@@ -92,6 +92,14 @@ def _explain(error: UnexpectedInput, start: str, source: Source) -> PatternError
         return PatternError(message, span=source.at(max(0, end - 1)), hint=usage)
     token = error.token
     span = source.at(token.start_pos or 0, len(token))
+    if start == "condition" and source.text.split(maxsplit=1)[0] in ("if", "when", "assert"):
+        hint = 'a condition stands by itself, with its reason behind it: x.rank == 4 else "…"'
+        word = source.text.split()[0]
+        return PatternError(
+            f"{word!r} begins no condition",
+            span=source.at(source.text.index(word), len(word)),
+            hint=hint,
+        )
     return PatternError(
         f"{str(token)!r} does not belong here", span=span, hint=_hint(token, error.expected, start)
     )

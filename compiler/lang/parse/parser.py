@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sparqc.base.reading import damaged, read_text
-from sparqc.errors import ErrorGroup, PatternError, Span, did_you_mean
+from sparqc.errors import ErrorGroup, PatternError, Span, UsageError, did_you_mean
 from sparqc.lang.ast import Declaration, Example, PatternFile, Template
 from sparqc.lang.parse.builder import Header
 from sparqc.lang.parse.declare import Parts, check_header, declare
@@ -26,6 +26,9 @@ _EXAMPLES = {
     frozenset(words.split())
     for words in ("before after", "before rejects", "before finds", "before after finds")
 }
+#: The letters of the longest file that is read: to parse a million takes half a minute.
+LONGEST_FILE = 1_000_000
+
 #: What a block's first line looks like.
 _SHAPES = {
     **dict.fromkeys(
@@ -42,9 +45,15 @@ def parse_file(path: str | Path) -> PatternFile:
     """Read a pattern file.
 
     Raises `PatternError` or an `ErrorGroup` of them where its text is wrong, `UsageError` where it
-    cannot be read.
+    cannot be read or is longer than `LONGEST_FILE`.
     """
-    return parse_text(read_text(Path(path), encoding="utf-8-sig"), str(path))
+    text = read_text(Path(path), encoding="utf-8-sig")
+    if len(text) > LONGEST_FILE:
+        raise UsageError(
+            f"{path} has {len(text) / 1e6:.1f} million letters, too many for a pattern file",
+            hint=f"it may have {LONGEST_FILE:,}: split it",
+        )
+    return parse_text(text, str(path))
 
 
 def parse_text(text: str, file: str = "<string>") -> PatternFile:
@@ -186,7 +195,10 @@ class _BlockReader:
         elif re.match(r"\w+\s*=(?!=)", line.text):
             self.wrong(line, "a statement stands in a block", "match: or rewrite:, and lines below")
         else:
-            self.wrong(line, "this begins no block", did_you_mean(line.word, BLOCKS[self.kind]))
+            hint = did_you_mean(line.word, BLOCKS[self.kind])
+            if line.word in ("if", "when") and "where" in BLOCKS[self.kind]:
+                hint = "conditions stand in a block: where:, and below it a line for each"
+            self.wrong(line, "this begins no block", hint)
 
     def block(self, word: str, line: Line) -> None:
         if word not in BLOCKS[self.kind]:
