@@ -12,6 +12,7 @@ from sparqc.ir.graph import Array, Attribute, Graph, TensorType, Value, dtype_na
 from sparqc.ir.levels.infer import infer_types
 from sparqc.ir.onnx.native import OnnxNative
 from sparqc.ir.quantizers import DEQUANTIZE, FAKE_QUANTIZE
+from sparqc.ir.types import Level
 from sparqc.ir.vocabulary.forms import NUMPY_DTYPES
 from sparqc.ir.vocabulary.onnx_names import DEFAULT_OPSET
 from sparqc.ir.vocabulary.operator import ONE_SIZE, REQUIRED, Given, Sample
