@@ -17,7 +17,6 @@ from sparqc.errors import SparqcError, UsageError
 from sparqc.tools.runs.asked import request_of, where_it_ran
 from sparqc.tools.runs.checks import Check, tried
 from sparqc.tools.runs.folder import SCHEMA, RunFolder, open_run
-from sparqc.tools.runs.reduce.loses import Loses
 from sparqc.tools.terminal import completion
 
 if TYPE_CHECKING:
@@ -102,6 +101,8 @@ def _question(
     if min_snr is None:
         return _fails_alike(run)
     request = request_of(run, layers=None, limit=None, dynamic_batch=True)
+    from sparqc.tools.runs.reduce.loses import Loses
+
     return Loses.of(compiled, request, min_snr)
 
 
