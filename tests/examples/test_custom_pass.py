@@ -27,4 +27,4 @@ def test_it_runs_by_itself_or_where_the_pipeline_says(passes):
 
 
 def test_it_is_shown_in_the_pipeline_that_ran():
-    assert str(compile_with("default").pipeline).startswith("relu6-to-relu, adopt, cleanup")
+    assert str(compile_with("default").pipeline).startswith("relu6-to-relu, widen, adopt, cleanup")
