@@ -180,8 +180,8 @@ class _Spread:
                 self.reasons.setdefault(node, reason)
 
     def _saves(self, unit: Unit) -> bool:
-        """Whether FP32 takes fewer Casts.  What multiplies weights runs faster in FP16 all the same,
-        but for an INT8 kernel: that writes either."""
+        """Whether FP32 takes fewer Casts.  What multiplies weights runs faster in FP16 all the same
+        but in an INT8 kernel, which writes either."""
         table = self.context.table
         if any(table.has(n.op, "weighted") and not reads_codes_only(n, table) for n in unit):
             return False
