@@ -39,7 +39,7 @@ def test_why_tells_every_decision_on_an_operator(run: Path, ask: Ask) -> None:
     said = ask("why run conv")
     assert "from line model.py:14, module conv1" in said
     order = [line.split()[1] for line in said.splitlines() if line.startswith("  then")]
-    passes = ["prune:", "fold:", "place:", "calibrate:", "export:", "surgery:"]
+    passes = ["prune:", "fold:", "place:", "calibrate:", "export:", "surgery:", "half:"]
     assert [name for name in passes if name in order] == list(dict.fromkeys(order))
     assert "removed 0." in said and "patterns/algebra/fold.spq:3:6" in said
     assert "none -> 0." in said  # the scale, before and after
@@ -83,7 +83,7 @@ def test_why_imports_neither_torch_nor_onnx(run: Path) -> None:
 def test_diff_of_two_graphs(run: Path, ask: Ask) -> None:
     said = ask("diff run 07 place", code=1)
     assert "insert  x\n  + x.scale, x.qdq\n" in said and "conv.x: x -> x.qdq" in said
-    found = json.loads(ask("diff run 08 09 --json", code=1))
+    found = json.loads(ask("diff run 09 10 --json", code=1))
     assert {change["what"] for change in found["changes"]} == {"set"}
     assert found["schema"] == 1
     assert ask("diff run 07 attention") == "the graphs are the same\n"
