@@ -66,6 +66,16 @@ def test_a_bias_that_a_layer_lacked_has_the_type_of_the_model(road):
     onnxruntime.InferenceSession(done.model.SerializeToString())
 
 
-def test_a_target_that_reads_scales_in_fp32_only_says_so(model):
+def test_a_target_that_reads_scales_in_fp32_only_says_so_of_a_module():
     with pytest.raises(UsageError, match=r"is f16 in the model, .*'tensorrt-8.6' reads scales in"):
-        compiled(model, passes="int8", target="tensorrt-8.6")
+        compiled(half_model(), passes="int8", target="tensorrt-8.6")
+
+
+def test_such_a_target_has_a_file_in_fp32():
+    model = sparqc.compile(half_model(), (EXAMPLE,), passes="export").model
+    done = compiled(model, passes="int8", target="tensorrt-8.6")
+    scales = {node.input[1] for node in done.model.graph.node if "Linear" in node.op_type}
+    types = {t.data_type for t in done.model.graph.initializer if t.name in scales}
+    assert types == {onnx.TensorProto.FLOAT}
+    ends = [*done.model.graph.input, *done.model.graph.output]
+    assert {e.type.tensor_type.elem_type for e in ends} == {onnx.TensorProto.FLOAT16}

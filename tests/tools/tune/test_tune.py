@@ -66,7 +66,7 @@ def zeros(weight: np.ndarray) -> np.ndarray:
 
 def test_both_stages_from_the_dense_model_to_the_file(shell: Shell) -> None:
     shown = shell.tune()
-    assert "2 in INT8" in shown and "passes    widen, adopt, cleanup, fold-constants, prune" in shown
+    assert "2 in INT8" in shown and "passes    widen, adopt, cleanup, fold-constants" in shown
     table = shown.partition("accuracy              top-1\n")[2]
     assert [line[:20].rstrip() for line in table.splitlines()] == [
         "dense",
