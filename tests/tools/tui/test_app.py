@@ -87,17 +87,17 @@ def write_events(folder: Path, found: list[dict[str, Any]]) -> None:
 def test_passes_stand_at_the_side_and_unchanged_ones_are_folded(dumped: Path) -> None:
     async def doing(app: RunApp, pilot: Pilot[None]) -> None:
         side = [line[:24].strip() for line in lines(app)]
-        assert side[1:5] == ["00 as read", "3 unchanged", "04 prune            3",
-                             "05 reestimate       1"]  # fmt: skip
+        assert side[1:5] == ["00 as read", "4 unchanged", "05 prune            3",
+                             "06 reestimate       1"]  # fmt: skip
         assert "adopt" not in "".join(side)
         await pilot.press("u")
         assert [line[:24].split() for line in lines(app)[2:4]] == [
-            ["01", "adopt", "0"], ["02", "cleanup", "0"],
+            ["01", "widen", "0"], ["02", "adopt", "0"],
         ]  # fmt: skip
         await pilot.press("u")
         assert "adopt" not in "".join(line[:24] for line in lines(app))
         await pilot.press("down", "enter")
-        assert _marked(app) == app.view.passes[app.number].name == "adopt"
+        assert _marked(app) == app.view.passes[app.number].name == "widen"
 
     look(dumped, doing)
 
@@ -118,16 +118,16 @@ def test_the_run_is_told_first(dumped: Path) -> None:
 def test_a_step_shows_its_rule_its_line_and_its_numbers(dumped: Path) -> None:
     async def doing(app: RunApp, pilot: Pilot[None]) -> None:
         await pilot.press("n")
-        assert where(app).startswith("04 prune") and "3 changes" in where(app)
+        assert where(app).startswith("05 prune") and "3 changes" in where(app)
         prune = next(e for e in events(dumped) if e["kind"] == "decision")
         assert f"removed {prune['said'][0]['removed']:.4g}" in below(app)
         assert "line     model.py:14   y = torch.relu(self.bn1(self.conv1(x)))" in below(app)
         await pilot.press("n", "n", "n", "n")
-        assert where(app).startswith("06 fold")
+        assert where(app).startswith("07 fold")
         assert "rule fold_batch_norm on fx, onnx preserves close:" in below(app)
         assert "patterns/algebra/fold.spq:3" in below(app)
         await pilot.press("p")
-        assert where(app).startswith("05 reestimate")
+        assert where(app).startswith("06 reestimate")
 
     look(dumped, doing)
 
@@ -186,7 +186,7 @@ def test_the_graphs_before_and_behind(dumped: Path) -> None:
         assert any("nn.batch_norm(" in text for text in before)
         assert not any("nn.batch_norm(" in text for text in behind)
         await pilot.press("j")  # the graph stays what is looked at
-        assert where(app).startswith("graph: 08 place")
+        assert where(app).startswith("graph: 09 place")
         assert any("q.qdq(" in row.text for row in app.rows)
 
     look(dumped, doing)
@@ -215,9 +215,9 @@ def test_the_search_finds_passes_operators_modules_and_steps(dumped: Path) -> No
         assert {"operator", "step"} <= set(found)
         assert any("conv_1 (conv2)" in row.text for row in app.rows)
         await pilot.press("slash", *"fold", "enter")
-        assert app.rows[0].text == "pass      03 fold-constants"
+        assert app.rows[0].text == "pass      04 fold-constants"
         await pilot.press("down", "enter")
-        assert where(app).startswith("06 fold")
+        assert where(app).startswith("07 fold")
         await pilot.press("slash", *"xyzzy", "enter")
         assert [row.text for row in app.rows] == ["nothing is called 'xyzzy'"]
         await pilot.press("slash", "a", "escape")
@@ -272,7 +272,7 @@ def test_the_chosen_row_is_seen_without_colour(
         await pilot.press("j", "s")
         bold, underlined = (_with(app, attribute) for attribute in ("bold", "underline"))
         assert [text[:20] for text in bold if "put in" in text] == ["conv1.weight: put in"]
-        assert [text.split() for text in underlined] == [["04", "prune", "3"]]
+        assert [text.split() for text in underlined] == [["05", "prune", "3"]]
 
     look(dumped, doing)
 
@@ -317,8 +317,8 @@ def test_names_are_shown_as_they_are(run: Path) -> None:
 
 
 def test_a_graph_that_was_tampered_with_can_be_looked_at(run: Path) -> None:
-    (prune,) = (run / "graphs").glob("04-prune.*")
-    (fold,) = (run / "graphs").glob("06-fold.*")
+    (prune,) = (run / "graphs").glob("05-prune.*")
+    (fold,) = (run / "graphs").glob("07-fold.*")
     prune.write_text("[bold]this is no graph\n = (\n")
     fold.write_bytes(b"\xff\xfe")
 
@@ -326,7 +326,7 @@ def test_a_graph_that_was_tampered_with_can_be_looked_at(run: Path) -> None:
         await pilot.press("j", "g")
         assert app.rows[0].text == "[bold]this is no graph"
         await pilot.press("d", "j", "j")
-        assert where(app).startswith("diff: 06 fold")
+        assert where(app).startswith("diff: 07 fold")
         assert "it is no text" in app.rows[0].text and app.rows[0].mark == "!"
         await pilot.press("slash", *"conv", "enter")
         assert "it is no text" in app.rows[0].text
