@@ -19,6 +19,7 @@ from torch.nn.functional import cross_entropy
 import sparqc
 from sparqc.errors import UsageError
 from tests.networks_of_training import Net, batch, calibration, example, network
+from tests.processes import leave
 from tests.training.two_processes import prepared
 
 WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True)
@@ -122,3 +123,4 @@ def main(path: Path) -> None:
 
 if __name__ == "__main__":
     main(Path(sys.argv[1]))
+    leave()

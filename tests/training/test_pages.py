@@ -51,7 +51,8 @@ def test_a_page_runs(page, tmp_path, monkeypatch):
 
 def test_the_page_on_fsdp2_runs_in_two_processes(tmp_path):
     script = tmp_path / "script.py"
-    script.write_text("\n".join(code for _, code in blocks("training/fsdp2.md")))
+    end = "from tests.processes import leave\nleave()\n"
+    script.write_text("\n".join([code for _, code in blocks("training/fsdp2.md")] + [end]))
     done = torchrun(str(script), cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
     onnx.checker.check_model(str(tmp_path / "model.onnx"))
