@@ -76,7 +76,7 @@ def _another_scale(graph):
     for node in graph.nodes:
         if node.op in QUANTIZERS:
             scale = node.operands["scale"]
-            graph.set_operand(node, "scale", graph.constant(scale.data * np.float32(1.1)))
+            graph.set_operand(node, "scale", graph.constant((scale.data * 1.1).astype(scale.data.dtype)))
 
 
 MUTANTS = (_another_number, _an_operator_less, _operands_swapped)
@@ -106,20 +106,21 @@ def compiled(monkeypatch, model, name, mutant, **options):
 @pytest.mark.parametrize("name", FX)
 def test_mutants_of_passes_over_torch(monkeypatch, net, name, mutant):
     with pytest.raises(SparqcError, match=rf"the pass {name} promises \w+ results, but"):
-        compiled(monkeypatch, net, name, mutant, passes="int8")
+        compiled(monkeypatch, net, name, mutant, passes="int8", float="fp32")
 
 
 @pytest.mark.parametrize("mutant", MUTANTS)
 @pytest.mark.parametrize("name", ONNX)
 def test_mutants_of_passes_over_onnx(monkeypatch, file, name, mutant):
     with pytest.raises(SparqcError, match=rf"the pass {name} promises \w+ results, but"):
-        compiled(monkeypatch, file, name, mutant, passes="int8")
+        compiled(monkeypatch, file, name, mutant, passes="int8", float="fp32")
 
 
+@pytest.mark.parametrize("float_type", ["fp32", "fp16"])
 @pytest.mark.parametrize("name", ["surgery", "boundary", "record", "check"])
-def test_mutants_of_scales(monkeypatch, file, name):
+def test_mutants_of_scales(monkeypatch, file, name, float_type):
     with pytest.raises(SparqcError, match=rf"the pass {name} promises \w+ results, but"):
-        compiled(monkeypatch, file, name, _another_scale, passes="int8")
+        compiled(monkeypatch, file, name, _another_scale, passes="int8", float=float_type)
 
 
 @pytest.mark.parametrize("mutant", MUTANTS)
