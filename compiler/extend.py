@@ -94,6 +94,7 @@ __all__ = [
     "WeightRounding",
     "WeightSpec",
     "Weighted",
+    "Widened",
     "constant_value",
     "cover",
     "default_profile",
@@ -157,6 +158,7 @@ HOMES = {
     "sparqc.passes.equalize.equalized": ("Equalization",),
     "sparqc.passes.export": ("ExportedAlone", "RequestedOpset"),
     "sparqc.passes.half.half": ("HalfConversion",),
+    "sparqc.passes.half.widened": ("Widened",),
     "sparqc.passes.masks.pruning": ("Pruning",),
     "sparqc.passes.permute.permutation": ("Permutations",),
     "sparqc.passes.on_data.batches": ("CalibrationSamples",),
@@ -227,6 +229,7 @@ if TYPE_CHECKING:
     from sparqc.passes.equalize.equalized import Equalization
     from sparqc.passes.export import ExportedAlone, RequestedOpset
     from sparqc.passes.half.half import HalfConversion
+    from sparqc.passes.half.widened import Widened
     from sparqc.passes.masks.pruning import Pruning
     from sparqc.passes.on_data.batches import CalibrationSamples
     from sparqc.passes.on_data.transaction import Judgements
