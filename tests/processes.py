@@ -24,9 +24,9 @@ def torchrun(*words: str, cwd: Path, count: int = 2) -> subprocess.CompletedProc
 def leave() -> NoReturn:
     """End a program whose work is done, without the end of the interpreter.
 
-    The threads of a process group outlive `destroy_process_group` where a DeviceMesh has it, and about
-    once in fifty runs one of them aborts the interpreter as it ends ("terminate called without an
-    active exception", torch 2.13).
+    The threads of a process group outlive `destroy_process_group` where a DeviceMesh has it, and
+    about once in fifty runs one of them aborts the interpreter as it ends ("terminate called
+    without an active exception", torch 2.13).
     """
     sys.stdout.flush()
     sys.stderr.flush()

@@ -76,7 +76,8 @@ def _another_scale(graph):
     for node in graph.nodes:
         if node.op in QUANTIZERS:
             scale = node.operands["scale"]
-            graph.set_operand(node, "scale", graph.constant((scale.data * 1.1).astype(scale.data.dtype)))
+            other = (scale.data * 1.1).astype(scale.data.dtype)
+            graph.set_operand(node, "scale", graph.constant(other))
 
 
 MUTANTS = (_another_number, _an_operator_less, _operands_swapped)
