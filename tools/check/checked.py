@@ -23,9 +23,9 @@ from sparqc.passes.check.file_checks import Subject, file_findings
 from sparqc.passes.check.lost_layers import lost_layers
 from sparqc.passes.difference.differences import compared
 from sparqc.passes.difference.sparse import sparse_findings
-from sparqc.predict.engine import LedgerRow
 from sparqc.predict.predict import predict_graph
 from sparqc.predict.roofline import gpu_notes
+from sparqc.report.layers import layer_rows
 from sparqc.rewrite.context import Context
 from sparqc.tools.engine.onnx_source import read_source
 from sparqc.tools.explain.prediction import sized
@@ -43,7 +43,7 @@ class Checked:
     context: Context
     #: Their nodes are the names of ONNX nodes, the name of the first output for nameless ones.
     findings: tuple[Finding, ...]
-    #: Layers with weights, those that are predicted to run in INT8, and those that are 2:4.
+    #: Layers with weights, those in INT8, and those that are 2:4.
     layers: int
     int8_layers: int
     sparse_layers: int
@@ -101,7 +101,6 @@ def check_proto(model: onnx.ModelProto, asked: Asked | None = None) -> Checked:
     job = _with_sizes(_without_nodes(model) if broken else model, options, asked.batch)
     graph, context = job.graph, job.context
     found = [*file_findings(Subject(model, graph, context, faults))]
-    layers: tuple[LedgerRow, ...] = ()
     if not broken:
         found += [*findings_of(graph, context), *lost_layers(graph, context.table)]
         differences = compared(graph, context, priced_for)
@@ -109,8 +108,8 @@ def check_proto(model: onnx.ModelProto, asked: Asked | None = None) -> Checked:
         if sparse and asked.batch is None:
             sparse = _whatever_the_batch(sparse, model, options)
         found += [*differences.placement, *sparse]
-        layers = differences.engine.ledger
-    int8_layers = sum(row.int8 for row in layers)
+    rows = layer_rows(graph, context)
+    int8_layers = sum(row.int8 for row in rows)
     notes = gpu_notes(priced_for, context.target, int8_layers > 0) if asked.gpu else ()
     return Checked(
         model=model,
@@ -118,9 +117,9 @@ def check_proto(model: onnx.ModelProto, asked: Asked | None = None) -> Checked:
         graph=graph,
         context=context,
         findings=tuple(_with_node_names(found, model)),
-        layers=len(layers),
+        layers=len(rows),
         int8_layers=int8_layers,
-        sparse_layers=sum(row.two_four.holds for row in layers),
+        sparse_layers=sum(row.sparse for row in rows),
         gpu_notes=tuple(notes),
     )
 
