@@ -10,13 +10,14 @@ import numpy as np
 from sparqc.errors import SparqcError
 from sparqc.ir.graph import Graph, Node, Value
 from sparqc.ir.layer_names import name_of
-from sparqc.ir.quantizers import CONVERSIONS, reads_codes_only
+from sparqc.ir.quantizers import CONVERSIONS
 from sparqc.match.cover import cover
 from sparqc.match.match import Matcher
 from sparqc.passes.half.casts import Typing, Writer
 from sparqc.passes.half.kept import Kept, fits
 from sparqc.passes.half.rough import TooRough, note_rough
 from sparqc.passes.half.types import FULL, HALF, Signature
+from sparqc.passes.half.widened import Widened
 from sparqc.passes.place.half_scales import raise_opset_for_scales
 from sparqc.pipeline.passbase import Pass
 from sparqc.pipeline.registry import register
@@ -57,7 +58,8 @@ class HalfConversion:
 @register
 @dataclass(frozen=True)
 class Half(Pass):
-    """Convert the float operators to FP16, where `--float fp16` or the target asks for it.
+    """Convert the float operators to FP16, where `--float fp16`, the target, or a model that came
+    in FP16 asks for it.
     The target alone does where others are quantized, and gives way where it cannot be.
 
     Every value, weight and scale gets one type, as a strongly typed network wants it.  A Q or DQ
@@ -78,7 +80,7 @@ class Half(Pass):
 
     def transform(self, graph: Graph, context: Context) -> tuple[Graph, int]:
         """A graph that is converted, and the number of operators that are FP16 in it."""
-        if context.precision == "fp32":
+        if not _is_wanted(context):
             return graph, 0
         if refused := context.facts.get(TooRough, TooRough()).refused:
             context.facts.put(HalfConversion(refused=refused))
@@ -124,6 +126,12 @@ class Half(Pass):
         bounds = frozenset(v.name for v in kept.masks)
         context.facts.put(HalfConversion(rows, clamped, bounds, writer.casts))
         return sum(any(v.type.dtype == HALF for v in n.outputs) for n in graph.nodes)
+
+
+def _is_wanted(context: Context) -> bool:
+    """Whether FP16 is asked for, by a person or the target, or by a model that came in FP16."""
+    came = bool(context.facts.get(Widened, Widened()).half)
+    return context.precision == "fp16" or (came and not context.precision_asked)
 
 
 def _prepare_scales(graph: Graph, context: Context) -> None:
@@ -202,10 +210,8 @@ class _Spread:
         return bool(self.signatures[node].bound or self.signatures[node].results)
 
     def _saves(self, unit: Unit) -> bool:
-        """Whether FP32 takes fewer Casts.  What multiplies weights is faster in FP16 all the same,
-        but for an INT8 kernel, which writes either."""
-        table = self.context.table
-        if any(table.has(n.op, "weighted") and not reads_codes_only(n, table) for n in unit):
+        """Whether FP32 takes fewer Casts; what has weights runs faster in FP16 all the same."""
+        if any(self.context.table.has(n.op, "weighted") for n in unit):
             return False
         values = list(_values_around(unit))
         before = sum(self._casts(v) for v in values)

@@ -1,11 +1,14 @@
 """What FP16 computes too roughly is seen on a sample, and stays in FP32."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
 import sparqc
+from sparqc.declared.targets import profile
 from sparqc.errors import SparqcError
 from sparqc.passes.half.casts import Writer
 from sparqc.passes.half.half import HalfConversion
@@ -72,7 +75,7 @@ def test_a_network_of_many_layers_is_held_operator_by_operator(passes):
     model = nn.Sequential(*(part for layer in layers for part in (layer, nn.Tanh())))
     done = compiled(model, passes=passes)
     assert done.difference.snr_db < 20
-    assert {*kept(done).values()} <= {"FP32 on both sides: it saves a Cast"}  # the last layer
+    assert kept(done) == {}
 
 
 def wrong(monkeypatch, factor):
@@ -92,13 +95,12 @@ def wrong(monkeypatch, factor):
 @pytest.mark.parametrize("road", ["FX", "ONNX"])
 def test_a_wrong_conversion_is_seen_and_not_used(monkeypatch, passes, road):
     torch.manual_seed(0)
-    layers = [nn.Linear(16, 16) for _ in range(3)]
-    model = nn.Sequential(layers[0], nn.Tanh(), layers[1], nn.Sigmoid(), layers[2])
+    model = nn.Sequential(nn.Linear(16, 16), nn.Tanh(), nn.Linear(16, 16), nn.Sigmoid())
     right = compiled(model, road, "fp32", passes)
     wrong(monkeypatch, 1.2)
     done = compiled(model, road, passes=passes)
     assert done.difference.snr_db >= right.difference.snr_db - 3
-    assert any("it was off by" in reason for reason in kept(done).values())
+    assert any(reason.startswith("it was off by") for reason in kept(done).values())
 
 
 def test_where_nothing_helps_a_default_gives_way_and_a_wish_is_an_error(monkeypatch):
@@ -115,12 +117,14 @@ def test_where_nothing_helps_a_default_gives_way_and_a_wish_is_an_error(monkeypa
 
     class Product(nn.Module):
         def forward(self, x):
-            return torch.tanh(x * torch.sigmoid(x)) @ torch.eye(16), x @ torch.eye(16)
+            return torch.tanh(x * torch.sigmoid(x)) @ torch.eye(16)
 
     with pytest.raises(SparqcError, match=r"the pass half promises close results, but nn\.mul"):
         compiled(Product())
+    preferring = replace(profile("tensorrt-11"), float="fp16")
+    monkeypatch.setattr("sparqc.job.words.profile", lambda name: preferring)
     done = sparqc.compile(
-        Product(), (ROWS,), passes="int8", exclude=["matmul_1"], random_calibration=True
+        Product(), (ROWS,), passes="int8", target="tensorrt-11", random_calibration=True
     )
     assert done.context.facts.get(HalfConversion).refused.startswith("in FP16 nn.mul")
     assert {v.type.dtype for n in done.graph.nodes for v in n.outputs} == {"f32", "i8"}
@@ -130,7 +134,7 @@ def test_where_nothing_helps_a_default_gives_way_and_a_wish_is_an_error(monkeypa
 def test_a_layer_that_is_kept_reads_scales_that_were_rounded(road):
     """Both sides of a pair have one scale; what that moves in FP32 is no fault."""
     torch.manual_seed(0)
-    model = nn.Sequential(*(nn.Linear(16, 16) for _ in range(4)))
+    model = nn.Sequential(*(nn.Linear(16, 16) for _ in range(3)))
     if road == "ONNX":
         model = sparqc.compile(model, (ROWS,), passes="export").model
     done = sparqc.compile(
@@ -138,4 +142,4 @@ def test_a_layer_that_is_kept_reads_scales_that_were_rounded(road):
         exclude=["0"], random_calibration=True,
     )  # fmt: skip
     linear = [n.output.type.dtype for n in done.graph.nodes if n.op == "nn.linear"]
-    assert linear == ["f16", "f32", "f16", "f32"]  # the last one gives the output
+    assert linear == ["f16", "f32", "f16"]
