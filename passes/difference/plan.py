@@ -15,7 +15,6 @@ from sparqc.passes.adopt.adopted import known_amax
 from sparqc.passes.calibrate.calibrate import Calibrate
 from sparqc.passes.difference.arrivals import Operand
 from sparqc.passes.difference.coded_ends import give_codes, give_floats
-from sparqc.passes.half.widening import narrow, widen
 from sparqc.passes.masks.pruning import Mask, Pruning
 from sparqc.passes.place.decide import ArrivesInInt8, Unmeasured
 from sparqc.passes.place.place import Place, Placing
@@ -57,7 +56,6 @@ def plan_of(
     """
     own = replace(context, facts=Facts(), calibration=None, reference=None, progress=_silent)
     planned = graph.clone()
-    widened = widen(planned, context.table)
     ends = give_floats(planned, context.table)
     Adopt().run(planned, own)
     own.facts.put(ArrivesInInt8(frozenset(arriving)))
@@ -65,15 +63,12 @@ def plan_of(
     placing = Place().place(planned, own)
     unmeasured = frozenset(_set_scales(planned, placing, own))
     give_codes(planned, ends)
-    if widened.half:
-        narrow(planned, widened, context.table)
     return Plan(planned, own, placing, unmeasured)
 
 
 def carry_out(graph: Graph, context: Context, plan: Plan) -> None:
     """Let a graph have the quantizers of its plan, as far as ranges are known."""
     own = replace(plan.context, facts=Facts(), action=context.action)
-    widened = widen(graph, context.table)
     ends = give_floats(graph, context.table)
     Adopt().run(graph, own)
     arriving = plan.context.facts[ArrivesInInt8], plan.context.facts[Pruning]
@@ -83,8 +78,6 @@ def carry_out(graph: Graph, context: Context, plan: Plan) -> None:
     Calibrate().run(graph, own)
     give_codes(graph, ends)
     Surgery().run(graph, own)
-    if widened.half:
-        narrow(graph, widened, context.table)
     graph.sort()
 
 

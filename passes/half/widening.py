@@ -1,4 +1,4 @@
-"""FP16 values as FP32 ones, and back."""
+"""FP16 values as FP32 ones."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from sparqc.ir.graph import Attribute, Graph, Node, TensorType, Value
 from sparqc.ir.quantizers import CONVERSIONS
 from sparqc.ir.vocabulary.onnx_names import CAPTURED, split_name
 from sparqc.ir.vocabulary.table import OperatorTable
-from sparqc.passes.half.casts import Typing, Writer, drop_casts
-from sparqc.passes.half.signatures import signature_of
+from sparqc.passes.half.casts import drop_casts
 from sparqc.passes.half.types import FULL, HALF
 from sparqc.passes.half.widened import Widened
 
@@ -43,14 +42,6 @@ def widen(graph: Graph, table: OperatorTable) -> Widened:
         _cast_for(graph, value, HALF, [n for n in value.readers if n in fixed], outputs=True)
     drop_casts(graph)
     return found
-
-
-def narrow(graph: Graph, found: Widened, table: OperatorTable) -> None:
-    """Give the operators of a graph that was widened the types that they had; those that are new
-    compute in FP16."""
-    signatures = {n: signature_of(n, table) for n in graph.nodes if n.op not in CONVERSIONS}
-    full = {n for n in signatures if n.output.name in found.full}
-    Writer(graph, Typing(signatures, full)).write()
 
 
 def _is_fixed(node: Node) -> bool:
