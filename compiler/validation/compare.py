@@ -16,7 +16,7 @@ import numpy as np
 from sparqc.ir.constants import constant_value
 from sparqc.ir.cut_out import cut_out, read_for
 from sparqc.ir.dtypes import numpy_dtype
-from sparqc.ir.graph import Array, Graph, Node, TensorType, Value
+from sparqc.ir.graph import Array, Graph, Node, TensorType, Value, dtype_name
 from sparqc.ir.levels.constant_results import is_deterministic
 from sparqc.ir.levels.execute import open_runner
 from sparqc.ir.quantizers import CONVERSIONS, DEQUANTIZE, QUANTIZERS
@@ -34,6 +34,8 @@ from sparqc.validation.departure import (
 )
 from sparqc.validation.reference import Reference, is_tensor, signatures, tensors, unchanged
 
+#: Types of eleven bits or fewer.
+_HALVES = ("f16", "bf16")
 #: So often numbers are rounded in another way, to see what that does.
 SHAKES = 3
 #: The old value and the one that took its place, in the order in which that happened.
@@ -128,7 +130,7 @@ def _compare(
     for value, array in zip(graph.outputs, before.outputs, strict=True):
         if not value.is_const:
             known.setdefault(value, array)
-    rounded = {v for v, a in known.items() if a.dtype.itemsize == 2 and not _is_half(v)}
+    rounded = {v for v, a in known.items() if dtype_name(a.dtype) in _HALVES and not _is_half(v)}
     known = {v: fitting for v, a in known.items() if (fitting := _as_type(a, v)) is not None}
     looked_at = set(tensors(graph, table))
     changed = [n for n in graph.nodes if n not in same and not looked_at.isdisjoint(n.outputs)]
@@ -204,7 +206,7 @@ def _halves(graph: Graph, known: Mapping[Value, Array], rounded: Collection[Valu
 
 
 def _is_half(value: Value) -> bool:
-    return value.type.dtype in ("f16", "bf16")
+    return value.type.dtype in _HALVES
 
 
 def _as_type(array: Array, value: Value) -> Array | None:
