@@ -22,7 +22,7 @@ from sparqc.passes.difference.price import Price, prices
 from sparqc.passes.difference.scales import scales
 from sparqc.passes.difference.sparse import sparse_findings
 from sparqc.predict.built_types import as_built
-from sparqc.predict.engine import PredictedEngine, PredictedKernel, Tensor
+from sparqc.predict.engine import PredictedKernel, Tensor
 from sparqc.predict.kernel_time import kernel_seconds
 from sparqc.predict.predict import Prediction, prediction
 from sparqc.rewrite.context import Context
@@ -36,8 +36,6 @@ WORTH = 0.02
 class Compared:
     """What the placement of a graph's quantizers, and of its 2:4 weights, is worth."""
 
-    #: What is predicted of the graph as it is.
-    engine: PredictedEngine
     #: Where quantizers stand otherwise than planned, the dearest first.
     placement: tuple[Finding, ...] = ()
     #: What is 2:4 for nothing.
@@ -57,13 +55,13 @@ def compared(graph: Graph, context: Context, gpu: Gpu) -> Compared:
     now = prediction(graph, context)
     sparse = tuple(sparse_findings(now.engine, graph))
     if not any(node.op in CONVERSIONS for node in graph.nodes):
-        return Compared(now.engine, sparse=sparse)
+        return Compared(sparse=sparse)
     try:
         sides = _sides(graph, context, now)
         placement = (*_priced(sides, gpu), *_left(sides, gpu))
     except SparqcError as error:
-        return Compared(now.engine, (_not_compared(error, graph),), sparse)
-    return Compared(now.engine, placement, sparse, sides.plan)
+        return Compared((_not_compared(error, graph),), sparse)
+    return Compared(placement, sparse, sides.plan)
 
 
 def _sides(graph: Graph, context: Context, now: Prediction) -> Sides:

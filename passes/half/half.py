@@ -17,7 +17,7 @@ from sparqc.passes.half.casts import Typing, Writer
 from sparqc.passes.half.kept import Kept, fits
 from sparqc.passes.half.rough import TooRough, note_rough
 from sparqc.passes.half.types import FULL, HALF, Signature
-from sparqc.passes.half.widened import Widened
+from sparqc.passes.half.widened import ends_in_half
 from sparqc.passes.place.half_scales import raise_opset_for_scales
 from sparqc.pipeline.passbase import Pass
 from sparqc.pipeline.registry import register
@@ -58,9 +58,9 @@ class HalfConversion:
 @register
 @dataclass(frozen=True)
 class Half(Pass):
-    """Convert the float operators to FP16, where `--float fp16`, the target, or a model that came
-    in FP16 asks for it.
-    The target alone does where others are quantized, and gives way where it cannot be.
+    """Convert the float operators to FP16, where `--float fp16` or the target asks for it, or the
+    model came in FP16.  The target alone does where others are quantized.  Where it cannot be,
+    only a wish is an error; else the operators stay in FP32.
 
     Every value, weight and scale gets one type, as a strongly typed network wants it.  A Q or DQ
     has the type of its float side, so no Cast stands between it and its operator.  In FP32 stay
@@ -80,7 +80,7 @@ class Half(Pass):
 
     def transform(self, graph: Graph, context: Context) -> tuple[Graph, int]:
         """A graph that is converted, and the number of operators that are FP16 in it."""
-        if not _is_wanted(context):
+        if not ends_in_half(context):
             return graph, 0
         if refused := context.facts.get(TooRough, TooRough()).refused:
             context.facts.put(HalfConversion(refused=refused))
@@ -126,12 +126,6 @@ class Half(Pass):
         bounds = frozenset(v.name for v in kept.masks)
         context.facts.put(HalfConversion(rows, clamped, bounds, writer.casts))
         return sum(any(v.type.dtype == HALF for v in n.outputs) for n in graph.nodes)
-
-
-def _is_wanted(context: Context) -> bool:
-    """Whether FP16 is asked for, by a person or the target, or by a model that came in FP16."""
-    came = bool(context.facts.get(Widened, Widened()).half)
-    return context.precision == "fp16" or (came and not context.precision_asked)
 
 
 def _prepare_scales(graph: Graph, context: Context) -> None:

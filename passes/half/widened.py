@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sparqc.rewrite.context import Context
+
 
 @dataclass(frozen=True)
 class Widened:
@@ -14,3 +16,10 @@ class Widened:
     full: frozenset[str] = frozenset()
     #: Why the model stays as it is; "" where it does not.
     refused: str = ""
+
+
+def ends_in_half(context: Context) -> bool:
+    """Whether floats shall be FP16 in the end: a person or the target asks for it, or the model
+    came in FP16 and nobody asks for FP32."""
+    came = bool(context.facts.get(Widened, Widened()).half)
+    return context.precision == "fp16" or (came and not context.precision_asked)

@@ -19,6 +19,7 @@ from sparqc.match.evaluate import failing
 from sparqc.match.match import Matcher
 from sparqc.match.payoff import unlikely_to_pay
 from sparqc.numerics.two_four import is_two_four
+from sparqc.passes.half.widened import ends_in_half
 from sparqc.passes.masks.pruning import Mask
 from sparqc.passes.place.decide import Decider
 from sparqc.passes.select import UNLIKELY_TO_PAY, select
@@ -160,7 +161,7 @@ class _Gains:
 
 
 def _float_bytes(found: Weighted, context: Context) -> int:
-    return 2 if context.precision == "fp16" or found.weight.type.dtype in ("f16", "bf16") else 4
+    return 2 if ends_in_half(context) or found.weight.type.dtype in ("f16", "bf16") else 4
 
 
 def _other_reader(candidate: SparseLayer, candidates: list[SparseLayer]) -> str:

@@ -17,6 +17,7 @@ from sparqc.job.layers import Keep
 from sparqc.job.open import Job, new_job
 from sparqc.job.options import Options
 from sparqc.numerics.two_four import two_four_mask
+from sparqc.passes.half.widened import ends_in_half
 from sparqc.passes.masks.pruning import Pruning
 from sparqc.pipeline import run as pipelines
 from sparqc.pipeline.run import Pipeline, Step
@@ -39,7 +40,7 @@ class Speed:
     """
 
     def __init__(self, study: Study, job: Job, gpu: Gpu, batch: int | None) -> None:
-        self.gpu, self.half = gpu, job.context.precision == "fp16"
+        self.gpu, self.half = gpu, ends_in_half(study.context)
         self._study = study
         self._steps = {step.name: step for step in job.pipeline.steps}
         exported = _exported(study, job)
