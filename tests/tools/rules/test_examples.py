@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from sparqc.tools import cli
 from tests import small_models
-
-Ask = Callable[..., str]
+from tests.tools.rules.conftest import Ask
 
 HALVES = """\
 "Halves."
@@ -67,19 +63,6 @@ rule own_negations on fx, onnx preserves exact:
             x: f32[2, 3]
             z = nn.relu(x)
 """
-
-
-@pytest.fixture
-def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Ask:
-    """`ask("rules test --instances 0 mine.spq")`: what stdout and stderr say."""
-    monkeypatch.chdir(tmp_path)
-
-    def ask(line: str, code: int = 0) -> str:
-        assert cli.run(shlex.split(line)) == code
-        shown = capsys.readouterr()
-        return shown.out + shown.err
-
-    return ask
 
 
 def halves(

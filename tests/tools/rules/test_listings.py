@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import json
-import shlex
-from collections.abc import Callable
 from pathlib import Path
-
-import pytest
 
 from sparqc.declared.knobs import knobs
 from sparqc.declared.targets import profiles
 from sparqc.pipeline.catalogue import passes
-from sparqc.tools import cli
-
-Ask = Callable[..., str]
+from tests.tools.rules.conftest import Ask
 
 GOOD = """\
 "Rules of mine."
@@ -26,19 +20,6 @@ rule twice_negated on fx, onnx preserves exact:
     rewrite:
         y = x
 """
-
-
-@pytest.fixture
-def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Ask:
-    """`ask("rules list")`: what stdout and stderr say."""
-    monkeypatch.chdir(tmp_path)
-
-    def ask(line: str, code: int = 0) -> str:
-        assert cli.run(shlex.split(line)) == code
-        shown = capsys.readouterr()
-        return shown.out + shown.err
-
-    return ask
 
 
 # -- passes ------------------------------------------------------------------------------------

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import shlex
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from sparqc.tools import cli
 from sparqc.tools.rules.trials import trial
-
-Ask = Callable[..., str]
+from tests.tools.rules.conftest import Ask
 
 QUARTER = """\
 rule two_halves on onnx preserves {word}:
@@ -36,19 +32,6 @@ def {name}(value: Value) -> bool:
     \"\"\"Whether it may be.\"\"\"
     {body}
 """
-
-
-@pytest.fixture
-def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Ask:
-    """`ask("rules test mine.spq")`: what stdout and stderr say."""
-    monkeypatch.chdir(tmp_path)
-
-    def ask(line: str, code: int = 0) -> str:
-        assert cli.run(shlex.split(line)) == code
-        shown = capsys.readouterr()
-        return shown.out + shown.err
-
-    return ask
 
 
 def write(

@@ -13,7 +13,8 @@ import pytest
 from sparqc.errors import SparqcError, UsageError
 from sparqc.tools.runs.bisect.search import first_bad
 from sparqc.tools.runs.checks import Check
-from tests.tools.runs.conftest import SEEDED, Ask
+from tests.tools.conftest import SEEDED
+from tests.tools.runs.conftest import Ask
 
 #: A ReLU behind another one changes nothing; the guard that says so was taken out.
 UNGUARDED = """

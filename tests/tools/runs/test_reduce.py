@@ -13,7 +13,8 @@ import pytest
 from sparqc.tools.runs.reduce.minimize import minimal
 from sparqc.tools.runs.reduce.pieces import piece, with_outputs, without
 from tests.match.sketches import graph_of
-from tests.tools.runs.conftest import SEEDED, Ask
+from tests.tools.conftest import SEEDED
+from tests.tools.runs.conftest import Ask
 from tests.tools.runs.test_bisect import UNGUARDED
 
 CHAIN = """

@@ -13,7 +13,8 @@ import onnx
 import pytest
 
 from sparqc.tools import cli
-from tests.tools.runs.conftest import SEEDED, Ask
+from tests.tools.conftest import SEEDED
+from tests.tools.runs.conftest import Ask
 from tests.tools.runs.test_bisect import UNGUARDED
 
 #: A pass with a bug, where the graph has a quantizer.

@@ -15,7 +15,7 @@ from sparqc.tools.model.open_request import open_request
 from sparqc.tools.model.request import Request
 from sparqc.tools.runs.bisect.steps import Steps, Watch
 from tests import small_models
-from tests.tools.runs.conftest import SEEDED
+from tests.tools.conftest import SEEDED
 
 #: Pipelines whose passes decide in every way: undone, by rules, and asked for one by one.
 WISHES = {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -14,33 +13,12 @@ from textual.pilot import Pilot
 from textual.widgets import Static
 
 from sparqc.errors import UsageError
-from sparqc.tools import cli
 from sparqc.tools.runs.folder import open_run
 from sparqc.tools.tui.app import RunApp
 from sparqc.tools.tui.run_view import RunView
-from tests import small_models
 
 SMALL = (80, 24)
 Doing = Callable[[RunApp, "Pilot[None]"], Awaitable[None]]
-SEEDED = small_models.MODEL.replace(
-    "    return Net()", "    torch.manual_seed(0)\n    return Net()"
-)
-
-
-@pytest.fixture(scope="session")
-def dumped(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The run of one compile in which most passes have something to do; not to be changed."""
-    folder = tmp_path_factory.mktemp("shown")
-    (folder / "model.py").write_text(SEEDED)
-    words = ["--passes", "all-sparse", "--dump", str(folder / "run"), "--quiet"]
-    assert cli.run(["compile", str(folder / "model.py"), "-o", str(folder / "o.onnx"), *words]) == 0
-    return folder / "run"
-
-
-@pytest.fixture
-def run(dumped: Path, tmp_path: Path) -> Path:
-    """A copy of it that may be spoilt."""
-    return Path(shutil.copytree(dumped, tmp_path / "run"))
 
 
 def look(folder: Path, doing: Doing, size: tuple[int, int] = SMALL) -> None:
