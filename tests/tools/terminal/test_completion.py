@@ -13,6 +13,8 @@ from click.shell_completion import ShellComplete
 
 from sparqc.declared.knobs import knobs
 from sparqc.declared.targets import profiles
+from sparqc.lang.ast import RuleDecl
+from sparqc.lang.check.file_name import pass_name
 from sparqc.pipeline.catalogue import passes
 from sparqc.pipeline.installed import installed
 from sparqc.pipeline.presets import presets
@@ -76,8 +78,10 @@ def test_knobs_with_their_values(tab: Tab) -> None:
 
 
 def own_passes() -> set[str]:
-    """sparqc's; tests of others register some, too."""
-    return {name for name, kind in passes().items() if kind.__module__.startswith("sparqc.")}
+    """What is installed; in this process tests have read pattern files and passes of others, too."""
+    python = {n for n, kind in passes().items() if kind.__module__.startswith("sparqc.passes.")}
+    ruled = (f for f in installed() if any(isinstance(d, RuleDecl) for d in f.declarations))
+    return python | {pass_name(file) for file in ruled}
 
 
 def test_passes_and_what_pattern_files_declare(tab: Tab) -> None:
