@@ -78,7 +78,7 @@ def test_knobs_with_their_values(tab: Tab) -> None:
 
 
 def own_passes() -> set[str]:
-    """What is installed; in this process tests have read pattern files and passes of others, too."""
+    """What is installed; tests of this process have read passes of others, too."""
     python = {n for n, kind in passes().items() if kind.__module__.startswith("sparqc.passes.")}
     ruled = (f for f in installed() if any(isinstance(d, RuleDecl) for d in f.declarations))
     return python | {pass_name(file) for file in ruled}
