@@ -15,6 +15,8 @@ from dataclasses import dataclass
 NO, MISUSED, FAILED = 1, 2, 3
 #: Letters of a long line on each side of what is wrong in it, and of one line of a message.
 SHOWN, LONGEST = 200, 2000
+#: So many errors of one file are shown: a file of another kind is wrong in every line.
+SHOWN_ERRORS = 20
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,9 @@ class ErrorGroup(SparqcError):
 
     def __init__(self, errors: Iterable[SparqcError]) -> None:
         self.errors = tuple(errors)
-        super().__init__("\n".join(str(e) for e in self.errors))
+        lines = [str(e) for e in self.errors[:SHOWN_ERRORS]]
+        more = len(self.errors) - SHOWN_ERRORS
+        super().__init__("\n".join([*lines, f"and {more} more"] if more > 0 else lines))
         self.exit_code = max(e.exit_code for e in self.errors)
 
 

@@ -82,3 +82,13 @@ def test_an_error_shows_file_line_caret_and_what_was_meant() -> None:
         "          ^^^^^^^",
         "  did you mean 'nn.conv' or 'nn.concat' or 'nn.neg'?",
     ]
+
+
+def test_of_a_file_of_another_kind_the_first_errors_are_shown():
+    text = "".join(f"line {number} of some prose\n" for number in range(300))
+    with pytest.raises(ErrorGroup) as caught:
+        parse_text(text, "README.md")
+    shown = str(caught.value).splitlines()
+    assert len(caught.value.errors) == 300 and shown[-1] == "and 280 more"
+    assert shown[0] == "README.md:1:1: 'line' begins no declaration"
+    assert sum(line.startswith("README.md:") for line in shown) == 20
