@@ -54,13 +54,23 @@ def channel_amax(w: Array, axis: int | None) -> NDArray[np.float64]:
     return np.maximum(np.asarray(high, np.float64), -np.asarray(low, np.float64))
 
 
-def safe_scale(scale: Array, dtype: DTypeLike = np.float32) -> Array:
+def safe_scale(scale: Array, dtype: DTypeLike = np.float32, *, in_half: bool = False) -> Array:
     """Scales in a float dtype, where one that is 0 or subnormal there becomes `DEAD_SCALE`.
 
     What such a scale stands for is zero to the precision of the dtype, hence so are its codes.
+    With `in_half` they are numbers that FP16 holds, subnormal ones included, none smaller than what
+    was given, so that nothing is clipped; those beyond FP16's range stay as they are.
     """
     least = np.finfo(np.dtype(dtype)).smallest_normal
-    return np.asarray(np.where(scale < least, DEAD_SCALE, scale), dtype)
+    safe = np.asarray(np.where(scale < least, DEAD_SCALE, scale), dtype)
+    return _up_to_half(safe) if in_half else safe
+
+
+def _up_to_half(scale: Array) -> Array:
+    with np.errstate(over="ignore"):
+        half = scale.astype(np.float16)
+    half = np.where(half < scale, np.nextafter(half, np.float16(np.inf)), half)
+    return np.asarray(np.where(np.isfinite(half), half, scale), scale.dtype)
 
 
 def _along(scale: Array, axis: int | None, rank: int) -> Array:

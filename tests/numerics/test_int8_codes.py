@@ -104,3 +104,14 @@ def test_what_is_no_number_is_refused(bad: float) -> None:
         weight_scale(w, 0)
     with pytest.raises(SparqcError, match="the tensor to quantize has"):
         quantize_codes(w, np.float32(1), None, -127, 127)
+
+
+@given(st.lists(st.floats(1e-9, 7e4, width=32), min_size=1, max_size=8))
+def test_scales_that_fp16_holds_clip_nothing(scales: list[float]) -> None:
+    given_scales = np.array(scales, np.float32)
+    found = safe_scale(given_scales, in_half=True)
+    assert found.dtype == np.float32 and (found >= given_scales).all()
+    held = given_scales <= np.finfo(np.float16).max
+    assert np.array_equal(found.astype(np.float16).astype(np.float32)[held], found[held])
+    # The next number of FP16: a part in 1024, and for subnormal ones its least step.
+    assert (found - given_scales <= np.maximum(given_scales * 2.0**-10, 2.0**-24)).all()
