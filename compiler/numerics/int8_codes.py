@@ -58,18 +58,27 @@ def safe_scale(scale: Array, dtype: DTypeLike = np.float32, *, in_half: bool = F
     """Scales in a float dtype, where one that is 0 or subnormal there becomes `DEAD_SCALE`.
 
     What such a scale stands for is zero to the precision of the dtype, hence so are its codes.
-    With `in_half` they are numbers that FP16 holds, subnormal ones included, none smaller than what
-    was given, so that nothing is clipped; those beyond FP16's range stay as they are.
+    With `in_half` they are normal numbers of FP16, none smaller than what was given, so that
+    nothing is clipped.  Channels below these get the least of them where that is no coarser than
+    the others' scales are in the root mean square; else all stay as they are, and so does one
+    beyond FP16's range.
     """
     least = np.finfo(np.dtype(dtype)).smallest_normal
-    safe = np.asarray(np.where(scale < least, DEAD_SCALE, scale), dtype)
-    return _up_to_half(safe) if in_half else safe
+    live = scale >= least
+    safe = np.asarray(np.where(live, scale, DEAD_SCALE), dtype)
+    if (
+        not in_half
+        or not live.any()
+        or np.sqrt(np.mean(np.square(safe[live], dtype=np.float64))) < DEAD_SCALE
+    ):
+        return safe
+    return _up_to_half(np.maximum(safe, DEAD_SCALE).astype(dtype))
 
 
 def _up_to_half(scale: Array) -> Array:
     with np.errstate(over="ignore"):
         half = scale.astype(np.float16)
-    half = np.where(half < scale, np.nextafter(half, np.float16(np.inf)), half)
+        half = np.where(half < scale, np.nextafter(half, np.float16(np.inf)), half)
     return np.asarray(np.where(np.isfinite(half), half, scale), scale.dtype)
 
 
