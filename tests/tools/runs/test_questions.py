@@ -56,7 +56,7 @@ def test_why_tells_every_decision_on_an_operator(run: Path, ask: Ask) -> None:
     said = ask("why run conv")
     assert "from line model.py:14, module conv1" in said
     order = [line.split()[1] for line in said.splitlines() if line.startswith("  then")]
-    passes = ["prune:", "fold:", "place:", "calibrate:", "export:", "surgery:"]
+    passes = ["prune:", "fold:", "place:", "calibrate:", "export:", "surgery:", "half:"]
     assert [name for name in passes if name in order] == list(dict.fromkeys(order))
     assert "removed 0." in said and "patterns/algebra/fold.spq:3:6" in said
     assert "none -> 0." in said  # the scale, before and after
