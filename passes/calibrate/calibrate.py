@@ -220,10 +220,14 @@ class _Group:
         """The largest code."""
         return min(cast(int, node.attributes.get("high", 127)) for node in self.quantizers)
 
-    def set(self, amax: Array) -> Array:
-        """Set the scale, a scalar or one for each channel; returns it in float64."""
+    def set(self, amax: Array, *, adopted: bool = False) -> Array:
+        """Set the scale, a scalar or one for each channel; returns it in float64.
+
+        What another tool has measured stays as it is: its network was trained with it.
+        """
         assert self.scale.data is not None
-        data = safe_scale(amax / self.high, self.scale.data.dtype, in_half=self.in_half)
+        in_half = self.in_half and not adopted
+        data = safe_scale(amax / self.high, self.scale.data.dtype, in_half=in_half)
         self.scale.data = data
         self.scale.type = TensorType(dtype_name(data.dtype), data.shape)
         return data.astype(np.float64)
@@ -286,7 +290,7 @@ def _set_from_weights(group: _Group, context: Context) -> Iterator[Range]:
     ((value, data), *others) = weights.items()
     known = None if others else known_weight_amax(value, data, group.axis, context)
     amax = np.max(list(found.values()), axis=0) if known is None else known
-    steps = group.set(amax)
+    steps = group.set(amax, adopted=known is not None)
     for value, quantizer in group.values.items():
         yield Range(
             value=value.name,
@@ -310,7 +314,7 @@ def _set_from_histograms(
     """The range that the method chooses for everything that the group's values were."""
     merged = _merged(group, seen)
     amax = max(method.amax(merged) if group.measured else 0.0, group.known or 0.0)
-    step = float(group.set(np.array(amax)))
+    step = float(group.set(np.array(amax), adopted=group.known is not None))
     shared = len(group.values) > 1 and group.known is None
     for value, quantizer in group.values.items():
         measured = value in seen
