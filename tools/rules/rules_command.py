@@ -12,6 +12,7 @@ from rich.table import Table
 from sparqc.errors import NO
 from sparqc.report.show import show
 from sparqc.tools.rules.examples.command import test_command
+from sparqc.tools.rules.infer.command import infer_command
 from sparqc.tools.rules.static import KINDS, kind_of, read_checked
 from sparqc.tools.rules.try_command import try_command
 from sparqc.tools.terminal import completion
@@ -36,6 +37,7 @@ def rules_group() -> None:
 
 rules_group.add_command(test_command)
 rules_group.add_command(try_command)
+rules_group.add_command(infer_command)
 
 
 @rules_group.command("list")
