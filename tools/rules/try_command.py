@@ -79,11 +79,7 @@ def _stages(
         first = left[0]
         alike = [d for d in left if after is not None or type(d) is type(first)]
         left = [d for d in left if d not in alike]
-        graph, context = graph_before(
-            request,
-            lambda step, decl=first: uses(step, decl),
-            after,  # type: ignore[misc]
-        )
+        graph, context = graph_before(request, functools.partial(uses, decl=first), after)
         yield graph, context, alike
 
 

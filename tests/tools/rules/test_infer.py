@@ -162,3 +162,12 @@ def test_other_places_are_told_beside_the_rule(ask: Ask) -> None:
 )
 def test_wrong_words_are_told(ask: Ask, words: str, said: str) -> None:
     assert said in ask(f"rules infer model.py {words}", 2)
+
+
+def test_an_operator_without_a_schema_is_told() -> None:
+    graph = graph_of("x: f32[2]\ny = nn.relu(x)")
+    (node,) = graph.nodes
+    node.op = "onnx.mine.Frobnicate"
+    with pytest.raises(UsageError, match="has no schema") as told:
+        inferred(graph, "y")
+    assert "leave y out of --nodes" in told.value.hint

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from sparqc.errors import UsageError
 from sparqc.ir.graph import Attribute, Graph, Node, Value
+from sparqc.ir.layer_names import name_of
 from sparqc.ir.vocabulary.operator import OperandSpec, Operator
 from sparqc.ir.vocabulary.raw import operator_of
 from sparqc.ir.vocabulary.table import OperatorTable
@@ -140,7 +142,13 @@ class _Written:
                 yield AttributePattern(name, literal)  # type: ignore[arg-type]
 
     def _row(self, node: Node) -> Operator:
-        return operator_of(node, self.table)
+        row = operator_of(node, self.table)
+        if row is None:
+            raise UsageError(
+                f"{node.op} has no schema, so its operands have no order to write them in",
+                hint=f"leave {name_of(node)} out of --nodes",
+            )
+        return row
 
     # -- where, rewrite --------------------------------------------------------------------------
 
