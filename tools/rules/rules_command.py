@@ -12,7 +12,9 @@ from rich.table import Table
 from sparqc.errors import NO
 from sparqc.report.show import show
 from sparqc.tools.rules.examples.command import test_command
+from sparqc.tools.rules.infer.command import infer_command
 from sparqc.tools.rules.static import KINDS, kind_of, read_checked
+from sparqc.tools.rules.try_command import try_command
 from sparqc.tools.terminal import completion
 from sparqc.tools.terminal.console import stdout_console
 from sparqc.tools.terminal.options import import_option, patterns_option
@@ -34,6 +36,8 @@ def rules_group() -> None:
 
 
 rules_group.add_command(test_command)
+rules_group.add_command(try_command)
+rules_group.add_command(infer_command)
 
 
 @rules_group.command("list")
