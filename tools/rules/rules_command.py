@@ -67,7 +67,7 @@ def show_command(name: str, patterns: tuple[Path, ...]) -> None:
     from sparqc.lang.format.formatter import format_declaration
 
     book = _book(patterns)
-    found = book.spellings(name)
+    found: tuple[Declaration, ...] = book.spellings(name)
     if not found:
         _refuse_word(name)
         found = (book.find(name),)

@@ -50,7 +50,7 @@ def _section(entry: NativeEntry) -> str:
 
 def _parts(entry: NativeEntry) -> Iterator[str]:
     yield f"## {entry.native.name}\n\n{entry.native.doc}"
-    yield code(entry.signature, "python")
+    yield code(entry.signature)
     if entry.parameters:
         rows = [(f"`{name}`", given) for name, given in entry.parameters.items()]
         yield table(("argument", "what stands there"), rows)

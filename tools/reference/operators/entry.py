@@ -11,7 +11,7 @@ from typing import Any
 
 from sparqc.ir.vocabulary.operator import Operator, Required
 from sparqc.ir.vocabulary.table import OperatorTable
-from sparqc.ir.vocabulary.traits import TRAITS
+from sparqc.ir.vocabulary.traits import TRAITS, Trait
 from sparqc.lang.format.printer import format_scalar
 from sparqc.lang.parse.keywords import RESERVED
 from sparqc.tools.reference.operators.weight_axes import WeightAxes, weight_axes
@@ -48,14 +48,16 @@ class OperatorEntry:
         return {k: "" if isinstance(v, Required) else _written(v) for k, v in given}
 
     @property
-    def traits(self) -> tuple[str, ...]:
+    def traits(self) -> tuple[Trait, ...]:
         """What holds of it, in the order of the list of traits."""
         return tuple(trait for trait in TRAITS if trait in self.row.traits)
 
     @property
     def aten(self) -> tuple[str, ...]:
-        """The ATen overloads that are read as it."""
-        return self.row.fx.targets if self.row.fx else ()
+        """The ATen overloads that are read as it; those of another library as torch names them."""
+        targets = self.row.fx.targets if self.row.fx else ()
+        known = ("aten.", "sym.")
+        return tuple(t if t.startswith(known) else t.replace(".", "::", 1) for t in targets)
 
     @property
     def onnx(self) -> tuple[str, ...]:
