@@ -100,7 +100,10 @@ def searched(fault: Fault, sound: float, folder: Path) -> list[str]:
         f"  bisect   {found['compiles']} compiles for {found['of']} steps, {bisected:.0f} s of "
         f"CPU time; the compile {seconds:.0f} s",
     ]
-    said, reduced = sparqc(("reduce", *ask), folder)
+    try:
+        said, reduced = sparqc(("reduce", *ask), folder)
+    except SystemExit as error:  # a fault that costs little is lost in a part of the network
+        return [*lines, *("  reduce   " + line for line in str(error).splitlines()[1:2])]
     left: dict[str, Any] = json.loads(said)
     before, after = left["operators"]
     lines.append(
