@@ -54,7 +54,12 @@ def test_untrained_it_finishes_as_a_compile(net, prepared):
 
 def test_live_and_folded_batch_norms_compute_the_same_in_eval_mode(net, prepared):
     folded = sparqc.prepare(
-        net, example(), calibration=calibration, batch_norm="folded", passes="all-sparse"
+        net,
+        example(),
+        calibration=calibration,
+        batch_norm="folded",
+        passes="all-sparse",
+        float="fp32",
     )
     assert len(batch_norms(prepared)) == 3 and not batch_norms(folded)
     images, _ = batch(5)
