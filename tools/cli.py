@@ -39,6 +39,7 @@ COMMANDS = {
     "passes": "sparqc.tools.rules.passes_command:passes_command",
     "rules": "sparqc.tools.rules.rules_command:rules_group",
     "targets": "sparqc.tools.rules.targets_command:targets_command",
+    "lsp": "sparqc.tools.editor.command:lsp_command",
     "witnesses": "sparqc.tools.rules.witnesses_command:witnesses_command",
 }
 
