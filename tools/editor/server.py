@@ -30,6 +30,9 @@ from sparqc.tools.editor.words import Word
 #: Seconds without a change before a text is checked.
 PAUSE = 0.05
 
+#: The questions that are about a place.
+At = lsp.HoverParams | lsp.DefinitionParams | lsp.PrepareRenameParams | lsp.RenameParams
+
 
 class Server(LanguageServer):
     """The server and the texts that it knows.
@@ -60,7 +63,7 @@ class Server(LanguageServer):
         """The places of a text, in the editor's units."""
         return Positions(text, self.workspace.position_codec)
 
-    async def word(self, at: lsp.TextDocumentPositionParams) -> tuple[Analysis, Word | None]:
+    async def word(self, at: At) -> tuple[Analysis, Word | None]:
         """The word at a place of an open text."""
         analysis = await self.analysis(at.text_document.uri)
         return analysis, analysis.word_at(*self.positions(analysis.text).given(at.position))
@@ -176,8 +179,7 @@ def make_server() -> Server:
 
     @server.feature(lsp.TEXT_DOCUMENT_RENAME, lsp.RenameOptions(prepare_provider=True))
     async def rename(params: lsp.RenameParams) -> lsp.WorkspaceEdit | None:
-        at = lsp.TextDocumentPositionParams(params.text_document, params.position)
-        analysis, word = await server.word(at)
+        analysis, word = await server.word(params)
         if word is None:
             return None
         known = await server.work(server.documents.all, server.folders())

@@ -49,6 +49,11 @@ def _tree(start: str, text: str) -> Tree[Token]:
     return _grammar().parse(text, start=start)
 
 
+def forget_lines() -> None:
+    """Parse every line anew, as the first time."""
+    _tree.cache_clear()
+
+
 def read(start: str, source: Source) -> Any:
     """The value of a line, whose kind is one of `LINE_USAGE`.
 
