@@ -3,7 +3,7 @@
     python benchmarks/editor.py [FILE.spq] [--lines 500]
 
 The file (default: the first declarations of shipped files, up to 500 lines) is checked as it was
-opened, and then after each of 30 edits of one line, as a person types.  Both without the imports and
+opened, and then after each of 30 edits of one line, as a person types.  Both without imports and
 the reading of what is installed, which happen once.
 """
 
