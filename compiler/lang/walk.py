@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import is_dataclass
 from functools import cache
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from sparqc.errors import Span
 
@@ -14,13 +14,14 @@ _Node = TypeVar("_Node")
 
 def children(node: object) -> Iterator[object]:
     """The syntax nodes directly inside a syntax node, in the order in which they are written."""
-    if _is_node(type(node)):
+    kind: Any = type(node)
+    if _is_node(kind):
         yield from _nodes(vars(node).values())
 
 
 def _nodes(entries: Iterable[object]) -> Iterator[object]:
     for entry in entries:
-        kind = type(entry)
+        kind: Any = type(entry)
         if kind is tuple:
             yield from _nodes(cast(tuple[object, ...], entry))
         elif _is_node(kind):
