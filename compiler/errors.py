@@ -46,6 +46,14 @@ class Span:
         return f"  {text}\n  {pad}{'^' * width}"
 
 
+@dataclass(frozen=True)
+class Fix:
+    """One way to put right what is wrong: what to write in place of a stretch of a line."""
+
+    span: Span
+    text: str
+
+
 class SparqcError(Exception):
     """A mistake or a limit that a person can act on.
 
@@ -100,9 +108,15 @@ class UsageError(SparqcError):
 
 
 class PatternError(SparqcError):
-    """A pattern file is wrong; the span points into it."""
+    """A pattern file is wrong; the span points into it, and an editor offers the fixes."""
 
     exit_code = MISUSED
+
+    def __init__(
+        self, message: str, *, span: Span | None = None, hint: str = "", fixes: Iterable[Fix] = ()
+    ) -> None:
+        super().__init__(message, span=span, hint=hint)
+        self.fixes = tuple(fixes)
 
 
 class ErrorGroup(SparqcError):
@@ -116,6 +130,11 @@ class ErrorGroup(SparqcError):
         self.exit_code = max(e.exit_code for e in self.errors)
 
 
+def closest(word: str, known: Iterable[str]) -> list[str]:
+    """The known words that may have been meant, at most three, the closest first."""
+    return difflib.get_close_matches(word, sorted(set(known)), n=3, cutoff=0.6)
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """A hint that names the closest known words, or lists them where they are few.
 
@@ -123,7 +142,6 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     "did you mean 'fold'?"
     """
     known = sorted(set(known))
-    close = difflib.get_close_matches(word, known, n=3, cutoff=0.6)
-    if close:
+    if close := closest(word, known):
         return "did you mean " + " or ".join(f"'{c}'" for c in close) + "?"
     return f"known: {', '.join(known)}" if 0 < len(known) <= 24 else ""

@@ -41,6 +41,7 @@ COMMANDS = {
     "ops": "sparqc.tools.reference.operators.command:ops_command",
     "natives": "sparqc.tools.reference.natives.command:natives_command",
     "targets": "sparqc.tools.rules.targets_command:targets_command",
+    "lsp": "sparqc.tools.editor.command:lsp_command",
     "witnesses": "sparqc.tools.rules.witnesses_command:witnesses_command",
 }
 

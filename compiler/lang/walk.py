@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import is_dataclass
-from typing import TypeVar
+from functools import cache
+from typing import Any, TypeVar, cast
 
 from sparqc.errors import Span
 
@@ -13,16 +14,24 @@ _Node = TypeVar("_Node")
 
 def children(node: object) -> Iterator[object]:
     """The syntax nodes directly inside a syntax node, in the order in which they are written."""
-    if is_dataclass(node) and not isinstance(node, type):
-        yield from _nodes(tuple(vars(node).values()))
+    kind: Any = type(node)
+    if _is_node(kind):
+        yield from _nodes(vars(node).values())
 
 
-def _nodes(entries: tuple[object, ...]) -> Iterator[object]:
+def _nodes(entries: Iterable[object]) -> Iterator[object]:
     for entry in entries:
-        if isinstance(entry, tuple):
-            yield from _nodes(entry)
-        elif is_dataclass(entry) and not isinstance(entry, Span):
+        kind: Any = type(entry)
+        if kind is tuple:
+            yield from _nodes(cast(tuple[object, ...], entry))
+        elif _is_node(kind):
             yield entry
+
+
+@cache
+def _is_node(kind: type) -> bool:
+    """Asked for each value of each node, of some twenty classes."""
+    return is_dataclass(kind) and not issubclass(kind, Span)
 
 
 def walk(node: object, kind: type[_Node]) -> Iterator[_Node]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sparqc.base.text import counted
 from sparqc.declared.natives import Native
-from sparqc.errors import PatternError, did_you_mean
+from sparqc.errors import PatternError, closest, did_you_mean
 from sparqc.lang.ast import (
     CheckDecl,
     Condition,
@@ -23,6 +23,7 @@ from sparqc.lang.ast import (
 from sparqc.lang.check.findings import Findings
 from sparqc.lang.check.scope import KIND_NAMES, VALUES, Scope
 from sparqc.lang.check.vocabulary import Vocabulary
+from sparqc.lang.fixes import instead, misspelt
 from sparqc.lang.parse.keywords import KNOB, PAYS, PROPERTIES
 from sparqc.lang.walk import walk
 
@@ -50,9 +51,7 @@ def check_expression(
     asked = {id(f.of) for f in walk(expr, Field) if f.of == Name(KNOB)}
     for name in walk(expr, Name):
         if name.id not in known and id(name) not in asked:
-            hint = did_you_mean(name.id, known)
-            message = f"the match binds no {name.id!r}"
-            yield PatternError(message, span=name.span, hint=hint)
+            yield misspelt(f"the match binds no {name.id!r}", name.id, known, name.span)
     for call in walk(expr, NativeCall):
         yield from _native(call, natives)
     for field in walk(expr, Field):
@@ -87,7 +86,9 @@ def _native(call: NativeCall, natives: Mapping[str, Native]) -> Findings:
     native = natives.get(call.name)
     if native is None:
         hint = "\n  ".join(filter(None, (did_you_mean(call.name, natives), _import_hint(call))))
-        yield PatternError(f"unknown function @{call.name}", span=call.span, hint=hint)
+        fixes = instead(call.name, call.span, closest(call.name, natives))
+        message = f"unknown function @{call.name}"
+        yield PatternError(message, span=call.span, hint=hint, fixes=fixes)
     elif not native.takes(len(call.arguments)):
         names = ", ".join(p.name for p in native.parameters)
         message = f"@{call.name} takes {_counts(native)}, not {len(call.arguments)}"
@@ -116,8 +117,8 @@ def _field(field: Field, scope: Scope, vocabulary: Vocabulary) -> Findings:
     """A field asked of a name: values have properties, and their operators attributes."""
     if field.of == Name(KNOB):
         if field.name not in vocabulary.knobs:
-            hint = did_you_mean(field.name, vocabulary.knobs)
-            yield PatternError(f"there is no knob {field.name!r}", span=field.span, hint=hint)
+            message = f"there is no knob {field.name!r}"
+            yield misspelt(message, field.name, vocabulary.knobs, field.span)
         return
     if not isinstance(field.of, Name) or field.of.id not in scope:
         return
@@ -128,10 +129,12 @@ def _field(field: Field, scope: Scope, vocabulary: Vocabulary) -> Findings:
     elif field.name not in PROPERTIES:
         known = _attributes(name, scope, vocabulary)
         if known is not None and field.name not in known:
-            own = _PYTHON.get(field.name)
-            hint = f"write {own}" if own else did_you_mean(field.name, [*PROPERTIES, *known])
             message = f"{name!r} has no property and no attribute {field.name!r}"
-            yield PatternError(message, span=field.span, hint=hint)
+            if own := _PYTHON.get(field.name):
+                fixes = instead(field.name, field.span, [own])
+                yield PatternError(message, span=field.span, hint=f"write {own}", fixes=fixes)
+            else:
+                yield misspelt(message, field.name, [*PROPERTIES, *known], field.span)
 
 
 #: What Python's libraries call the properties of a tensor.

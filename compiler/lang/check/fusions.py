@@ -9,6 +9,7 @@ from sparqc.lang.ast import Declaration, Expr, FusionDecl, Name, ShareDecl, Temp
 from sparqc.lang.check.findings import Findings
 from sparqc.lang.check.likeness import resolve_like
 from sparqc.lang.check.scope import scope_of
+from sparqc.lang.fixes import misspelt
 from sparqc.lang.parse.keywords import KNOB, PAYS
 from sparqc.lang.walk import walk
 
@@ -29,8 +30,7 @@ def check_fusion(
 
 def _exists(name: str, fusions: Mapping[str, Declaration], span: Span | None) -> Findings:
     if name not in fusions:
-        hint = did_you_mean(name, fusions)
-        yield PatternError(f"there is no fusion {name!r}", span=span, hint=hint)
+        yield misspelt(f"there is no fusion {name!r}", name, fusions, span)
 
 
 def _like(fusion: FusionDecl, fusions: Mapping[str, FusionDecl]) -> Findings:

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from sparqc.errors import PatternError, did_you_mean
+from sparqc.errors import PatternError
 from sparqc.lang.ast import Declaration, FusionDecl, ShareDecl
+from sparqc.lang.fixes import misspelt
 
 Like = TypeVar("Like", bound=FusionDecl | ShareDecl)
 _KINDS: dict[type[Declaration], str] = {FusionDecl: "fusion", ShareDecl: "share"}
@@ -27,7 +28,7 @@ def resolve_like(declaration: Like, declarations: Mapping[str, Declaration]) -> 
         if not isinstance(base, kind):
             alike = [n for n, d in declarations.items() if isinstance(d, kind)]
             message = f"like: there is no {_KINDS[kind]} {name!r}"
-            raise PatternError(message, span=declaration.span, hint=did_you_mean(name, alike))
+            raise misspelt(message, name, alike, declaration.span)
         if name in known:
             raise PatternError(f"{name} is like itself", span=declaration.span)
         chain.append(base)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from sparqc.errors import PatternError, Span, did_you_mean
+from sparqc.errors import PatternError, Span
 from sparqc.lang.ast import (
     Declaration,
     FusionDecl,
@@ -25,6 +25,7 @@ from sparqc.lang.check.scope import (
     reads,
     roots_of,
 )
+from sparqc.lang.fixes import misspelt
 
 
 def check_names(declaration: Declaration, scope: Scope) -> Findings:
@@ -149,8 +150,7 @@ def _parameters(declaration: OpDecl) -> Findings:
     for parameter in declaration.parameters:
         if parameter.name not in read:
             message = f"the match does not read the parameter {parameter.name!r}"
-            hint = did_you_mean(parameter.name, read)
-            yield PatternError(message, span=parameter.span, hint=hint)
+            yield misspelt(message, parameter.name, read, parameter.span)
 
 
 def _fusion(fusion: FusionDecl, scope: Scope) -> Findings:
@@ -177,8 +177,7 @@ def _value(name: str, scope: Scope, span: Span | None, block: str) -> Findings:
     """A name in a block must be a value, or several, that the match binds."""
     kind = scope.kinds.get(name)
     if kind is None:
-        hint = did_you_mean(name, scope.kinds)
-        yield PatternError(f"{block}: the match binds no {name!r}", span=span, hint=hint)
+        yield misspelt(f"{block}: the match binds no {name!r}", name, scope.kinds, span)
     elif kind in NUMBERS:
         message = f"{block}: {name!r} is {KIND_NAMES[kind]}, not a value"
         yield PatternError(message, span=span)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
-from sparqc.errors import PatternError, Span, did_you_mean
+from sparqc.errors import PatternError, Span
 from sparqc.ir.vocabulary.operator import Operator
 from sparqc.lang.ast import (
     ANY_OPERATOR,
@@ -24,6 +23,7 @@ from sparqc.lang.ast import (
 from sparqc.lang.check.findings import Findings
 from sparqc.lang.check.scope import Scope, calls_of, paths_of, roots_of
 from sparqc.lang.check.vocabulary import Vocabulary
+from sparqc.lang.fixes import instead, misspelt, word_in
 
 
 def check_operators(declaration: Declaration, scope: Scope, vocabulary: Vocabulary) -> Findings:
@@ -48,8 +48,9 @@ def check_operators(declaration: Declaration, scope: Scope, vocabulary: Vocabula
 def unknown(name: str, span: Span | None, vocabulary: Vocabulary) -> Findings:
     """The finding that no operator and no family has a name."""
     if not vocabulary.knows(name):
-        hint = vocabulary.suggestion(name)
-        yield PatternError(f"unknown operator {name!r}", span=_word(name, span), hint=hint)
+        place, hint = word_in(span, name), vocabulary.suggestion(name)
+        fixes = instead(name, place, vocabulary.meant_by(name))
+        yield PatternError(f"unknown operator {name!r}", span=place, hint=hint, fixes=fixes)
 
 
 def _path_kind(kind: str, path: Path, vocabulary: Vocabulary) -> Findings:
@@ -58,15 +59,10 @@ def _path_kind(kind: str, path: Path, vocabulary: Vocabulary) -> Findings:
         way, wanted = ("in front of", "input") if path.comes_from else ("behind", "output")
         message = f"no {kind} of the graph stands {way} a value"
         hint = f"the end on that side is `{wanted}`"
-        yield PatternError(message, span=_word(kind, path.span), hint=hint)
+        place = word_in(path.span, kind)
+        yield PatternError(message, span=place, hint=hint, fixes=instead(kind, place, [wanted]))
     else:
         yield from unknown(kind, path.span, vocabulary)
-
-
-def _word(name: str, span: Span | None) -> Span | None:
-    """The place of a word in the line of a span."""
-    at = span.text.find(name, span.column - 1) if span else -1
-    return replace(span, column=at + 1, width=len(name)) if span and at >= 0 else span
 
 
 def count(number: int, names: Sequence[str]) -> str:
@@ -125,9 +121,9 @@ def _attributes(head: str, call: CallPattern, vocabulary: Vocabulary) -> Finding
     known = vocabulary.attributes(head)
     for attribute in call.attributes:
         if known is not None and attribute.name not in known:
-            hint = did_you_mean(attribute.name, known) or f"{head} has no attributes"
             message = f"{head} has no attribute {attribute.name!r}"
-            yield PatternError(message, span=attribute.span, hint=hint)
+            none = f"{head} has no attributes"
+            yield misspelt(message, attribute.name, known, attribute.span, none)
         elif attribute.bind is None and (kind := _other_kind(head, attribute, vocabulary)):
             message = f"{attribute.name} of {head} is {kind}, so this matches nothing"
             yield PatternError(message, span=attribute.span)

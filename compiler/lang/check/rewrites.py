@@ -27,6 +27,7 @@ from sparqc.lang.check.operators import (
 )
 from sparqc.lang.check.scope import IGNORED, VALUES, Scope, calls_of, roots_of
 from sparqc.lang.check.vocabulary import Vocabulary
+from sparqc.lang.fixes import misspelt
 from sparqc.lang.walk import walk
 
 
@@ -173,21 +174,21 @@ def _like(call: BuildCall, scope: Scope, built: set[str]) -> Findings:
     if call.like is None or call.like in results:
         return
     message = f"`like {call.like}`: {call.like!r} is not the result of an operator"
-    yield PatternError(message, span=call.span, hint=did_you_mean(call.like, results))
+    yield misspelt(message, call.like, results, call.span)
 
 
 def _rest(call: BuildCall, scope: Scope, local: set[str]) -> Findings:
     lists = {n for n, kind in scope.kinds.items() if kind == "operands"} | local
     if call.rest is not None and call.rest not in lists:
         message = f"the match binds no list of operands '*{call.rest}'"
-        yield PatternError(message, span=call.span, hint=did_you_mean(call.rest, lists))
+        yield misspelt(message, call.rest, lists, call.span)
 
 
 def _maybe(call: BuildCall, rule: RuleDecl, vocabulary: Vocabulary) -> Findings:
     maybes = {head for c in calls_of(rule) if c.maybe for head in c.heads}
     if call.op not in maybes:
         message = f"the match has no `maybe {call.op}` that this could follow"
-        yield PatternError(message, span=call.span, hint=did_you_mean(call.op, maybes))
+        yield misspelt(message, call.op, maybes, call.span)
     if not call.operands or _is_plain(call.operands[0]):
         message = f"`maybe {call.op}` has no first operand that could stand for it"
         yield PatternError(message, span=call.span)
@@ -227,9 +228,10 @@ def _attributes(call: BuildCall, operator: Operator) -> Findings:
     given = [name for name, _ in call.attributes]
     for name, value in call.attributes:
         if name not in operator.attributes:
-            message = f"{call.op} has no attribute {name!r}"
-            hint = did_you_mean(name, operator.attributes) or f"{call.op} has no attributes"
-            yield PatternError(message, span=_place(value, call), hint=hint)
+            message, none = f"{call.op} has no attribute {name!r}", f"{call.op} has no attributes"
+            error = misspelt(message, name, operator.attributes, call.span, none)
+            error.span = _place(value, call)
+            yield error
     missing = [n for n, d in operator.attributes.items() if d is REQUIRED and n not in given]
     if missing and call.like is None and not call.maybe:  # both carry attributes over
         message = f"{call.op} needs the attribute {', '.join(missing)}"

@@ -12,6 +12,7 @@ from sparqc.lang.check.likeness import resolve_like
 from sparqc.lang.check.scope import KIND_NAMES, NUMBERS, Scope, reads
 from sparqc.lang.check.termination import kept_results
 from sparqc.lang.check.vocabulary import Vocabulary
+from sparqc.lang.fixes import instead
 from sparqc.lang.walk import walk
 
 
@@ -33,12 +34,15 @@ def check_unused(declaration: Declaration, scope: Scope, vocabulary: Vocabulary)
             continue
         if kind in NUMBERS:
             message = f"nothing asks for {name!r}, {KIND_NAMES[kind]}"
-            hint = "leave it out" if kind == "attribute" else "write _ in its place"
-            yield PatternWarning(message, span=binding.span, hint=hint)
+            is_size = kind == "dimension"
+            hint = "write _ in its place" if is_size else "leave it out"
+            fixes = instead(name, binding.span, ["_"]) if is_size else ()
+            yield PatternWarning(message, span=binding.span, hint=hint, fixes=fixes)
         elif kind != "result" and name in dropped:
             message = f"the rewrite drops {name!r}, and no condition looks at it"
             hint = f"use it, ask of it what makes that right, or write _{name} if it always is"
-            yield PatternWarning(message, span=binding.span, hint=hint)
+            fixes = instead(name, binding.span, [f"_{name}"])
+            yield PatternWarning(message, span=binding.span, hint=hint, fixes=fixes)
 
 
 def _used(declaration: Declaration, vocabulary: Vocabulary) -> set[str]:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from functools import cache
 
 from sparqc.declared.knobs import knobs
-from sparqc.errors import did_you_mean
+from sparqc.errors import closest, did_you_mean
 from sparqc.ir.types import Level
 from sparqc.ir.vocabulary.operator import Operator
 from sparqc.ir.vocabulary.table import OperatorTable
@@ -59,11 +59,21 @@ class Vocabulary:
 
     def suggestion(self, name: str) -> str:
         """A hint for an unknown name."""
+        if own := self._of_python(name):
+            return f"operators have names of their own here: {own}"
+        return did_you_mean(name, _raw_names(name)) or did_you_mean(name, self.names)
+
+    def meant_by(self, name: str) -> list[str]:
+        """What an unknown name may have been meant for."""
+        if own := self._of_python(name):
+            return [own]
+        return closest(name, _raw_names(name)) or closest(name, self.names)
+
+    def _of_python(self, name: str) -> str:
+        """The operator here of which a name is the one in a library of Python's; else ""."""
         namespace, _, last = name.rpartition(".")
         own = f"nn.{_snake_case(last)}"
-        if namespace in _PYTHON and self.knows(own):
-            return f"operators have names of their own here: {own}"
-        return _raw_suggestion(name) or did_you_mean(name, self.names)
+        return own if namespace in _PYTHON and self.knows(own) else ""
 
     @property
     def spelled(self) -> frozenset[str]:
@@ -113,20 +123,20 @@ def _foreign(name: str) -> bool:
     return name.startswith("onnx.") and name.count(".") > 1
 
 
-def _raw_suggestion(name: str) -> str:
-    """The overloads of an ATen operator that is named without one, or similar ONNX operators."""
+def _raw_names(name: str) -> list[str]:
+    """The overloads of an ATen operator that is named without one, or the ONNX operators."""
     namespace, _, rest = name.partition(".")
     if namespace == "aten":
         import torch
 
         packet = getattr(torch.ops.aten, rest.partition(".")[0], None)
         overloads = packet.overloads() if packet is not None else ()
-        return did_you_mean(name, [f"{namespace}.{rest}.{o}" for o in overloads])
+        return [f"{namespace}.{rest}.{o}" for o in overloads]
     if namespace == "onnx":
         import onnx
 
-        return did_you_mean(name, [f"onnx.{s.name}" for s in onnx.defs.get_all_schemas()])
-    return ""
+        return [f"onnx.{s.name}" for s in onnx.defs.get_all_schemas()]
+    return []
 
 
 @cache

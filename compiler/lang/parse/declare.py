@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast, get_args
 
-from sparqc.errors import PatternError, did_you_mean
+from sparqc.errors import PatternError
 from sparqc.ir.types import Level
 from sparqc.lang.ast import (
     CheckDecl,
@@ -24,6 +24,7 @@ from sparqc.lang.ast import (
     ShareDecl,
     Template,
 )
+from sparqc.lang.fixes import misspelt
 from sparqc.lang.parse.builder import Header
 from sparqc.lang.parse.keywords import CLAUSES, GRADES, LEVELS, PRESERVES, ROLES
 
@@ -181,8 +182,7 @@ def _check_words(header: Header, clause: str) -> None:
     known = _WORDS.get(clause, words)
     for word in words:
         if word not in known:
-            hint = did_you_mean(word, known)
-            raise PatternError(f"`{clause} {word}` does not exist", span=span, hint=hint)
+            raise misspelt(f"`{clause} {word}` does not exist", word, known, span)
 
 
 def _word(header: Header, clause: str, default: str) -> str:

@@ -12,7 +12,7 @@ from lark import Token, Transformer
 from lark.tree import Meta
 from lark.visitors import v_args
 
-from sparqc.errors import PatternError, Span, did_you_mean
+from sparqc.errors import PatternError, Span
 from sparqc.lang.ast import (
     Binary,
     Condition,
@@ -28,6 +28,7 @@ from sparqc.lang.ast import (
     Template,
     Unary,
 )
+from sparqc.lang.fixes import misspelt
 from sparqc.lang.parse.keywords import RESERVED
 from sparqc.lang.parse.source import Source
 from sparqc.lang.parse.strings import read_template, unquote
@@ -164,8 +165,8 @@ class ExpressionBuilder(Transformer[Token, Any]):
 
     def _one_of(self, token: Token, known: Iterable[str], what: str) -> str:
         if token not in known:
-            hint = did_you_mean(str(token), known)
-            raise self.fail(f"unknown {what} {str(token)!r}", self.token_place(token), hint)
+            message = f"unknown {what} {str(token)!r}"
+            raise misspelt(message, str(token), known, self.token_place(token))
         return str(token)
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from functools import cache
+from dataclasses import replace
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
-from lark import Lark, Token, UnexpectedCharacters, UnexpectedInput, UnexpectedToken
+from lark import Lark, Token, Tree, UnexpectedCharacters, UnexpectedInput, UnexpectedToken
 from lark.exceptions import VisitError
 
-from sparqc.errors import PatternError
+from sparqc.errors import Fix, PatternError, Span
 from sparqc.lang.ast import Expr
 from sparqc.lang.parse.builder import LineBuilder
 from sparqc.lang.parse.keywords import LINE_USAGE
@@ -19,7 +20,11 @@ from sparqc.lang.walk import children
 #: How deep expressions and calls may nest; Python's recursion limit is far above.
 DEEPEST = 60
 
-#: What people write who think of another language.
+#: So many lines are kept parsed: of a file that is checked at each letter, most are as before.
+_KEPT_LINES = 8192
+
+#: What people write who think of another language, and what stands here in its place.
+_WORDS = {"&": "and", "|": "or", "!": "not "}
 _FOREIGN = {
     "'": "strings stand in double quotes",
     "&": "write `and`",
@@ -39,13 +44,23 @@ def _grammar() -> Lark:
     )  # fmt: skip
 
 
+@lru_cache(_KEPT_LINES)
+def _tree(start: str, text: str) -> Tree[Token]:
+    return _grammar().parse(text, start=start)
+
+
+def forget_lines() -> None:
+    """Parse every line anew, as the first time."""
+    _tree.cache_clear()
+
+
 def read(start: str, source: Source) -> Any:
     """The value of a line, whose kind is one of `LINE_USAGE`.
 
     Raises `PatternError` with the place of the first word that does not fit.
     """
     try:
-        value = LineBuilder(source, read_expr).transform(_grammar().parse(source.text, start=start))
+        value = LineBuilder(source, read_expr).transform(_tree(start, source.text))
     except UnexpectedInput as error:
         raise _explain(error, start, source) from None
     except VisitError as error:
@@ -85,7 +100,8 @@ def _explain(error: UnexpectedInput, start: str, source: Source) -> PatternError
     if isinstance(error, UnexpectedCharacters):
         character = source.text[error.pos_in_stream or 0]
         message, hint = f"{character!r} does not belong here", _FOREIGN.get(character, usage)
-        return PatternError(message, span=source.at(error.pos_in_stream or 0), hint=hint)
+        place = source.at(error.pos_in_stream or 0)
+        return PatternError(message, span=place, hint=hint, fixes=_own_word(place, character))
     if not isinstance(error, UnexpectedToken) or error.token.type == "$END":
         end = len(source.text.rstrip())
         message = "something is missing at the end of this line" if end else "nothing stands here"
@@ -100,9 +116,29 @@ def _explain(error: UnexpectedInput, start: str, source: Source) -> PatternError
             span=source.at(source.text.index(word), len(word)),
             hint=hint,
         )
-    return PatternError(
-        f"{str(token)!r} does not belong here", span=span, hint=_hint(token, error.expected, start)
-    )
+    hint, fixes = _hint(token, error.expected, start), _fixes(token, error.expected, start, span)
+    message = f"{str(token)!r} does not belong here"
+    return PatternError(message, span=span, hint=hint, fixes=fixes)
+
+
+def _own_word(place: Span, character: str) -> list[Fix]:
+    """The fix that writes the word of this language for a sign of another, twice or once."""
+    if character not in _WORDS:
+        return []
+    twice = place.text.startswith(2 * character, place.column - 1) and character != "!"
+    return [Fix(replace(place, width=1 + twice), _WORDS[character])]
+
+
+def _fixes(token: Token, expected: set[str], start: str, place: Span) -> list[Fix]:
+    """What to write for a word that does not fit."""
+    if token == "=" and start in ("condition", "expr"):
+        return [Fix(place, "==")]
+    if token == "=" and place.text[: place.column - 1].endswith("="):
+        return [Fix(place, "")]
+    if "COMMA" in expected and (token[0].isalnum() or token[0] == "_"):
+        before = place.text[: place.column - 1].rstrip()
+        return [Fix(replace(place, column=len(before) + 1, width=0), ",")]
+    return []
 
 
 def _hint(token: Token, expected: set[str], start: str) -> str:

@@ -13,6 +13,7 @@ import textwrap
 from dataclasses import dataclass, field
 
 from sparqc.errors import PatternError, Span
+from sparqc.lang.fixes import missing_colon
 from sparqc.lang.parse.keywords import BLOCKS
 from sparqc.lang.parse.source import Source
 
@@ -200,7 +201,7 @@ class _Reader:
             self.error(message, number, column)
             return above.parent
         end = len(self.layout.source[above.last - 1].rstrip())
-        self.error("a ':' is missing at the end of this line", above.last, end)
+        self.layout.errors.append(missing_colon(self.layout.span(above.last, end)))
         above.text, above.broken = f"{above.text}:", True
         return above
 

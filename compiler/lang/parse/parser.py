@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from sparqc.base.reading import damaged, read_text
-from sparqc.errors import ErrorGroup, PatternError, Span, UsageError, did_you_mean
+from sparqc.errors import ErrorGroup, Fix, PatternError, Span, UsageError, closest, did_you_mean
 from sparqc.lang.ast import Declaration, Example, PatternFile, Template
+from sparqc.lang.fixes import instead, missing_colon, misspelt
 from sparqc.lang.parse.builder import Header
 from sparqc.lang.parse.declare import Parts, check_header, declare
 from sparqc.lang.parse.grammar import read, read_expr
@@ -61,17 +62,28 @@ def parse_text(text: str, file: str = "<string>") -> PatternFile:
 
     Raises `PatternError`, or an `ErrorGroup` where several things are wrong.
     """
+    found, errors = parse_what_can_be(text, file)
+    raise_all(errors)
+    return found
+
+
+def parse_what_can_be(text: str, file: str) -> tuple[PatternFile, list[PatternError]]:
+    """The declarations that can be read, and what is wrong with the others."""
     layout = read_layout(text, file)
     reader = _FileReader(layout)
     with damaged(file, error=PatternError):
         declarations = [d for line in layout.lines if (d := reader.declaration(line)) is not None]
-    raise_all([*layout.errors, *reader.errors])
-    return PatternFile(file, tuple(declarations), text, reader.doc)
+    errors = sorted([*layout.errors, *reader.errors], key=_place)
+    return PatternFile(file, tuple(declarations), text, reader.doc), errors
+
+
+def _place(error: PatternError) -> tuple[int, int]:
+    return (error.span.line, error.span.column) if error.span else (0, 0)
 
 
 def raise_all(errors: list[PatternError]) -> None:
     """Raise what is in the list, in the order of its places; nothing where it is empty."""
-    errors.sort(key=lambda e: (e.span.line, e.span.column) if e.span else (0, 0))
+    errors.sort(key=_place)
     if len(errors) > 1:
         raise ErrorGroup(errors)
     if errors:
@@ -86,8 +98,8 @@ class _FileReader:
         self.errors: list[PatternError] = []
         self.doc = ""
 
-    def error(self, message: str, span: Span, hint: str = "") -> None:
-        self.errors.append(PatternError(message, span=span, hint=hint))
+    def error(self, message: str, span: Span, hint: str = "", fixes: tuple[Fix, ...] = ()) -> None:
+        self.errors.append(PatternError(message, span=span, hint=hint, fixes=fixes))
 
     def attempt(self, read: Callable[[], Any]) -> Any:
         """The result, or None where it fails, which is then in `errors`."""
@@ -112,10 +124,9 @@ class _FileReader:
             self.file_doc(line)
             return None
         if line.word not in BLOCKS:
-            hint = did_you_mean(line.word, BLOCKS)
             span = self.layout.span(line.number, line.column, len(line.word) or len(line.text))
             what = repr(line.word) if line.word else "this"
-            self.error(f"{what} begins no declaration", span, hint)
+            self.errors.append(misspelt(f"{what} begins no declaration", line.word, BLOCKS, span))
             return None
         known = len(self.errors)
         header = self.header(line)
@@ -134,7 +145,7 @@ class _FileReader:
     def header(self, line: Line) -> Header | None:
         if not line.opens and not line.broken:
             end = len(self.layout.source[line.last - 1].rstrip())
-            self.error("a ':' is missing at the end of this line", self.layout.span(line.last, end))
+            self.errors.append(missing_colon(self.layout.span(line.last, end)))
             return None
         source = self.layout.of(line)
         if line.broken:
@@ -177,9 +188,9 @@ class _BlockReader:
         elif not line.broken:
             self.values.doc = self.file.attempt(lambda: unquote(self.layout.of(line))) or ""
 
-    def wrong(self, line: Line, message: str, hint: str = "") -> None:
+    def wrong(self, line: Line, message: str, hint: str = "", fixes: tuple[Fix, ...] = ()) -> None:
         if not line.broken:
-            self.file.error(message, self.layout.of(line).whole, hint)
+            self.file.error(message, self.layout.of(line).whole, hint, fixes)
 
     def block_word(self, line: Line) -> str | None:
         """The block that a line begins; None where it is no block's first line."""
@@ -195,10 +206,12 @@ class _BlockReader:
         elif re.match(r"\w+\s*=(?!=)", line.text):
             self.wrong(line, "a statement stands in a block", "match: or rewrite:, and lines below")
         else:
-            hint = did_you_mean(line.word, BLOCKS[self.kind])
+            known = BLOCKS[self.kind]
+            hint = did_you_mean(line.word, known)
+            fixes = instead(line.word, self.layout.of(line).whole, closest(line.word, known))
             if line.word in ("if", "when") and "where" in BLOCKS[self.kind]:
                 hint = "conditions stand in a block: where:, and below it a line for each"
-            self.wrong(line, "this begins no block", hint)
+            self.wrong(line, "this begins no block", hint, fixes)
 
     def block(self, word: str, line: Line) -> None:
         if word not in BLOCKS[self.kind]:

@@ -1,0 +1,1 @@
+"""A language server for pattern files, and what editors load beside it."""
