@@ -119,4 +119,4 @@ def test_the_folder_of_vs_code_names_what_is_in_it() -> None:
     assert grammar["scopeName"] == GRAMMAR["scopeName"]
     for name in (package["main"], language["configuration"], grammar["path"]):
         assert (FOLDER / name).is_file()
-    assert contributes["configuration"]["properties"]["sparqc.command"]["default"][1] == "lsp"
+    assert contributes["configuration"]["properties"]["spq.command"]["default"][1] == "lsp"

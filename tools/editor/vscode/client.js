@@ -5,7 +5,7 @@ const { LanguageClient } = require("vscode-languageclient/node");
 let client;
 
 exports.activate = async function () {
-  const [command, ...args] = workspace.getConfiguration("sparqc").get("command");
+  const [command, ...args] = workspace.getConfiguration("spq").get("command");
   client = new LanguageClient(
     "sparqc",
     "sparqc",
