@@ -114,7 +114,13 @@ def _as_onnx(run: RunFolder) -> Result:
     from sparqc.job.run import run_job
     from sparqc.tools.model.open_request import open_request
 
-    plain = {"passes": "export", "io": "float", "float": "", "layers": None, "limit": None}
+    plain: dict[str, Any] = {
+        "passes": "export",
+        "io": "float",
+        "float": "",
+        "layers": None,
+        "limit": None,
+    }
     job = open_request(request_of(run, **plain, patterns=(), skip=(), check="off")).job
     return run_job(replace(job, gate=None))
 
