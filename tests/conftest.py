@@ -1,6 +1,8 @@
 """What every test shares: the threads, the seeds, and a torchvision that imports."""
 
 import os
+from collections.abc import Iterator
+from pathlib import Path
 
 # Before torch is loaded: with OpenMP's busy waiting a machine on which others compute too is a
 # hundred times slower.
@@ -28,6 +30,15 @@ except RuntimeError:
         "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
     ):
         torchvision_operators.define(schema)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The key that signs runs is one of the tests, in a folder of theirs."""
+    folder = tmp_path_factory.mktemp("state")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(folder))
+        yield folder
 
 
 @pytest.fixture(autouse=True)

@@ -126,8 +126,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
+    except (click.Abort, KeyboardInterrupt) as stop:
         click.echo("interrupted", err=True)
+        _echo_notes(stop.__cause__ or stop)  # click wraps the one that says where
         return INTERRUPTED
     except OSError as error:
         # The system refuses a name (too long, a loop of links), a disk or a permission.
@@ -142,7 +143,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return BUG
 
 
-def _echo_notes(error: Exception) -> None:
+def _echo_notes(error: BaseException) -> None:
     """What a command has to say beside its error."""
     for note in getattr(error, "__notes__", ()):
         click.echo(f"  {note}", err=True)

@@ -49,6 +49,30 @@ class Native:
     #: The fewest and the most arguments it takes; None: any number.
     least: int
     most: int | None
+    #: What its annotation says that it gives; Any where there is none.
+    result: Any = Any
+
+    @property
+    def file(self) -> str:
+        """The file in which it is defined; "" where it is no function of Python."""
+        span = _span(inspect.unwrap(self.function))
+        return span.file if span else ""
+
+    @property
+    def place(self) -> str:
+        """The file and line in which it is defined, or its module."""
+        span = _span(inspect.unwrap(self.function))
+        return f"{span.file}:{span.line}" if span else self.module
+
+    @property
+    def result_name(self) -> str:
+        """The annotation of its result, as people write it."""
+        return inspect.formatannotation(self.result)
+
+    def gives(self, result: object) -> bool:
+        """Whether its annotation allows a result, as far as that is looked into: True for one that
+        says something else than numbers, truth, text, arrays, values, lists and none."""
+        return _is_a(result, self.result)
 
     @property
     def module(self) -> str:
@@ -114,7 +138,29 @@ def describe(name: str, function: Callable[..., Any]) -> Native:
         parameters=tuple(_parameter(p.name, hints.get(p.name, Any)) for p in positional + rest),
         least=sum(p.default is p.empty for p in positional),
         most=None if rest else len(positional),
+        result=hints.get("return", Any),
     )
+
+
+def _is_a(result: object, hint: Any) -> bool:
+    """Whether something is what an annotation says; numbers of numpy count as those of Python."""
+    origin = get_origin(hint)
+    if origin in (Union, types.UnionType):
+        return any(_is_a(result, member) for member in get_args(hint))
+    if hint in (None, type(None)):
+        return result is None
+    if hint is bool:
+        return isinstance(result, (bool, np.bool_))
+    if hint in (int, float):
+        kinds = (int, np.integer) if hint is int else (int, float, np.number)
+        return isinstance(result, kinds) and not isinstance(result, bool)
+    if hint is str or (isinstance(hint, type) and issubclass(hint, Value)):
+        return isinstance(result, hint)
+    if hint is np.ndarray or origin is np.ndarray:
+        return isinstance(result, (np.ndarray, np.generic))
+    if hint in (tuple, list) or origin in (tuple, list):
+        return isinstance(result, (tuple, list))
+    return True
 
 
 def _parameter(name: str, hint: Any) -> Parameter:

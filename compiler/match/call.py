@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,11 +15,13 @@ from sparqc.ir.graph import Value
 from sparqc.ir.vocabulary.table import OperatorTable
 from sparqc.lang.ast import Expr, NativeCall
 from sparqc.lang.format.printer import format_expr
+from sparqc.match.slow import told_when_slow
 from sparqc.match.terms import Term, Undetermined, Unknown, show
 
 
 class NativeFailure(SparqcError):
-    """A native broke off with an exception of Python: a mistake in it, not a refusal."""
+    """A native broke off with an exception of Python, or gave something else than it says: a
+    mistake in it, not a refusal."""
 
 
 def call_native(
@@ -44,17 +47,49 @@ def call_native(
         _convert(term, native.parameter(index), call.arguments[index], table)
         for index, term in enumerate(arguments)
     ]
+
+    def called() -> str:
+        at = f" ({span})" if span else ""
+        return f"@{native.name} ({native.place}), called by {rule}{at}"
+
     try:
-        result = native.function(*given)
+        with told_when_slow(lambda seconds: f"{called()}, has run for {seconds:.0f} s"):
+            result = native.function(*given)
     except SparqcError:
+        raise
+    except KeyboardInterrupt as stop:
+        stop.add_note(f"it was in {called()}")
         raise
     except Exception as error:
         raise NativeFailure(
-            f"{rule}: @{native.name} of {native.module} failed: {type(error).__name__}: {error}",
+            f"{rule}: @{native.name} failed at {_raised_at(native, error)}: "
+            f"{type(error).__name__}: {error}",
             span=span,
             hint="natives must not fail: this is a mistake in the function or in how it is called",
         ) from error
+    if not native.gives(result):
+        raise NativeFailure(
+            f"{rule}: @{native.name} ({native.place}) gave {_told(result)}, and its annotation "
+            f"says {native.result_name}",
+            span=span,
+            hint="mend the function or its annotation",
+        )
     return tuple(result) if isinstance(result, list) else result
+
+
+def _raised_at(native: Native, error: Exception) -> str:
+    """The deepest line of the native's own file that an exception came through."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [f for f in frames if f.filename == native.file]
+    return f"{own[-1].filename}:{own[-1].lineno}" if own else native.place
+
+
+def _told(result: Any) -> str:
+    """A result in few letters: an array by its shape."""
+    if isinstance(result, np.ndarray):
+        return f"an array {result.dtype}{list(result.shape)}"
+    text = repr(result)
+    return f"{type(result).__name__} {text if len(text) <= 60 else text[:60] + '…'}"
 
 
 def _counts(native: Native) -> str:

@@ -1,10 +1,12 @@
 """Conditions and sentences: what can be asked of a match, and what happens with the unknown."""
 
+import re
 from typing import Any
 
 import numpy as np
 import pytest
 
+from sparqc.declared.natives import describe
 from sparqc.errors import PatternError, SparqcError
 from sparqc.ir.graph import Array, Value
 from sparqc.lang.ast import Template
@@ -216,10 +218,81 @@ def test_a_native_that_fails_is_an_error_that_names_it_and_the_rule():
     def divide(w: Array) -> bool:
         return 1 / 0
 
+    line = divide.__code__.co_firstlineno + 1
     with pytest.raises(
-        SparqcError, match=r"r: @divide of .*test_evaluate failed: ZeroDivisionError"
+        SparqcError,
+        match=rf"test.spq:6:9: r: @divide failed at .*test_evaluate.py:{line}: ZeroDivisionError",
     ):
         holds("@divide(w)", divide=divide)
+
+
+def gives_text(w: Array) -> bool:
+    return "yes"
+
+
+def gives_truth(w: Array) -> int:
+    return True
+
+
+def gives_none(w: Array) -> Array:
+    return None
+
+
+def gives_number(w: Array) -> tuple[int, ...]:
+    return 3
+
+
+def gives_array(w: Array) -> str:
+    return w
+
+
+@pytest.mark.parametrize(
+    ("native", "said"),
+    [
+        (gives_text, "gave str 'yes', and its annotation says bool"),
+        (gives_truth, "gave bool True, and its annotation says int"),
+        (gives_none, "gave NoneType None, and its annotation says .*ndarray"),
+        (gives_number, r"gave int 3, and its annotation says tuple\[int, \.\.\.\]"),
+        (gives_array, r"gave an array float32\[16, 3, 3, 3\], and its annotation says str"),
+    ],
+)
+def test_a_native_that_gives_something_else_than_it_says(native, said):
+    line = native.__code__.co_firstlineno
+    with pytest.raises(
+        SparqcError, match=rf"test.spq:6:9: r: @f \(.*test_evaluate.py:{line}\) {said}"
+    ):
+        holds("@f(w) == 1", f=native)
+
+
+@pytest.mark.parametrize(
+    ("annotation", "result"),
+    [
+        (bool, np.bool_(True)),
+        (int, np.int64(1)),
+        (float, 1),
+        (float | None, None),
+        (Array, np.float32(1)),
+        (tuple[int, ...], [1]),
+    ],
+)
+def test_a_native_may_give_what_numpy_has_for_it(annotation, result):
+    def native(w: Array):
+        return result
+
+    native.__annotations__["return"] = annotation
+    assert describe("f", native).gives(result)
+
+
+def test_who_stops_a_native_is_told_which_one_it_was():
+    def endless(w: Array) -> bool:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as stop:
+        holds("@endless(w)", endless=endless)
+    (note,) = stop.value.__notes__
+    assert re.fullmatch(
+        r"it was in @endless \(.*test_evaluate.py:\d+\), called by r \(test.spq:6:9\)", note
+    )
 
 
 def test_a_native_with_the_wrong_number_of_arguments():

@@ -25,6 +25,7 @@ import sparqc
 from sparqc.errors import SparqcError, UsageError
 from sparqc.tools.compile.recorder import GraphRecorder
 from sparqc.tools.runs.folder import MARK, SCHEMA
+from sparqc.tools.runs.trust import signature
 
 if TYPE_CHECKING:
     from sparqc.report.report import Report
@@ -51,6 +52,8 @@ class Run:
     #: Whether `sparqc replay` does without the model: with what the directory holds, and noise.
     alone: bool = False
     traceback: str = ""
+    #: Whether the request is that of the person who writes the run, or one that they trust.
+    is_own: bool = True
 
     def with_report(self, report: Report) -> Run:
         """The run that ended with a report."""
@@ -122,7 +125,11 @@ def write_dump(
     from sparqc.tools.page.report_page import report_page
     from sparqc.tools.runs.stored import write_data, write_weights
 
-    data = run.to_json() | {"near_misses": [miss.to_json() for miss in recorder.misses]}
+    signed = signature(run.request) if run.is_own else None
+    data = run.to_json() | {
+        "signature": signed,
+        "near_misses": [miss.to_json() for miss in recorder.misses],
+    }
     contents = {stage.file: stage.text for stage in recorder.stages}
     contents["events.jsonl"] = recorder.events.to_jsonl()
     events = [event.to_json() for event in recorder.events.events]

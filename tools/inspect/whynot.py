@@ -13,6 +13,7 @@ import click
 from sparqc.base.text import shortened
 from sparqc.tools.model.request import Request, takes_request
 from sparqc.tools.runs.folder import SCHEMA, RunFolder, is_run, open_run, require_run
+from sparqc.tools.runs.trust import trust_option
 from sparqc.tools.terminal import completion
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ NAMED = 5
 )
 @click.option("--near", metavar="NODE", help="The same as NODE.")
 @click.option("--json", "as_json", is_flag=True, help="Of a run directory: print it as JSON.")
+@trust_option
 def whynot_command(
     request: Request,
     rule: str,
@@ -46,6 +48,7 @@ def whynot_command(
     after: str | None,
     near: str | None,
     as_json: bool,
+    trust: bool,
 ) -> None:
     """Say why RULE (or a fusion, share or check) does not match in MODEL.
 
@@ -55,9 +58,10 @@ def whynot_command(
     """
     node = node or near
     if is_run(request.model):
-        _whynot_in_run(open_run(request.model), rule, node, after, as_json)
+        _whynot_in_run(open_run(request.model, trust=trust), rule, node, after, as_json)
         return
     require_run("--json", as_json)
+    require_run("--trust", trust)
     from sparqc.pipeline.library import read_user_file, rulebook
     from sparqc.tools.inspect.stages import graph_before
 
@@ -103,10 +107,11 @@ def _whynot_in_run(
     start = after
     if start is None:
         from sparqc.pipeline.library import read_user_file, rulebook
-        from sparqc.tools.runs.asked import request_of, where_it_ran
+        from sparqc.tools.runs.asked import needs_model, request_of, where_it_ran
 
+        request = request_of(run, reads_model=needs_model(run))
         with where_it_ran(run):
-            own = [read_user_file(path) for path in request_of(run).options.patterns]
+            own = [read_user_file(path) for path in request.options.patterns]
         decl = rulebook(own).find(rule)
         steps = pipelines.parse(run.data.get("pipeline") or "").items
         used = [i for i, item in enumerate(steps) if any(uses(s, decl) for s in item.steps)]

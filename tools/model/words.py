@@ -18,6 +18,11 @@ END = "the end"
 _DATA = (".onnx", ".pt2")
 
 
+def runs_code(model: str) -> bool:
+    """Whether a model is code: neither an ONNX file nor an exported program."""
+    return not model.endswith(_DATA)
+
+
 def check_words(model: str, options: Options, imports: tuple[str, ...], after: str | None) -> None:
     """Raises UsageError where a word is wrong whatever the model is, and where the pipeline has no
     pass `after`.
@@ -30,8 +35,7 @@ def check_words(model: str, options: Options, imports: tuple[str, ...], after: s
     from sparqc.job.words import require_words
 
     level: Level = "onnx" if model.endswith(".onnx") else "fx"
-    runs_code = bool(imports) or not model.endswith(_DATA)
-    pipeline = require_words(options, level, runs_code=runs_code)
+    pipeline = require_words(options, level, runs_code=bool(imports) or runs_code(model))
     if pipeline is not None and not options.patterns:
         up_to(pipeline.for_level(level)[0], after)
 

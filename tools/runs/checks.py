@@ -28,6 +28,8 @@ class Check:
     words: Sequence[str]
     #: Seconds after which it counts as hanging.
     timeout: float
+    #: Where it was typed; a run is compiled in a folder that the run names.
+    folder: Path
 
     @classmethod
     def parse(cls, command: str, timeout: float) -> Check:
@@ -42,7 +44,7 @@ class Check:
             )
         if timeout <= 0:
             raise UsageError(f"--timeout {timeout:g}: it has to be more than 0 seconds")
-        return cls(words, timeout)
+        return cls(words, timeout, Path.cwd())
 
     def argv(self, path: Path) -> list[str]:
         """The words with the file in them.  No shell runs them; inside of a longer word, which may
@@ -60,6 +62,7 @@ class Check:
         try:
             process = subprocess.Popen(
                 self.argv(path),
+                cwd=self.folder,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,

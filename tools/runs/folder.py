@@ -66,6 +66,8 @@ class RunFolder:
     path: Path
     data: dict[str, Any]
     stages: Sequence[StageFile]
+    #: Whether a person said that the Python which it names may be run, whoever wrote it.
+    is_trusted: bool = False
 
     @cached_property
     def events(self) -> list[dict[str, Any]]:
@@ -137,7 +139,7 @@ def require_run(option: str, is_set: bool) -> None:
         raise UsageError(f"{option} is for a run directory, as --dump writes it")
 
 
-def open_run(path: str | Path) -> RunFolder:
+def open_run(path: str | Path, *, trust: bool = False) -> RunFolder:
     """The run in a directory.
 
     Raises UsageError where it is none, is of another version, or has lost what belongs to it.
@@ -164,7 +166,7 @@ def open_run(path: str | Path) -> RunFolder:
     ]
     if not stages:
         raise UsageError(f"{folder} is a partial run: it has no graphs", hint=_AGAIN)
-    return RunFolder(folder, data, sorted(stages, key=lambda s: s.number))
+    return RunFolder(folder, data, sorted(stages, key=lambda s: s.number), trust)
 
 
 def _event(line: str, place: str) -> dict[str, Any]:

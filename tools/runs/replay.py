@@ -13,8 +13,16 @@ import click
 from sparqc.base.text import counted
 from sparqc.errors import UsageError
 from sparqc.job.options import Options
-from sparqc.tools.runs.asked import request_of, where_it_ran
+from sparqc.tools.runs.asked import (
+    asked,
+    folder_of,
+    may_run,
+    needs_model,
+    request_of,
+    where_it_ran,
+)
 from sparqc.tools.runs.folder import RunFolder, StageFile, open_run
+from sparqc.tools.runs.trust import trust_option
 from sparqc.tools.terminal import completion
 
 if TYPE_CHECKING:
@@ -35,8 +43,14 @@ _PATH = click.Path(path_type=Path)
               shell_complete=completion.pipeline)  # fmt: skip
 @click.option("-o", "--output", type=_PATH, help="The ONNX file to write.")
 @click.option("--dump", type=_PATH, metavar="DIR", help="Write every graph and event to DIR.")
+@trust_option
 def replay_command(
-    run: str, start: str, passes: str | None, output: Path | None, dump: Path | None
+    run: str,
+    start: str,
+    passes: str | None,
+    output: Path | None,
+    dump: Path | None,
+    trust: bool,
 ) -> None:
     """Run the passes of RUN again, from one of its graphs on.
 
@@ -49,7 +63,7 @@ def replay_command(
     from sparqc.tools.compile.dump import check_replaceable
     from sparqc.tools.compile.recorder import GraphRecorder
 
-    folder = open_run(run)
+    folder = open_run(run, trust=trust)
     if output is not None:
         check_output(output, folder.data.get("model", ""))
     if dump is not None:
@@ -64,7 +78,7 @@ def replay_command(
         compiled = run_job(replayed.job)
     finally:
         if dump is not None:
-            _write_dump(dump, replayed, recorder, failed=compiled is None)
+            _write_dump(folder, dump, replayed, recorder, failed=compiled is None)
     if output is not None:
         compiled.save(output)
     ran = [event for event in recorder.events.passes if not event.skipped]
@@ -76,18 +90,20 @@ def replay_command(
     )
 
 
-def _write_dump(dump: Path, replayed: Replayed, recorder: Any, *, failed: bool) -> None:
+def _write_dump(
+    run: RunFolder, dump: Path, replayed: Replayed, recorder: Any, *, failed: bool
+) -> None:
     from sparqc.tools.compile.dump import Run, write_dump
-    from sparqc.tools.runs.asked import asked
 
     request = replayed.request
     command = ("sparqc", "replay", str(replayed.stage.path))
     options = request.options
-    run = Run(
-        command, request.model, options.passes, options.target, request=asked(request),
+    written = Run(
+        command, request.model, options.passes, options.target,
+        request=asked(request) | {"folder": folder_of(run)}, is_own=may_run(run),
         error="the replay failed" if failed else "", pipeline=str(replayed.job.pipeline),
     )  # fmt: skip
-    write_dump(dump, run, recorder)
+    write_dump(dump, written, recorder)
 
 
 @dataclass(frozen=True)
@@ -112,27 +128,28 @@ def open_replay(
     from sparqc.job.open import new_job
     from sparqc.pipeline import run as pipelines
     from sparqc.tools.model.own_modules import import_own
-    from sparqc.tools.runs.stored import StoredWeights, calibration_of, example_of, has_data
+    from sparqc.tools.runs.stored import StoredWeights, calibration_of, example_of
 
     stage = run.stage(start)
     text, path = stage.text, run.path.absolute()  # before the folder is another one
     wishes: dict[str, Any] = {"layers": None, "limit": None}
     if passes is not None:
         wishes |= {"passes": passes, "float": "", "io": "float"}
-    request = request_of(run, **wishes)
+    reads_model = needs_model(run)
+    request = request_of(run, reads_model=reads_model, **wishes)
     alone = bool(run.data.get("alone"))
     weights: dict[str, Array] = {}
     example: Any = example_of(run.path)
     calibration: Any = calibration_of(run.path) or None
-    folder = (run.data.get("request") or {}).get("folder", ".")
+    folder = folder_of(run)
     with chdir(folder) if alone and Path(folder).is_dir() else where_it_ran(run):
+        import_own(request.imports)
         if alone:
-            import_own(request.imports)
             if calibration is None:
                 request = replace(
                     request, options=replace(request.options, random_calibration=True)
                 )
-        elif not has_data(path):
+        elif reads_model:
             weights, example, calibration = _of_model(request)
         held = _Weights(StoredWeights(path), weights)
         graph = parse_graph(text, weights=held, file=str(stage.path))

@@ -17,6 +17,7 @@ from sparqc.errors import UsageError
 from sparqc.tools.runs.asked import request_of, where_it_ran
 from sparqc.tools.runs.checks import Check, tried
 from sparqc.tools.runs.folder import SCHEMA, RunFolder, open_run
+from sparqc.tools.runs.trust import trust_option
 from sparqc.tools.terminal import completion
 
 if TYPE_CHECKING:
@@ -33,8 +34,9 @@ NAMED = 8
               help="After which a command counts as hanging.")  # fmt: skip
 @click.option("--min-snr", type=float, metavar="DB", help="Bad is what has less dB than this.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON.")
+@trust_option
 def bisect_command(
-    run: str, command: str | None, timeout: float, min_snr: float | None, as_json: bool
+    run: str, command: str | None, timeout: float, min_snr: float | None, as_json: bool, trust: bool
 ) -> None:
     """Find the one rule application or decision that makes the result of RUN bad.
 
@@ -46,7 +48,7 @@ def bisect_command(
     if command is not None and min_snr is not None:
         raise UsageError("--check and --min-snr: bisect takes one of them")
     check = Check.parse(command, timeout) if command is not None else None
-    folder = open_run(run)
+    folder = open_run(run, trust=trust)
     place = folder.path.absolute() / "bisect"
     with where_it_ran(folder):
         found = _Bisection(folder, check, min_snr, place).run()

@@ -17,6 +17,7 @@ from sparqc.errors import SparqcError, UsageError
 from sparqc.tools.runs.asked import request_of, where_it_ran
 from sparqc.tools.runs.checks import Check, tried
 from sparqc.tools.runs.folder import SCHEMA, RunFolder, open_run
+from sparqc.tools.runs.trust import trust_option
 from sparqc.tools.terminal import completion
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 @click.option("-o", "--output", type=click.Path(path_type=Path),
               help="The ONNX file to write; RUN/reduced.onnx without it.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON.")
+@trust_option
 def reduce_command(
     run: str,
     command: str | None,
@@ -44,6 +46,7 @@ def reduce_command(
     min_snr: float | None,
     output: Path | None,
     as_json: bool,
+    trust: bool,
 ) -> None:
     """Cut the model of RUN down to the smallest that still shows what is wrong.
 
@@ -55,7 +58,7 @@ def reduce_command(
     if command is not None and min_snr is not None:
         raise UsageError("--check and --min-snr: reduce takes one of them")
     check = Check.parse(command, timeout) if command is not None else None
-    folder = open_run(run)
+    folder = open_run(run, trust=trust)
     file = (output or folder.path / "reduced.onnx").absolute()
     if not file.parent.is_dir():
         raise UsageError(f"-o {file}: there is no folder {file.parent}")
@@ -111,7 +114,13 @@ def _as_onnx(run: RunFolder) -> Result:
     from sparqc.job.run import run_job
     from sparqc.tools.model.open_request import open_request
 
-    plain = {"passes": "export", "io": "float", "float": "", "layers": None, "limit": None}
+    plain: dict[str, Any] = {
+        "passes": "export",
+        "io": "float",
+        "float": "",
+        "layers": None,
+        "limit": None,
+    }
     job = open_request(request_of(run, **plain, patterns=(), skip=(), check="off")).job
     return run_job(replace(job, gate=None))
 
