@@ -17,6 +17,7 @@ from sparqc.lang.ast import (
     RuleDecl,
     ShareDecl,
 )
+from sparqc.lang.check.absent import check_absent
 from sparqc.lang.check.contradictions import check_contradictions
 from sparqc.lang.check.expressions import check_expressions
 from sparqc.lang.check.file_name import check_file_name
@@ -100,6 +101,7 @@ def check_declaration(
     if not failures(findings):
         findings += check_unused(declaration, scope, vocabulary)
         findings += check_contradictions(declaration)
+        findings += check_absent(declaration, rule, scope, vocabulary, natives)
     yield from findings
 
 

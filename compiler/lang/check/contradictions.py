@@ -98,13 +98,13 @@ def check_contradictions(declaration: Declaration) -> Findings:
 
 def _disagreements(conditions: Iterable[Expr], given: Iterable[Fact]) -> Findings:
     """Facts of conditions that must hold together with what is given, and in each `or` of them."""
-    known, conjuncts = list(given), [c for expr in conditions for c in _conjuncts(expr)]
-    for fact in _facts(conjuncts):
+    known, parts = list(given), [c for expr in conditions for c in conjuncts(expr)]
+    for fact in _facts(parts):
         against = next((k for k in known if k.term == fact.term and fact.excludes(k)), None)
         if against is not None:
             yield _warning(fact, against)
         known.append(fact)
-    for branch in (b for expr in conjuncts for b in _branches(expr)):
+    for branch in (b for expr in parts for b in _branches(expr)):
         yield from _disagreements([branch], known)
 
 
@@ -125,11 +125,11 @@ def _warning(fact: Fact, against: Fact) -> PatternWarning:
 # -- what conditions say -------------------------------------------------------------------------
 
 
-def _conjuncts(expr: Expr) -> Iterator[Expr]:
+def conjuncts(expr: Expr) -> Iterator[Expr]:
     """The conditions that all hold where one does."""
     if isinstance(expr, Binary) and expr.op == "and":
-        yield from _conjuncts(expr.left)
-        yield from _conjuncts(expr.right)
+        yield from conjuncts(expr.left)
+        yield from conjuncts(expr.right)
     else:
         yield expr
 
@@ -142,7 +142,7 @@ def _branches(expr: Expr) -> Iterator[Expr]:
 
 def _facts(conditions: Iterable[Expr]) -> Iterator[Fact]:
     for condition in conditions:
-        for expr in _conjuncts(condition):
+        for expr in conjuncts(condition):
             fact = _fact(expr)
             if fact is not None:
                 yield fact
