@@ -22,7 +22,7 @@ from sparqc.lang.ast import (
 from sparqc.lang.check.findings import Findings
 from sparqc.lang.check.scope import KIND_NAMES, VALUES, Scope
 from sparqc.lang.check.vocabulary import Vocabulary
-from sparqc.lang.parse.keywords import KNOB, PAYS, PROPERTIES
+from sparqc.lang.parse.keywords import DTYPES, KNOB, PAYS, PROPERTIES
 from sparqc.lang.walk import walk
 
 
@@ -49,7 +49,8 @@ def check_expression(
     asked = {id(f.of) for f in walk(expr, Field) if f.of == Name(KNOB)}
     for name in walk(expr, Name):
         if name.id not in known and id(name) not in asked:
-            hint = did_you_mean(name.id, known)
+            word = name.id in DTYPES
+            hint = f'a type is a word: "{name.id}"' if word else did_you_mean(name.id, known)
             message = f"the match binds no {name.id!r}"
             yield PatternError(message, span=name.span, hint=hint)
     for call in walk(expr, NativeCall):
