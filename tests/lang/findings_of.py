@@ -25,10 +25,16 @@ def bare_branch(c: Value, r: Value) -> bool:
 
 
 def fold_batch_norm(
-    w: Array, b: Array | None, scale: Array, bias: Array, mean: Array, var: Array, e: float
+    w: Array,
+    b: Array | None,
+    scale: Array | None,
+    bias: Array | None,
+    mean: Array,
+    var: Array,
+    e: float,
 ) -> tuple[Array, Array]:
     """A native with two results."""
-    return w, bias
+    return w, mean
 
 
 NATIVES: dict[str, Native] = {

@@ -17,6 +17,8 @@ from sparqc.lang.ast import (
     RuleDecl,
     ShareDecl,
 )
+from sparqc.lang.check.absent import check_absent
+from sparqc.lang.check.contradictions import check_contradictions
 from sparqc.lang.check.expressions import check_expressions
 from sparqc.lang.check.file_name import check_file_name
 from sparqc.lang.check.findings import Findings, PatternWarning, failures, in_order
@@ -96,7 +98,10 @@ def check_declaration(
         findings += check_rewrite(rule, scope, vocabulary, natives)
         # What a rule does in the end can be asked only where it makes sense in itself.
         findings += () if failures(findings) else check_termination(rule, vocabulary)
-    findings += () if failures(findings) else check_unused(declaration, scope, vocabulary)
+    if not failures(findings):
+        findings += check_unused(declaration, scope, vocabulary)
+        findings += check_contradictions(declaration)
+        findings += check_absent(declaration, rule, scope, vocabulary, natives)
     yield from findings
 
 

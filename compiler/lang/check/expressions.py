@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sparqc.base.text import counted
 from sparqc.declared.natives import Native
-from sparqc.errors import PatternError, closest, did_you_mean
+from sparqc.errors import Fix, PatternError, closest, did_you_mean
 from sparqc.lang.ast import (
     CheckDecl,
     Condition,
@@ -24,7 +24,7 @@ from sparqc.lang.check.findings import Findings
 from sparqc.lang.check.scope import KIND_NAMES, VALUES, Scope
 from sparqc.lang.check.vocabulary import Vocabulary
 from sparqc.lang.fixes import instead, misspelt
-from sparqc.lang.parse.keywords import KNOB, PAYS, PROPERTIES
+from sparqc.lang.parse.keywords import DTYPES, KNOB, PAYS, PROPERTIES
 from sparqc.lang.walk import walk
 
 
@@ -51,7 +51,13 @@ def check_expression(
     asked = {id(f.of) for f in walk(expr, Field) if f.of == Name(KNOB)}
     for name in walk(expr, Name):
         if name.id not in known and id(name) not in asked:
-            yield misspelt(f"the match binds no {name.id!r}", name.id, known, name.span)
+            message = f"the match binds no {name.id!r}"
+            if name.id in DTYPES:
+                hint = f'a type is a word: "{name.id}"'
+                fixes = (Fix(name.span, f'"{name.id}"'),)
+                yield PatternError(message, span=name.span, hint=hint, fixes=fixes)
+            else:
+                yield misspelt(message, name.id, known, name.span)
     for call in walk(expr, NativeCall):
         yield from _native(call, natives)
     for field in walk(expr, Field):

@@ -10,7 +10,6 @@ from sparqc.lang.ast import (
     ANY_OPERATOR,
     BACK,
     FRONT,
-    AttributePattern,
     Bind,
     BuildCall,
     CallPattern,
@@ -24,6 +23,7 @@ from sparqc.lang.check.findings import Findings
 from sparqc.lang.check.scope import Scope, calls_of, paths_of, roots_of
 from sparqc.lang.check.vocabulary import Vocabulary
 from sparqc.lang.fixes import instead, misspelt, word_in
+from sparqc.lang.format.printer import format_scalar
 
 
 def check_operators(declaration: Declaration, scope: Scope, vocabulary: Vocabulary) -> Findings:
@@ -124,18 +124,24 @@ def _attributes(head: str, call: CallPattern, vocabulary: Vocabulary) -> Finding
             message = f"{head} has no attribute {attribute.name!r}"
             none = f"{head} has no attributes"
             yield misspelt(message, attribute.name, known, attribute.span, none)
-        elif attribute.bind is None and (kind := _other_kind(head, attribute, vocabulary)):
-            message = f"{attribute.name} of {head} is {kind}, so this matches nothing"
-            yield PatternError(message, span=attribute.span)
+        elif attribute.bind is None and (
+            said := other_kind(head, attribute.name, attribute.literal, vocabulary)
+        ):
+            message, hint = f"{said[0]}, so this matches nothing", said[1]
+            yield PatternError(message, span=attribute.span, hint=hint)
 
 
-def _other_kind(head: str, attribute: AttributePattern, vocabulary: Vocabulary) -> str:
-    """What an attribute is, where a literal of another kind stands for it; "" where it fits."""
+def other_kind(
+    head: str, name: str, literal: object, vocabulary: Vocabulary
+) -> tuple[str, str] | None:
+    """What an attribute is and how it is written, where a literal of another kind stands for it."""
     operator = vocabulary.operator(head)
-    default = operator.attributes.get(attribute.name) if operator is not None else None
+    default = operator.attributes.get(name) if operator is not None else None
     known = _kind(default)
-    differs = attribute.literal is not None and _kind(attribute.literal) != known
-    return known if differs else ""
+    if not known or literal is None or _kind(literal) == known:
+        return None
+    shown = format_scalar(default)  # type: ignore[arg-type]
+    return f"{name} of {head} is {known}", f"it reads, by default: {name}={shown}"
 
 
 def _kind(value: object) -> str:

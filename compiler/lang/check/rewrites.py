@@ -21,6 +21,7 @@ from sparqc.lang.check.expressions import check_expression
 from sparqc.lang.check.findings import Findings, PatternWarning
 from sparqc.lang.check.operators import (
     most_outputs,
+    other_kind,
     required_operands,
     surplus_operands,
     unknown,
@@ -165,7 +166,7 @@ def _call(call: BuildCall, rule: RuleDecl, scope: Scope, vocabulary: Vocabulary)
     operator = vocabulary.operator(call.op)
     if operator is not None:
         yield from _operands(call, operator)
-        yield from _attributes(call, operator)
+        yield from _attributes(call, operator, vocabulary)
         yield from _levels(call, rule, operator)
 
 
@@ -224,7 +225,7 @@ def _operands(call: BuildCall, operator: Operator) -> Findings:
         yield PatternError(f"{call.op} lacks its operand {missing}", span=call.span)
 
 
-def _attributes(call: BuildCall, operator: Operator) -> Findings:
+def _attributes(call: BuildCall, operator: Operator, vocabulary: Vocabulary) -> Findings:
     given = [name for name, _ in call.attributes]
     for name, value in call.attributes:
         if name not in operator.attributes:
@@ -232,6 +233,10 @@ def _attributes(call: BuildCall, operator: Operator) -> Findings:
             error = misspelt(message, name, operator.attributes, call.span, none)
             error.span = _place(value, call)
             yield error
+        literal: object = value.items if isinstance(value, ListExpr) else None
+        literal = value.value if isinstance(value, Literal) else literal
+        if said := other_kind(call.op, name, literal, vocabulary):
+            yield PatternError(said[0], span=_place(value, call), hint=said[1])
     missing = [n for n, d in operator.attributes.items() if d is REQUIRED and n not in given]
     if missing and call.like is None and not call.maybe:  # both carry attributes over
         message = f"{call.op} needs the attribute {', '.join(missing)}"

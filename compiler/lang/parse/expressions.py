@@ -104,7 +104,8 @@ class ExpressionBuilder(Transformer[Token, Any]):
         if not comparator.startswith("is"):
             return Binary(comparator, left, right, span)
         if right != Literal(None):
-            hint = "compare with == or !="
+            python = right == Name("None")
+            hint = f"write {comparator} none" if python else "compare with == or !="
             raise self.fail("only `is none` and `is not none` exist", span, hint)
         return Binary("!=" if comparator == "is not" else "==", left, right, span)
 
