@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from sparqc.errors import SparqcError
 from sparqc.ir.graph import Graph
+from sparqc.passes.half.widened import ends_in_half
 from sparqc.passes.layerwise.options import check_options
 from sparqc.passes.layerwise.repaired import Repaired
 from sparqc.passes.on_data.changes import make_all
@@ -74,7 +75,13 @@ class RoundWeights(Pass):
         if reference is None:
             raise SparqcError("round-weights: the model as it was read is not there to compare")
         tasks = [
-            Rounding(worked, layer, damping=self.damping, ranges=self.ranges).task(reference)
+            Rounding(
+                worked,
+                layer,
+                damping=self.damping,
+                ranges=self.ranges,
+                in_half=ends_in_half(context),
+            ).task(reference)
             for layer in layers
         ]
         split = Split(graph, context, self.batches, judged=not self.always)

@@ -38,6 +38,8 @@ COMMANDS = {
     "replay": "sparqc.tools.runs.replay:replay_command",
     "passes": "sparqc.tools.rules.passes_command:passes_command",
     "rules": "sparqc.tools.rules.rules_command:rules_group",
+    "ops": "sparqc.tools.reference.operators.command:ops_command",
+    "natives": "sparqc.tools.reference.natives.command:natives_command",
     "targets": "sparqc.tools.rules.targets_command:targets_command",
     "witnesses": "sparqc.tools.rules.witnesses_command:witnesses_command",
 }

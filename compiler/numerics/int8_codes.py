@@ -54,13 +54,32 @@ def channel_amax(w: Array, axis: int | None) -> NDArray[np.float64]:
     return np.maximum(np.asarray(high, np.float64), -np.asarray(low, np.float64))
 
 
-def safe_scale(scale: Array, dtype: DTypeLike = np.float32) -> Array:
+def safe_scale(scale: Array, dtype: DTypeLike = np.float32, *, in_half: bool = False) -> Array:
     """Scales in a float dtype, where one that is 0 or subnormal there becomes `DEAD_SCALE`.
 
     What such a scale stands for is zero to the precision of the dtype, hence so are its codes.
+    With `in_half` they are normal numbers of FP16, none smaller than what was given, so that
+    nothing is clipped.  Channels below these get the least of them where that is no coarser than
+    the others' scales are in the root mean square; else all stay as they are, and so does one
+    beyond FP16's range.
     """
     least = np.finfo(np.dtype(dtype)).smallest_normal
-    return np.asarray(np.where(scale < least, DEAD_SCALE, scale), dtype)
+    live = scale >= least
+    safe = np.asarray(np.where(live, scale, DEAD_SCALE), dtype)
+    if (
+        not in_half
+        or not live.any()
+        or np.sqrt(np.mean(np.square(safe[live], dtype=np.float64))) < DEAD_SCALE
+    ):
+        return safe
+    return _up_to_half(np.maximum(safe, DEAD_SCALE).astype(dtype))
+
+
+def _up_to_half(scale: Array) -> Array:
+    with np.errstate(over="ignore"):
+        half = scale.astype(np.float16)
+        half = np.where(half < scale, np.nextafter(half, np.float16(np.inf)), half)
+    return np.asarray(np.where(np.isfinite(half), half, scale), scale.dtype)
 
 
 def _along(scale: Array, axis: int | None, rank: int) -> Array:

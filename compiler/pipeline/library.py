@@ -43,7 +43,7 @@ def read_user_file(path: Path) -> PatternFile:
     ]
     if errors:
         raise ErrorGroup(errors) if len(errors) > 1 else errors[0]
-    _register(file)
+    _register(file, is_own=True)
     return file
 
 
@@ -55,6 +55,6 @@ def rulebook(own: Iterable[PatternFile] = ()) -> RuleBook:
     return book
 
 
-def _register(file: PatternFile) -> None:
-    if made := rule_pass(file, pass_name(file)):
+def _register(file: PatternFile, *, is_own: bool = False) -> None:
+    if made := rule_pass(file, pass_name(file), is_own=is_own):
         register(made)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from sparqc.ir.graph import Graph
 from sparqc.lang.ast import PatternFile, RuleDecl
+from sparqc.pipeline.nearest_misses import keep_nearest
 from sparqc.pipeline.passbase import Pass
 from sparqc.rewrite.context import Context
 from sparqc.rewrite.worklist import rewrite
@@ -22,15 +24,23 @@ class RulePass(Pass):
     #: The names of the rules, and the file they stand in.
     rules: ClassVar[tuple[str, ...]]
     file: ClassVar[str]
+    #: Whether it is a file that a person names, so that they are told what did not fire.
+    is_own: ClassVar[bool] = False
 
     def run(self, graph: Graph, context: Context) -> int:
         """Rewrite to a fixed point; returns the number of rule applications."""
         here = [r for r in context.rules.rules(graph.level, context.target.name)
                 if r.name in self.rules]  # fmt: skip
-        return rewrite(graph, here, context)
+        counts = context.action.counts
+        before = Counter(counts)
+        applied = rewrite(graph, here, context)
+        if self.is_own:
+            fired = {r.name for r in here if counts[r.name] > before[r.name]}
+            keep_nearest(here, fired, graph, context)
+        return applied
 
 
-def rule_pass(file: PatternFile, name: str) -> type[RulePass] | None:
+def rule_pass(file: PatternFile, name: str, *, is_own: bool = False) -> type[RulePass] | None:
     """The pass of a pattern file's rules, None where it holds no rule.
 
     The file's own description is the help text.  The pass promises what its weakest rule does.
@@ -49,6 +59,7 @@ def rule_pass(file: PatternFile, name: str) -> type[RulePass] | None:
         "preserves": weakest,
         "rules": tuple(r.name for r in rules),
         "file": file.path,
+        "is_own": is_own,
     }
     title = "".join(word.capitalize() for word in name.split("-"))
     return dataclass(frozen=True)(type(title, (RulePass,), body))

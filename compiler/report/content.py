@@ -12,6 +12,7 @@ from sparqc.base.version import __version__
 from sparqc.job.verify import Difference
 from sparqc.passes.check.finding import Finding
 from sparqc.pipeline.events import PassEvent
+from sparqc.pipeline.nearest_misses import NearestMiss
 from sparqc.report.adopted import AdoptedRows
 from sparqc.report.layers import LayerRow, OtherRow, ResidualAdds
 from sparqc.report.metric import Metric
@@ -95,6 +96,8 @@ class Content:
     #: None where the model carried no quantizers of another tool.
     adopted: AdoptedRows | None = None
     quality: Quality = field(default_factory=Quality)
+    #: The rules of a person's own that fired nowhere, each with its nearest miss.
+    unfired: tuple[NearestMiss, ...] = ()
     version: str = field(default_factory=lambda: str(__version__))
 
     @property
@@ -132,6 +135,7 @@ class Content:
             else [finding.to_json() for finding in self.findings],
             "opaque_operators": dict(self.opaque),
             "notes": list(self.notes),
+            "unfired_rules": [miss.to_json() for miss in self.unfired],
             "sizes": self.sizes.to_json(),
             "files": [str(path) for path in self.files],
             "build_command": self.build_line,

@@ -147,6 +147,7 @@ def _numbers(report: Content, page: _Page) -> None:
     page.line("verified", _verified(report))
     for note in report.notes:
         page.line("note", note)
+    page.lines("unfired", map(str, report.unfired))
     for line in _opaque(report):
         page.line("opaque", line)
 

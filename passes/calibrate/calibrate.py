@@ -29,6 +29,7 @@ from sparqc.passes.calibrate.range_quality import (
     snr_of_histogram,
 )
 from sparqc.passes.calibrate.refine import OTHERS, Choice, refined
+from sparqc.passes.half.widened import ends_in_half
 from sparqc.passes.on_data.batches import calibration_batches, check_limit, not_finite
 from sparqc.passes.on_data.held_out import Split
 from sparqc.passes.on_data.observe import Observer
@@ -123,7 +124,7 @@ class Calibrate(Pass):
 
     def run(self, graph: Graph, context: Context) -> int:
         """Set the scales; returns how many."""
-        groups = _groups(graph, context.table)
+        groups = _groups(graph, context)
         for group in groups:
             if not group.is_weight:
                 group.known = known_amax(group.values, context)
@@ -189,6 +190,8 @@ class _Group:
     """Values that share one scale, each with a quantizer of it."""
 
     scale: Value
+    #: Whether it shall be a number that FP16 holds.
+    in_half: bool = False
     values: dict[Value, Node] = field(default_factory=dict)
     #: Values that are constant expressions; where all are, the group is a weight.
     constants: set[Value] = field(default_factory=set)
@@ -217,25 +220,30 @@ class _Group:
         """The largest code."""
         return min(cast(int, node.attributes.get("high", 127)) for node in self.quantizers)
 
-    def set(self, amax: Array) -> Array:
-        """Set the scale, a scalar or one for each channel; returns it in float64."""
+    def set(self, amax: Array, *, adopted: bool = False) -> Array:
+        """Set the scale, a scalar or one for each channel; returns it in float64.
+
+        What another tool has measured stays as it is: its network was trained with it.
+        """
         assert self.scale.data is not None
-        data = safe_scale(amax / self.high, self.scale.data.dtype)
+        in_half = self.in_half and not adopted
+        data = safe_scale(amax / self.high, self.scale.data.dtype, in_half=in_half)
         self.scale.data = data
         self.scale.type = TensorType(dtype_name(data.dtype), data.shape)
         return data.astype(np.float64)
 
 
-def _groups(graph: Graph, table: OperatorTable) -> list[_Group]:
+def _groups(graph: Graph, context: Context) -> list[_Group]:
     """The scales that are not known yet, in the order of their first quantizers."""
+    in_half = ends_in_half(context)
     groups: dict[Value, _Group] = {}
     for node in graph.nodes:
         if node.op not in ROUNDERS or not is_uncalibrated(node):
             continue
         scale, value = cast(Value, node.operands["scale"]), source(node)
-        group = groups.setdefault(scale, _Group(scale))
+        group = groups.setdefault(scale, _Group(scale, in_half))
         group.values.setdefault(value, node)
-        if is_constant(value, table):
+        if is_constant(value, context.table):
             group.constants.add(value)
     return list(groups.values())
 
@@ -282,7 +290,7 @@ def _set_from_weights(group: _Group, context: Context) -> Iterator[Range]:
     ((value, data), *others) = weights.items()
     known = None if others else known_weight_amax(value, data, group.axis, context)
     amax = np.max(list(found.values()), axis=0) if known is None else known
-    steps = group.set(amax)
+    steps = group.set(amax, adopted=known is not None)
     for value, quantizer in group.values.items():
         yield Range(
             value=value.name,
@@ -306,7 +314,7 @@ def _set_from_histograms(
     """The range that the method chooses for everything that the group's values were."""
     merged = _merged(group, seen)
     amax = max(method.amax(merged) if group.measured else 0.0, group.known or 0.0)
-    step = float(group.set(np.array(amax)))
+    step = float(group.set(np.array(amax), adopted=group.known is not None))
     shared = len(group.values) > 1 and group.known is None
     for value, quantizer in group.values.items():
         measured = value in seen

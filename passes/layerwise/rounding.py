@@ -94,9 +94,15 @@ class Rounding:
     """The problem of one layer's codes, and what becomes of the graph."""
 
     def __init__(
-        self, graph: Graph, layer: Quantized, *, damping: float | None, ranges: bool
+        self,
+        graph: Graph,
+        layer: Quantized,
+        *,
+        damping: float | None,
+        ranges: bool,
+        in_half: bool = False,
     ) -> None:
-        self.graph, self.layer, self.damping = graph, layer, damping
+        self.graph, self.layer, self.damping, self.in_half = graph, layer, damping, in_half
         self.rows = layer.form.to_rows(tensor_of(layer.data).float())
         held = is_two_four(layer.data, layer.found.reduction_axis)
         self.mask = self.rows != 0 if held else torch.ones_like(self.rows, dtype=torch.bool)
@@ -123,7 +129,7 @@ class Rounding:
         columns_per_sample = max(1.0, self.layer.form.columns / problem.samples)
         hessian, _ = damped(problem, weight, self.damping or ROUNDING * columns_per_sample)
         if self._ranges:
-            self.scale = best_scale(weight, hessian, self.layer.high)
+            self.scale = best_scale(weight, hessian, self.layer.high, in_half=self.in_half)
         high, mask = self.layer.high, self.mask
         found = codes(weight, hessian, weight @ hessian, mask, self.scale, high)
         return Solution(found, plain, share)
@@ -152,14 +158,15 @@ class Rounding:
             self.layer.scale.data = self.scale.numpy().reshape(old.shape).astype(old.dtype)
 
 
-def best_scale(weight: Tensor, hessian: Tensor, high: int) -> Tensor:
+def best_scale(weight: Tensor, hessian: Tensor, high: int, *, in_half: bool = False) -> Tensor:
     """The scale of each row, [G, K], with the least rounding error, each column's by its weight in
-    the Hessian's diagonal."""
+    the Hessian's diagonal; with `in_half` one that FP16 holds."""
     largest = weight.abs().amax(-1)
     cost = hessian.diagonal(dim1=-2, dim2=-1)[:, None]
     best, scale = torch.full_like(largest, torch.inf), largest
     for share in RANGES:
-        tried = torch.from_numpy(safe_scale((largest * share / high).numpy(), np.float32))
+        given = (largest * share / high).numpy()
+        tried = torch.from_numpy(safe_scale(given, np.float32, in_half=in_half))
         error = ((rounded(weight, tried[..., None], high) - weight).square() * cost).sum(-1)
         better = error < best
         best, scale = torch.where(better, error, best), torch.where(better, tried, scale)

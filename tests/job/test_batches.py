@@ -205,7 +205,7 @@ def test_an_argument_that_is_a_dict_itself() -> None:
 def test_training_by_keyword() -> None:
     torch.manual_seed(0)
     given = {"x": X, "mask": MASK}
-    prepared = sparqc.prepare(Keywords(), given, calibration=[given], passes="int8")
+    prepared = sparqc.prepare(Keywords(), given, calibration=[given], passes="int8", float="fp32")
     prepared(X, mask=MASK).square().mean().backward()
     finished = sparqc.finish(prepared)
     assert finished.difference is not None and finished.difference.max_relative < 1e-4

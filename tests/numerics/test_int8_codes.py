@@ -104,3 +104,24 @@ def test_what_is_no_number_is_refused(bad: float) -> None:
         weight_scale(w, 0)
     with pytest.raises(SparqcError, match="the tensor to quantize has"):
         quantize_codes(w, np.float32(1), None, -127, 127)
+
+
+@given(st.lists(st.floats(2**-30, 2**17, width=32), min_size=1, max_size=8))
+def test_scales_that_fp16_holds_clip_nothing(scales: list[float]) -> None:
+    measured = np.array(scales, np.float32)
+    found = safe_scale(measured, in_half=True)
+    assert found.dtype == np.float32 and (found >= measured).all()
+    if np.sqrt(np.square(measured, dtype=np.float64).mean()) < DEAD_SCALE:
+        assert np.array_equal(found, measured)  # FP16 would be too coarse for all of it
+        return
+    held = measured <= np.finfo(np.float16).max
+    assert np.array_equal(found.astype(np.float16).astype(np.float32)[held], found[held])
+    assert np.array_equal(found[~held], measured[~held])
+    # The next number of FP16, a part in 1024 away, or its least normal one.
+    assert (found <= np.maximum(measured * (1 + 2.0**-10), DEAD_SCALE)).all()
+
+
+def test_a_small_channel_among_others_gets_the_least_scale_of_fp16() -> None:
+    found = safe_scale(np.array([0.01, 1e-7, 0.0]), in_half=True)
+    assert 0.01 <= found[0] == np.float16(found[0])
+    assert found[1] == found[2] == DEAD_SCALE

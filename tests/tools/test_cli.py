@@ -73,6 +73,9 @@ def imported_by(*words: str) -> str:
         ("rules list", ""),
         ("rules knobs", ""),
         ("rules show fold_batch_norm", "numpy"),
+        ("ops", "numpy"),
+        ("ops nn.conv --json", "numpy"),
+        ("natives divides", "numpy"),
         (f"rules fmt --check {FOLD}", "lark"),
         (f"rules check {FOLD}", "numpy lark"),  # the signatures of natives speak of arrays
         ("passes", "numpy"),

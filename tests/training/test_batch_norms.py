@@ -90,7 +90,7 @@ def net(request):
 
 
 def prepare(net, **wishes):
-    options = {"passes": "int8"} | wishes
+    options = {"passes": "int8", "float": "fp32"} | wishes
     return sparqc.prepare(net, example(), calibration=calibration, **options)
 
 

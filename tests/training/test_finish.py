@@ -18,7 +18,7 @@ from tests.networks_of_training import batch, calibration, example, network, tra
 @pytest.fixture(scope="module")
 def trained():
     module = sparqc.prepare(
-        network(), example(), calibration=calibration, passes="all-sparse"
+        network(), example(), calibration=calibration, passes="all-sparse", float="fp32"
     ).train()
     train(module, torch.optim.SGD(module.parameters(), lr=0.05, momentum=0.9), 10)
     return module

@@ -185,8 +185,9 @@ def test_resuming_a_tied_module(tmp_path):
 
 
 def test_compiling_computes_what_the_prepared_module_holds(net):
-    prepared = sparqc.prepare(net, example(), calibration=calibration, passes="int8")
-    compiled = sparqc.compile(net, example(), calibration=calibration, passes="int8")
+    wishes = {"calibration": calibration, "passes": "int8", "float": "fp32"}
+    prepared = sparqc.prepare(net, example(), **wishes)
+    compiled = sparqc.compile(net, example(), **wishes)
     finished = sparqc.finish(prepared)
     assert two_four_layers(compiled) == two_four_layers(finished) == 2
     assert finished.difference.max_relative < 1e-4
@@ -217,7 +218,9 @@ def test_masks_of_a_persons_own_are_held_on_any_layer(passes, batch_norm):
     module, names = Layers(), ["up.weight", "linear.weight", "attention.in_proj_weight"]
     masks = {name: torch.rand(module.get_parameter(name).shape) > 0.5 for name in names}
     sparqc.apply_masks(module, masks)
-    wishes = {"calibration": [(X,)], "passes": passes, "batch_norm": batch_norm}
+    wishes = {
+        "calibration": [(X,)], "passes": passes, "batch_norm": batch_norm, "float": "fp32"
+    }  # fmt: skip
     prepared = sparqc.prepare(module, (X,), **wishes)
     found = {mask.shape: mask for name, mask in prepared.masks.items() if "out_proj" not in name}
     assert len(found) == len(masks)

@@ -21,7 +21,9 @@ def net():
 
 @pytest.fixture(scope="module")
 def prepared(net):
-    return sparqc.prepare(net, example(), calibration=calibration, passes="all-sparse")
+    return sparqc.prepare(
+        net, example(), calibration=calibration, passes="all-sparse", float="fp32"
+    )
 
 
 def codes(compiled: sparqc.Compiled) -> dict[str, np.ndarray]:
@@ -40,7 +42,9 @@ def batch_norms(module: nn.Module) -> dict[str, nn.Module]:
 
 
 def test_untrained_it_finishes_as_a_compile(net, prepared):
-    plain = sparqc.compile(net, example(), calibration=calibration, passes="all-sparse")
+    plain = sparqc.compile(
+        net, example(), calibration=calibration, passes="all-sparse", float="fp32"
+    )
     finished = sparqc.finish(prepared)
     expected, found = codes(plain), codes(finished)
     assert expected and expected.keys() == found.keys()
@@ -121,7 +125,9 @@ def test_arguments_and_results_are_nested_as_the_models():
     torch.manual_seed(0)
     net, pair = Nested().eval(), {"left": batch(0)[0], "right": batch(1)[0]}
     leaves = [tuple(pair.values())]
-    module = sparqc.prepare(net, (pair, None), calibration=lambda: leaves, passes="all-sparse")
+    module = sparqc.prepare(
+        net, (pair, None), calibration=lambda: leaves, passes="all-sparse", float="fp32"
+    )
     result, expected = run(module, pair, None), net(pair, None)
     assert result.keys() == expected.keys() and result["extra"][1] is None
     noise = (result["sum"] - expected["sum"]).norm() / expected["sum"].norm()

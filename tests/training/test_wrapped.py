@@ -52,7 +52,8 @@ def test_what_accelerate_puts_around_forward_is_not_captured():
     around = net.forward
     sparqc.sparsify(net, example(), passes="all-sparse")
     assert sorted(sparqc.masks(net)) == MASKED and net.forward is around
-    prepared = sparqc.prepare(net, example(), calibration=calibration, passes="int8")
+    wishes = {"calibration": calibration, "passes": "int8", "float": "fp32"}
+    prepared = sparqc.prepare(net, example(), **wishes)
     assert sorted(prepared.masks) == MASKED
     prepared._original_forward = prepared.forward
     prepared.forward = torch.autocast("cpu", torch.bfloat16)(prepared.forward)

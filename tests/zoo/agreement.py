@@ -71,10 +71,13 @@ def plain_rules() -> tuple[str, ...]:
 
 @cache
 def measure(architecture: Architecture) -> Agreement:
-    """Compile an architecture, and a float and a plainly placed twin of it; takes seconds."""
+    """Compile an architecture, and a float and a plainly placed twin of it; takes seconds.
+
+    Floats are FP32, so that bytes are those of the placement alone.
+    """
     start = time.process_time()
     net, inputs = architecture.build()
-    options = {"target": TARGET, "random_calibration": True}
+    options = {"target": TARGET, "random_calibration": True, "float": "fp32"}
     done = sparqc.compile(
         net, inputs, dynamic_batch=architecture.dynamic, passes="all-sparse", **options
     )
@@ -97,6 +100,17 @@ def measure(architecture: Architecture) -> Agreement:
         build(plain.model),
         time.process_time() - start,
     )
+
+
+def in_half(architecture: Architecture) -> tuple[PredictedEngine, EngineReport]:
+    """What is expected of the network with floats in FP16, as they are without a wish, and what the
+    compiler makes of it."""
+    net, inputs = architecture.build()
+    done = sparqc.compile(
+        net, inputs, dynamic_batch=architecture.dynamic, passes="int8", target=TARGET,
+        random_calibration=True,
+    )  # fmt: skip
+    return predict(done.model, TARGET, batch=batch_of(done.model)), build(done.model)
 
 
 def reasons(done: sparqc.Compiled) -> Counter[str]:

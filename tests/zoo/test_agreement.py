@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.zoo.agreement import measure
+from tests.zoo.agreement import in_half, measure
 from tests.zoo.architectures import ARCHITECTURES
 
 ROOT = Path(__file__).parents[2]
@@ -18,6 +18,13 @@ def test_the_compiler_agrees(architecture):
     assert set(found.report.int8_nodes) == set(found.expected.int8_nodes)
     assert found.traffic <= found.plain_traffic
     assert found.sparse >= found.masked
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES, ids=lambda a: a.name)
+def test_the_compiler_agrees_where_floats_are_fp16(architecture):
+    expected, report = in_half(architecture)
+    assert report.accepted, report.errors
+    assert set(report.int8_nodes) == set(expected.int8_nodes)
 
 
 def test_the_switched_off_rules_are_worth_their_traffic():

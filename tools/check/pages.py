@@ -15,6 +15,7 @@ from sparqc.passes.check.file_checks import file_checks
 from sparqc.passes.difference.kinds import GENERAL
 from sparqc.passes.difference.named_lines import named_lines
 from sparqc.pipeline.installed import installed
+from sparqc.tools.reference.markdown import cell, code, generated
 from sparqc.tools.terminal.text_file import write_text
 
 _GRADES = {
@@ -34,7 +35,7 @@ PLAN = (
     "Let the plan be written: `sparqc check --fix` does where ranges are known, `sparqc compile "
     "FILE --passes int8` measures the others"
 )
-_GENERATED = "<!-- written by `sparqc rules docs`; do not edit -->"
+_GENERATED = generated("sparqc rules docs")
 
 
 @dataclass(frozen=True)
@@ -61,13 +62,13 @@ class CheckPage:
         yield f"## What it finds\n\n{self.doc}"
         yield "\n>\n".join(f"> {line}" for line in self.message.split("\n"))
         for example in self.examples:
-            yield f"## Example\n\nThis is found:\n\n{_code(example.before)}"
-            yield f"This is not:\n\n{_code(example.after or '')}"
+            yield f"## Example\n\nThis is found:\n\n{code(example.before)}"
+            yield f"This is not:\n\n{code(example.after or '')}"
         yield f"## What to do\n\n{sentence(self.cure)}"
         yield f"Does `sparqc check --fix` do it? {_FIXES[self.fix]}"
         yield f"## Source\n\n{_linked(self.source)}"
         if self.text:
-            yield f"## The check\n\n{_code(self.text, 'spq')}"
+            yield f"## The check\n\n{code(self.text, 'spq')}"
 
     def _held_for(self) -> str:
         return f"Held for targets that begin with `{self.target}`." if self.target else ""
@@ -170,9 +171,7 @@ def _without_examples(check: CheckDecl) -> str:
 
 
 def _index(known: list[CheckPage]) -> str:
-    checks = [
-        f"| [{p.id}]({p.id}.md) | {p.grade} | {_yes(p.fix)} | {_cell(p.doc)} |" for p in known
-    ]
+    checks = [f"| [{p.id}]({p.id}.md) | {p.grade} | {_yes(p.fix)} | {cell(p.doc)} |" for p in known]
     rules = [_rule_row(rule, known) for rule in guide_rules()]
     return "\n".join([
         _GENERATED, "", "# Checks", "",
@@ -187,22 +186,11 @@ def _index(known: list[CheckPage]) -> str:
 
 def _rule_row(rule: GuideRule, known: list[CheckPage]) -> str:
     held = ", ".join(f"[{p.id}]({p.id}.md)" for p in known if rule.name in cited(p.source))
-    return f"| {rule.name} {_cell(rule.title)} | {held} | {_cell(rule.unseen)} |"
+    return f"| {rule.name} {cell(rule.title)} | {held} | {cell(rule.unseen)} |"
 
 
 def _yes(fix: str) -> str:
     return fix or ""
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
-
-
-def _code(text: str, language: str = "") -> str:
-    lines = text.strip("\n").splitlines()
-    indent = min((len(line) - len(line.lstrip()) for line in lines if line.strip()), default=0)
-    body = "\n".join(line[indent:] for line in lines)
-    return f"```{language}\n{body}\n```"
 
 
 def sentence(text: str) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sparqc.match.match import Matcher
+from sparqc.match.nearest import candidates
 from sparqc.pipeline.registry import registered
 
 if TYPE_CHECKING:
@@ -49,9 +50,8 @@ def near_misses(pass_: str, number: int, graph: Graph, context: Context) -> list
     matcher = Matcher(context.rules, context.table, context.target.name)
     found: dict[tuple[str, str], NearMiss] = {}
     for rule in (rule for rule in rules if rule.name in names and context.action.allows(rule)):
-        roots = matcher.roots(rule)
-        for node in graph.nodes:
-            miss = matcher.explain(rule, node) if node.op in roots else None
+        for node in candidates(rule, graph, matcher):
+            miss = matcher.explain(rule, node)
             if miss is not None and (miss.match is not None or miss.progress >= NEAR):
                 _add(found, miss, pass_, number)
     return list(found.values())

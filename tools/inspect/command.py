@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -42,18 +43,20 @@ def inspect_command(
 
     MODEL may be a run directory: then print a line for each pass, or the graph behind one of them.
     """
-    if tui and is_run(request.model):
-        from sparqc.tools.tui.open import show_run
-
-        show_run(open_run(request.model))
-        return
+    forms = {
+        "--json": as_json, "--time": times, "--trace": trace is not None, "--tui": tui
+    }  # fmt: skip
     if is_run(request.model):
-        _inspect_run(open_run(request.model), after, as_json, times, trace)
+        _require_one(forms | {"--after": after is not None, "--weights": weights})
+        if weights:
+            raise UsageError(
+                "--weights: the graphs of a run hold no constants of more than 16 elements",
+                hint="sparqc inspect MODEL --after PASS --weights computes them once more",
+            )
+        _inspect_run(open_run(request.model), after, as_json, times, trace, tui)
         return
-    require_run("--json", as_json)
-    require_run("--time", times)
-    require_run("--trace", trace is not None)
-    require_run("--tui", tui)
+    for option, given in forms.items():
+        require_run(option, given)
     from sparqc.ir.text.print import print_graph
     from sparqc.tools.inspect.stages import graph_after
 
@@ -61,9 +64,28 @@ def inspect_command(
     click.echo(print_graph(graph, context.table, weights=weights), nl=False)
 
 
+def _require_one(forms: Mapping[str, bool]) -> None:
+    """Raises UsageError where a run shall be shown in two ways at once."""
+    asked = [option for option, given in forms.items() if given]
+    if len(asked) > 1:
+        raise UsageError(
+            f"{' and '.join(asked)}: a run is shown in one way at a time", hint="give one of them"
+        )
+
+
 def _inspect_run(
-    run: RunFolder, after: str | None, as_json: bool, times: bool, trace: Path | None
+    run: RunFolder,
+    after: str | None,
+    as_json: bool,
+    times: bool,
+    trace: Path | None,
+    tui: bool,
 ) -> None:
+    if tui:
+        from sparqc.tools.tui.open import show_run
+
+        show_run(run)
+        return
     from sparqc.tools.runs.overview import overview, overview_text
     from sparqc.tools.runs.times import chrome_trace, time_tree
 

@@ -68,7 +68,7 @@ def whynot_command(
     if not request.options.patterns:
         declared()  # an unknown rule is said before the model is read, which takes longer
     # A person's own file may call natives that their model imports.
-    graph, context = graph_before(request, lambda step: _uses(step, declared()), after)
+    graph, context = graph_before(request, lambda step: uses(step, declared()), after)
     click.echo("\n".join(_lines(_answers(graph, context, declared(), node))))
 
 
@@ -109,7 +109,7 @@ def _whynot_in_run(
             own = [read_user_file(path) for path in request_of(run).options.patterns]
         decl = rulebook(own).find(rule)
         steps = pipelines.parse(run.data.get("pipeline") or "").items
-        used = [i for i, item in enumerate(steps) if any(_uses(s, decl) for s in item.steps)]
+        used = [i for i, item in enumerate(steps) if any(uses(s, decl) for s in item.steps)]
         start = str(used[0] if used else 0)
     replayed = open_replay(run, start, None)
     context = replayed.job.context
@@ -125,7 +125,7 @@ def _whynot_in_run(
     click.echo("\n".join(_lines(found)))
 
 
-def _uses(step: Step, decl: Declaration) -> bool:
+def uses(step: Step, decl: Declaration) -> bool:
     """Whether a pass is the one that a declaration is for."""
     from sparqc.lang.ast import CheckDecl, FusionDecl, PrecisionDecl, RuleDecl, ShareDecl
 

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 import click
 from rich.table import Table
 
-from sparqc.errors import NO
+from sparqc.errors import NO, UsageError
 from sparqc.report.show import show
 from sparqc.tools.rules.examples.command import test_command
+from sparqc.tools.rules.infer.command import infer_command
 from sparqc.tools.rules.static import KINDS, kind_of, read_checked
+from sparqc.tools.rules.try_command import try_command
 from sparqc.tools.terminal import completion
 from sparqc.tools.terminal.console import stdout_console
 from sparqc.tools.terminal.options import import_option, patterns_option
@@ -34,6 +36,8 @@ def rules_group() -> None:
 
 
 rules_group.add_command(test_command)
+rules_group.add_command(try_command)
+rules_group.add_command(infer_command)
 
 
 @rules_group.command("list")
@@ -67,9 +71,26 @@ def show_command(name: str, patterns: tuple[Path, ...]) -> None:
     from sparqc.lang.format.formatter import format_declaration
 
     book = _book(patterns)
-    found = book.spellings(name) or (book.find(name),)
+    found: tuple[Declaration, ...] = book.spellings(name)
+    if not found:
+        _refuse_word(name)
+        found = (book.find(name),)
     texts = [f"# {d.span}\n{format_declaration(d)}" for d in found]
     click.echo("\n\n".join(texts))
+
+
+def _refuse_word(name: str) -> None:
+    """UsageError where the name is one of an operator or of a native, with what shows those."""
+    from sparqc.declared.natives import natives
+    from sparqc.ir.vocabulary.table import default_table
+
+    if default_table().get(name) is not None:
+        what, command = f"{name} is an operator", f"sparqc ops {name}"
+    elif name.startswith("@") and name[1:] in natives():
+        what, command = f"{name} is a function in Python", f"sparqc natives {name[1:]}"
+    else:
+        return
+    raise UsageError(f"{what}, not a declaration", hint=f"it is shown by: {command}")
 
 
 @rules_group.command("knobs")

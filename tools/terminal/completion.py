@@ -105,6 +105,23 @@ def witnesses(context: click.Context) -> Words:
 
 
 @completes
+def operators(context: click.Context) -> Words:
+    """Names of operators."""
+    from sparqc.ir.vocabulary.table import default_table
+
+    table = default_table()
+    return [(name, table.require(name).doc) for name in table.names]
+
+
+@completes
+def natives(context: click.Context) -> Words:
+    """Names of natives that are installed."""
+    from sparqc.declared.natives import natives
+
+    return [(name, native.doc.partition("\n")[0]) for name, native in natives().items()]
+
+
+@completes
 def declarations(context: click.Context) -> Words:
     """Rules, fusions, shares and the like, of installed pattern files and of `--patterns`."""
     return _declared(context)

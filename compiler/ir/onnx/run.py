@@ -130,6 +130,9 @@ def _session_options(optimize: Optimize, threads: int | None) -> Any:
     options.intra_op_num_threads = threads or default_threads()
     # Waiting threads sleep: on a shared machine spinning ones take the time that others need.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Quantizers round where they stand.  onnxruntime's own INT8 kernels are no target's, and it
+    # puts some where they fail (MatMulIntegerToFloat: "b zero point is not valid").
+    options.add_session_config_entry("session.disable_quant_qdq", "1")
     options.inter_op_num_threads = 1
     options.enable_cpu_mem_arena = False  # as fast without, and what is freed is free
     # Its plan takes time quadratic in the values that live at once, and serves later runs only.

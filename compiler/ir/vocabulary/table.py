@@ -58,6 +58,10 @@ class OperatorTable:
             )
         return self._rows[name]
 
+    def distribution(self, name: str) -> str:
+        """The distribution that the row of a name comes from."""
+        return self._origins[name]
+
     def has(self, name: str, *traits: Trait) -> bool:
         """Whether an operator has a row, and that row all these traits."""
         row = self._rows.get(name)

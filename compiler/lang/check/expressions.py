@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 
 from sparqc.base.text import counted
 from sparqc.declared.natives import Native
@@ -85,14 +86,22 @@ def _of_condition(condition: Condition) -> Iterator[Expr | Template]:
 def _native(call: NativeCall, natives: Mapping[str, Native]) -> Findings:
     native = natives.get(call.name)
     if native is None:
-        own = "a native of your own is known once it is imported: --import FILE.py"
-        hint = "\n  ".join(filter(None, (did_you_mean(call.name, natives), own)))
+        hint = "\n  ".join(filter(None, (did_you_mean(call.name, natives), _import_hint(call))))
         yield PatternError(f"unknown function @{call.name}", span=call.span, hint=hint)
     elif not native.takes(len(call.arguments)):
         names = ", ".join(p.name for p in native.parameters)
         message = f"@{call.name} takes {_counts(native)}, not {len(call.arguments)}"
         hint = f"it is @{call.name}({names}) of {native.module}"
         yield PatternError(message, span=call.span, hint=hint)
+
+
+def _import_hint(call: NativeCall) -> str:
+    """How a native of a person's own becomes known.  A file beside the pattern file is named, never
+    run: to open a pattern file runs no code that nobody asked for."""
+    beside = Path(call.span.file).with_suffix(".py") if call.span and call.span.file else None
+    if beside is not None and beside.is_file():
+        return f"if it is defined in {beside}, let that be run: --import {beside}"
+    return "a native of your own is known once it is imported: --import FILE.py"
 
 
 def _counts(native: Native) -> str:

@@ -61,7 +61,7 @@ def test_a_network_that_keeps_the_largest_gets_other_ranges() -> None:
     rows = {r.value: r for r in refined.context.facts[CalibratedRanges].ranges if not r.channels}
     assert {r.method for r in rows.values()} - {"mse"}
     for row in rows.values():
-        assert row.step == pytest.approx(row.amax / 127, rel=1e-5)
+        assert row.step == pytest.approx(row.amax / 127, rel=1e-3)  # one that FP16 holds
 
 
 def test_with_few_samples_all_keep_the_usual_ranges() -> None:

@@ -1,14 +1,11 @@
 """What FP16 computes too roughly is seen on a sample, and stays in FP32."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
 import sparqc
-from sparqc.declared.targets import profile
 from sparqc.errors import SparqcError
 from sparqc.passes.half.casts import Writer
 from sparqc.passes.half.half import HalfConversion
@@ -121,8 +118,6 @@ def test_where_nothing_helps_a_default_gives_way_and_a_wish_is_an_error(monkeypa
 
     with pytest.raises(SparqcError, match=r"the pass half promises close results, but nn\.mul"):
         compiled(Product())
-    preferring = replace(profile("tensorrt-11"), float="fp16")
-    monkeypatch.setattr("sparqc.job.words.profile", lambda name: preferring)
     done = sparqc.compile(
         Product(), (ROWS,), passes="int8", target="tensorrt-11", random_calibration=True
     )

@@ -1,7 +1,5 @@
 """What targets and opsets say of FP16."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -79,9 +77,7 @@ def test_a_default_gives_way_where_a_wish_is_refused(way):
         ("int8,+export{opset=17}@instead=export", "", {"f32"}),  # has no FP16 scales
     ],
 )
-def test_a_target_that_prefers_fp16_has_it_beside_int8(monkeypatch, passes, wish, types):
-    preferring = replace(profile("tensorrt-11"), float="fp16")
-    monkeypatch.setattr("sparqc.job.words.profile", lambda name: preferring)
+def test_fp16_stands_beside_int8_where_nobody_asks_for_another_type(passes, wish, types):
     module = nn.Sequential(nn.Conv2d(16, 16, 3), nn.Softmax(1), nn.Conv2d(16, 16, 3))
     made = sparqc.compile(
         module.eval(), (torch.randn(2, 16, 8, 8),), passes=passes, float=wish,

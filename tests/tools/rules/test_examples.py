@@ -338,3 +338,15 @@ def test_what_cannot_be_imported_is_said(
     if text is not None:
         Path(name).write_text(text)
     assert says in ask(f"rules test --instances 0 mine.spq --import {name}", code=code)
+
+
+def test_a_file_beside_an_unknown_native_is_named_and_not_run(ask: Ask, tmp_path: Path) -> None:
+    (tmp_path / "beside.spq").write_text(
+        'rule beside on fx, onnx preserves exact:\n    "It asks a native."\n    match:\n'
+        '        y = nn.neg(nn.neg(x))\n    where:\n        @beside_me(x.rank)  else "no"\n'
+        "    rewrite:\n        y = x\n"
+    )
+    assert "--import FILE.py" in ask("rules check beside.spq", code=2)
+    (tmp_path / "beside.py").write_text("raise SystemExit('it was run')")
+    told = ask("rules check beside.spq", code=2)
+    assert "let that be run: --import beside.py" in told and "it was run" not in told

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from sparqc.tools.runs.graph_lines import graph_lines
 from tests.tools.runs.conftest import Ask
 
@@ -35,11 +37,26 @@ def test_inspect_shows_a_graph(run: Path, ask: Ask) -> None:
     assert "has no graph 'fould'" in ask("inspect run --after fould", code=2)
 
 
+@pytest.mark.parametrize(
+    "words", ["--tui --json", "--after place --tui", "--json --time", "--time --trace t.json",
+              "--after place --json", "--json --weights"],
+)  # fmt: skip
+def test_inspect_shows_a_run_in_one_way_at_a_time(run: Path, ask: Ask, words: str) -> None:
+    said = ask(f"inspect run {words}", code=2)
+    assert "a run is shown in one way at a time" in said
+    assert all(word in said for word in words.split() if word.startswith("--"))
+    assert not (run.parent / "t.json").exists()
+
+
+def test_a_run_holds_no_weights_as_text(run: Path, ask: Ask) -> None:
+    assert "--weights: " in ask("inspect run --weights", code=2)
+
+
 def test_why_tells_every_decision_on_an_operator(run: Path, ask: Ask) -> None:
     said = ask("why run conv")
     assert "from line model.py:14, module conv1" in said
     order = [line.split()[1] for line in said.splitlines() if line.startswith("  then")]
-    passes = ["prune:", "fold:", "place:", "calibrate:", "export:", "surgery:"]
+    passes = ["prune:", "fold:", "place:", "calibrate:", "export:", "surgery:", "half:"]
     assert [name for name in passes if name in order] == list(dict.fromkeys(order))
     assert "removed 0." in said and "patterns/algebra/fold.spq:3:6" in said
     assert "none -> 0." in said  # the scale, before and after

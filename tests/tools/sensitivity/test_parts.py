@@ -80,7 +80,7 @@ def test_the_parts_make_up_the_whole(tmp_path: Path, metric: str) -> None:
 
 def chosen(folder: Path, budget: str, metric: str, evaluate: str = EVALUATE) -> Result:
     path = model_file(folder, evaluate=evaluate)
-    opened = open_request(Request(str(path), make_options(passes="all-sparse")))
+    opened = open_request(Request(str(path), make_options(passes="all-sparse", float="fp32")))
     options = SensitivityOptions(
         MetricChoice(metric, lower_is_better=metric == "error"), gpu("a40"),
         batch=16384, budget=parse_budget(budget),

@@ -145,3 +145,8 @@ def test_each_shell_gets_its_script(
     with pytest.raises(SystemExit):
         cli.run([])
     assert f"_SPARQC_COMPLETE={shell}_complete" in capsys.readouterr().out
+
+
+def test_operators_and_natives(tab: Tab) -> None:
+    assert tab("ops nn.cli") == ["plain,nn.clip"]
+    assert tab("natives div") == ["plain,divides"]

@@ -1,0 +1,1 @@
+"""`sparqc ops` and `natives`: the words that pattern files are written in, and their pages."""

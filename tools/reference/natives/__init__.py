@@ -1,0 +1,1 @@
+"""`sparqc natives`: the Python functions that pattern files call."""

@@ -1,0 +1,1 @@
+"""`sparqc ops`: what the operator table says of each operator."""

@@ -1,0 +1,1 @@
+"""`sparqc rules infer`: from a region of a graph to a rule that matches it."""
