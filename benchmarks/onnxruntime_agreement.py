@@ -20,9 +20,8 @@ from torch import nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import tests.conftest  # noqa: F401  (a torchvision that imports beside any torch)
-
 import sparqc
+import tests.conftest  # noqa: F401  (a torchvision that imports beside any torch)
 from tests.agreement.onnxruntime_kernels import compare
 from tests.agreement.onnxruntime_networks import NETWORKS
 

@@ -16,7 +16,8 @@ from sparqc.tools.explain.prediction import predict
 
 #: The operators whose kernel onnxruntime chooses by the Q and DQ around them; others pass codes on.
 COMPUTES = {
-    "Add", "AveragePool", "Concat", "Conv", "ConvTranspose", "Gemm", "GlobalAveragePool", "LeakyRelu",
+    "Add", "AveragePool", "Concat", "Conv", "ConvTranspose", "Gemm", "GlobalAveragePool",
+    "LeakyRelu",
     "MatMul", "Mul", "Sigmoid", "Softmax",
 }  # fmt: skip
 
