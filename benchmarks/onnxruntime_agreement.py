@@ -27,6 +27,7 @@ from tests.agreement.onnxruntime_networks import NETWORKS
 
 
 def small(names: list[str]) -> Iterator[tuple[str, nn.Module, tuple[torch.Tensor, ...]]]:
+    """The small networks of the tests, with random weights."""
     for name in names or NETWORKS:
         torch.manual_seed(0)
         make, shape = NETWORKS[name]
@@ -34,6 +35,7 @@ def small(names: list[str]) -> Iterator[tuple[str, nn.Module, tuple[torch.Tensor
 
 
 def zoo(names: list[str]) -> Iterator[tuple[str, nn.Module, tuple[torch.Tensor, ...]]]:
+    """Networks of the zoo, each built when it is its turn."""
     from tests.zoo.architectures import ARCHITECTURES
 
     known = {architecture.name: architecture for architecture in ARCHITECTURES}
