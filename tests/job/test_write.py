@@ -66,7 +66,7 @@ def test_every_form_is_one_that_onnx_knows_and_that_some_target_reads():
 
 
 @pytest.mark.parametrize("mode", ["bilinear", "bicubic", "nearest"])
-@pytest.mark.parametrize("target", sorted(profiles()))
+@pytest.mark.parametrize("target", sorted(t for t in profiles() if t.startswith("tensorrt")))
 @pytest.mark.parametrize("road", ["FX", "ONNX"])
 def test_a_compile_writes_the_form_that_is_read(mode, target, road):
     torch.manual_seed(3)
@@ -107,7 +107,7 @@ def test_what_no_older_opset_has_is_refused():
 
 
 @pytest.mark.parametrize("mode", [None, "linear", "cubic", "nearest"])
-@pytest.mark.parametrize("target", sorted(profiles()))
+@pytest.mark.parametrize("target", sorted(t for t in profiles() if t.startswith("tensorrt")))
 def test_check_finds_and_cures_it(mode, target, tmp_path, capsys):
     path, made = tmp_path / "m.onnx", tmp_path / "fixed.onnx"
     onnx.save(sampling(mode), path)
