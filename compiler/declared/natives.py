@@ -77,7 +77,7 @@ class Native:
     @property
     def module(self) -> str:
         """Where it is defined."""
-        return self.function.__module__
+        return self.function.__module__ or ""  # of what exec made, none
 
     @property
     def doc(self) -> str:

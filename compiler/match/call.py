@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from sparqc.declared.natives import Native, Parameter
+from sparqc.declared.slow import told_when_slow
 from sparqc.errors import PatternError, Span, SparqcError
 from sparqc.ir.constants import constant_value
 from sparqc.ir.graph import Value
 from sparqc.ir.vocabulary.table import OperatorTable
 from sparqc.lang.ast import Expr, NativeCall
 from sparqc.lang.format.printer import format_expr
-from sparqc.match.slow import told_when_slow
 from sparqc.match.terms import Term, Undetermined, Unknown, show
 
 

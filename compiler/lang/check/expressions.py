@@ -54,7 +54,7 @@ def check_expression(
             message = f"the match binds no {name.id!r}"
             if name.id in DTYPES:
                 hint = f'a type is a word: "{name.id}"'
-                fixes = (Fix(name.span, f'"{name.id}"'),)
+                fixes = (Fix(name.span, f'"{name.id}"'),) if name.span else ()
                 yield PatternError(message, span=name.span, hint=hint, fixes=fixes)
             else:
                 yield misspelt(message, name.id, known, name.span)
