@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from sparqc.match import slow
+from sparqc.declared import slow
 
 
 def test_a_slow_call_is_told_of_once_and_a_quick_one_never(
