@@ -68,7 +68,9 @@ def test_no_number_of_the_rule_is_tuned_to_a_layer(number, factor, monkeypatch):
 
 def _moved(number, factor):
     """The fusions with one number of the `pays` blocks changed."""
-    file = next(f for f in rulebook().files if Path(f.path).name == "fusions.spq")
+    file = next(
+        f for f in rulebook().files if Path(f.path).parts[-2:] == ("tensorrt", "fusions.spq")
+    )
     text = Path(file.path).read_text(encoding="utf-8")
     value = re.search(r"\d+", number)[0]
     assert number in text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -106,7 +107,7 @@ def test_a_rule_that_hardly_ever_fires_is_not_tested(ask: Ask) -> None:
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        ('raise RuntimeError("no")', "@{} of mine failed: RuntimeError: no"),
+        ('raise RuntimeError("no")', r"@{} failed at \S*mine\.py:7: RuntimeError: no"),
         ("while True: pass", "it takes more than 0.5 seconds on one graph"),
     ],
 )
@@ -118,7 +119,7 @@ def test_functions_that_fail_or_never_return_end_in_an_error(
     Path("mine.py").write_text(NATIVE.format(name=name, body=body))
     write(where=f"@{name}(x)")
     told = ask("rules test mine.spq --instances 5 --import mine.py", code=1)
-    assert said.format(name).replace("mine failed", "") in told.replace("mine failed", "")
+    assert re.search(said.format(name), told), told
 
 
 def test_the_same_seed_gives_the_same_graphs_and_json_is_plain(ask: Ask) -> None:
