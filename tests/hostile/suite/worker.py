@@ -37,7 +37,9 @@ class Worker:
 
     def __init__(self, limit: float) -> None:
         self.limit = limit
-        self._context = multiprocessing.get_context("fork")
+        # A fork would have the sessions that other tests left, whose threads stay behind: to end
+        # one of them waits for ever.
+        self._context = multiprocessing.get_context("spawn")
         self._process: Any = None
         self._pipe: Any = None
 
