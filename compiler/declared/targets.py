@@ -93,7 +93,9 @@ class Profile:
         if wish == "fp16" and "f16" not in self.scale_dtypes:
             raise UsageError(
                 f"--float fp16: the target {self.name!r} reads scales in FP32 only",
-                hint="leave --float out: its compiler picks FP16 itself where that is faster",
+                hint="leave --float out"
+                + ": its compiler picks FP16 itself where that is faster"
+                * (not self.strongly_typed),
             )
         return wish
 
