@@ -53,16 +53,14 @@ class Native:
     result: Any = Any
 
     @property
-    def file(self) -> str:
-        """The file in which it is defined; "" where it is no function of Python."""
-        span = _span(inspect.unwrap(self.function))
-        return span.file if span else ""
+    def span(self) -> Span | None:
+        """Where it is defined; None where it is no function of Python."""
+        return _span(inspect.unwrap(self.function))
 
     @property
     def place(self) -> str:
         """The file and line in which it is defined, or its module."""
-        span = _span(inspect.unwrap(self.function))
-        return f"{span.file}:{span.line}" if span else self.module
+        return f"{self.span.file}:{self.span.line}" if self.span else self.module
 
     @property
     def result_name(self) -> str:

@@ -80,7 +80,7 @@ def call_native(
 def _raised_at(native: Native, error: Exception) -> str:
     """The deepest line of the native's own file that an exception came through."""
     frames = traceback.extract_tb(error.__traceback__)
-    own = [f for f in frames if f.filename == native.file]
+    own = [f for f in frames if native.span and f.filename == native.span.file]
     return f"{own[-1].filename}:{own[-1].lineno}" if own else native.place
 
 

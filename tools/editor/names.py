@@ -15,7 +15,6 @@ from sparqc.ir.vocabulary.traits import TRAITS
 from sparqc.lang.ast import OpDecl
 from sparqc.lang.parse.keywords import KNOB, RESERVED
 from sparqc.tools.editor.analysis import Analysis, installed_path
-from sparqc.tools.editor.pages import place_of
 from sparqc.tools.editor.words import Word
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -36,8 +35,8 @@ def definitions(files: Iterable[Analysis], of: Analysis, word: Word) -> list[Pla
     """Where a word of a file is defined: in the file, in the others, in what is installed, or in
     Python."""
     if word.kind == "native":
-        place = place_of(natives()[word.text]) if word.text in natives() else None
-        return [Place(place[0], place[1] - 1, 0)] if place else []
+        span = natives()[word.text].span if word.text in natives() else None
+        return [Place(span.file, span.line - 1, 0)] if span else []
     if word.kind == "name":
         return _binding(of, word)
     if word.kind not in ("operator", "declared"):

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Iterator
-
 from sparqc.declared.knobs import knobs
-from sparqc.declared.natives import Native, natives
-from sparqc.ir.vocabulary.operator import Operator, Required
 from sparqc.ir.vocabulary.traits import TRAITS
 from sparqc.lang.ast import Declaration, OpDecl
 from sparqc.lang.check.scope import KIND_NAMES, scope_of
@@ -15,15 +10,18 @@ from sparqc.lang.format.formatter import format_declaration
 from sparqc.lang.parse.keywords import BLOCK_USAGE, BLOCKS, LINE_USAGE, PROPERTIES
 from sparqc.tools.editor.analysis import Analysis
 from sparqc.tools.editor.words import Word
+from sparqc.tools.reference.natives.entry import entries as native_entries
+from sparqc.tools.reference.natives.text import section as native_section
+from sparqc.tools.reference.operators.entry import entry_of
+from sparqc.tools.reference.operators.text import section
 
 
 def page(analysis: Analysis, word: Word) -> str:
     """Markdown; "" where there is nothing to say."""
     if word.kind == "operator":
-        return operator_page(analysis, word.text)
+        return _operator_page(analysis, word.text)
     if word.kind == "native":
-        found = natives().get(word.text)
-        return native_page(found) if found else ""
+        return _native_page(word.text)
     if word.kind == "knob":
         knob = knobs().get(word.text)
         return f"**knob.{knob.name}** (default {knob.default})\n\n{knob.doc}" if knob else ""
@@ -37,13 +35,14 @@ def page(analysis: Analysis, word: Word) -> str:
     return _binding_page(analysis, word) if word.kind == "name" else ""
 
 
-def operator_page(analysis: Analysis, name: str) -> str:
+def _operator_page(analysis: Analysis, name: str) -> str:
     """Of an operator: operands, attributes with defaults, traits, forms; of a family or another
     spelling what it stands for."""
+    table = analysis.vocabulary.table
     row = analysis.vocabulary.operator(name)
-    parts = [_row_page(row)] if row else []
+    parts = [section(entry_of(row, table))] if row else []
     if name in TRAITS:
-        members = analysis.vocabulary.table.having(name)
+        members = table.having(name)
         parts.append(f"**{name}** (trait)\n\n{TRAITS[name]}")  # type: ignore[index]
         parts.append(", ".join(f"`{member}`" for member in members))
         return "\n\n".join(parts)
@@ -54,52 +53,9 @@ def operator_page(analysis: Analysis, name: str) -> str:
     return "\n\n".join(parts)
 
 
-def _row_page(row: Operator) -> str:
-    operands = ", ".join(
-        f"*{o.name}" if o.variadic else f"{o.name}{'?' if o.optional else ''}" for o in row.operands
-    )
-    lines = [f"```spq\n{', '.join(row.outputs)} = {row.name}({operands})\n```", row.doc]
-    if row.attributes:
-        told = (f"`{name}={_default(value)}`" for name, value in row.attributes.items())
-        lines.append(f"attributes: {', '.join(told)}")
-    if row.commutes:
-        lines.append("commute: " + ", ".join(f"{a} and {b}" for a, b in row.commutes))
-    if row.traits:
-        lines.append(f"traits: {', '.join(sorted(row.traits))}")
-    forms = list(_forms(row))
-    return "\n\n".join([*lines, "\\\n".join(forms)] if forms else lines)
-
-
-def _default(value: object) -> str:
-    if isinstance(value, Required):
-        return "…"
-    if isinstance(value, tuple):
-        return f"[{', '.join(map(_default, value))}]"
-    words = {None: "none", True: "true", False: "false"}
-    if value is None or isinstance(value, bool):
-        return words[value]
-    return f'"{value}"' if isinstance(value, str) else str(value)
-
-
-def _forms(row: Operator) -> Iterator[str]:
-    if row.fx:
-        yield f"fx: {', '.join(row.fx.targets)}"
-    if row.onnx and row.onnx.op_types:
-        domain = f"{row.onnx.domain}." if row.onnx.domain else ""
-        yield f"onnx: {', '.join(domain + op_type for op_type in row.onnx.op_types)}"
-
-
-def native_page(native: Native) -> str:
-    """The signature, the description and the place of a native."""
-    signature = inspect.signature(native.function)
-    place = "" if place_of(native) is None else f"\n\n{native.module}"
-    return f"```python\n@{native.name}{signature}\n```\n\n{native.doc}{place}"
-
-
-def place_of(native: Native) -> tuple[str, int] | None:
-    """The file and the 1-based line that a native begins on."""
-    code = getattr(inspect.unwrap(native.function), "__code__", None)
-    return (code.co_filename, code.co_firstlineno) if code else None
+def _native_page(name: str) -> str:
+    found = native_entries().get(name)
+    return native_section(found, linked=False) if found else ""
 
 
 def _declared_page(analysis: Analysis, name: str) -> str:

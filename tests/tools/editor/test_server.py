@@ -132,9 +132,9 @@ def hover(editor: Editor, uri: str, word: str, nth: int = 0) -> str:
 @pytest.mark.parametrize(
     ("word", "said"),
     [
-        ("nn.softmax", ["y = nn.softmax(x)", "`axis=", "onnx: Softmax", "fx: aten.softmax.int"]),
+        ("nn.softmax", ["y = nn.softmax(x, axis=-1)", "ONNX: `Softmax`", "`aten.softmax.int`"]),
         ("mine.soft", ["family", "nn.softmax(x, axis=1)"]),
-        ("is_detection_head", ["@is_detection_head(", "sparqc.passes.natives"]),
+        ("is_detection_head", ["@is_detection_head(", "Defined in passes/natives/"]),
         ("no_twice", ["ReLU of ReLU", "It is an example."]),
         ("rank ==", ["how many dimensions"]),
         ("a.name", ["the result of an operator", "a = nn.relu(x)"]),

@@ -35,7 +35,7 @@ def page(known: Mapping[str, NativeEntry]) -> str:
         ("native", "what it says"),
         [(f"[`@{e.native.name}`](#{e.native.name})", first_sentence(e)) for e in own],
     )
-    return "\n\n".join([_MARK, "# Natives", _HEAD, index, *map(_section, own)]) + "\n"
+    return "\n\n".join([_MARK, "# Natives", _HEAD, index, *map(section, own)]) + "\n"
 
 
 def first_sentence(entry: NativeEntry) -> str:
@@ -44,11 +44,12 @@ def first_sentence(entry: NativeEntry) -> str:
     return paragraph.partition(". ")[0].removesuffix(".") + "."
 
 
-def _section(entry: NativeEntry) -> str:
-    return "\n\n".join(_parts(entry))
+def section(entry: NativeEntry, *, linked: bool = True) -> str:
+    """The section of the page; `linked` where its file lies beside docs."""
+    return "\n\n".join(_parts(entry, linked))
 
 
-def _parts(entry: NativeEntry) -> Iterator[str]:
+def _parts(entry: NativeEntry, linked: bool) -> Iterator[str]:
     yield f"## {entry.native.name}\n\n{entry.native.doc}"
     yield code(entry.signature)
     if entry.parameters:
@@ -56,4 +57,5 @@ def _parts(entry: NativeEntry) -> Iterator[str]:
         yield table(("argument", "what stands there"), rows)
     yield f"Called as `{entry.example}`."
     used = f", called by {listed(entry.used_by)}" if entry.used_by else ""
-    yield f"Defined in [{entry.file}](../{entry.file}){used}."
+    file = f"[{entry.file}](../{entry.file})" if linked else entry.file
+    yield f"Defined in {file}{used}."

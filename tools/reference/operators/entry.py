@@ -107,17 +107,20 @@ def entries(
     table: OperatorTable, uses: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 ) -> dict[str, OperatorEntry]:
     """Every row by its name, in the order of the table."""
-    rows = map(table.require, table.names)
-    return {
-        row.name: OperatorEntry(
-            row,
-            families().get(row.name),
-            table.distribution(row.name),
-            weight_axes(row),
-            uses.get(row.name, ()),
-        )
-        for row in rows
-    }
+    return {name: entry_of(table.require(name), table, uses) for name in table.names}
+
+
+def entry_of(
+    row: Operator, table: OperatorTable, uses: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+) -> OperatorEntry:
+    """What there is to say of one row."""
+    return OperatorEntry(
+        row,
+        families().get(row.name),
+        table.distribution(row.name),
+        weight_axes(row),
+        uses.get(row.name, ()),
+    )
 
 
 @cache

@@ -30,7 +30,7 @@ from sparqc.tools.rules.infer.region import Region
 
 #: What the root of the match is called.
 ROOT = "y"
-_TODO = "What it is, in a sentence."
+_DESCRIPTION = "What it is, in a sentence."
 
 
 def rule_text(region: Region, graph: Graph, table: OperatorTable, name: str) -> str:
@@ -42,7 +42,7 @@ def rule_text(region: Region, graph: Graph, table: OperatorTable, name: str) -> 
     match = [f"        {format_match(s)}" for s in written.statements()]
     lines = [
         f"rule {name} on {', '.join(written.levels())} preserves close:",
-        f'    "{_TODO}"',
+        f'    "{_DESCRIPTION}"',
         "    match:",
         *match,
         "    # where:",
