@@ -440,8 +440,11 @@ class ShareDecl(Declaration):
 
 #: What a `precision` says of an operator: that it stays in FP32; that it does where all that it
 #: computes with comes from integers; that for it the end of FP16's range is as good as any number
-#: beyond it; that such a number may pass through it on the way there.
-PrecisionRole = OneOf["keeps fp32", "keeps integers", "takes bounds", "carries bounds"]
+#: beyond it; that such a number may pass through it on the way there; that all that it matches with
+#: one `x` have one type.
+PrecisionRole = OneOf[
+    "keeps fp32", "keeps integers", "takes bounds", "carries bounds", "shares type"
+]
 
 
 @dataclass(frozen=True)

@@ -112,7 +112,7 @@ class Half(Pass):
             n: signature_of(n, context.table) for n in graph.nodes if n.op not in CONVERSIONS
         }
         kept = Kept(graph, context, signatures, self.keep, self.largest)
-        spread = _Spread(graph, context, signatures, kept.reasons)
+        spread = _Spread(graph, context, signatures, kept)
         reasons = {**spread.reasons, **_beyond_limit(spread, context)}
         writer = Writer(graph, Typing(signatures, frozenset(reasons)))
         rows = tuple(
@@ -161,21 +161,22 @@ def _round_scales(scales: dict[str, float]) -> None:
 
 
 class _Spread:
-    """Lets the operators of one kernel follow the one of them that is kept in FP32, and those
-    between kept ones where that saves a Cast."""
+    """Lets the operators of one kernel, and those that share a type, follow the one of them that is
+    kept in FP32, and those between kept ones where that saves a Cast."""
 
     def __init__(
         self,
         graph: Graph,
         context: Context,
         signatures: Mapping[Node, Signature],
-        reasons: Mapping[Node, str],
+        kept: Kept,
     ) -> None:
         self.graph, self.context, self.signatures = graph, context, signatures
-        self.reasons = dict(reasons)
+        self.reasons = dict(kept.reasons)
+        self.siblings = kept.siblings()
         self.typing = Typing(signatures, self.reasons)
         self.units = self._units()
-        for node, reason in reasons.items():
+        for node, reason in kept.reasons.items():
             self._keep(self.units.get(node, (node,)), f"one kernel with {name_of(node)}: {reason}")
         pending = dict.fromkeys(self.units.values())
         while pending:
@@ -198,6 +199,10 @@ class _Spread:
         for node in unit:
             if self.computes(node):
                 self.reasons.setdefault(node, reason)
+        for node in unit:
+            for other in self.siblings.get(node, ()):
+                if other not in self.reasons:
+                    self._keep(self.units[other], f"it has the type of {name_of(node)}: {reason}")
 
     def computes(self, node: Node) -> bool:
         """Whether it has a type that may be another one."""

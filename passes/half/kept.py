@@ -106,6 +106,15 @@ class Kept:
             if match := self.matcher.first(decl, node):
                 yield match
 
+    def siblings(self) -> dict[Node, tuple[Node, ...]]:
+        """The operators that share a type, by each of them: what a `shares type` matches with one
+        `x`."""
+        groups: dict[tuple[str, object], list[Node]] = {}
+        for node in self.graph.nodes:
+            for match in self._said("shares type", node):
+                groups.setdefault((match.decl.name, match.bindings["x"]), []).append(node)
+        return {node: tuple(group) for group in groups.values() for node in group}
+
     # -- values that leave the range ---------------------------------------------------------------
 
     def _by_range(self) -> Reasons:

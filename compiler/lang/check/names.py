@@ -39,6 +39,8 @@ def check_names(declaration: Declaration, scope: Scope) -> Findings:
         yield from _parameters(declaration)
     if isinstance(declaration, FusionDecl):
         yield from _fusion(declaration, scope)
+    if isinstance(declaration, PrecisionDecl) and declaration.role == "shares type":
+        yield from _value("x", scope, declaration.span, "shares type")
     if isinstance(declaration, ShareDecl):
         for name in declaration.scale:
             yield from _value(name, scope, declaration.span, "scale")

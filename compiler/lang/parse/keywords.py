@@ -14,6 +14,7 @@ ROLES: Final[dict[str, tuple[str, ...]]] = {
     "keeps": ("fp32", "integers"),
     "takes": ("bounds",),
     "carries": ("bounds",),
+    "shares": ("type",),
 }
 GRANULARITIES: Final = ("tensor", "channel")
 DTYPES: Final = ("f64", "f32", "f16", "bf16", "i64", "i32", "i16", "i8", "u8", "bool")

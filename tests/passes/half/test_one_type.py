@@ -135,3 +135,49 @@ def test_check_finds_pixels_and_coordinates_of_two_types():
         f for f in check_proto(model, Asked("tensorrt-11")).findings if f.id == "mixed-operands"
     ]
     assert found and found[0].message == "y reads f32 pixels at f16 coordinates"
+
+
+class Products(nn.Module):
+    """Two products of one value, whose results meet or not."""
+
+    def __init__(self, layer, join):
+        super().__init__()
+        self.a, self.b, self.join = layer(), layer(), join
+
+    def forward(self, x):
+        a, b = self.a(x), self.b(x)
+        return {
+            "product": lambda: a @ b.transpose(-1, -2),
+            "sum": lambda: torch.relu(a + b),
+            "apart": lambda: (torch.softmax(a, -1), torch.softmax(b, -1)),
+        }[self.join]()
+
+
+@pytest.mark.parametrize("kept", ["a", "b"])
+@pytest.mark.parametrize("join", ["product", "sum", "apart"])
+@pytest.mark.parametrize("rank", [2, 3])
+@pytest.mark.parametrize("road", ["FX", "ONNX"])
+def test_products_of_one_int8_value_share_a_type(kept, join, rank, road):
+    torch.manual_seed(0)
+    x = torch.randn((2, 16, 64)[-rank:])
+    net = Products(lambda: nn.Linear(64, 64), join).eval()
+    if road == "ONNX":
+        net = sparqc.compile(net, (x,), passes="export").model
+    layer = {"a": "linear", "b": "linear_1"}[kept]
+    done = sparqc.compile(
+        net, (x,), calibration=[(x,)], target="tensorrt-rtx",
+        passes=f'int8,+half{{keep=["{layer}"]}}@instead=half',
+    )  # fmt: skip
+    codes = [n for n in done.graph.nodes if n.op == "q.dequantize"]
+    assert {n.output.type.dtype for n in codes if not n.operands["x"].is_const} == {"f32"}
+    report = compile_rtx(done.model)
+    assert report.accepted, report.errors
+
+
+def test_convolutions_of_one_value_may_differ():
+    torch.manual_seed(0)
+    done = sparqc.compile(
+        Products(lambda: nn.Conv2d(16, 16, 1), "sum").eval(), (IMAGES,), calibration=[(IMAGES,)],
+        target="tensorrt-rtx", passes='int8,+half{keep=["a"]}@instead=half',
+    )  # fmt: skip
+    assert compile_rtx(done.model).accepted
