@@ -9,8 +9,8 @@ from typing import ClassVar, Literal
 
 from sparqc.ir.graph import Graph
 from sparqc.lang.ast import PatternFile, RuleDecl
-from sparqc.pipeline.nearest_misses import keep_nearest
 from sparqc.pipeline.passbase import Pass
+from sparqc.pipeline.unfired import note_unfired
 from sparqc.rewrite.context import Context
 from sparqc.rewrite.worklist import rewrite
 
@@ -36,7 +36,7 @@ class RulePass(Pass):
         applied = rewrite(graph, here, context)
         if self.is_own:
             fired = {r.name for r in here if counts[r.name] > before[r.name]}
-            keep_nearest(here, fired, graph, context)
+            note_unfired(here, fired, graph, context)
         return applied
 
 

@@ -12,7 +12,7 @@ from sparqc.base.version import __version__
 from sparqc.job.verify import Difference
 from sparqc.passes.check.finding import Finding
 from sparqc.pipeline.events import PassEvent
-from sparqc.pipeline.nearest_misses import NearestMiss
+from sparqc.pipeline.unfired import UnfiredRule
 from sparqc.report.adopted import AdoptedRows
 from sparqc.report.layers import LayerRow, OtherRow, ResidualAdds
 from sparqc.report.metric import Metric
@@ -97,7 +97,7 @@ class Content:
     adopted: AdoptedRows | None = None
     quality: Quality = field(default_factory=Quality)
     #: The rules of a person's own that fired nowhere, each with its nearest miss.
-    unfired: tuple[NearestMiss, ...] = ()
+    unfired: tuple[UnfiredRule, ...] = ()
     version: str = field(default_factory=lambda: str(__version__))
 
     @property

@@ -14,7 +14,7 @@ from sparqc.passes.adopt.foreign import ANY
 from sparqc.passes.check.finding import Findings
 from sparqc.passes.masks.pruning import Pruning, misplaced_notes
 from sparqc.pipeline.gate import Loss
-from sparqc.pipeline.nearest_misses import NearestMisses
+from sparqc.pipeline.unfired import OwnRules
 from sparqc.report.adopted import adopted_rows
 from sparqc.report.content import PassRow, Sizes
 from sparqc.report.layers import layer_rows, other_rows, residual_adds
@@ -84,7 +84,7 @@ def report_of(result: Result, account: Account) -> Report:
         adopted=adopted_rows(context.facts),
         cpu_seconds=account.cpu_seconds,
         quality=quality_of(result),
-        unfired=context.facts.get(NearestMisses, NearestMisses()).unfired,
+        unfired=context.facts.get(OwnRules, OwnRules()).unfired,
     )
 
 
