@@ -34,7 +34,8 @@ What TensorRT-RTX makes of {count} architectures that sparqc compiled with the p
 `all-sparse`, beside what was predicted. `tests/zoo/test_agreement.py` holds for each of them that \
 the compiler takes the file, that the operators which run in INT8 are those that `sparqc explain` \
 predicts, and that no more activation traffic is left than without fused residual Adds and shared \
-scales.
+scales. Floats are FP32 here, so that bytes are those of the placement alone; with FP16, which is \
+the default, the same test holds that each file is taken and runs the predicted operators in INT8.
 
 The networks have few layers, small inputs and random weights (`tests/zoo/from_*.py`), so that all \
 of them compile in minutes: {parts}. The page is written by
